@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The request layer: what the file system half of the module asks of the
+ * transport half. No verbs type and no VFS type appears here.
+ *
+ * Life of a request
+ *  - flint_req_alloc() makes it with one reference, the submitter's.
+ *  - The submitter fills the body and, for requests that move data, the
+ *    memory (bvec) and the hold that keeps this memory alive.
+ *  - flint_req_submit() hands it to a connection. From then on exactly one
+ *    call of ->done() follows, in process context, whatever happens: reply,
+ *    dead connection, deadline, shutdown.
+ *  - A waiter that is killed only drops its reference; the request goes on
+ *    and ends by itself.
+ *
+ * Who owns the memory: the device may write to (or read from) the pages of a
+ * request until its memory region is proven dead: remotely invalidated,
+ * locally invalidated, or its queue pair drained. The transport therefore
+ * takes a reference on @hold at submission and drops it when that is proven;
+ * normally just before ->done(). When a device never flushes (zombie
+ * connection), ->done() is called with -EIO and the hold is kept: the pages
+ * leak, bounded and counted, but nobody's memory is overwritten.
+ */
+#ifndef _FLINT_REQUEST_H
+#define _FLINT_REQUEST_H
+
+#include <linux/bvec.h>
+#include <linux/refcount.h>
+#include <linux/socket.h>
+#include <linux/workqueue.h>
+#include "../uapi/flintfs/codec.h"
+
+struct flint_net;
+struct flint_peer;
+struct flint_req;
+struct net;
+struct seq_file;
+
+/**
+ * struct flint_hold - keeps the memory of one or more requests alive
+ * @ref: submitter's plus one per request that a device may still touch
+ * @release: called in process context when the last reference goes; unpins
+ */
+struct flint_hold {
+	refcount_t ref;
+	void (*release)(struct flint_hold *hold);
+};
+
+static inline void flint_hold_get(struct flint_hold *hold)
+{
+	refcount_inc(&hold->ref);
+}
+
+static inline void flint_hold_put(struct flint_hold *hold)
+{
+	if (refcount_dec_and_test(&hold->ref))
+		hold->release(hold);
+}
+
+enum flint_dir {
+	FLINT_DIR_NONE,
+	FLINT_DIR_OUT,		/* memory -> server */
+	FLINT_DIR_IN,		/* server -> memory */
+};
+
+/**
+ * struct flint_req - one request
+ *
+ * Filled in by the submitter between alloc and submit:
+ * @op: enum flint_op (set by flint_req_alloc())
+ * @dir: direction of the payload
+ * @seq, @seq_low: for mutating operations, else 0
+ * @retry: this seq was sent before
+ * @deadline: jiffies; when it passes, the connection is ended and the request
+ *	with it (-ETIMEDOUT). Never 0.
+ * @bvec, @nr_bvec, @bv_skip: memory, starting @bv_skip bytes into bvec[0];
+ *	the array must live as long as @hold
+ * @data_len: bytes of payload to send, or room for a reply's payload
+ * @hold: keeps the memory alive; required when @dir is not NONE
+ * @done: called once; may not sleep for long and may not submit with waiting
+ * @priv: the submitter's
+ *
+ * Result, valid from ->done() on:
+ * @err: 0: the server answered, look at @status. -ENOTCONN: connection died,
+ *	the server may or may not have executed it. -ETIMEDOUT: deadline passed,
+ *	likewise. -EIO: shut down. -ENOMEM, -EMSGSIZE: never sent.
+ * @status: enum flint_status
+ * @rep_body, @rep_len: reply body; valid in ->done() and, for requests made
+ *	with a reply copy (flint_call()), until the request is put
+ * @rep_data_len: payload bytes that arrived in the memory
+ * @rep_epoch: map epoch of the reply's header
+ */
+struct flint_req {
+	u16 op;
+	u8 dir;
+	bool retry;
+	unsigned int nr_bvec;
+	u64 seq;
+	u64 seq_low;
+	unsigned long deadline;
+	const struct bio_vec *bvec;
+	size_t bv_skip;
+	u32 data_len;
+	struct flint_hold *hold;
+	void (*done)(struct flint_req *req);
+	void *priv;
+
+	int err;
+	u32 status;
+	const void *rep_body;
+	u32 rep_len;
+	u32 rep_data_len;
+	u64 rep_epoch;
+
+	void *body;
+	u32 body_len;
+
+	/* The transport's from here on; see request.c. */
+	refcount_t ref;
+	u8 state;
+	u32 tag;
+	unsigned long sent;
+	struct list_head node;
+	struct flint_peer *peer;
+	void *conn;
+	void *xprt;		/* memory regions */
+	void *rep_copy;
+	u32 rep_copy_size;
+	struct completion *waiter;
+};
+
+/**
+ * flint_req_alloc() - make a request
+ * @op: enum flint_op
+ * @body_len: bytes of body to reserve, zeroed, at req->body; at most
+ *	FLINT_CTRL_SIZE + the inline size less the header
+ * @gfp: GFP_KERNEL, GFP_NOFS, GFP_NOIO or GFP_NOWAIT
+ *
+ * Return: the request with one reference, or NULL.
+ */
+struct flint_req *flint_req_alloc(u16 op, u32 body_len, gfp_t gfp);
+void flint_req_get(struct flint_req *req);
+void flint_req_put(struct flint_req *req);
+
+#define FLINT_SUBMIT_NOWAIT	0x1	/* fail instead of waiting for a connection, credit or memory region */
+
+/**
+ * flint_req_submit() - send a request
+ * @peer: to whom
+ * @req: filled in; the transport takes its own reference
+ * @flags: FLINT_SUBMIT_*
+ *
+ * Waits, killable and until req->deadline, for a live connection, a credit
+ * and memory regions.
+ *
+ * Context: process; must not hold a spinlock.
+ * Return: 0: ->done() will be called (perhaps it was already). Otherwise it
+ * will not: -EAGAIN (NOWAIT), -EINTR (killed), -ETIMEDOUT, -EIO (shut down,
+ * or the peer refused us for good: flint_peer_reason()), -EMSGSIZE.
+ */
+int flint_req_submit(struct flint_peer *peer, struct flint_req *req, unsigned int flags);
+
+/**
+ * flint_call() - submit and wait
+ * @peer: to whom
+ * @req: filled in but for ->done and ->priv
+ * @rep: reply body is copied here, cut or zero-filled to @rep_size
+ * @rep_size: bytes; may be 0
+ * @rep_min: a reply with status 0 must have this many bytes or is -EPROTO
+ *
+ * The wait is killable and ends at req->deadline at the latest. A killed
+ * caller gets -EINTR and must treat the outcome as unknown; memory stays
+ * alive through req->hold.
+ *
+ * Return: 0 with req->status set, or an error as req->err or
+ * flint_req_submit().
+ */
+int flint_call(struct flint_peer *peer, struct flint_req *req,
+	       void *rep, u32 rep_size, u32 rep_min);
+
+/* Largest payload of one request to this peer: negotiated max_io, also
+ * bounded by memory-region depth. Before the first connection: 64 KiB.
+ */
+u32 flint_peer_max_io(struct flint_peer *peer);
+
+/* Would a NOWAIT submission have a chance? Lockless hint. */
+bool flint_peer_ready(struct flint_peer *peer);
+
+/* Last failure in words, for the mount error and sysfs; never NULL. */
+const char *flint_peer_reason(struct flint_peer *peer);
+
+/* Refused for good (authentication, version, size)? 0 or -EACCES, -EPROTONOSUPPORT, ... */
+int flint_peer_refused(struct flint_peer *peer);
+
+/**
+ * struct flint_net_opts - what a mount wants of its network
+ * @net: network namespace of the mounter
+ * @key: cluster key, FLINT_KEY_LEN bytes, or NULL: no authentication
+ * @client_id: 16 random bytes, one per mount
+ * @name: for the servers' logs
+ * @inline_size, @max_io, @credits: wanted
+ * @connect_timeo, @hb_timeo: jiffies (5 s, 10 s)
+ * @nconn: connections per peer, 1..16
+ */
+struct flint_net_opts {
+	struct net *net;
+	const u8 *key;
+	u8 client_id[16];
+	char name[FLINT_LABEL_LEN];
+	u32 inline_size;
+	u32 max_io;
+	u32 credits;
+	unsigned long connect_timeo;
+	unsigned long hb_timeo;
+	u32 nconn;
+};
+
+/**
+ * flint_net_create() - the network of one mount
+ * @opts: copied
+ * Return: the network or ERR_PTR(-ENOMEM).
+ */
+struct flint_net *flint_net_create(const struct flint_net_opts *opts);
+
+/* The session epoch that later HELLOs carry. */
+void flint_net_set_epoch(struct flint_net *net, u64 session_epoch);
+
+/**
+ * flint_net_shutdown() - fail all requests, now and later, with -EIO
+ *
+ * Does not wait. For umount -f and the sysfs abort file; any context that may
+ * sleep.
+ */
+void flint_net_shutdown(struct flint_net *net);
+
+/**
+ * flint_net_destroy() - shut down and free
+ *
+ * Waits at most 10 s for connections to end; what is left is torn down by the
+ * transport's own work and waited for at module exit only.
+ */
+void flint_net_destroy(struct flint_net *net);
+
+/**
+ * flint_peer_get() - a server, by its addresses
+ * @net: of the mount
+ * @addrs: sockaddrs to try in turn (RDMA listeners)
+ * @nr: of them, 1..FLINT_NODE_ADDRS
+ * @role: enum flint_role of the server, for messages
+ *
+ * Finds the peer with the same first address or makes it; connecting begins
+ * at once in the background and goes on with back-off for the peer's life.
+ *
+ * Return: the peer with a reference, or ERR_PTR(-ENOMEM, -EIO).
+ */
+struct flint_peer *flint_peer_get(struct flint_net *net,
+				  const struct sockaddr_storage *addrs,
+				  unsigned int nr, u8 role);
+void flint_peer_put(struct flint_peer *peer);
+
+/**
+ * flint_peer_wait() - wait until a connection is up
+ * Killable. Return: 0, -EINTR, -ETIMEDOUT, -EIO, or flint_peer_refused().
+ */
+int flint_peer_wait(struct flint_peer *peer, unsigned long timeout);
+
+/* Requests in flight of a mount, one line each: debugfs "inflight". */
+void flint_net_show_inflight(struct flint_net *net, struct seq_file *m);
+/* Peers, one line each: address, state, connections, reconnects, rtt_us, reason. */
+void flint_net_show_peers(struct flint_net *net, struct seq_file *m);
+
+int flint_transport_init(void);
+void flint_transport_exit(void);	/* waits for all connections of all mounts */
+
+#endif /* _FLINT_REQUEST_H */

@@ -1,0 +1,775 @@
+/* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR MIT */
+/*
+ * The FlintFS wire protocol: one request/response protocol for every
+ * conversation (client to server, server to server, daemon to manager), the
+ * same on verbs and on TCP. Documentation/protocol.rst explains it; this file
+ * defines it.
+ *
+ * A message is
+ *
+ *	header (64 bytes)
+ *	nr_desc descriptors (16 bytes each)
+ *	body_len bytes of body: the operation's structure, then its strings
+ *	data_len bytes of payload, when FLINT_F_INLINE is set
+ *
+ * data_len counts the payload that a message carries or accompanies:
+ *  - verbs, FLINT_F_INLINE set: the payload stands in the message itself;
+ *  - verbs, flag clear: the server moves it. A request's payload is read
+ *    from the requester's descriptors (RDMA READ), a reply's payload has been
+ *    written into them (RDMA WRITE) before the reply was sent;
+ *  - TCP: FLINT_F_INLINE is always set when data_len > 0; the payload follows
+ *    the body in the stream, up to the negotiated max_io. A request may still
+ *    carry no descriptor at all: the room for a reply's payload is what the
+ *    operation's body asks for.
+ *
+ * Rules
+ *  - All integers are little-endian. Reserved fields are sent as zero and
+ *    ignored by the receiver.
+ *  - Bodies grow at the end only. A receiver accepts a longer body than it
+ *    knows and zero-fills a shorter one down to the operation's minimum
+ *    (codec.h: flint_body_get()). A body with strings names the length of its
+ *    fixed part in fixed_len, so that it can grow as well.
+ *  - The first message on a connection is the client's HELLO, the second its
+ *    AUTH; anything else first ends the connection.
+ *  - A request is answered exactly once, with the same op and tag and
+ *    FLINT_F_REPLY set. Replies may come in any order.
+ *  - Every reply carries the number of requests the requester may have in
+ *    flight (credits, at least 1). HEARTBEAT-class requests (PING, CANCEL)
+ *    use one reserved slot beyond them.
+ *  - Anything malformed ends the connection; nothing malformed is answered.
+ */
+#ifndef _UAPI_FLINTFS_WIRE_H
+#define _UAPI_FLINTFS_WIRE_H
+
+#include "types.h"
+
+#define FLINT_MAGIC		0x544e4c46u	/* "FLNT" as bytes on the wire */
+#define FLINT_PROTO_MAJOR	1
+#define FLINT_PROTO_MINOR	0
+
+#define FLINT_NAME_MAX		255		/* bytes of one path component */
+#define FLINT_PATH_MAX		4095		/* symlink target, subtree path */
+#define FLINT_XATTR_VALUE_MAX	65536
+#define FLINT_LABEL_LEN		64		/* names of clusters, nodes, file systems */
+
+#define FLINT_CTRL_SIZE		512		/* control part of a message buffer */
+#define FLINT_INLINE_DEFAULT	4096		/* payload beyond the control part */
+#define FLINT_INLINE_MAX	65536
+#define FLINT_MAX_IO		(1u << 20)	/* payload of one request, default */
+#define FLINT_MAX_DESC		4
+#define FLINT_MAX_CREDITS	1024
+
+/* Default ports. A node's real ports stand in the cluster map. */
+#define FLINT_PORT_MGR_HTTP	7440
+#define FLINT_PORT_MGR_TCP	7441
+#define FLINT_PORT_MGR_RDMA	7442
+#define FLINT_PORT_META_TCP	7451
+#define FLINT_PORT_META_RDMA	7452
+#define FLINT_PORT_CHUNK_TCP	7461
+#define FLINT_PORT_CHUNK_RDMA	7462
+
+/* struct flint_hdr.flags */
+#define FLINT_F_REPLY		0x01	/* this message answers a request */
+#define FLINT_F_INLINE		0x02	/* data_len bytes follow the body */
+#define FLINT_F_RETRY		0x04	/* sent before; the same seq was used */
+#define FLINT_F_PUSH		0x08	/* server to client, not answered (reserved) */
+#define FLINT_F_KNOWN		0x0f
+
+/**
+ * struct flint_hdr - begins every message
+ * @magic: FLINT_MAGIC
+ * @version: FLINT_PROTO_MAJOR
+ * @flags: FLINT_F_*
+ * @op: enum flint_op
+ * @tag: chosen by the requester: index in the low 16 bits, generation of that
+ *	index in the high 16; a reply repeats it
+ * @status: reply: enum flint_status; request: 0
+ * @timeout_ms: request: what remains of its deadline when it is sent, at least
+ *	1; a server may drop what nobody waits for. Reply: 0
+ * @credits: reply: requests that may be in flight, 1..FLINT_MAX_CREDITS;
+ *	request: 0
+ * @nr_desc: descriptors that follow, 0..FLINT_MAX_DESC; 0 in replies
+ * @reserved0: 0
+ * @body_len: bytes of body
+ * @data_len: bytes of payload, see above
+ * @reserved1: 0
+ * @map_epoch: newest cluster map epoch the sender knows, 0 if none
+ * @seq: mutating request: its sequence in (client id, session epoch), from 1;
+ *	the same for every retry; 0 for all other requests and in replies
+ * @seq_low: mutating request: the client's lowest unfinished sequence; replies
+ *	below it may be forgotten, requests below it are refused
+ */
+struct flint_hdr {
+	__le32 magic;
+	__u8 version;
+	__u8 flags;
+	__le16 op;
+	__le32 tag;
+	__le32 status;
+	__le32 timeout_ms;
+	__le16 credits;
+	__u8 nr_desc;
+	__u8 reserved0;
+	__le32 body_len;
+	__le32 data_len;
+	__le64 reserved1;
+	__le64 map_epoch;
+	__le64 seq;
+	__le64 seq_low;
+};
+FLINT_ASSERT_SIZE(struct flint_hdr, 64);
+
+/**
+ * struct flint_desc - memory of the requester that the server may move data
+ *	to (reads) or from (writes) while the request is open
+ * @addr: I/O virtual address
+ * @len: bytes, never 0
+ * @rkey: remote key, dies with the reply (SEND_WITH_INV of the first one)
+ */
+struct flint_desc {
+	__le64 addr;
+	__le32 len;
+	__le32 rkey;
+};
+FLINT_ASSERT_SIZE(struct flint_desc, 16);
+
+/**
+ * enum flint_op - operations
+ *
+ * Comments give request body -> reply body, and the payload if there is one.
+ * "m" marks mutating operations: they carry a seq and are answered from the
+ * reply cache when repeated.
+ */
+enum flint_op {
+	/* every server */
+	FLINT_OP_HELLO		= 0x01,	/* flint_hello -> flint_hello_rep */
+	FLINT_OP_AUTH		= 0x02,	/* flint_auth -> - */
+	FLINT_OP_PING		= 0x03,	/* - -> - ; allowed beyond the credits */
+
+	/* flint-mgrd */
+	FLINT_OP_MAP_GET	= 0x10,	/* flint_map_get -> flint_map_got, data: map image (map.h) */
+	FLINT_OP_HEARTBEAT	= 0x11,	/* flint_heartbeat + flint_hb_target[] -> flint_heartbeat_rep */
+
+	/* flint-metad */
+	FLINT_OP_SESSION_OPEN	= 0x20,	/* flint_session_open + path -> flint_session_rep */
+	FLINT_OP_SESSION_CLOSE	= 0x21,	/* - -> - */
+	FLINT_OP_LOOKUP		= 0x22,	/* flint_name_req + name -> flint_attr */
+	FLINT_OP_GETATTR	= 0x23,	/* flint_ino_req -> flint_attr */
+	FLINT_OP_SETATTR	= 0x24,	/* m flint_setattr -> flint_attr */
+	FLINT_OP_OPEN		= 0x25,	/* m flint_open + name -> flint_open_rep */
+	FLINT_OP_CLOSE		= 0x26,	/* m flint_close -> - */
+	FLINT_OP_MKNOD		= 0x27,	/* m flint_mknod + name + target -> flint_attr (files, dirs, symlinks, devices) */
+	FLINT_OP_LINK		= 0x28,	/* m flint_link + name -> flint_attr */
+	FLINT_OP_UNLINK		= 0x29,	/* m flint_name_req + name -> flint_unlink_rep (rmdir with FLINT_NAME_DIR) */
+	FLINT_OP_RENAME		= 0x2a,	/* m flint_rename + old name + new name -> flint_rename_rep */
+	FLINT_OP_READDIR	= 0x2b,	/* flint_readdir -> flint_readdir_rep, data: flint_dirent records */
+	FLINT_OP_READLINK	= 0x2c,	/* flint_ino_req -> -, data: the target, no NUL */
+	FLINT_OP_STATFS		= 0x2d,	/* flint_ino_req -> flint_statfs */
+	FLINT_OP_GETXATTR	= 0x2e,	/* flint_xattr + name -> flint_xattr_rep, data: the value */
+	FLINT_OP_SETXATTR	= 0x2f,	/* m flint_xattr + name, data: the value -> flint_attr */
+	FLINT_OP_LISTXATTR	= 0x30,	/* flint_xattr -> flint_xattr_rep, data: names, each with its NUL */
+	FLINT_OP_REMOVEXATTR	= 0x31,	/* m flint_xattr + name -> flint_attr */
+	FLINT_OP_EXTEND		= 0x32,	/* m flint_extend -> flint_attr */
+	FLINT_OP_APPEND		= 0x33,	/* m flint_extend -> flint_append_rep */
+	FLINT_OP_FS_CREATE	= 0x34,	/* m flint_fs_create -> flint_attr (managers only) */
+
+	/* flint-chunkd */
+	FLINT_OP_READ		= 0x60,	/* flint_io -> flint_io_rep + crc[], data */
+	FLINT_OP_WRITE		= 0x61,	/* m flint_io, data -> flint_io_rep */
+	FLINT_OP_PUNCH		= 0x62,	/* m flint_io -> flint_io_rep: the range reads as zeros */
+	FLINT_OP_CUT		= 0x63,	/* flint_cut -> flint_cut_rep (idempotent by trunc_epoch) */
+	FLINT_OP_TARGET_STAT	= 0x64,	/* flint_target_req -> flint_target_stat */
+};
+
+/**
+ * enum flint_status - what a reply says
+ *
+ * Below 1000: errno values with the numbers of asm-generic/errno*.h, whatever
+ * the machine. From 1000: protocol conditions; flint_status_errno() (codec.h)
+ * gives the errno that an application sees when retrying did not help.
+ */
+enum flint_status {
+	FLINT_OK		= 0,
+	FLINT_ST_RETRY		= 1000,	/* busy: try again after a pause */
+	FLINT_ST_STALE_MAP	= 1001,	/* chain version or target is not current: refresh the map, retry */
+	FLINT_ST_STALE_EPOCH	= 1002,	/* inode generation or truncate epoch is old: refresh attributes, retry */
+	FLINT_ST_NOT_LEADER	= 1003,	/* ask another replica */
+	FLINT_ST_FENCED		= 1004,	/* session was fenced; only a new mount helps */
+	FLINT_ST_NO_SESSION	= 1005,	/* unknown session: open one */
+	FLINT_ST_BAD_SEQ	= 1006,	/* below seq_low, or the same seq with another request */
+	FLINT_ST_CHECKSUM	= 1007,	/* stored or sent data fails its CRC; never accompanied by data */
+	FLINT_ST_NOT_SERVING	= 1008,	/* target exists but does not serve (lease, disk) */
+	FLINT_ST_AUTH		= 1009,	/* wrong key or not allowed */
+	FLINT_ST_VERSION	= 1010,	/* protocol major not supported */
+	FLINT_ST_BAD_REQUEST	= 1011,	/* well-formed but senseless; a bug in the peer */
+	FLINT_ST_SHUTDOWN	= 1012,	/* server stops: reconnect, retry */
+};
+
+/* ---- connection ------------------------------------------------------- */
+
+enum flint_role {
+	FLINT_ROLE_CLIENT	= 1,	/* a mount or the client library */
+	FLINT_ROLE_CHUNK	= 2,
+	FLINT_ROLE_META		= 3,
+	FLINT_ROLE_MGR		= 4,
+	FLINT_ROLE_TOOL		= 5,
+};
+
+#define FLINT_FEAT_CRC32C	(1ull << 0)	/* reads carry block CRCs; always on in version 1 */
+#define FLINT_FEATURES		FLINT_FEAT_CRC32C
+
+#define FLINT_NONCE_LEN		32
+#define FLINT_MAC_LEN		32	/* HMAC-SHA256 */
+#define FLINT_KEY_LEN		32	/* the cluster key */
+
+/*
+ * Authentication (decisions in Documentation/protocol.rst): both sides prove
+ * that they hold the cluster key.
+ *   server_mac = HMAC-SHA256(key, "flint1-server" | client_nonce | server_nonce | client_id | role)
+ *   client_mac = HMAC-SHA256(key, "flint1-client" | server_nonce | client_nonce | client_id | role)
+ * The labels have 13 bytes, no NUL; role is the one byte of the HELLO.
+ * codec.h: flint_auth_msg() lays the message out.
+ */
+struct flint_hello {
+	__u8 major;
+	__u8 minor;
+	__u8 role;			/* enum flint_role */
+	__u8 reserved0;
+	__le32 inline_size;		/* bytes of payload in a message the sender can take */
+	__le32 max_io;
+	__le16 credits;			/* wanted */
+	__le16 reserved1;
+	__le64 features;
+	__u8 client_id[16];		/* random, one per mount or daemon start */
+	__le64 session_epoch;		/* 0 before SESSION_OPEN */
+	__u8 nonce[FLINT_NONCE_LEN];
+	__u8 name[FLINT_LABEL_LEN];	/* for logs: host name, NUL-padded */
+};
+FLINT_ASSERT_SIZE(struct flint_hello, 144);
+
+struct flint_hello_rep {
+	__u8 major;
+	__u8 minor;
+	__u8 role;
+	__u8 auth;			/* 1: send AUTH; 0: authentication is off */
+	__le32 inline_size;		/* min of both sides */
+	__le32 max_io;			/* min of both sides */
+	__le16 credits;			/* granted */
+	__le16 reserved1;
+	__le64 features;		/* common to both */
+	__u8 cluster_id[16];
+	__le32 node_id;
+	__le32 reserved2;
+	__u8 nonce[FLINT_NONCE_LEN];
+	__u8 mac[FLINT_MAC_LEN];	/* server_mac */
+};
+FLINT_ASSERT_SIZE(struct flint_hello_rep, 112);
+
+struct flint_auth {
+	__u8 mac[FLINT_MAC_LEN];	/* client_mac */
+};
+FLINT_ASSERT_SIZE(struct flint_auth, 32);
+
+/*
+ * rdma_cm private data of the connect request and, with reason set, of a
+ * rejection: enough to refuse a stranger before HELLO.
+ */
+struct flint_cm_priv {
+	__le32 magic;
+	__u8 major;
+	__u8 reason;			/* reject: enum flint_cm_reject */
+	__le16 reserved;
+	__le32 msg_size;		/* FLINT_CTRL_SIZE + inline_size */
+	__le32 depth;			/* requests in flight the client is sized for */
+};
+FLINT_ASSERT_SIZE(struct flint_cm_priv, 16);
+
+enum flint_cm_reject {
+	FLINT_REJ_NONE		= 0,
+	FLINT_REJ_MAGIC		= 1,
+	FLINT_REJ_VERSION	= 2,
+	FLINT_REJ_SIZE		= 3,
+	FLINT_REJ_BUSY		= 4,
+};
+
+/* ---- managers --------------------------------------------------------- */
+
+struct flint_map_get {
+	__le64 have_epoch;		/* answered when the epoch is greater ... */
+	__le32 wait_ms;			/* ... or after this time, with status OK and no data */
+	__le32 max_len;			/* room for the image */
+};
+FLINT_ASSERT_SIZE(struct flint_map_get, 16);
+
+struct flint_map_got {
+	__le64 epoch;
+	__le32 total_len;		/* of the image; with status ERANGE nothing was sent */
+	__le32 reserved;
+};
+FLINT_ASSERT_SIZE(struct flint_map_got, 16);
+
+struct flint_heartbeat {
+	__le32 fixed_len;
+	__le32 node_id;			/* 0: not registered yet, name tells who it is */
+	__u8 role;
+	__u8 reserved0[3];
+	__le32 nr_targets;		/* flint_hb_target records follow the fixed part */
+	__le64 incarnation;		/* random, one per process start */
+	__le64 sent_boottime_ns;	/* echoed by the reply */
+	__u8 name[FLINT_LABEL_LEN];
+	__le16 tcp_port;		/* 0: not offered; the address is the peer's */
+	__le16 rdma_port;
+	__le32 reserved1;
+};
+FLINT_ASSERT_SIZE(struct flint_heartbeat, 104);
+
+struct flint_hb_target {
+	__le32 target_id;
+	__u8 local_state;		/* enum flint_local_state, map.h */
+	__u8 reserved[3];
+	__le64 capacity;		/* bytes */
+	__le64 used;
+	__u8 uuid[16];
+};
+FLINT_ASSERT_SIZE(struct flint_hb_target, 40);
+
+struct flint_heartbeat_rep {
+	__le64 epoch;			/* newest map epoch */
+	__le64 sent_boottime_ns;
+	__le32 node_id;			/* assigned or confirmed */
+	__le32 lease_ms;		/* T */
+};
+FLINT_ASSERT_SIZE(struct flint_heartbeat_rep, 24);
+
+/* ---- metadata --------------------------------------------------------- */
+
+/**
+ * struct flint_layout - where a file's chunks lie (placement.h)
+ * @version: placement arithmetic, FLINT_PLACEMENT_V1
+ * @chunk_shift: log2 of the chunk size, 16..24
+ * @stripe: chains the file is striped over, 1..FLINT_STRIPE_MAX
+ * @table: chain table id
+ * @table_ver: version of that table, 1..
+ * @reserved: 0
+ * @seed: seeds the choice and order of chains
+ */
+struct flint_layout {
+	__u8 version;
+	__u8 chunk_shift;
+	__le16 stripe;
+	__le32 table;
+	__le32 table_ver;
+	__le32 reserved;
+	__le64 seed;
+};
+FLINT_ASSERT_SIZE(struct flint_layout, 24);
+
+/**
+ * struct flint_attr - everything a client caches of an inode
+ *
+ * Times are signed nanoseconds since the epoch. mode holds type and
+ * permission bits with the numbers of stat(2) on Linux. @bytes is the space
+ * charged to the file, for st_blocks. @change grows with every change of
+ * data or attributes seen by the metadata server.
+ */
+struct flint_attr {
+	__le64 ino;
+	__le32 gen;
+	__le32 mode;
+	__le32 nlink;
+	__le32 uid;
+	__le32 gid;
+	__le32 flags;			/* FLINT_INO_* */
+	__le32 rdev_major;
+	__le32 rdev_minor;
+	__le64 size;
+	__le64 bytes;
+	__le64 atime;
+	__le64 mtime;
+	__le64 ctime;
+	__le64 btime;
+	__le64 change;
+	__le64 parent;			/* directories: their parent; else 0 */
+	__le32 project;
+	__le32 trunc_epoch;		/* sent with every data request */
+	__le32 fs;
+	__le32 valid_ms;		/* how long these may be cached */
+	struct flint_layout layout;	/* files; directories: what children inherit */
+};
+FLINT_ASSERT_SIZE(struct flint_attr, 144);
+
+#define FLINT_INO_IMMUTABLE	0x1
+#define FLINT_INO_APPEND	0x2
+
+struct flint_session_open {
+	__le32 fixed_len;
+	__le32 flags;			/* FLINT_SESSION_* */
+	__u8 fs_name[FLINT_LABEL_LEN];
+	__le32 path_len;		/* subtree below the root, may be 0 */
+	__le32 reserved;
+};
+FLINT_ASSERT_SIZE(struct flint_session_open, 80);
+
+#define FLINT_SESSION_RDONLY	0x1
+
+struct flint_session_rep {
+	__le64 session_epoch;
+	__le32 lease_ms;
+	__le32 fs;
+	struct flint_attr root;
+};
+FLINT_ASSERT_SIZE(struct flint_session_rep, 160);
+
+/* Who asks, for ownership of what is created and for server-side checks. */
+struct flint_cred {
+	__le32 uid;
+	__le32 gid;
+};
+FLINT_ASSERT_SIZE(struct flint_cred, 8);
+
+struct flint_ino_req {
+	__le64 ino;
+	__le32 gen;			/* 0: any */
+	__le32 max_len;			/* READLINK: room for the target */
+};
+FLINT_ASSERT_SIZE(struct flint_ino_req, 16);
+
+#define FLINT_NAME_DIR		0x1	/* UNLINK: the name must be an empty directory */
+
+struct flint_name_req {
+	__le32 fixed_len;
+	__le32 flags;
+	__le64 parent;
+	__le32 name_len;
+	struct flint_cred cred;
+	__le32 reserved;
+};
+FLINT_ASSERT_SIZE(struct flint_name_req, 32);
+
+/* struct flint_setattr.valid */
+#define FLINT_SET_MODE		0x001
+#define FLINT_SET_UID		0x002
+#define FLINT_SET_GID		0x004
+#define FLINT_SET_SIZE		0x008
+#define FLINT_SET_ATIME		0x010	/* to the given time */
+#define FLINT_SET_MTIME		0x020
+#define FLINT_SET_ATIME_NOW	0x040	/* to the server's time */
+#define FLINT_SET_MTIME_NOW	0x080
+#define FLINT_SET_FLAGS		0x100
+#define FLINT_SET_PROJECT	0x200
+
+struct flint_setattr {
+	__le64 ino;
+	__le32 gen;
+	__le32 valid;
+	__le32 mode;
+	__le32 uid;
+	__le32 gid;
+	__le32 flags;
+	__le64 size;
+	__le64 atime;
+	__le64 mtime;
+	__le32 project;
+	__le32 reserved;
+	struct flint_cred cred;
+};
+FLINT_ASSERT_SIZE(struct flint_setattr, 72);
+
+/* struct flint_open.flags */
+#define FLINT_OPEN_READ		0x01
+#define FLINT_OPEN_WRITE	0x02
+#define FLINT_OPEN_CREATE	0x04
+#define FLINT_OPEN_EXCL		0x08
+#define FLINT_OPEN_TRUNC	0x10
+
+/**
+ * struct flint_open - lookup, create and open in one round trip
+ *
+ * With name_len > 0 the file is @name in directory @ino; with name_len 0 it is
+ * inode @ino itself. A name that is a directory or a symlink is answered with
+ * its attributes and handle 0: the caller goes on by itself.
+ */
+struct flint_open {
+	__le32 fixed_len;
+	__le32 flags;
+	__le64 ino;
+	__le32 gen;			/* of @ino, 0: any */
+	__le32 mode;			/* CREATE: permission bits after umask */
+	struct flint_cred cred;
+	__le32 name_len;
+	__le32 reserved;
+};
+FLINT_ASSERT_SIZE(struct flint_open, 40);
+
+struct flint_open_rep {
+	__le64 handle;			/* given back by CLOSE; keeps the inode alive */
+	__le32 created;			/* 1: this request made the file */
+	__le32 reserved;
+	struct flint_attr attr;
+};
+FLINT_ASSERT_SIZE(struct flint_open_rep, 160);
+
+struct flint_close {
+	__le64 handle;
+	__le64 ino;
+};
+FLINT_ASSERT_SIZE(struct flint_close, 16);
+
+struct flint_mknod {
+	__le32 fixed_len;
+	__le32 mode;			/* type and permission bits after umask */
+	__le64 parent;
+	__le32 rdev_major;
+	__le32 rdev_minor;
+	struct flint_cred cred;
+	__le32 name_len;
+	__le32 target_len;		/* symlinks: bytes of target after the name */
+};
+FLINT_ASSERT_SIZE(struct flint_mknod, 40);
+
+struct flint_link {
+	__le32 fixed_len;
+	__le32 name_len;
+	__le64 ino;
+	__le64 parent;
+	struct flint_cred cred;
+};
+FLINT_ASSERT_SIZE(struct flint_link, 32);
+
+struct flint_unlink_rep {
+	__le64 ino;
+	__le32 nlink;			/* left */
+	__le32 reserved;
+	__le64 ctime;
+};
+FLINT_ASSERT_SIZE(struct flint_unlink_rep, 24);
+
+#define FLINT_RENAME_NOREPLACE	0x1
+#define FLINT_RENAME_EXCHANGE	0x2
+
+struct flint_rename {
+	__le32 fixed_len;
+	__le32 flags;
+	__le64 old_parent;
+	__le64 new_parent;
+	__le32 old_len;
+	__le32 new_len;
+	struct flint_cred cred;
+};
+FLINT_ASSERT_SIZE(struct flint_rename, 40);
+
+struct flint_rename_rep {
+	__le64 ino;			/* what was moved */
+	__le64 replaced;		/* what stood at the new name, 0 if nothing */
+	__le32 replaced_nlink;
+	__le32 reserved;
+	__le64 ctime;
+};
+FLINT_ASSERT_SIZE(struct flint_rename_rep, 32);
+
+#define FLINT_READDIR_PLUS	0x1	/* each record carries attributes */
+
+/*
+ * Cookies grow within a directory and are never used again for another entry.
+ * "." and ".." are the client's; @cookie 0 starts.
+ */
+struct flint_readdir {
+	__le64 ino;
+	__le64 cookie;			/* entries after this one */
+	__le32 max_len;			/* room for records */
+	__le32 flags;
+};
+FLINT_ASSERT_SIZE(struct flint_readdir, 24);
+
+struct flint_readdir_rep {
+	__le32 nr;
+	__le32 eof;			/* 1: nothing after the last record */
+	__le64 dir_change;		/* the directory's change counter */
+};
+FLINT_ASSERT_SIZE(struct flint_readdir_rep, 16);
+
+/* Record of a READDIR payload; name follows, padded with zeros to 8 bytes;
+ * with FLINT_READDIR_PLUS a struct flint_attr stands between the two.
+ */
+struct flint_dirent {
+	__le64 cookie;
+	__le64 ino;
+	__le16 rec_len;			/* whole record, a multiple of 8 */
+	__le16 name_len;
+	__u8 type;			/* DT_* of dirent.h */
+	__u8 has_attr;
+	__le16 reserved;
+};
+FLINT_ASSERT_SIZE(struct flint_dirent, 24);
+
+struct flint_statfs {
+	__le64 total;			/* bytes */
+	__le64 free;
+	__le64 files;
+	__le64 files_free;
+	__le32 block_size;
+	__le32 name_max;
+};
+FLINT_ASSERT_SIZE(struct flint_statfs, 40);
+
+#define FLINT_XATTR_CREATE	0x1
+#define FLINT_XATTR_REPLACE	0x2
+
+struct flint_xattr {
+	__le32 fixed_len;
+	__le32 flags;
+	__le64 ino;
+	__le32 name_len;		/* with its prefix: "user.x" */
+	__le32 max_len;			/* GET, LIST: room; 0 asks for the size */
+	struct flint_cred cred;
+};
+FLINT_ASSERT_SIZE(struct flint_xattr, 32);
+
+struct flint_xattr_rep {
+	__le32 total_len;		/* of value or list; ERANGE: did not fit */
+	__le32 reserved;
+};
+FLINT_ASSERT_SIZE(struct flint_xattr_rep, 8);
+
+/**
+ * struct flint_extend - a writer tells what it wrote
+ *
+ * EXTEND: size becomes max(size, @end), mtime and ctime the server's time.
+ * Refused with FLINT_ST_STALE_EPOCH when @trunc_epoch is not current. With
+ * @end 0 only the times change. APPEND: reserves @len bytes at the end and
+ * grows the file by them.
+ */
+struct flint_extend {
+	__le64 ino;
+	__le32 gen;
+	__le32 trunc_epoch;
+	__le64 end;
+	__le64 len;
+};
+FLINT_ASSERT_SIZE(struct flint_extend, 32);
+
+struct flint_append_rep {
+	__le64 offset;
+	struct flint_attr attr;
+};
+FLINT_ASSERT_SIZE(struct flint_append_rep, 152);
+
+struct flint_fs_create {
+	__le32 fs;
+	__le32 mode;			/* of the root directory */
+	struct flint_layout layout;
+	struct flint_cred owner;
+	__u8 name[FLINT_LABEL_LEN];
+};
+FLINT_ASSERT_SIZE(struct flint_fs_create, 104);
+
+/* ---- chunks ----------------------------------------------------------- */
+
+/**
+ * struct flint_io - a piece of one chunk
+ * @chain: chain id
+ * @chain_ver: its version in the requester's map
+ * @target: the target that is meant
+ * @fs: file system
+ * @ino: inode
+ * @gen: inode generation
+ * @trunc_epoch: the inode's truncate epoch as the requester knows it
+ * @index: chunk index, file offset >> chunk_shift
+ * @offset: first byte in the chunk
+ * @length: bytes, offset + length <= chunk size, at most max_io
+ * @flags: FLINT_IO_*
+ * @chunk_shift: log2 of the chunk size
+ * @crc_shift: WRITE with FLINT_IO_CRC: log2 of the block its CRCs cover
+ * @reserved: 0
+ */
+struct flint_io {
+	__le32 chain;
+	__le32 chain_ver;
+	__le32 target;
+	__le32 fs;
+	__le64 ino;
+	__le32 gen;
+	__le32 trunc_epoch;
+	__le32 index;
+	__le32 offset;
+	__le32 length;
+	__le32 flags;
+	__u8 chunk_shift;
+	__u8 crc_shift;
+	__le16 reserved;
+	__le32 crc;			/* WRITE with FLINT_IO_CRC: CRC-32C of the payload */
+};
+FLINT_ASSERT_SIZE(struct flint_io, 56);
+
+#define FLINT_IO_CRC		0x1	/* WRITE: crc is set (inline or bounced payload) */
+
+/**
+ * struct flint_io_rep - answer to READ, WRITE, PUNCH
+ * @version: chunk version after (WRITE, PUNCH) or at (READ) the operation; 0:
+ *	the chunk does not exist
+ * @length: READ: bytes sent, at most what was asked; what is missing at the
+ *	end reads as zeros. WRITE: bytes written
+ * @crc_shift: READ: log2 of the checksum block
+ * @nr_crc: READ: __le32 CRC-32C values that follow, one for each piece of the
+ *	payload that falls into one checksum block of the chunk (blocks are
+ *	counted from the start of the chunk, so that the first and last piece
+ *	may be short)
+ */
+struct flint_io_rep {
+	__le64 version;
+	__le32 length;
+	__u8 crc_shift;
+	__u8 reserved0;
+	__le16 nr_crc;
+};
+FLINT_ASSERT_SIZE(struct flint_io_rep, 16);
+
+/**
+ * struct flint_cut - remove an inode's data at and beyond @size on one target
+ *
+ * Sent by the metadata server to every chain of the file's stripe. From then
+ * on the target refuses data requests for the inode with an older generation
+ * or truncate epoch. With FLINT_CUT_REMOVE the inode is gone: everything is
+ * removed and a tombstone stays.
+ */
+struct flint_cut {
+	__le32 chain;
+	__le32 chain_ver;
+	__le32 target;
+	__le32 fs;
+	__le64 ino;
+	__le32 gen;
+	__le32 trunc_epoch;		/* the new one */
+	__le64 size;
+	__u8 chunk_shift;
+	__u8 reserved[3];
+	__le32 flags;
+};
+FLINT_ASSERT_SIZE(struct flint_cut, 48);
+
+#define FLINT_CUT_REMOVE	0x1
+
+struct flint_cut_rep {
+	__le64 freed;			/* bytes */
+};
+FLINT_ASSERT_SIZE(struct flint_cut_rep, 8);
+
+struct flint_target_req {
+	__le32 target;
+	__le32 reserved;
+};
+FLINT_ASSERT_SIZE(struct flint_target_req, 8);
+
+struct flint_target_stat {
+	__le64 capacity;
+	__le64 used;
+	__le64 chunks;
+	__le64 inodes;
+	__le64 read_bytes;		/* since start */
+	__le64 write_bytes;		/* payload received */
+	__le64 device_write_bytes;	/* data and log written to the device */
+	__le64 crc_errors;
+};
+FLINT_ASSERT_SIZE(struct flint_target_stat, 64);
+
+#endif /* _UAPI_FLINTFS_WIRE_H */
