@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Membership of a daemon in its cluster: heartbeats to a manager, the node id
+ * that it assigns, and the lease that the answers extend.
+ *
+ * A lease runs from the *send* time of the last answered heartbeat. A chunk
+ * server stops serving at two thirds of it by its own CLOCK_BOOTTIME, so that
+ * it has stopped before a manager may give its chains to others.
+ */
+#ifndef FLINT_CLIENT_MEMBER_H
+#define FLINT_CLIENT_MEMBER_H
+
+#include "cluster.h"
+
+struct flint_member;
+
+/**
+ * struct flint_member_config
+ * @cluster: through whose manager connection heartbeats go, and whose loop runs this
+ * @role: FLINT_ROLE_CHUNK or FLINT_ROLE_META
+ * @name: of the node, unique for its role; copied
+ * @tcp_port, @rdma_port: offered; 0: not
+ * @targets: fills up to @max records, returns how many; NULL: none
+ * @max_targets: room to ask for, up to 1024
+ * @answered: called after each answered heartbeat with the node id; may be NULL
+ * @refused: called when the manager refuses us (status of the reply), such as
+ *	FLINT_ST_AUTH, or EEXIST for a target id that belongs to another disk; a
+ *	sentence is logged in any case; may be NULL
+ */
+struct flint_member_config {
+	struct flint_cluster *cluster;
+	struct flint_loop *loop;
+	uint8_t role;
+	const char *name;
+	uint16_t tcp_port, rdma_port;
+	unsigned int (*targets)(void *arg, struct flint_hb_target *t, unsigned int max);
+	unsigned int max_targets;
+	void (*answered)(void *arg, uint32_t node_id);
+	void (*refused)(void *arg, uint32_t status);
+	void *arg;
+};
+
+/* Sends the first heartbeat at once. NULL with errno. */
+struct flint_member *flint_member_new(const struct flint_member_config *cfg);
+/* On the loop, or with it stopped; before flint_cluster_free(). */
+void flint_member_free(struct flint_member *m);
+
+/* Send one now (a target's state changed). On the loop. */
+void flint_member_beat(struct flint_member *m);
+
+/* Any thread. 0 before the first answer. */
+uint32_t flint_member_node_id(const struct flint_member *m);
+/* Any thread. May requests be served now (send time + 2/3 lease not reached)? */
+bool flint_member_lease_valid(const struct flint_member *m);
+/* Any thread. CLOCK_BOOTTIME ns at which that ends; 0 before the first answer. */
+uint64_t flint_member_lease_end_ns(const struct flint_member *m);
+
+#endif /* FLINT_CLIENT_MEMBER_H */
