@@ -183,6 +183,24 @@ int flint_call(struct flint_peer *peer, struct flint_req *req,
  */
 u32 flint_peer_max_io(struct flint_peer *peer);
 
+/**
+ * flint_bvec_span() - how much of this memory fits one request
+ * @peer: to whom
+ * @bvec: memory
+ * @nr: entries
+ * @skip: bytes of bvec[0] to leave out
+ * @len: bytes wanted
+ *
+ * Memory with gaps that are not on page boundaries needs a memory region per
+ * run, and a request carries at most FLINT_MAX_DESC of them. Never sleeps.
+ *
+ * Return: bytes from the start (at most @len and flint_peer_max_io(), at
+ * least 1 when @len is) that one request can describe. A connection made
+ * later may be smaller; submission then says -EMSGSIZE: split again.
+ */
+u32 flint_bvec_span(struct flint_peer *peer, const struct bio_vec *bvec,
+		    unsigned int nr, size_t skip, size_t len);
+
 /* Would a NOWAIT submission have a chance? Lockless hint. */
 bool flint_peer_ready(struct flint_peer *peer);
 
