@@ -223,9 +223,11 @@ int main(int argc, char **argv)
 	if (!r.model || !r.buf)
 		return 2;
 	open_both(&r);
+	if (pwrite(r.direct, r.buf, 4096, 0) != 4096)
+		fail(&r, "first write");
+	r.any_align = pread(r.direct, r.buf + 1, 1, 0) >= 0;
 	if (ftruncate(r.fd, 0))
 		fail(&r, "ftruncate");
-	r.any_align = pread(r.direct, r.buf + 1, 1, 0) >= 0;
 	for (r.step = 0; r.step < steps; r.step++)
 		step(&r);
 	printf("# randio: %u operations, seed %u, direct I/O of %s alignment\n", steps,
