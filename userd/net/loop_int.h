@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What userd/net's own files know of an event loop beyond net.h.
+ */
+#ifndef FLINT_NET_LOOP_INT_H
+#define FLINT_NET_LOOP_INT_H
+
+#include "net.h"
+
+/* Is the caller the loop's thread, or does no thread run the loop? */
+bool flint_loop_here(struct flint_loop *loop);
+
+/* Is the caller the thread that runs the loop now? */
+bool flint_loop_inside(struct flint_loop *loop);
+
+/*
+ * Run @fn(arg) on the loop and wait until it has run. Called from the loop's
+ * own thread, or when nobody runs the loop, it is called directly.
+ */
+void flint_loop_sync(struct flint_loop *loop, void (*fn)(void *arg), void *arg);
+
+/* Run what was posted, without waiting. Only when flint_loop_here(). */
+void flint_loop_run_tasks(struct flint_loop *loop);
+
+/*
+ * One slot for the state that a transport keeps per loop; freed with the loop.
+ * Only when flint_loop_here().
+ */
+void *flint_loop_slot(struct flint_loop *loop);
+void flint_loop_set_slot(struct flint_loop *loop, void *p, void (*free_fn)(void *p));
+
+#endif /* FLINT_NET_LOOP_INT_H */
