@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Cluster map, membership and the user-space client library.
+
+LIBFLINT_SRCS += userd/client/cluster.c userd/client/member.c

@@ -1,0 +1,597 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The cluster map and the connections to the nodes it names; see cluster.h.
+ *
+ * Invariants
+ *  - Everything but the current snapshot is touched by the loop's thread only.
+ *    The snapshot pointer is under @lock; a snapshot itself never changes.
+ *  - At most one MAP_GET is open. It is sent again from its own completion or
+ *    from the retry timer, never from both.
+ *  - A connection is never freed inside one of its own callbacks: what is to go
+ *    is put on the dead list, which a timer empties.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "../base/addr.h"
+#include "../base/crc.h"
+#include "../base/log.h"
+#include "cluster.h"
+
+#define MAP_WAIT_MS	10000		/* the manager holds the request that long */
+#define MAP_TIMEOUT_MS	15000
+#define MAP_ROOM_FIRST	(64u << 10)
+#define RETRY_MIN_MS	100
+#define RETRY_MAX_MS	2000
+#define COMPLAIN_NS	60000000000ull	/* "no manager answers" once a minute */
+
+struct node_peer {
+	uint32_t node;
+	struct sockaddr_storage addr;
+	struct flint_peer *peer;
+	struct node_peer *next;
+};
+
+struct flint_cluster {
+	struct flint_cluster_config cfg;
+	uint8_t key[FLINT_KEY_LEN];
+	char name[FLINT_LABEL_LEN];
+	uint64_t session_epoch;
+	bool closing;
+
+	pthread_mutex_t lock;		/* @cur; innermost */
+	struct flint_map_ref *cur;
+
+	struct flint_peer *mgr;		/* the manager in use */
+	unsigned int mgr_at;		/* its index in cfg.mgrs */
+	struct flint_timer mgr_switch;	/* go to the next one */
+	uint64_t complained_ns;
+
+	struct node_peer *peers;
+	struct node_peer *dead;
+	struct flint_timer reap;
+
+	struct flint_rpc get;
+	struct flint_map_get get_body;
+	uint8_t *room;			/* where the next image lands */
+	uint32_t room_len;
+	struct flint_timer retry;
+	uint32_t retry_ms;
+
+	struct flint_cluster_waiter *waiters;
+};
+
+static void map_get_send(struct flint_cluster *c);
+
+/* ---- snapshots ---------------------------------------------------------- */
+
+struct flint_map_ref *flint_cluster_map(struct flint_cluster *c)
+{
+	struct flint_map_ref *ref;
+
+	pthread_mutex_lock(&c->lock);
+	ref = c->cur;
+	if (ref)
+		__atomic_add_fetch(&ref->refs, 1, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&c->lock);
+	return ref;
+}
+
+void flint_map_put(struct flint_map_ref *ref)
+{
+	if (!ref || __atomic_sub_fetch(&ref->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	free(ref->image);
+	free(ref);
+}
+
+uint64_t flint_cluster_epoch(struct flint_cluster *c)
+{
+	uint64_t epoch;
+
+	pthread_mutex_lock(&c->lock);
+	epoch = c->cur ? c->cur->map.epoch : 0;
+	pthread_mutex_unlock(&c->lock);
+	return epoch;
+}
+
+/* Does the image carry its own CRC? Computed around the field itself. */
+static bool image_crc_ok(const uint8_t *image, uint32_t len)
+{
+	struct flint_map_hdr hdr;
+	uint32_t crc;
+
+	if (len < sizeof(hdr))
+		return false;
+	memcpy(&hdr, image, sizeof(hdr));
+	hdr.crc = 0;
+	crc = flint_crc32c(0, &hdr, sizeof(hdr));
+	crc = flint_crc32c(crc, image + sizeof(hdr), len - sizeof(hdr));
+	memcpy(&hdr, image, sizeof(hdr));
+	return crc == le32_to_cpu(hdr.crc);
+}
+
+/**
+ * map_ref_new() - turn a received image into a snapshot
+ * @image: taken over on success
+ *
+ * Return: the snapshot with one reference, or NULL with the reason in @why.
+ */
+static struct flint_map_ref *map_ref_new(uint8_t *image, uint32_t len, const char **why)
+{
+	struct flint_map_ref *ref;
+	int rc;
+
+	if (!image_crc_ok(image, len)) {
+		*why = "its checksum is wrong";
+		return NULL;
+	}
+	ref = calloc(1, sizeof(*ref));
+	if (!ref) {
+		*why = "out of memory";
+		return NULL;
+	}
+	rc = flint_map_check(image, len, &ref->map);
+	if (rc) {
+		*why = rc == -EPROTONOSUPPORT ?
+			"its format is newer than this program; upgrade this node" :
+			"it is malformed";
+		free(ref);
+		return NULL;
+	}
+	ref->image = image;
+	ref->len = len;
+	ref->refs = 1;
+	return ref;
+}
+
+static void waiters_wake(struct flint_cluster *c, uint64_t epoch)
+{
+	struct flint_cluster_waiter **link = &c->waiters, *w, *ready = NULL, **tail = &ready;
+
+	/* Unlink first: a callback may wait again or cancel others. */
+	while ((w = *link)) {
+		if (w->epoch > epoch) {
+			link = &w->next;
+			continue;
+		}
+		*link = w->next;
+		w->next = NULL;
+		*tail = w;
+		tail = &w->next;
+		flint_timer_cancel(c->cfg.loop, &w->timer);
+	}
+	while ((w = ready)) {
+		ready = w->next;
+		w->cluster = NULL;
+		w->fn(w, 0);
+	}
+}
+
+/* Make @ref the current snapshot and tell everybody. */
+static void map_install(struct flint_cluster *c, struct flint_map_ref *ref)
+{
+	struct flint_map_ref *old;
+
+	pthread_mutex_lock(&c->lock);
+	old = c->cur;
+	c->cur = ref;
+	pthread_mutex_unlock(&c->lock);
+	flint_map_put(old);
+	flint_debug("cluster map epoch %llu: %u nodes, %u targets, %u chains, %u file systems",
+		    (unsigned long long)ref->map.epoch, ref->map.nr_nodes,
+		    ref->map.nr_targets, ref->map.nr_chains, ref->map.nr_fs);
+	if (c->cfg.changed)
+		c->cfg.changed(c->cfg.arg, &ref->map);
+	waiters_wake(c, ref->map.epoch);
+}
+
+/* ---- the standing request ----------------------------------------------- */
+
+static void retry_later(struct flint_cluster *c)
+{
+	if (c->closing)
+		return;
+	c->retry_ms = c->retry_ms ? c->retry_ms * 2 : RETRY_MIN_MS;
+	if (c->retry_ms > RETRY_MAX_MS)
+		c->retry_ms = RETRY_MAX_MS;
+	flint_timer_set(c->cfg.loop, &c->retry, c->retry_ms);
+}
+
+static void on_retry(struct flint_timer *t)
+{
+	map_get_send(t->arg);
+}
+
+/* An image came: check it, install it. The room is given away or kept. */
+static void map_received(struct flint_cluster *c, uint32_t len)
+{
+	struct flint_map_ref *ref;
+	const char *why;
+	bool same;
+
+	ref = map_ref_new(c->room, len, &why);
+	if (!ref) {
+		flint_err_rl("a manager sent a cluster map that cannot be used: %s", why);
+		retry_later(c);
+		return;
+	}
+	c->room = NULL;
+	c->room_len = 0;
+	same = !c->cur || !memcmp(c->cur->map.hdr->cluster_id, ref->map.hdr->cluster_id, 16);
+	if (!same || (c->cur && ref->map.epoch <= c->cur->map.epoch)) {
+		if (!same)
+			flint_err_rl("a manager of another cluster answered; check the addresses of the managers");
+		else
+			flint_warn_rl("a manager sent an old cluster map (epoch %llu, known is %llu)",
+				      (unsigned long long)ref->map.epoch,
+				      (unsigned long long)c->cur->map.epoch);
+		flint_map_put(ref);
+		retry_later(c);
+		return;
+	}
+	c->retry_ms = 0;
+	map_install(c, ref);
+	map_get_send(c);
+}
+
+static void on_map_got(struct flint_rpc *rpc)
+{
+	struct flint_cluster *c = rpc->priv;
+	struct flint_map_got got;
+
+	if (c->closing)
+		return;
+	if (rpc->err) {
+		retry_later(c);
+		return;
+	}
+	if (flint_body_get(&got, sizeof(got), rpc->status == FLINT_OK || rpc->status == ERANGE ?
+			   sizeof(got) : 0, rpc->rep_body, rpc->rep_len)) {
+		flint_err_rl("a manager sent a malformed answer to MAP_GET");
+		retry_later(c);
+		return;
+	}
+	c->complained_ns = 0;
+	if (rpc->status == ERANGE && le32_to_cpu(got.total_len) > c->room_len &&
+	    le32_to_cpu(got.total_len) <= FLINT_MAP_MAX_LEN) {
+		free(c->room);
+		c->room = NULL;
+		c->room_len = le32_to_cpu(got.total_len) + (le32_to_cpu(got.total_len) >> 2);
+		map_get_send(c);
+	} else if (rpc->status != FLINT_OK) {
+		flint_warn_rl("a manager refuses to send the cluster map (status %u)",
+			      rpc->status);
+		retry_later(c);
+	} else if (!rpc->rep_data_len) {
+		/* Nothing new within the wait; ask again (with a pause if it came at once). */
+		if (flint_now_ns() < rpc->deadline_ns - MAP_TIMEOUT_MS * 1000000ull + 50000000ull) {
+			retry_later(c);
+		} else {
+			c->retry_ms = 0;
+			map_get_send(c);
+		}
+	} else {
+		map_received(c, rpc->rep_data_len);
+	}
+}
+
+static void map_get_send(struct flint_cluster *c)
+{
+	if (!c->room) {
+		if (!c->room_len)
+			c->room_len = c->cur && c->cur->len > MAP_ROOM_FIRST / 2 ?
+				      c->cur->len * 2 : MAP_ROOM_FIRST;
+		c->room = malloc(c->room_len);
+		if (!c->room) {
+			retry_later(c);
+			return;
+		}
+	}
+	c->get_body = (struct flint_map_get){
+		.have_epoch = cpu_to_le64(flint_cluster_epoch(c)),
+		.wait_ms = cpu_to_le32(MAP_WAIT_MS),
+		.max_len = cpu_to_le32(c->room_len),
+	};
+	c->get = (struct flint_rpc){
+		.op = FLINT_OP_MAP_GET,
+		.timeout_ms = MAP_TIMEOUT_MS,
+		.body = &c->get_body, .body_len = sizeof(c->get_body),
+		.in = c->room, .in_len = c->room_len,
+		.done = on_map_got, .priv = c,
+	};
+	flint_cluster_call_mgr(c, &c->get);
+}
+
+/* ---- managers ----------------------------------------------------------- */
+
+static struct flint_peer *peer_make(struct flint_cluster *c, int proto,
+				    const struct sockaddr_storage *addr,
+				    void (*state)(void *, struct flint_peer *, int, const char *))
+{
+	struct flint_peer_config pc = {
+		.loop = c->cfg.loop, .proto = proto, .addr = *addr,
+		.role = c->cfg.role, .session_epoch = c->session_epoch,
+		.key = c->cfg.key, .name = c->name,
+		.inline_size = c->cfg.inline_size, .max_io = c->cfg.max_io,
+		.credits = c->cfg.credits, .pool = c->cfg.pool,
+		.state = state, .arg = c,
+	};
+
+	memcpy(pc.client_id, c->cfg.client_id, sizeof(pc.client_id));
+	return flint_peer_new(&pc);
+}
+
+static void peer_bury(struct flint_cluster *c, struct node_peer *np)
+{
+	np->next = c->dead;
+	c->dead = np;
+	flint_timer_set(c->cfg.loop, &c->reap, 0);
+}
+
+static void on_reap(struct flint_timer *t)
+{
+	struct flint_cluster *c = t->arg;
+	struct node_peer *np;
+
+	while ((np = c->dead)) {
+		c->dead = np->next;
+		flint_peer_free(np->peer);
+		free(np);
+	}
+}
+
+static void mgr_state(void *arg, struct flint_peer *peer, int err, const char *why)
+{
+	struct flint_cluster *c = arg;
+	char addr[FLINT_ADDR_STR];
+	uint64_t now;
+
+	if (c->closing || peer != c->mgr)
+		return;
+	flint_addr_format(&c->cfg.mgrs[c->mgr_at], addr, sizeof(addr));
+	if (!err) {
+		if (c->complained_ns)
+			flint_info("manager %s answers", addr);
+		c->complained_ns = 0;
+		return;
+	}
+	now = flint_now_ns();
+	if (!c->complained_ns || now - c->complained_ns > COMPLAIN_NS) {
+		flint_warn("no connection to manager %s: %s; %s", addr,
+			   why && *why ? why : strerror(-err),
+			   c->cfg.nr_mgrs > 1 ? "trying the next one" : "trying again");
+		c->complained_ns = now;
+	}
+	if (c->cfg.nr_mgrs > 1)
+		flint_timer_set(c->cfg.loop, &c->mgr_switch, RETRY_MIN_MS);
+}
+
+/* The manager in use does not answer: leave it for the next in the list. */
+static void on_mgr_switch(struct flint_timer *t)
+{
+	struct flint_cluster *c = t->arg;
+	unsigned int next = (c->mgr_at + 1) % c->cfg.nr_mgrs;
+	struct node_peer *np = calloc(1, sizeof(*np));
+	struct flint_peer *peer;
+
+	peer = np ? peer_make(c, FLINT_PROTO_TCP, &c->cfg.mgrs[next], mgr_state) : NULL;
+	if (!peer) {
+		free(np);
+		flint_timer_set(c->cfg.loop, &c->mgr_switch, RETRY_MAX_MS);
+		return;
+	}
+	np->peer = c->mgr;
+	c->mgr = peer;
+	c->mgr_at = next;
+	peer_bury(c, np);	/* its open requests fail with -ENOTCONN and are sent again */
+}
+
+void flint_cluster_call_mgr(struct flint_cluster *c, struct flint_rpc *rpc)
+{
+	flint_peer_call(c->mgr, rpc);
+}
+
+/* ---- nodes -------------------------------------------------------------- */
+
+static int node_address(struct flint_cluster *c, uint32_t node, struct sockaddr_storage *sa)
+{
+	struct flint_map_ref *ref = flint_cluster_map(c);
+	const struct flint_map_node *n = ref ? flint_map_node(&ref->map, node) : NULL;
+	int i, rc = n ? -ENOTCONN : -ENOENT;
+
+	for (i = 0; n && i < FLINT_NODE_ADDRS; i++)
+		if (n->addrs[i].proto == c->cfg.proto &&
+		    !flint_addr_from_wire(&n->addrs[i], sa)) {
+			rc = 0;
+			break;
+		}
+	flint_map_put(ref);
+	return rc;
+}
+
+static void node_state(void *arg, struct flint_peer *peer, int err, const char *why)
+{
+	struct flint_cluster *c = arg;
+	struct node_peer *np;
+	char addr[FLINT_ADDR_STR];
+
+	for (np = c->peers; np; np = np->next)
+		if (np->peer == peer)
+			break;
+	if (!np || c->closing)
+		return;
+	flint_addr_format(&np->addr, addr, sizeof(addr));
+	if (err)
+		flint_warn_rl("no connection to node %u at %s: %s", np->node, addr,
+			      why && *why ? why : strerror(-err));
+	else
+		flint_debug("connected to node %u at %s", np->node, addr);
+}
+
+struct flint_peer *flint_cluster_peer(struct flint_cluster *c, uint32_t node, int *err)
+{
+	struct sockaddr_storage sa;
+	struct node_peer **link, *np;
+	int rc;
+
+	rc = node_address(c, node, &sa);
+	if (rc)
+		goto fail;
+	for (link = &c->peers; (np = *link); link = &np->next)
+		if (np->node == node)
+			break;
+	if (np && flint_addr_equal(&np->addr, &sa))
+		return np->peer;
+	if (np) {	/* it moved */
+		*link = np->next;
+		peer_bury(c, np);
+	}
+	np = calloc(1, sizeof(*np));
+	rc = -ENOMEM;
+	if (!np)
+		goto fail;
+	np->node = node;
+	np->addr = sa;
+	np->peer = peer_make(c, c->cfg.proto, &sa, node_state);
+	if (!np->peer) {
+		rc = -errno;
+		free(np);
+		goto fail;
+	}
+	np->next = c->peers;
+	c->peers = np;
+	return np->peer;
+fail:
+	if (err)
+		*err = rc;
+	return NULL;
+}
+
+int flint_cluster_call(struct flint_cluster *c, uint32_t node, struct flint_rpc *rpc)
+{
+	int err = 0;
+	struct flint_peer *peer = flint_cluster_peer(c, node, &err);
+
+	if (!peer)
+		return err;
+	flint_peer_call(peer, rpc);
+	return 0;
+}
+
+void flint_cluster_set_session(struct flint_cluster *c, uint64_t session_epoch)
+{
+	struct node_peer *np;
+
+	c->session_epoch = session_epoch;
+	for (np = c->peers; np; np = np->next)
+		flint_peer_set_epoch(np->peer, session_epoch);
+}
+
+/* ---- waiting for a map -------------------------------------------------- */
+
+void flint_cluster_wait_cancel(struct flint_cluster *c, struct flint_cluster_waiter *w)
+{
+	struct flint_cluster_waiter **link;
+
+	for (link = &c->waiters; *link; link = &(*link)->next)
+		if (*link == w) {
+			*link = w->next;
+			flint_timer_cancel(c->cfg.loop, &w->timer);
+			w->cluster = NULL;
+			return;
+		}
+}
+
+static void on_wait_timeout(struct flint_timer *t)
+{
+	struct flint_cluster_waiter *w = t->arg;
+
+	flint_cluster_wait_cancel(w->cluster, w);
+	w->fn(w, -ETIMEDOUT);
+}
+
+void flint_cluster_wait(struct flint_cluster *c, struct flint_cluster_waiter *w,
+			uint64_t epoch, uint64_t timeout_ms)
+{
+	if (c->cur && c->cur->map.epoch >= epoch) {
+		w->fn(w, 0);
+		return;
+	}
+	w->epoch = epoch;
+	w->cluster = c;
+	w->timer.fn = on_wait_timeout;
+	w->timer.arg = w;
+	w->next = c->waiters;
+	c->waiters = w;
+	flint_timer_set(c->cfg.loop, &w->timer, timeout_ms);
+}
+
+/* ---- life --------------------------------------------------------------- */
+
+struct flint_cluster *flint_cluster_new(const struct flint_cluster_config *cfg)
+{
+	struct flint_cluster *c;
+
+	if (!cfg->nr_mgrs || cfg->nr_mgrs > FLINT_MGRS_MAX) {
+		errno = EINVAL;
+		return NULL;
+	}
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->cfg = *cfg;
+	if (cfg->key) {
+		memcpy(c->key, cfg->key, sizeof(c->key));
+		c->cfg.key = c->key;
+	}
+	snprintf(c->name, sizeof(c->name), "%s", cfg->name ? cfg->name : "");
+	c->cfg.name = c->name;
+	pthread_mutex_init(&c->lock, NULL);
+	c->retry = (struct flint_timer){ .fn = on_retry, .arg = c };
+	c->reap = (struct flint_timer){ .fn = on_reap, .arg = c };
+	c->mgr_switch = (struct flint_timer){ .fn = on_mgr_switch, .arg = c };
+	c->mgr = peer_make(c, FLINT_PROTO_TCP, &cfg->mgrs[0], mgr_state);
+	if (!c->mgr) {
+		pthread_mutex_destroy(&c->lock);
+		free(c);
+		return NULL;
+	}
+	map_get_send(c);
+	return c;
+}
+
+void flint_cluster_free(struct flint_cluster *c)
+{
+	struct flint_loop *loop;
+	struct node_peer *np;
+
+	if (!c)
+		return;
+	loop = c->cfg.loop;
+	c->closing = true;
+	flint_timer_cancel(loop, &c->retry);
+	flint_timer_cancel(loop, &c->reap);
+	flint_timer_cancel(loop, &c->mgr_switch);
+	while (c->waiters)
+		flint_cluster_wait_cancel(c, c->waiters);
+	flint_peer_free(c->mgr);
+	flint_timer_cancel(loop, &c->mgr_switch);
+	while ((np = c->peers)) {
+		c->peers = np->next;
+		flint_peer_free(np->peer);
+		free(np);
+	}
+	flint_timer_cancel(loop, &c->reap);
+	while ((np = c->dead)) {
+		c->dead = np->next;
+		flint_peer_free(np->peer);
+		free(np);
+	}
+	flint_map_put(c->cur);
+	free(c->room);
+	explicit_bzero(c->key, sizeof(c->key));
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
