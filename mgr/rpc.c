@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The manager's two operations on the FlintFS protocol.
+ *
+ * MAP_GET is a standing request: it waits here until the epoch passes the one
+ * the asker has, its time is up, or its connection ends. HEARTBEAT is answered
+ * only after what it changed is durable and published, so that a node that
+ * knows its id is in the map.
+ */
+#include <stdlib.h>
+
+#include "../userd/base/addr.h"
+#include "../userd/base/log.h"
+#include "mgrd.h"
+
+#define MGR_WAIT_MAX_MS	60000
+#define MGR_WAIT_MARGIN_MS 500	/* answer this long before the asker gives up */
+
+struct mgr_wait {
+	struct mgr_wait *next;
+	struct flint_call *call;
+	struct mgr *mgr;
+	struct flint_timer timer;
+	u64 have_epoch;
+	u32 max_len;
+};
+
+/* ---- the published image ---------------------------------------------- */
+
+/* Send the present image, or only its epoch when the asker has it. */
+static void mgr_map_answer(struct mgr *m, struct flint_call *call, u64 have, u32 max_len)
+{
+	struct flint_map_got got = {
+		.epoch = cpu_to_le64(m->image_epoch),
+		.total_len = cpu_to_le32(m->image_len),
+	};
+
+	if (m->image_epoch <= have) {
+		flint_call_reply(call, FLINT_OK, &got, sizeof(got), NULL, 0, 0);
+	} else if (m->image_len > max_len) {
+		flint_call_reply(call, ERANGE, &got, sizeof(got), NULL, 0, 0);
+	} else {
+		flint_buf_ref(m->image);
+		flint_call_reply(call, FLINT_OK, &got, sizeof(got), m->image, 0, m->image_len);
+	}
+}
+
+/* Take a waiting request off the list, answer it, free it. */
+static void mgr_wait_end(struct mgr_wait *w)
+{
+	struct mgr *m = w->mgr;
+	struct mgr_wait **pp;
+
+	for (pp = &m->waits; *pp != w; pp = &(*pp)->next)
+		;
+	*pp = w->next;
+	flint_timer_cancel(m->loop, &w->timer);
+	mgr_map_answer(m, w->call, w->have_epoch, w->max_len);
+	free(w);
+}
+
+/**
+ * mgr_publish() - make the model's image the current one
+ *
+ * Answers every standing request that it concerns.
+ *
+ * Return: 0 or -errno: the old image stays.
+ */
+int mgr_publish(struct mgr *m)
+{
+	struct flint_buf *buf = flint_buf_get(m->pool);
+	struct mgr_wait *w;
+	u32 len;
+	int err;
+
+	if (!buf)
+		return -ENOBUFS;	/* all in flight: the tick tries again */
+	err = mgr_image_build(m->st, buf->data, buf->size, &len);
+	if (err) {
+		flint_err("map epoch %llu cannot be published: %s",
+			  (unsigned long long)m->st->epoch,
+			  err == -ERANGE ? "it is larger than this version can send"
+					 : "it is inconsistent, please report this");
+		flint_buf_put(buf);
+		return err;
+	}
+	if (m->image)
+		flint_buf_put(m->image);
+	m->image = buf;
+	m->image_len = len;
+	m->image_epoch = m->st->epoch;
+again:
+	/* A reply may end its connection, and with it other entries of the list. */
+	for (w = m->waits; w; w = w->next)
+		if (w->have_epoch < m->image_epoch) {
+			mgr_wait_end(w);
+			goto again;
+		}
+	return 0;
+}
+
+/* Make a visible change durable, then show it. Return: 0 or -errno with @err set. */
+int mgr_commit_publish(struct mgr *m, char *err, size_t errlen)
+{
+	int ret = mgr_state_commit(m->st, true, err, errlen);
+
+	if (!ret)
+		mgr_publish(m);
+	return ret;
+}
+
+/* ---- MAP_GET ---------------------------------------------------------- */
+
+static void mgr_wait_timeout(struct flint_timer *t)
+{
+	mgr_wait_end(t->arg);
+}
+
+static void mgr_map_get(struct mgr *m, struct flint_call *call)
+{
+	struct flint_map_get req;
+	struct mgr_wait *w;
+	u64 have;
+	u32 ms;
+
+	if (flint_body_get(&req, sizeof(req), sizeof(req), call->msg.body, call->msg.body_len)) {
+		flint_call_reply(call, FLINT_ST_BAD_REQUEST, NULL, 0, NULL, 0, 0);
+		return;
+	}
+	have = le64_to_cpu(req.have_epoch);
+	ms = le32_to_cpu(req.wait_ms);
+	if (ms > MGR_WAIT_MAX_MS)
+		ms = MGR_WAIT_MAX_MS;
+	if (call->msg.timeout_ms <= ms)
+		ms = call->msg.timeout_ms > MGR_WAIT_MARGIN_MS
+			   ? call->msg.timeout_ms - MGR_WAIT_MARGIN_MS : 0;
+	if (have > m->st->epoch)
+		flint_warn_rl("%s has map epoch %llu, newer than ours: was an old copy of state.db put back?",
+			      flint_conn_info(call->conn)->address, (unsigned long long)have);
+
+	w = have >= m->image_epoch && ms && !m->stopping ? calloc(1, sizeof(*w)) : NULL;
+	if (!w) {
+		mgr_map_answer(m, call, have, le32_to_cpu(req.max_len));
+		return;
+	}
+	w->call = call;
+	w->mgr = m;
+	w->have_epoch = have;
+	w->max_len = le32_to_cpu(req.max_len);
+	w->timer.fn = mgr_wait_timeout;
+	w->timer.arg = w;
+	w->next = m->waits;
+	m->waits = w;
+	flint_timer_set(m->loop, &w->timer, ms);
+}
+
+void mgr_rpc_closed(void *arg, struct flint_conn *conn)
+{
+	struct mgr *m = arg;
+	struct mgr_wait *w;
+
+again:
+	for (w = m->waits; w; w = w->next)
+		if (w->call->conn == conn) {
+			mgr_wait_end(w);
+			goto again;
+		}
+}
+
+/* At the end: nobody waits any longer. */
+void mgr_rpc_drop_waits(struct mgr *m)
+{
+	while (m->waits)
+		mgr_wait_end(m->waits);
+}
+
+/* ---- HEARTBEAT -------------------------------------------------------- */
+
+/* The address that a node is reached at is the one it speaks from. */
+static void mgr_beat_addrs(struct mgr_beat *b, const struct sockaddr_storage *from,
+			   u16 tcp_port, u16 rdma_port)
+{
+	struct sockaddr_storage sa = *from;
+	const struct sockaddr_in6 *in6 = (const void *)from;
+	int n = 0;
+
+	if (from->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+		struct sockaddr_in in4 = { .sin_family = AF_INET };
+
+		memcpy(&in4.sin_addr, &in6->sin6_addr.s6_addr[12], 4);
+		memset(&sa, 0, sizeof(sa));
+		memcpy(&sa, &in4, sizeof(in4));
+	}
+	if (tcp_port) {
+		flint_addr_set_port(&sa, tcp_port);
+		if (!flint_addr_to_wire(&sa, FLINT_PROTO_TCP, &b->addrs[n]))
+			n++;
+	}
+	if (rdma_port) {
+		flint_addr_set_port(&sa, rdma_port);
+		flint_addr_to_wire(&sa, FLINT_PROTO_RDMA, &b->addrs[n]);
+	}
+}
+
+/* Is this a name that can stand in a map, a log line and a command? */
+static bool mgr_label_ok(const u8 *name)
+{
+	size_t i, len = strnlen((const char *)name, FLINT_LABEL_LEN);
+
+	if (!len || len == FLINT_LABEL_LEN)
+		return false;
+	for (i = 0; i < len; i++)
+		if (name[i] <= ' ' || name[i] >= 0x7f || name[i] == '/')
+			return false;
+	return true;
+}
+
+/* Check a HEARTBEAT's body. Return: 0 or -EPROTO. */
+static int mgr_beat_parse(const struct flint_call *call, struct flint_heartbeat *hb,
+			  struct mgr_beat *b)
+{
+	const struct flint_conn_info *info = flint_conn_info(call->conn);
+	const u8 *tail;
+	u32 tail_len;
+
+	if (flint_body_get_var(hb, sizeof(*hb), sizeof(*hb), call->msg.body, call->msg.body_len,
+			       &tail, &tail_len))
+		return -EPROTO;
+	memset(b, 0, sizeof(*b));
+	b->role = hb->role;
+	b->incarnation = le64_to_cpu(hb->incarnation);
+	b->nr_targets = le32_to_cpu(hb->nr_targets);
+	b->targets = (const void *)tail;
+	if ((b->role != FLINT_ROLE_CHUNK && b->role != FLINT_ROLE_META) ||
+	    b->role != info->role || !b->incarnation || !mgr_label_ok(hb->name) ||
+	    b->nr_targets > tail_len / sizeof(struct flint_hb_target) ||
+	    ((uintptr_t)tail & 7))
+		return -EPROTO;
+	memcpy(b->name, hb->name, sizeof(b->name));
+	mgr_beat_addrs(b, &info->addr, le16_to_cpu(hb->tcp_port), le16_to_cpu(hb->rdma_port));
+	return 0;
+}
+
+static void mgr_heartbeat(struct mgr *m, struct flint_call *call)
+{
+	struct flint_heartbeat_rep rep = { 0 };
+	struct flint_heartbeat hb;
+	char why[MGR_ERR_LEN];
+	struct mgr_beat b;
+	bool changed;
+	u32 status, id = 0;
+
+	if (mgr_beat_parse(call, &hb, &b)) {
+		flint_warn_rl("senseless heartbeat from %s", flint_conn_info(call->conn)->address);
+		flint_call_reply(call, FLINT_ST_BAD_REQUEST, NULL, 0, NULL, 0, 0);
+		return;
+	}
+	status = mgr_beat_apply(m->st, &b, flint_now_ns(), &id, &changed, why, sizeof(why));
+	if (!status && changed && mgr_commit_publish(m, why, sizeof(why)))
+		status = FLINT_ST_RETRY;
+	if (status) {
+		flint_warn_rl("heartbeat of %s refused: %s", b.name, why);
+		flint_call_reply(call, status, NULL, 0, NULL, 0, 0);
+		return;
+	}
+	if (!le32_to_cpu(hb.node_id))
+		flint_info("node %u (%s) is up at %s with %u targets", id, b.name,
+			   flint_conn_info(call->conn)->address, b.nr_targets);
+	rep.epoch = cpu_to_le64(m->st->epoch);
+	rep.sent_boottime_ns = hb.sent_boottime_ns;
+	rep.node_id = cpu_to_le32(id);
+	rep.lease_ms = cpu_to_le32(m->st->lease_ms);
+	flint_call_reply(call, FLINT_OK, &rep, sizeof(rep), NULL, 0, 0);
+}
+
+void mgr_rpc_request(void *arg, struct flint_call *call)
+{
+	struct mgr *m = arg;
+
+	switch (call->msg.op) {
+	case FLINT_OP_MAP_GET:
+		mgr_map_get(m, call);
+		break;
+	case FLINT_OP_HEARTBEAT:
+		mgr_heartbeat(m, call);
+		break;
+	default:
+		flint_call_reply(call, FLINT_ST_BAD_REQUEST, NULL, 0, NULL, 0, 0);
+	}
+}
