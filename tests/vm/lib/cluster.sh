@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Sourced by guest tests: a cluster in this guest, a mount, TAP output, and
+# what every test must leave behind. Functions end the test on failure.
+#
+#   . "$(dirname "$0")/lib/cluster.sh"
+#   plan 3
+#   cluster_start
+#   mount_flint
+#   ok "what was checked" command args...
+#   done_testing
+
+B=$FLINT_ROOT/build
+STATE=/data/cluster
+MNT=/mnt/flint
+ADDR=${ADDR:-10.77.0.1}
+KEY=$STATE/cluster.key
+tap_n=0 tap_failed=0
+
+plan() { echo "1..$1"; }
+
+# ok NAME COMMAND...: one TAP line from the command's status.
+ok()
+{
+	local name=$1
+	shift
+	tap_n=$((tap_n + 1))
+	if "$@"; then
+		echo "ok $tap_n - $name"
+	else
+		echo "not ok $tap_n - $name"
+		tap_failed=1
+	fi
+}
+
+skip()
+{
+	tap_n=$((tap_n + 1))
+	echo "ok $tap_n - $1 # SKIP $2"
+}
+
+bail()
+{
+	echo "Bail out! $*"
+	tail -n 20 $STATE/*.log 2>/dev/null | sed 's/^/# /'
+	exit 1
+}
+
+# cluster_start [flint up options]: state on ext4 over a RAM disk.
+cluster_start()
+{
+	mountpoint -q /data || mkdata ext4 brd "${DATA_MIB:-2048}" /data || bail "no /data"
+	"$B/bin/flint" up $STATE --listen "$ADDR" "$@" > /tmp/up.log 2>&1 ||
+		{ sed 's/^/# /' /tmp/up.log; bail "flint up failed"; }
+}
+
+cluster_stop() { "$B/bin/flint" down $STATE > /tmp/down.log 2>&1; }
+
+# kill -9 every daemon of the cluster at once.
+cluster_kill() { pkill -9 -x 'flint-mgrd|flint-metad|flint-chunkd'; sleep 0.2; }
+
+# mount_flint [mount options] [directory]
+mount_flint()
+{
+	local dir=${2:-$MNT}
+
+	mkdir -p "$dir"
+	mount -t flintfs -o "secretfile=$KEY${1:+,$1}" "$ADDR:/default" "$dir" || bail "mount failed"
+}
+
+umount_flint() { umount "${1:-$MNT}" || bail "umount failed"; }
+
+# The kernel's log since boot has nothing that frightens an operator.
+dmesg_clean()
+{
+	! dmesg | grep -E 'WARNING:|BUG:|Oops|possible circular|blocked for more than|refcount_t|Call Trace' |
+		sed 's/^/# /' | grep .
+}
+
+module_unloads()
+{
+	grep -q '^flintfs ' /proc/modules || return 0
+	rmmod flintfs
+}
+
+done_testing()
+{
+	mountpoint -q $MNT && umount_flint
+	cluster_stop
+	ok "module unloads" module_unloads
+	ok "kernel log is clean" dmesg_clean
+	exit $tap_failed
+}

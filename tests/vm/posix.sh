@@ -1,0 +1,10 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The checks of posix.c on a mount over software RDMA with real servers.
+. "$(dirname "$0")/lib/cluster.sh"
+
+cluster_start
+mount_flint
+mkdir $MNT/t
+"$B/vm/posix" $MNT/t || tap_failed=1
+done_testing

@@ -1,0 +1,64 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What must outlive kill -9 of every server: names, data, files deleted while
+# open; and what must not outlive a flipped bit: wrong data.
+. "$(dirname "$0")/lib/cluster.sh"
+
+deleted_file_stays_readable()
+{
+	local answer
+
+	coproc KEEP { "$B/vm/keepopen" $MNT/gone; }
+	read -r -t 60 -u "${KEEP[0]}" answer && [ "$answer" = ready ] || return 1
+	cluster_kill
+	cluster_start
+	echo read >&"${KEEP[1]}"
+	read -r -t 60 -u "${KEEP[0]}" answer
+	echo "# after the restart: $answer"
+	kill "$KEEP_PID"
+	wait "$KEEP_PID" 2>/dev/null
+	[ "$answer" = same ] && [ ! -e $MNT/gone ]
+}
+
+tree_survives()
+{
+	mkdir $MNT/tree
+	cp -r /usr/include/linux $MNT/tree/ || return 1
+	(cd $MNT/tree && find . -type f -exec sha256sum {} + | sort > /tmp/tree.sums)
+	umount_flint
+	cluster_kill
+	cluster_start
+	mount_flint
+	(cd $MNT/tree && sha256sum --quiet -c /tmp/tree.sums)
+}
+
+# One bit of stored data is flipped behind the server's back.
+flipped_bit_is_an_error()
+{
+	local target at
+
+	yes "a line that is nowhere else, $RANDOM$RANDOM" | head -c 262144 > /tmp/marked
+	dd if=/tmp/marked of=$MNT/marked bs=256k oflag=direct status=none || return 1
+	cluster_stop
+	sync
+	for target in $(grep -rlaF -m1 "$(head -1 /tmp/marked)" $STATE); do
+		at=$(grep -abo -m1 "$(head -1 /tmp/marked)" "$target" | head -1 | cut -d: -f1)
+		printf '\001' | dd of="$target" bs=1 seek=$((at + 70000)) conv=notrunc status=none
+		echo "# flipped a byte of $target at $((at + 70000))"
+	done
+	[ -n "$at" ] || return 1
+	sync
+	echo 1 > /proc/sys/vm/drop_caches
+	cluster_start
+	dd if=$MNT/marked of=/tmp/read bs=256k iflag=direct status=none 2>/tmp/err && return 1
+	grep -q 'Input/output error' /tmp/err || return 1
+	grep -rhiE 'crc|checksum' $STATE/ --include='*.log' | tail -2 | sed 's/^/# /'
+	grep -rqiE 'crc|checksum' $STATE/ --include='*.log'
+}
+
+cluster_start
+mount_flint
+ok "a file deleted while open stays readable after kill -9 of the servers" deleted_file_stays_readable
+ok "a tree of files survives kill -9 of the servers and a remount" tree_survives
+ok "a flipped bit is an I/O error and a log line, never data" flipped_bit_is_an_error
+done_testing
