@@ -217,6 +217,12 @@ enum flint_role {
 
 #define FLINT_FEAT_CRC32C	(1ull << 0)	/* reads carry block CRCs; always on in version 1 */
 #define FLINT_FEATURES		FLINT_FEAT_CRC32C
+/*
+ * Verbs, set by a requester whose keys cannot be invalidated from afar (plain
+ * memory regions of user space): its requests are answered by SEND, all others
+ * that carried descriptors by SEND_WITH_INV. Not a part of FLINT_FEATURES.
+ */
+#define FLINT_FEAT_KEEP_KEYS	(1ull << 1)
 
 #define FLINT_NONCE_LEN		32
 #define FLINT_MAC_LEN		32	/* HMAC-SHA256 */
