@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Cluster map, membership and the user-space client library.
 
-LIBFLINT_SRCS += userd/client/cluster.c userd/client/member.c
+LIBFLINT_SRCS += userd/client/cluster.c userd/client/member.c \
+	userd/client/fs.c userd/client/fs_meta.c userd/client/fs_data.c

@@ -1,0 +1,589 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The client library's engine: its thread, its session, and operations that
+ * are repeated until they are answered; see fs.h and fs_int.h.
+ *
+ * Exactly once: a mutation gets its sequence number when it is started and
+ * keeps it through every repetition. The list of unfinished mutations is in
+ * the order of their numbers, so that its head is what servers need to know
+ * (seq_low): they keep answers from there on and refuse what is older.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "../base/addr.h"
+#include "../base/daemon.h"
+#include "../base/log.h"
+#include "fs_int.h"
+
+#define ATTEMPT_MS	10000
+#define BACKOFF_MIN_MS	5
+#define BACKOFF_MAX_MS	500
+#define MAP_WAIT_MS	500
+#define POOL_BUFS	16
+
+/* ---- operations --------------------------------------------------------- */
+
+static void op_send(struct fs_op *op);
+
+static void op_finish(struct fs_op *op, int err)
+{
+	struct flint_fs *fs = op->fs;
+
+	if (op->mutating) {
+		if (op->seq_prev)
+			op->seq_prev->seq_next = op->seq_next;
+		else
+			fs->seq_first = op->seq_next;
+		if (op->seq_next)
+			op->seq_next->seq_prev = op->seq_prev;
+		else
+			fs->seq_last = op->seq_prev;
+	}
+	op->done(op, err);
+}
+
+/* Try again after a pause; @err is what the caller hears if time runs out. */
+static void op_again(struct fs_op *op, int err)
+{
+	uint64_t now = flint_now_ns();
+
+	op->last_err = err;
+	if (now >= op->deadline_ns) {
+		op_finish(op, err == -ENOTCONN ? -ETIMEDOUT : err);
+		return;
+	}
+	op->backoff_ms = op->backoff_ms ? op->backoff_ms * 2 : BACKOFF_MIN_MS;
+	if (op->backoff_ms > BACKOFF_MAX_MS)
+		op->backoff_ms = BACKOFF_MAX_MS;
+	flint_timer_set(op->fs->loop, &op->timer, op->backoff_ms);
+}
+
+static void op_on_timer(struct flint_timer *t)
+{
+	op_send(t->arg);
+}
+
+static void op_on_map(struct flint_cluster_waiter *w, int err)
+{
+	struct fs_op *op = (struct fs_op *)((char *)w - offsetof(struct fs_op, waiter));
+
+	/* A newer map, or none: the servers know best which it is. */
+	if (err)
+		op_again(op, -EIO);
+	else
+		op_send(op);
+}
+
+static void op_await_map(struct fs_op *op)
+{
+	if (flint_now_ns() >= op->deadline_ns) {
+		op_finish(op, -EIO);
+		return;
+	}
+	op->waiter = (struct flint_cluster_waiter){ .fn = op_on_map };
+	flint_cluster_wait(op->fs->cluster, &op->waiter,
+			   flint_cluster_epoch(op->fs->cluster) + 1, MAP_WAIT_MS);
+}
+
+static void op_on_reply(struct flint_rpc *rpc)
+{
+	struct fs_op *op = rpc->priv;
+
+	if (rpc->err) {
+		if (rpc->err == -EACCES)
+			op_finish(op, rpc->err);
+		else
+			op_again(op, rpc->err);
+		return;
+	}
+	switch (rpc->status) {
+	case FLINT_ST_RETRY:
+	case FLINT_ST_NOT_LEADER:
+	case FLINT_ST_SHUTDOWN:
+		op_again(op, -EAGAIN);
+		break;
+	case FLINT_ST_NOT_SERVING:
+		op_again(op, -EIO);
+		break;
+	case FLINT_ST_STALE_MAP:
+		/* Newer than ours: wait for it. Older (a server that lags): pause. */
+		if (rpc->rep_epoch > flint_cluster_epoch(op->fs->cluster))
+			op_await_map(op);
+		else
+			op_again(op, -EIO);
+		break;
+	default:
+		op_finish(op, 0);
+	}
+}
+
+static void op_send(struct fs_op *op)
+{
+	struct flint_rpc *rpc = &op->rpc;
+	uint64_t now = flint_now_ns(), left;
+	uint32_t node;
+	int rc;
+
+	if (now >= op->deadline_ns) {
+		op_finish(op, op->last_err && op->last_err != -ENOTCONN ? op->last_err :
+							 -ETIMEDOUT);
+		return;
+	}
+	rc = op->route(op, &node);
+	if (rc == -EAGAIN) {
+		op_await_map(op);
+		return;
+	}
+	if (rc) {
+		op_finish(op, rc);
+		return;
+	}
+	left = (op->deadline_ns - now) / 1000000 + 1;
+	rpc->timeout_ms = left < ATTEMPT_MS ? left : ATTEMPT_MS;
+	rpc->seq_low = op->mutating ? op->fs->seq_first->rpc.seq : 0;
+	rpc->retry = op->mutating && op->sent;
+	op->sent = true;
+	rpc->err = 0;
+	rpc->status = 0;
+	rpc->rep_body = NULL;
+	rpc->rep_len = 0;
+	rpc->rep_data_len = 0;
+	rc = flint_cluster_call(op->fs->cluster, node, rpc);
+	if (rc)		/* no address for it in the map */
+		op_again(op, -ENOTCONN);
+}
+
+void fs_op_start(struct fs_op *op)
+{
+	struct flint_fs *fs = op->fs;
+
+	op->timer = (struct flint_timer){ .fn = op_on_timer, .arg = op };
+	op->sent = false;
+	op->backoff_ms = 0;
+	op->last_err = 0;
+	op->rpc.done = op_on_reply;
+	op->rpc.priv = op;
+	op->rpc.seq = 0;
+	if (op->mutating) {
+		op->rpc.seq = ++fs->next_seq;
+		op->seq_prev = fs->seq_last;
+		op->seq_next = NULL;
+		if (fs->seq_last)
+			fs->seq_last->seq_next = op;
+		else
+			fs->seq_first = op;
+		fs->seq_last = op;
+	}
+	op_send(op);
+}
+
+int fs_route_meta(struct fs_op *op, uint32_t *node)
+{
+	*node = op->fs->meta_node;
+	return 0;
+}
+
+int fs_op_result(const struct fs_op *op, int err)
+{
+	return err ? err : flint_status_errno(op->rpc.status);
+}
+
+/* ---- calls of other threads --------------------------------------------- */
+
+struct loop_run {
+	struct flint_task task;
+	void (*fn)(void *arg);
+	void *arg;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+};
+
+static void run_task(struct flint_task *t)
+{
+	struct loop_run *run = (struct loop_run *)((char *)t - offsetof(struct loop_run, task));
+
+	run->fn(run->arg);
+	pthread_mutex_lock(&run->lock);
+	run->done = true;
+	pthread_cond_signal(&run->cond);
+	pthread_mutex_unlock(&run->lock);
+}
+
+void fs_run_on_loop(struct flint_fs *fs, void (*fn)(void *arg), void *arg)
+{
+	struct loop_run run = { .task = { .fn = run_task }, .fn = fn, .arg = arg };
+
+	pthread_mutex_init(&run.lock, NULL);
+	pthread_cond_init(&run.cond, NULL);
+	flint_loop_post(fs->loop, &run.task);
+	pthread_mutex_lock(&run.lock);
+	while (!run.done)
+		pthread_cond_wait(&run.cond, &run.lock);
+	pthread_mutex_unlock(&run.lock);
+	pthread_cond_destroy(&run.cond);
+	pthread_mutex_destroy(&run.lock);
+}
+
+struct sync_call {
+	struct flint_task task;
+	struct flint_fs *fs;
+	struct fs_call *call;
+	struct fs_op op;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+	int err;
+};
+
+static void sync_done(struct fs_op *op, int err)
+{
+	struct sync_call *sc = op->priv;
+	struct fs_call *call = sc->call;
+
+	if (!err) {
+		call->status = op->rpc.status;
+		call->data_len = op->rpc.rep_data_len;
+		if (call->rep && (call->status == FLINT_OK || call->status == ERANGE) &&
+		    flint_body_get(call->rep, call->rep_size,
+				   call->status == FLINT_OK ? call->rep_min : 0,
+				   op->rpc.rep_body, op->rpc.rep_len))
+			err = -EPROTO;
+	}
+	pthread_mutex_lock(&sc->lock);
+	sc->err = fs_op_result(op, err);
+	sc->done = true;
+	pthread_cond_signal(&sc->cond);
+	pthread_mutex_unlock(&sc->lock);
+}
+
+static void sync_start(struct flint_task *t)
+{
+	struct sync_call *sc = (struct sync_call *)((char *)t - offsetof(struct sync_call, task));
+	struct fs_call *call = sc->call;
+	struct fs_op *op = &sc->op;
+
+	op->fs = sc->fs;
+	op->rpc.op = call->op;
+	op->rpc.body = call->body;
+	op->rpc.body_len = call->body_len;
+	op->rpc.out = call->out;
+	op->rpc.out_len = call->out_len;
+	op->rpc.in = call->in;
+	op->rpc.in_len = call->in_len;
+	op->mutating = call->mutating;
+	op->deadline_ns = flint_now_ns() +
+		(call->timeout_ms ? call->timeout_ms : sc->fs->timeout_ms) * 1000000ull;
+	op->route = fs_route_meta;
+	op->done = sync_done;
+	op->priv = sc;
+	fs_op_start(op);
+}
+
+int fs_call(struct flint_fs *fs, struct fs_call *call)
+{
+	struct sync_call sc = { .task = { .fn = sync_start }, .fs = fs, .call = call };
+
+	pthread_mutex_init(&sc.lock, NULL);
+	pthread_cond_init(&sc.cond, NULL);
+	flint_loop_post(fs->loop, &sc.task);
+	pthread_mutex_lock(&sc.lock);
+	while (!sc.done)
+		pthread_cond_wait(&sc.cond, &sc.lock);
+	pthread_mutex_unlock(&sc.lock);
+	pthread_cond_destroy(&sc.cond);
+	pthread_mutex_destroy(&sc.lock);
+	return sc.err;
+}
+
+/* ---- session ------------------------------------------------------------ */
+
+static void on_ping_done(struct flint_rpc *rpc)
+{
+	struct flint_fs *fs = rpc->priv;
+
+	fs->ping_open = false;	/* what is wrong shows at the next request */
+}
+
+static void on_keepalive(struct flint_timer *t)
+{
+	struct flint_fs *fs = t->arg;
+
+	if (!fs->ping_open) {
+		fs->ping = (struct flint_rpc){
+			.op = FLINT_OP_PING, .timeout_ms = ATTEMPT_MS,
+			.done = on_ping_done, .priv = fs,
+		};
+		fs->ping_open = true;
+		if (flint_cluster_call(fs->cluster, fs->meta_node, &fs->ping))
+			fs->ping_open = false;
+	}
+	flint_timer_set(fs->loop, t, fs->lease_ms / 3 > 500 ? fs->lease_ms / 3 : 500);
+}
+
+struct map_wait {
+	struct flint_fs *fs;
+	struct flint_cluster_waiter waiter;
+	uint64_t timeout_ms;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+	int err;
+};
+
+static void map_wait_done(struct flint_cluster_waiter *w, int err)
+{
+	struct map_wait *mw = (struct map_wait *)((char *)w - offsetof(struct map_wait, waiter));
+
+	pthread_mutex_lock(&mw->lock);
+	mw->err = err;
+	mw->done = true;
+	pthread_cond_signal(&mw->cond);
+	pthread_mutex_unlock(&mw->lock);
+}
+
+static void map_wait_start(void *arg)
+{
+	struct map_wait *mw = arg;
+
+	flint_cluster_wait(mw->fs->cluster, &mw->waiter, 1, mw->timeout_ms);
+}
+
+/* Wait for the first map. Return: 0 or -ETIMEDOUT. */
+static int wait_first_map(struct flint_fs *fs)
+{
+	struct map_wait mw = {
+		.fs = fs, .waiter = { .fn = map_wait_done }, .timeout_ms = fs->timeout_ms,
+	};
+
+	pthread_mutex_init(&mw.lock, NULL);
+	pthread_cond_init(&mw.cond, NULL);
+	fs_run_on_loop(fs, map_wait_start, &mw);
+	pthread_mutex_lock(&mw.lock);
+	while (!mw.done)
+		pthread_cond_wait(&mw.cond, &mw.lock);
+	pthread_mutex_unlock(&mw.lock);
+	pthread_cond_destroy(&mw.cond);
+	pthread_mutex_destroy(&mw.lock);
+	return mw.err;
+}
+
+static int find_fs(struct flint_fs *fs, const char *name, char *err, size_t errlen)
+{
+	struct flint_map_ref *ref = flint_cluster_map(fs->cluster);
+	uint32_t i;
+	int rc = -ENOENT;
+
+	for (i = 0; i < ref->map.nr_fs; i++)
+		if (!strcmp((const char *)ref->map.fs[i].name, name)) {
+			fs->fs_id = le32_to_cpu(ref->map.fs[i].id);
+			fs->meta_node = le32_to_cpu(ref->map.fs[i].meta_node);
+			rc = 0;
+		}
+	flint_map_put(ref);
+	if (rc)
+		snprintf(err, errlen,
+			 "the cluster has no file system \"%s\"; \"flint fs list\" shows what it has",
+			 name);
+	return rc;
+}
+
+static void session_begin(void *arg)
+{
+	struct flint_fs *fs = arg;
+
+	on_keepalive(&fs->keepalive);
+}
+
+struct session_set {
+	struct flint_fs *fs;
+	uint64_t epoch;
+};
+
+static void session_set_epoch(void *arg)
+{
+	struct session_set *ss = arg;
+
+	flint_cluster_set_session(ss->fs->cluster, ss->epoch);
+}
+
+static int session_open(struct flint_fs *fs, const struct flint_fs_config *cfg, char *err,
+			size_t errlen)
+{
+	size_t path_len = cfg->subtree ? strlen(cfg->subtree) : 0;
+	struct {
+		struct flint_session_open so;
+		char path[FLINT_PATH_MAX + 1];
+	} body = { 0 };
+	struct flint_session_rep rep;
+	struct fs_call call = {
+		.op = FLINT_OP_SESSION_OPEN, .body = &body,
+		.body_len = sizeof(body.so) + path_len,
+		.rep = &rep, .rep_size = sizeof(rep), .rep_min = sizeof(rep),
+	};
+	struct session_set ss = { .fs = fs };
+	int rc;
+
+	if (path_len > FLINT_PATH_MAX || strlen(cfg->fs_name) >= FLINT_LABEL_LEN) {
+		snprintf(err, errlen, "the name of the file system or of its subtree is too long");
+		return -ENAMETOOLONG;
+	}
+	body.so.fixed_len = cpu_to_le32(sizeof(body.so));
+	body.so.flags = cpu_to_le32(cfg->rdonly ? FLINT_SESSION_RDONLY : 0);
+	body.so.path_len = cpu_to_le32(path_len);
+	memcpy(body.so.fs_name, cfg->fs_name, strlen(cfg->fs_name));
+	if (path_len)
+		memcpy(body.path, cfg->subtree, path_len);
+	rc = fs_call(fs, &call);
+	if (rc) {
+		snprintf(err, errlen, "the metadata server of \"%s\" refuses the session: %s",
+			 cfg->fs_name, strerror(-rc));
+		return rc;
+	}
+	fs->root = rep.root;
+	fs->lease_ms = le32_to_cpu(rep.lease_ms);
+	ss.epoch = le64_to_cpu(rep.session_epoch);
+	fs_run_on_loop(fs, session_set_epoch, &ss);
+	return 0;
+}
+
+/* ---- life --------------------------------------------------------------- */
+
+static void *fs_thread(void *arg)
+{
+	struct flint_fs *fs = arg;
+
+	flint_loop_run(fs->loop);
+	return NULL;
+}
+
+static int thread_start(struct flint_fs *fs)
+{
+	sigset_t all, old;
+	int rc;
+
+	/* The application's signals are not ours. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&fs->thread, NULL, fs_thread, fs);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return -rc;
+}
+
+static int cluster_start(struct flint_fs *fs, const struct flint_fs_config *cfg, char *err,
+			 size_t errlen)
+{
+	struct flint_cluster_config cc = {
+		.loop = fs->loop, .role = FLINT_ROLE_CLIENT, .key = cfg->key,
+		.proto = cfg->proto ? cfg->proto : FLINT_PROTO_TCP,
+		.pool = fs->pool, .max_io = fs->max_io,
+	};
+	char host[FLINT_LABEL_LEN];
+	int rc;
+
+	rc = flint_addr_parse_list(cfg->mgrs, FLINT_PORT_MGR_TCP, cc.mgrs, FLINT_MGRS_MAX, err,
+				   errlen);
+	if (rc < 0)
+		return rc;
+	cc.nr_mgrs = rc;
+	flint_host_name(host);
+	cc.name = cfg->name ? cfg->name : host;
+	flint_random(cc.client_id, sizeof(cc.client_id));
+	fs->cluster = flint_cluster_new(&cc);
+	if (fs->cluster)
+		return 0;
+	rc = -errno;
+	snprintf(err, errlen, "cannot start the client: %s", strerror(-rc));
+	return rc;
+}
+
+static void loop_end(struct flint_fs *fs)
+{
+	flint_loop_stop(fs->loop);
+	pthread_join(fs->thread, NULL);
+}
+
+struct flint_fs *flint_fs_open(const struct flint_fs_config *cfg, char *err, size_t errlen)
+{
+	struct flint_fs *fs = calloc(1, sizeof(*fs));
+	int rc = -ENOMEM;
+
+	snprintf(err, errlen, "out of memory");
+	if (!fs)
+		goto fail;
+	fs->timeout_ms = cfg->timeout_ms ? cfg->timeout_ms : FLINT_FS_TIMEOUT_MS;
+	fs->max_io = cfg->max_io ? cfg->max_io : FLINT_MAX_IO;
+	fs->cred.uid = cpu_to_le32(cfg->uid);
+	fs->cred.gid = cpu_to_le32(cfg->gid);
+	fs->keepalive = (struct flint_timer){ .fn = on_keepalive, .arg = fs };
+	fs->loop = flint_loop_new();
+	if (!fs->loop)
+		goto fail_fs;
+	if (cfg->proto == FLINT_PROTO_RDMA) {
+		fs->pool = flint_pool_new(fs->max_io, POOL_BUFS);
+		if (!fs->pool)
+			goto fail_loop;
+	}
+	rc = cluster_start(fs, cfg, err, errlen);
+	if (rc)
+		goto fail_pool;
+	rc = thread_start(fs);
+	if (rc)
+		goto fail_cluster;
+	rc = wait_first_map(fs);
+	if (rc) {
+		snprintf(err, errlen, "no manager answers at %s; check that flint-mgrd runs there and that the key is the cluster's",
+			 cfg->mgrs);
+		goto fail_thread;
+	}
+	rc = find_fs(fs, cfg->fs_name, err, errlen);
+	if (!rc)
+		rc = session_open(fs, cfg, err, errlen);
+	if (rc)
+		goto fail_thread;
+	fs_run_on_loop(fs, session_begin, fs);
+	return fs;
+
+fail_thread:
+	loop_end(fs);
+fail_cluster:
+	flint_cluster_free(fs->cluster);
+fail_pool:
+	if (fs->pool)
+		flint_pool_free(fs->pool);
+fail_loop:
+	flint_loop_free(fs->loop);
+fail_fs:
+	free(fs);
+fail:
+	errno = -rc;
+	return NULL;
+}
+
+void flint_fs_close(struct flint_fs *fs)
+{
+	struct fs_call call = { .op = FLINT_OP_SESSION_CLOSE, .timeout_ms = 5000 };
+
+	if (!fs)
+		return;
+	fs_call(fs, &call);	/* a session that cannot be closed expires */
+	loop_end(fs);
+	flint_timer_cancel(fs->loop, &fs->keepalive);
+	flint_cluster_free(fs->cluster);
+	if (fs->pool)
+		flint_pool_free(fs->pool);
+	flint_loop_free(fs->loop);
+	free(fs);
+}
+
+const struct flint_attr *flint_fs_root(const struct flint_fs *fs)
+{
+	return &fs->root;
+}
+
+struct flint_cluster *flint_fs_cluster(struct flint_fs *fs)
+{
+	return fs->cluster;
+}

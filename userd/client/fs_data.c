@@ -1,0 +1,582 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Reading and writing file data: cut into pieces of one chunk and one request,
+ * sent to the chains that placement names, joined again.
+ *
+ * An I/O goes through the phases
+ *
+ *	begin -> (read past the known size: refresh) -> pieces -> (write past the
+ *	size: extend) -> end
+ *
+ * A piece or an EXTEND that is refused because the file was truncated
+ * meanwhile (STALE_EPOCH) restarts the whole I/O with fresh attributes: pieces
+ * written before the truncation may have been cut off, so none of them counts.
+ * Such an I/O ran at the same time as the truncation, either order is right,
+ * but half of each is not.
+ *
+ * Everything here runs on the loop, but for the synchronous calls at the end.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "../base/crc.h"
+#include "../base/log.h"
+#include "fs_int.h"
+
+#define WINDOW		16	/* pieces of one I/O in flight */
+#define CRC_TRIES	3	/* a mismatch may have happened on the way */
+
+enum io_kind { IO_READ, IO_WRITE, IO_PUNCH };
+
+struct io_work {
+	struct flint_io_req *req;
+	struct flint_file *file;
+	enum io_kind kind;
+	uint64_t deadline_ns;
+	size_t len;			/* what is left of the request at the end of the file */
+	size_t next;			/* first byte not given to a piece yet */
+	unsigned int open;		/* pieces and attribute requests in flight */
+	int err;
+	bool stale;
+	unsigned int restarts;
+	struct flint_timer pause;	/* before the second restart and later ones */
+	struct flint_attr attr;		/* as this attempt sees the file */
+	struct flint_placement place;
+	struct fs_op op;		/* GETATTR, EXTEND */
+	struct flint_ino_req getattr;
+	struct flint_extend extend;
+};
+
+struct io_piece {
+	struct io_work *w;
+	struct fs_op op;
+	struct flint_io io;
+	uint8_t *buf;
+	uint32_t len;
+	unsigned int crc_tries;
+	uint32_t target;
+};
+
+static void io_begin(struct io_work *w);
+static void io_refresh(struct io_work *w);
+static void io_pieces(struct io_work *w);
+
+static void io_end(struct io_work *w)
+{
+	struct flint_io_req *req = w->req;
+
+	req->result = w->err ? w->err : (ssize_t)w->len;
+	free(w);
+	req->done(req);
+}
+
+/* ---- placement ---------------------------------------------------------- */
+
+static uint64_t work_off(const struct io_work *w)
+{
+	return w->req->off;
+}
+
+/* The target to ask: the last serving one reads, the first one takes writes. */
+static const struct flint_map_target *pick_target(const struct flint_map *map,
+						  const struct flint_map_chain *chain,
+						  bool write)
+{
+	const struct flint_map_target *t;
+	int i;
+
+	if (write)
+		return flint_map_target(map, le32_to_cpu(chain->targets[0]));
+	for (i = chain->nr - 1; i >= 0; i--) {
+		t = flint_map_target(map, le32_to_cpu(chain->targets[i]));
+		if (t && t->state == FLINT_TARGET_SERVING)
+			return t;
+	}
+	return flint_map_target(map, le32_to_cpu(chain->targets[0]));
+}
+
+/* Fill in what depends on the map: chain, version, target, node. */
+static int piece_route(struct fs_op *op, uint32_t *node)
+{
+	struct io_piece *p = op->priv;
+	struct io_work *w = p->w;
+	const struct flint_layout *lay = &w->attr.layout;
+	struct flint_map_ref *ref = flint_cluster_map(op->fs->cluster);
+	const struct flint_map_table *table;
+	const struct flint_map_chain *chain;
+	const struct flint_map_target *target = NULL;
+	uint32_t slot;
+	int rc = -EAGAIN;	/* a table or chain we do not know: the map is too old */
+
+	table = flint_map_table(&ref->map, le32_to_cpu(lay->table), le32_to_cpu(lay->table_ver));
+	if (!table)
+		goto out;
+	if (!w->place.width) {
+		rc = flint_placement_init(&w->place, lay, le32_to_cpu(table->nr));
+		if (rc)
+			goto out;
+	}
+	slot = flint_placement_chain(&w->place, le32_to_cpu(p->io.index));
+	chain = flint_map_chain(&ref->map,
+				le32_to_cpu(ref->map.chain_ids[le32_to_cpu(table->first) + slot]));
+	target = chain ? pick_target(&ref->map, chain, w->kind != IO_READ) : NULL;
+	rc = -EAGAIN;
+	if (!target)
+		goto out;
+	p->io.chain = chain->id;
+	p->io.chain_ver = chain->version;
+	p->io.target = target->id;
+	p->target = le32_to_cpu(target->id);
+	*node = le32_to_cpu(target->node);
+	rc = 0;
+out:
+	flint_map_put(ref);
+	return rc;
+}
+
+/* ---- pieces ------------------------------------------------------------- */
+
+/* Verify every checksum block of a read and fill up what the server left out. */
+static int piece_verify(struct io_piece *p)
+{
+	uint32_t off = le32_to_cpu(p->io.offset), got, at = 0, i;
+	struct flint_rpc *rpc = &p->op.rpc;
+	struct flint_io_rep rep;
+	const uint8_t *crcs;
+
+	if (flint_body_get(&rep, sizeof(rep), sizeof(rep), rpc->rep_body, rpc->rep_len) ||
+	    flint_io_rep_check(&rep, rpc->rep_len - sizeof(rep), off, p->len, rpc->rep_data_len,
+			       true))
+		return -EPROTO;
+	crcs = (const uint8_t *)rpc->rep_body + sizeof(rep);
+	got = le32_to_cpu(rep.length);
+	for (i = 0; at < got; i++) {
+		uint32_t block = 1u << rep.crc_shift;
+		uint32_t n = block - ((off + at) & (block - 1));
+		__le32 want;
+
+		if (n > got - at)
+			n = got - at;
+		memcpy(&want, crcs + i * sizeof(want), sizeof(want));
+		if (flint_crc32c(0, p->buf + at, n) != le32_to_cpu(want))
+			return -EBADMSG;
+		at += n;
+	}
+	memset(p->buf + got, 0, p->len - got);
+	return 0;
+}
+
+static int piece_written(struct io_piece *p)
+{
+	struct flint_rpc *rpc = &p->op.rpc;
+	struct flint_io_rep rep;
+
+	if (flint_body_get(&rep, sizeof(rep), sizeof(rep), rpc->rep_body, rpc->rep_len) ||
+	    flint_io_rep_check(&rep, 0, le32_to_cpu(p->io.offset), p->len, rpc->rep_data_len,
+			       false))
+		return -EPROTO;
+	return 0;
+}
+
+/* All pieces of this attempt are back. */
+static void io_joined(struct io_work *w);
+
+static void piece_done(struct fs_op *op, int err)
+{
+	struct io_piece *p = op->priv;
+	struct io_work *w = p->w;
+
+	if (!err && op->rpc.status == FLINT_ST_STALE_EPOCH) {
+		w->stale = true;
+	} else if (!err && op->rpc.status == FLINT_OK) {
+		err = w->kind == IO_READ ? piece_verify(p) : piece_written(p);
+		if (err == -EBADMSG) {
+			flint_warn_rl("inode %llu chunk %u: data from target %u fails its checksum",
+				      (unsigned long long)le64_to_cpu(p->io.ino),
+				      le32_to_cpu(p->io.index), p->target);
+			if (++p->crc_tries < CRC_TRIES) {
+				fs_op_start(op);
+				return;
+			}
+			err = -EIO;
+		}
+	} else {
+		err = fs_op_result(op, err);
+	}
+	if (err && !w->err)
+		w->err = err;
+	free(p);
+	w->open--;
+	if (!w->err && !w->stale && w->next < w->len)
+		io_pieces(w);
+	else if (!w->open)
+		io_joined(w);
+}
+
+/* Describe the piece that begins at @at of the request. */
+static void piece_fill(struct io_work *w, struct io_piece *p, size_t at)
+{
+	uint8_t shift = w->attr.layout.chunk_shift;
+	uint64_t off = work_off(w) + at;
+	uint32_t in_chunk = off & ((1u << shift) - 1);
+	uint32_t len = (1u << shift) - in_chunk;
+
+	if (len > w->file->fs->max_io)
+		len = w->file->fs->max_io;
+	if (len > w->len - at)
+		len = w->len - at;
+	p->w = w;
+	p->buf = w->req->buf ? (uint8_t *)w->req->buf + at : NULL;
+	p->len = len;
+	p->io = (struct flint_io){
+		.fs = cpu_to_le32(w->file->fs->fs_id),
+		.ino = w->attr.ino, .gen = w->attr.gen, .trunc_epoch = w->attr.trunc_epoch,
+		.index = cpu_to_le32((uint32_t)(off >> shift)),
+		.offset = cpu_to_le32(in_chunk), .length = cpu_to_le32(len),
+		.chunk_shift = shift,
+	};
+	if (w->kind == IO_WRITE) {
+		p->io.flags = cpu_to_le32(FLINT_IO_CRC);
+		p->io.crc = cpu_to_le32(flint_crc32c(0, p->buf, len));
+	}
+}
+
+static struct io_piece *piece_new(struct io_work *w, size_t at)
+{
+	struct io_piece *p = calloc(1, sizeof(*p));
+	struct fs_op *op;
+
+	if (!p)
+		return NULL;
+	piece_fill(w, p, at);
+	op = &p->op;
+	op->fs = w->file->fs;
+	op->mutating = w->kind != IO_READ;
+	op->deadline_ns = w->deadline_ns;
+	op->route = piece_route;
+	op->done = piece_done;
+	op->priv = p;
+	op->rpc.op = w->kind == IO_READ ? FLINT_OP_READ :
+		     w->kind == IO_WRITE ? FLINT_OP_WRITE : FLINT_OP_PUNCH;
+	op->rpc.body = &p->io;
+	op->rpc.body_len = sizeof(p->io);
+	if (w->kind == IO_READ) {
+		op->rpc.in = p->buf;
+		op->rpc.in_len = p->len;
+	} else if (w->kind == IO_WRITE) {
+		op->rpc.out = p->buf;
+		op->rpc.out_len = p->len;
+	}
+	return p;
+}
+
+/*
+ * Fill the window. A piece may end inside fs_op_start(), and the last one frees
+ * the work: an extra count keeps it until the loop is left.
+ */
+static void io_pieces(struct io_work *w)
+{
+	if (w->len && (w->attr.layout.chunk_shift < FLINT_CHUNK_SHIFT_MIN ||
+		       w->attr.layout.chunk_shift > FLINT_CHUNK_SHIFT_MAX))
+		w->err = -EIO;
+	w->open++;
+	while (w->next < w->len && w->open <= WINDOW && !w->err && !w->stale) {
+		struct io_piece *p = piece_new(w, w->next);
+
+		if (!p) {
+			w->err = -ENOMEM;
+			break;
+		}
+		w->next += p->len;
+		w->open++;
+		fs_op_start(&p->op);
+	}
+	if (!--w->open)
+		io_joined(w);
+}
+
+/* ---- the whole ---------------------------------------------------------- */
+
+static void extend_done(struct fs_op *op, int err)
+{
+	struct io_work *w = op->priv;
+	struct flint_attr attr;
+
+	if (!err && op->rpc.status == FLINT_ST_STALE_EPOCH) {
+		io_refresh(w);
+		return;
+	}
+	err = fs_op_result(op, err);
+	if (!err && flint_body_get(&attr, sizeof(attr), sizeof(attr), op->rpc.rep_body,
+				   op->rpc.rep_len))
+		err = -EPROTO;
+	if (!err)
+		file_attr_set(w->file, &attr);
+	w->err = err;
+	io_end(w);
+}
+
+static void io_extend(struct io_work *w)
+{
+	w->extend = (struct flint_extend){
+		.ino = w->attr.ino, .gen = w->attr.gen, .trunc_epoch = w->attr.trunc_epoch,
+		.end = cpu_to_le64(work_off(w) + w->len),
+	};
+	w->op = (struct fs_op){
+		.fs = w->file->fs, .mutating = true, .deadline_ns = w->deadline_ns,
+		.route = fs_route_meta, .done = extend_done, .priv = w,
+		.rpc = { .op = FLINT_OP_EXTEND, .body = &w->extend,
+			 .body_len = sizeof(w->extend) },
+	};
+	fs_op_start(&w->op);
+}
+
+static void io_joined(struct io_work *w)
+{
+	struct flint_attr attr;
+
+	if (w->err) {
+		io_end(w);
+	} else if (w->stale) {
+		io_refresh(w);
+	} else if (w->kind == IO_READ || !w->len) {
+		io_end(w);
+	} else {
+		flint_file_attr(w->file, &attr);
+		if (w->kind == IO_WRITE && work_off(w) + w->len > le64_to_cpu(attr.size)) {
+			io_extend(w);
+			return;
+		}
+		pthread_mutex_lock(&w->file->lock);
+		w->file->times_dirty = true;
+		pthread_mutex_unlock(&w->file->lock);
+		io_end(w);
+	}
+}
+
+static void refresh_done(struct fs_op *op, int err)
+{
+	struct io_work *w = op->priv;
+	struct flint_attr attr;
+
+	err = fs_op_result(op, err);
+	if (!err && flint_body_get(&attr, sizeof(attr), sizeof(attr), op->rpc.rep_body,
+				   op->rpc.rep_len))
+		err = -EPROTO;
+	if (!err && attr.gen != w->attr.gen)
+		err = -ESTALE;
+	if (err) {
+		w->err = err;
+		io_end(w);
+		return;
+	}
+	file_attr_set(w->file, &attr);
+	w->attr = attr;
+	/* Fresh: a read ends where the file ended just now. */
+	if (w->kind == IO_READ) {
+		uint64_t size = le64_to_cpu(attr.size), off = work_off(w);
+
+		w->len = off >= size ? 0 : size - off < w->req->len ? size - off : w->req->len;
+	}
+	w->next = 0;
+	io_pieces(w);
+}
+
+static void refresh_send(struct io_work *w)
+{
+	w->stale = false;
+	w->getattr = (struct flint_ino_req){ .ino = w->attr.ino, .gen = w->attr.gen };
+	w->op = (struct fs_op){
+		.fs = w->file->fs, .deadline_ns = w->deadline_ns,
+		.route = fs_route_meta, .done = refresh_done, .priv = w,
+		.rpc = { .op = FLINT_OP_GETATTR, .body = &w->getattr,
+			 .body_len = sizeof(w->getattr) },
+	};
+	fs_op_start(&w->op);
+}
+
+static void on_pause_over(struct flint_timer *t)
+{
+	refresh_send(t->arg);
+}
+
+/*
+ * Ask for attributes, then start (again). A truncation that is not finished yet
+ * can refuse us several times: pause in between.
+ */
+static void io_refresh(struct io_work *w)
+{
+	if (flint_now_ns() >= w->deadline_ns) {
+		w->err = -ETIMEDOUT;
+		io_end(w);
+	} else if (w->restarts++ < 2) {
+		refresh_send(w);
+	} else {
+		w->pause = (struct flint_timer){ .fn = on_pause_over, .arg = w };
+		flint_timer_set(w->file->fs->loop, &w->pause,
+				w->restarts < 10 ? 10 * w->restarts : 200);
+	}
+}
+
+static void io_begin(struct io_work *w)
+{
+	flint_file_attr(w->file, &w->attr);
+	w->len = w->req->len;
+	if (w->kind == IO_READ && work_off(w) + w->len > le64_to_cpu(w->attr.size))
+		io_refresh(w);	/* others may have made it longer */
+	else
+		io_pieces(w);
+}
+
+/* An index has 32 bits: so far, and not further, a file's bytes can be named. */
+static uint64_t file_limit(const struct flint_attr *attr)
+{
+	uint64_t limit = (uint64_t)1 << (32 + attr->layout.chunk_shift);
+
+	return limit < INT64_MAX ? limit : INT64_MAX;
+}
+
+static void io_start(struct flint_io_req *req, enum io_kind kind)
+{
+	struct io_work *w;
+	struct flint_attr attr;
+
+	flint_file_attr(req->file, &attr);
+	w = NULL;
+	req->result = -ENOMEM;
+	if (kind != IO_READ && (req->len > file_limit(&attr) ||
+				req->off > file_limit(&attr) - req->len))
+		req->result = -EFBIG;
+	else if (kind == IO_READ && req->off + req->len < req->off)
+		req->result = -EINVAL;
+	else
+		w = calloc(1, sizeof(*w));
+	if (!w) {
+		req->done(req);
+		return;
+	}
+	w->req = req;
+	w->file = req->file;
+	w->kind = kind;
+	w->deadline_ns = flint_now_ns() + req->file->fs->timeout_ms * 1000000ull;
+	io_begin(w);
+}
+
+static void submit_task(struct flint_task *t)
+{
+	struct flint_io_req *req = (struct flint_io_req *)
+		((char *)t - offsetof(struct flint_io_req, task));
+
+	io_start(req, req->write ? IO_WRITE : IO_READ);
+}
+
+void flint_file_submit(struct flint_io_req *req)
+{
+	req->task = (struct flint_task){ .fn = submit_task };
+	flint_loop_post(req->file->fs->loop, &req->task);
+}
+
+/* ---- synchronous -------------------------------------------------------- */
+
+struct sync_io {
+	struct flint_io_req req;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+};
+
+static void sync_io_done(struct flint_io_req *req)
+{
+	struct sync_io *s = req->priv;
+
+	pthread_mutex_lock(&s->lock);
+	s->done = true;
+	pthread_cond_signal(&s->cond);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void punch_task(struct flint_task *t)
+{
+	io_start((struct flint_io_req *)((char *)t - offsetof(struct flint_io_req, task)),
+		 IO_PUNCH);
+}
+
+static ssize_t io_sync(struct flint_file *f, enum io_kind kind, void *buf, size_t len,
+		       uint64_t off)
+{
+	struct sync_io s = { .req = {
+		.file = f, .write = kind == IO_WRITE, .buf = buf, .len = len, .off = off,
+		.done = sync_io_done, .priv = &s } };
+
+	pthread_mutex_init(&s.lock, NULL);
+	pthread_cond_init(&s.cond, NULL);
+	s.req.task.fn = kind == IO_PUNCH ? punch_task : submit_task;
+	flint_loop_post(f->fs->loop, &s.req.task);
+	pthread_mutex_lock(&s.lock);
+	while (!s.done)
+		pthread_cond_wait(&s.cond, &s.lock);
+	pthread_mutex_unlock(&s.lock);
+	pthread_cond_destroy(&s.cond);
+	pthread_mutex_destroy(&s.lock);
+	return s.req.result;
+}
+
+ssize_t flint_file_pread(struct flint_file *f, void *buf, size_t len, uint64_t off)
+{
+	return io_sync(f, IO_READ, buf, len, off);
+}
+
+ssize_t flint_file_pwrite(struct flint_file *f, const void *buf, size_t len, uint64_t off)
+{
+	return io_sync(f, IO_WRITE, (void *)buf, len, off);
+}
+
+int flint_file_punch(struct flint_file *f, uint64_t off, uint64_t len)
+{
+	struct flint_attr attr;
+	uint64_t size;
+	ssize_t rc;
+
+	rc = flint_fs_getattr(f->fs, le64_to_cpu(f->attr.ino), &attr);
+	if (rc)
+		return rc;
+	file_attr_set(f, &attr);
+	size = le64_to_cpu(attr.size);
+	if (off >= size)
+		return 0;
+	if (len > size - off)
+		len = size - off;
+	rc = io_sync(f, IO_PUNCH, NULL, len, off);
+	return rc < 0 ? rc : 0;
+}
+
+ssize_t flint_file_append(struct flint_file *f, const void *buf, size_t len, uint64_t *off)
+{
+	struct flint_append_rep rep;
+	struct flint_extend req = { .len = cpu_to_le64(len) };
+	struct fs_call call = {
+		.op = FLINT_OP_APPEND, .mutating = true, .body = &req, .body_len = sizeof(req),
+		.rep = &rep, .rep_size = sizeof(rep), .rep_min = sizeof(rep),
+	};
+	struct flint_attr attr;
+	int rc, tries;
+
+	flint_file_attr(f, &attr);
+	for (tries = 0; tries < 10; tries++) {
+		req.ino = attr.ino;
+		req.gen = attr.gen;
+		req.trunc_epoch = attr.trunc_epoch;
+		rc = fs_call(f->fs, &call);
+		if (!rc || call.status != FLINT_ST_STALE_EPOCH)
+			break;
+		rc = flint_fs_getattr(f->fs, le64_to_cpu(attr.ino), &attr);
+		if (rc)
+			return rc;
+	}
+	if (rc)
+		return rc;
+	file_attr_set(f, &rep.attr);
+	if (off)
+		*off = le64_to_cpu(rep.offset);
+	return flint_file_pwrite(f, buf, len, le64_to_cpu(rep.offset));
+}

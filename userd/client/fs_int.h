@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Inside the client library: what fs.c, fs_meta.c and fs_data.c share.
+ *
+ * Threads: struct flint_fs and every operation belong to the loop's thread.
+ * Callers' threads only post tasks to it and wait. A file's attributes are the
+ * exception: they are under the file's lock.
+ */
+#ifndef FLINT_CLIENT_FS_INT_H
+#define FLINT_CLIENT_FS_INT_H
+
+#include <pthread.h>
+#include "fs.h"
+
+#define FLINT_FS_TIMEOUT_MS	60000
+
+struct flint_fs {
+	struct flint_loop *loop;
+	struct flint_cluster *cluster;
+	struct flint_pool *pool;	/* RDMA only */
+	pthread_t thread;
+	struct flint_cred cred;
+	uint32_t timeout_ms;
+	uint32_t max_io;
+	uint32_t meta_node;
+	uint32_t fs_id;
+	uint32_t lease_ms;
+	struct flint_attr root;
+
+	/* Mutations: numbered in the order they are started, oldest first. */
+	uint64_t next_seq;
+	struct fs_op *seq_first, *seq_last;
+
+	struct flint_timer keepalive;
+	struct flint_rpc ping;
+	bool ping_open;
+};
+
+/**
+ * struct fs_op - one request, repeated until it is answered for good
+ * @route: finds the node and builds what depends on the map; -EAGAIN: the map
+ *	is too old, ask again when it has changed; other errors end the operation
+ * @done: @err 0: rpc.status and rpc's reply are final (never a status that
+ *	asks for a plain repetition); else nobody answered in time
+ *
+ * The caller fills fs, rpc.op/body/out/in, mutating, deadline_ns, route, done.
+ */
+struct fs_op {
+	struct flint_fs *fs;
+	struct flint_rpc rpc;
+	bool mutating;
+	uint64_t deadline_ns;
+	int (*route)(struct fs_op *op, uint32_t *node);
+	void (*done)(struct fs_op *op, int err);
+	void *priv;
+
+	/* the engine's */
+	bool sent;
+	uint32_t backoff_ms;
+	int last_err;
+	struct flint_timer timer;
+	struct flint_cluster_waiter waiter;
+	struct fs_op *seq_prev, *seq_next;
+};
+
+/* On the loop. */
+void fs_op_start(struct fs_op *op);
+/* Route of metadata requests. */
+int fs_route_meta(struct fs_op *op, uint32_t *node);
+/* Final status of an answered operation as 0 or -errno. */
+int fs_op_result(const struct fs_op *op, int err);
+
+/**
+ * struct fs_call - a metadata request made by a thread that waits
+ * @rep, @rep_size, @rep_min: where the reply's body goes; copied for status
+ *	FLINT_OK and ERANGE
+ * @data_len: result: payload received into @in
+ */
+struct fs_call {
+	uint16_t op;
+	bool mutating;
+	const void *body;
+	uint32_t body_len;
+	const void *out;
+	uint32_t out_len;
+	void *in;
+	uint32_t in_len;
+	void *rep;
+	uint32_t rep_size, rep_min;
+	uint32_t timeout_ms;		/* 0: the file system's */
+
+	uint32_t data_len;
+	uint32_t status;
+};
+
+/* Any thread but the loop's. Return: 0 or -errno. */
+int fs_call(struct flint_fs *fs, struct fs_call *call);
+
+/* Run @fn(arg) on the loop and wait until it has returned. Any other thread. */
+void fs_run_on_loop(struct flint_fs *fs, void (*fn)(void *arg), void *arg);
+
+struct flint_file {
+	struct flint_fs *fs;
+	uint64_t handle;
+	pthread_mutex_t lock;		/* attr, times_dirty */
+	struct flint_attr attr;
+	bool times_dirty;		/* written within the size: mtime is due at close */
+};
+
+void file_attr_set(struct flint_file *f, const struct flint_attr *attr);
+
+#endif /* FLINT_CLIENT_FS_INT_H */
