@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# `make help`, and the targets that use the virtual machine for something other than tests.
+
+setup:
+	@tools/setup.sh
+
+# A sub-make, because what setup installs decides which kernel headers are found.
+demo:
+	@tools/setup.sh
+	@$(MAKE) --no-print-directory all
+	@tools/demo/demo $(if $(DEMO_SHELL),--shell)
+
+bench:
+	@tools/setup.sh
+	@$(MAKE) --no-print-directory all build/bin/fuse-passthrough
+	@tools/bench/bench $(BENCH_ARGS)
+
+vm-shell:
+	@tools/vm/vm shell
+
+help:
+	@echo "make              build the daemons, tools and the kernel module into build/"
+	@echo "make demo         show a cluster and a mount at work in a virtual machine (SHELL=1: a prompt)"
+	@echo "make check        run all tests; one rung only: check-static check-unit check-fuzz"
+	@echo "                  check-native check-kunit check-guest (tests/run --help for more)"
+	@echo "make check-debug  guest tests on a kernel with KASAN and lockdep"
+	@echo "make bench        compare with NFS over RDMA, raw verbs and FUSE (BENCH_ARGS=--icount)"
+	@echo "make vm-shell     a prompt in an empty virtual machine"
+	@echo "make setup        install the packages that are missing"
+	@echo "make install      install into PREFIX (see Documentation/); make uninstall"
+	@echo "make clean        remove build/"
+
+.PHONY: setup demo bench vm-shell help
