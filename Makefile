@@ -2,6 +2,13 @@
 # FlintFS: `make` builds everything, `make demo` shows it, `make check` tests
 # it, `make help` lists the rest. Each folder's *.mk says what it builds.
 
+# `make demo SHELL=1` asks for a prompt; to make itself SHELL means the shell of the recipes.
+ifeq ($(SHELL),1)
+DEMO_SHELL := 1
+override SHELL := /bin/sh
+MAKEOVERRIDES := $(filter-out SHELL=%,$(MAKEOVERRIDES))
+endif
+
 B := build
 KVER ?= $(shell ls /usr/src 2>/dev/null | sed -n 's/^linux-headers-\(.*-amd64\)$$/\1/p' | sort -V | tail -1)
 KDIR ?= /lib/modules/$(KVER)/build
