@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * File systems, sessions, and the end of open handles.
+ *
+ * An open handle keeps an unlinked inode alive. When the last one goes, by
+ * CLOSE or with its session, the inode is removed at once if no chunk server
+ * can hold data of it, else it waits in table "orphan" for the reaper.
+ *
+ * A session that ends without a word may leave data beyond the end of files
+ * it was writing (written, but never announced by EXTEND). Such files are cut
+ * at their size, like a truncation that nobody waits for, so that a later
+ * extension reads zeros.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "command.h"
+
+struct handle {
+	u64 id;
+	u64 ino;
+	u32 flags;
+};
+
+static bool fs_name_ok(const u8 *name)
+{
+	u32 i, n = strnlen((const char *)name, FLINT_LABEL_LEN);
+
+	if (!n || n == FLINT_LABEL_LEN)
+		return false;
+	for (i = 0; i < n; i++)
+		if (name[i] < 0x20 || name[i] == 0x7f || name[i] == '/')
+			return false;
+	return true;
+}
+
+static int fs_insert(struct meta_store *s, u32 id, const char *name, u64 root)
+{
+	struct meta_fs *f = calloc(1, sizeof(*f));
+	sqlite3_stmt *st = meta_stmt(s, ST_FS_INS);
+	int err;
+
+	if (!f)
+		return -ENOMEM;
+	sqlite3_bind_int64(st, 1, id);
+	sqlite3_bind_text(st, 2, name, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 3, root);
+	sqlite3_bind_int64(st, 4, 0);
+	err = meta_run(s, st);
+	if (err) {
+		free(f);
+		return err;
+	}
+	f->id = id;
+	f->root = root;
+	memcpy(f->name, name, sizeof(f->name));
+	HASH_ADD(hh, s->fs, id, sizeof(f->id), f);
+	return 0;
+}
+
+int meta_op_fs_create(struct meta_op *o)
+{
+	struct flint_placement pl;
+	struct flint_fs_create b;
+	struct meta_inode *root;
+	struct meta_fs *f;
+	u32 id;
+	int err;
+
+	if (flint_body_get(&b, sizeof(b), sizeof(b), o->c->body, o->c->body_len))
+		return FLINT_ST_BAD_REQUEST;
+	id = le32_to_cpu(b.fs);
+	if (!id || !fs_name_ok(b.name) ||
+	    flint_placement_init(&pl, &b.layout, FLINT_STRIPE_MAX))
+		return EINVAL;
+
+	f = meta_fs_get(o->s, id);
+	if (f && !strcmp(f->name, (const char *)b.name)) {
+		err = meta_inode_get(o->s, f->root, &root);
+		if (err)
+			return err == -ESTALE ? ESTALE : err;
+		meta_reply_attr(o, root);
+		return 0;
+	}
+	if (f || meta_fs_by_name(o->s, (const char *)b.name))
+		return EEXIST;
+
+	root = meta_inode_new(o->s);
+	if (!root)
+		return -ENOMEM;
+	err = fs_insert(o->s, id, (const char *)b.name, root->ino);
+	if (err)
+		return err;
+	f = meta_fs_get(o->s, id);
+	f->files = 1;
+	f->dirty = true;
+	root->fs = id;
+	root->mode = S_IFDIR | (le32_to_cpu(b.mode) & 07777);
+	root->nlink = 2;
+	root->uid = le32_to_cpu(b.owner.uid);
+	root->gid = le32_to_cpu(b.owner.gid);
+	root->parent = root->ino;
+	root->atime = root->mtime = root->ctime = root->btime = o->s->now;
+	root->change = 1;
+	root->next_cookie = META_COOKIE_FIRST;
+	root->chunk_shift = b.layout.chunk_shift;
+	root->stripe = le16_to_cpu(b.layout.stripe);
+	root->table = le32_to_cpu(b.layout.table);
+	root->table_ver = le32_to_cpu(b.layout.table_ver);
+	meta_reply_attr(o, root);
+	return 0;
+}
+
+/* Walk "a/b/c" from a directory: 0, a status, or -errno. */
+static int walk(struct meta_op *o, u64 start, const u8 *path, u32 len, struct meta_inode **out)
+{
+	struct meta_dentry d;
+	u32 n;
+	int err;
+
+	err = meta_inode_get(o->s, start, out);
+	while (!err) {
+		while (len && *path == '/') {
+			path++;
+			len--;
+		}
+		if (!len)
+			return meta_is_dir(*out) ? 0 : ENOTDIR;
+		for (n = 0; n < len && path[n] != '/'; n++)
+			;
+		err = flint_name_check(path, n);
+		if (err)
+			return -err;
+		if (!meta_is_dir(*out))
+			return ENOTDIR;
+		err = meta_dentry_get(o->s, (*out)->ino, path, n, &d);
+		if (err == -ENOENT)
+			return ENOENT;
+		if (!err)
+			err = meta_inode_get(o->s, d.ino, out);
+		path += n;
+		len -= n;
+	}
+	return err == -ESTALE ? ENOENT : err;
+}
+
+int meta_op_session_open(struct meta_op *o)
+{
+	struct flint_session_rep rep = { 0 };
+	struct flint_session_open b;
+	struct meta_session *sn, tmpl = { 0 };
+	struct meta_inode *root;
+	struct meta_fs *f;
+	const u8 *path;
+	u32 len;
+	int err;
+
+	if (flint_body_get_var(&b, sizeof(b), sizeof(b), o->c->body, o->c->body_len, &path, &len))
+		return FLINT_ST_BAD_REQUEST;
+	if (!fs_name_ok(b.fs_name) || (le32_to_cpu(b.flags) & ~FLINT_SESSION_RDONLY))
+		return EINVAL;
+	if (len > FLINT_PATH_MAX)
+		return ENAMETOOLONG;
+	f = meta_fs_by_name(o->s, (const char *)b.fs_name);
+	if (!f)
+		return ENODEV;
+	err = walk(o, f->root, path, len, &root);
+	if (err)
+		return err;
+
+	memcpy(tmpl.client, o->c->client, sizeof(tmpl.client));
+	tmpl.fs = f->id;
+	tmpl.root = root->ino;
+	tmpl.flags = le32_to_cpu(b.flags);
+	sn = meta_session_by_client(o->s, tmpl.client);
+	if (sn && (sn->fs != tmpl.fs || sn->root != tmpl.root || sn->flags != tmpl.flags))
+		return EBUSY;
+	if (!sn) {
+		tmpl.id = o->s->c.next_session++;
+		err = meta_session_add(o->s, &tmpl);
+		if (err)
+			return err;
+		sn = meta_session_by_id(o->s, tmpl.id);
+	}
+	rep.session_epoch = cpu_to_le64(sn->id);
+	rep.fs = cpu_to_le32(sn->fs);
+	meta_inode_attr(root, &rep.root);
+	meta_reply_set(o, &rep, sizeof(rep));
+	return 0;
+}
+
+/* ---- the end of handles ------------------------------------------------------ */
+
+int meta_release_orphan(struct meta_store *s, struct meta_inode *i)
+{
+	sqlite3_stmt *st;
+	int err;
+
+	if (i->data) {
+		st = meta_stmt(s, ST_ORPHAN_PUT);
+		sqlite3_bind_int64(st, 1, i->ino);
+		sqlite3_bind_int64(st, 2, 1);
+		sqlite3_bind_int64(st, 3, s->now);
+		return meta_run(s, st);
+	}
+	st = meta_stmt(s, ST_ORPHAN_DEL);
+	sqlite3_bind_int64(st, 1, i->ino);
+	err = meta_run(s, st);
+	return err ? err : meta_inode_delete(s, i);
+}
+
+static int settle(struct meta_op *o, struct meta_inode *i)
+{
+	struct meta_intent it;
+	sqlite3_stmt *st;
+	int err;
+
+	i->data = 1;
+	meta_inode_dirty(o->s, i);
+	if (!i->nlink)
+		return 0;	/* everything goes anyway */
+	err = meta_intent_get(o->s, i->ino, &it);
+	if (err)
+		return err < 0 ? err : 0;
+	st = meta_stmt(o->s, ST_INTENT_INS);
+	sqlite3_bind_int64(st, 1, i->ino);
+	sqlite3_bind_int64(st, 2, i->trunc_epoch + 1);
+	sqlite3_bind_int64(st, 3, i->size);
+	sqlite3_bind_int64(st, 4, 0);
+	sqlite3_bind_int64(st, 5, 0);
+	sqlite3_bind_int64(st, 6, 0);
+	sqlite3_bind_int64(st, 7, META_OP_EXPIRE);
+	sqlite3_bind_int64(st, 8, 0);
+	sqlite3_bind_int64(st, 9, o->s->now);
+	return meta_run(o->s, st);
+}
+
+static int close_handle(struct meta_op *o, u64 sid, const struct handle *h, bool died)
+{
+	sqlite3_stmt *st = meta_stmt(o->s, ST_HANDLE_DEL);
+	struct meta_inode *i;
+	int err;
+
+	sqlite3_bind_int64(st, 1, sid);
+	sqlite3_bind_int64(st, 2, h->id);
+	err = meta_run(o->s, st);
+	if (!err)
+		err = meta_open_adjust(o->s, h->ino, -1);
+	if (err)
+		return err;
+	err = meta_inode_get(o->s, h->ino, &i);
+	if (err)
+		return err == -ESTALE ? 0 : err;
+	if (died && (h->flags & FLINT_OPEN_WRITE)) {
+		err = settle(o, i);
+		if (err)
+			return err;
+	}
+	if (!i->nlink && !meta_open_count(o->s, i->ino))
+		return meta_release_orphan(o->s, i);
+	return 0;
+}
+
+int meta_op_close(struct meta_op *o)
+{
+	struct flint_close b;
+	struct handle h;
+	sqlite3_stmt *st;
+	int err;
+
+	if (flint_body_get(&b, sizeof(b), sizeof(b), o->c->body, o->c->body_len))
+		return FLINT_ST_BAD_REQUEST;
+	st = meta_stmt(o->s, ST_HANDLE_GET);
+	sqlite3_bind_int64(st, 1, o->sn->id);
+	sqlite3_bind_int64(st, 2, le64_to_cpu(b.handle));
+	err = meta_step(o->s, st);
+	if (err != 1)
+		return err ? err : EBADF;
+	h.id = le64_to_cpu(b.handle);
+	h.ino = sqlite3_column_int64(st, 0);
+	h.flags = sqlite3_column_int64(st, 1);
+	sqlite3_reset(st);
+	if (h.ino != le64_to_cpu(b.ino))
+		return EBADF;
+	return close_handle(o, o->sn->id, &h, false);
+}
+
+int meta_close_all(struct meta_op *o, struct meta_session *sn, bool died)
+{
+	struct handle h[256];
+	sqlite3_stmt *st;
+	int err, n, i;
+
+	do {
+		st = meta_stmt(o->s, ST_HANDLE_LIST);
+		sqlite3_bind_int64(st, 1, sn->id);
+		for (n = 0; n < 256; n++) {
+			err = meta_step(o->s, st);
+			if (err < 0)
+				return err;
+			if (!err)
+				break;
+			h[n].id = sqlite3_column_int64(st, 0);
+			h[n].ino = sqlite3_column_int64(st, 1);
+			h[n].flags = sqlite3_column_int64(st, 2);
+		}
+		sqlite3_reset(st);
+		for (i = 0; i < n; i++) {
+			err = close_handle(o, sn->id, &h[i], died);
+			if (err)
+				return err;
+		}
+	} while (n == 256);
+	return 0;
+}
+
+int meta_op_session_close(struct meta_op *o)
+{
+	int err = meta_close_all(o, o->sn, false);
+
+	return err ? err : meta_session_del(o->s, o->sn);
+}
+
+int meta_op_expire(struct meta_op *o)
+{
+	struct meta_session *sn;
+	struct meta_ino_arg a;
+	int err;
+
+	if (flint_body_get(&a, sizeof(a), sizeof(a), o->c->body, o->c->body_len))
+		return FLINT_ST_BAD_REQUEST;
+	sn = meta_session_by_id(o->s, le64_to_cpu(a.ino));
+	if (!sn)
+		return 0;
+	err = meta_close_all(o, sn, true);
+	return err ? err : meta_session_del(o->s, sn);
+}
