@@ -1,0 +1,726 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Peers: the servers a mount talks to, the connections to them, reconnecting
+ * with back-off, and the heartbeat.
+ *
+ * A peer has opts.nconn lanes. Each lane's work makes one connection; while it
+ * is not yet LIVE that work is the only one to wait for it and to hand it to
+ * its teardown. From LIVE on flint_conn_fail() does that, once: whoever moves
+ * the connection to DRAINING first. The teardown work is the single owner of
+ * everything the connection has, from there to the end; it re-arms the lane
+ * at its start, so that a new connection need not wait for the old one's end.
+ *
+ * No user task waits for any of this but in killable, bounded waits. Both
+ * works run on flint_cm_wq, which is not a reclaim workqueue, because the
+ * connection managers' own queues are not.
+ */
+#define pr_fmt(fmt) "flintfs: " fmt
+
+#include <linux/random.h>
+#include <linux/sched/signal.h>
+#include <linux/seq_file.h>
+#include <net/net_namespace.h>
+#include "xprt.h"
+
+struct workqueue_struct *flint_cm_wq;
+struct workqueue_struct *flint_io_wq;
+
+static atomic_t flint_nets = ATOMIC_INIT(0);	/* freed only after their connections */
+static DECLARE_WAIT_QUEUE_HEAD(flint_nets_wq);
+
+static void flint_lane_work(struct work_struct *work);
+static void flint_peer_close_work(struct work_struct *work);
+
+/* ---- connections ------------------------------------------------------ */
+
+static const char * const flint_conn_states[] = {
+	[FLINT_CONN_NEW] = "connecting",
+	[FLINT_CONN_HELLO] = "hello",
+	[FLINT_CONN_LIVE] = "live",
+	[FLINT_CONN_DRAINING] = "draining",
+	[FLINT_CONN_DEAD] = "dead",
+};
+
+/* Legal transitions: a bit per next state. */
+static const u8 flint_conn_next[] = {
+	[FLINT_CONN_NEW] = BIT(FLINT_CONN_HELLO) | BIT(FLINT_CONN_DRAINING),
+	[FLINT_CONN_HELLO] = BIT(FLINT_CONN_LIVE) | BIT(FLINT_CONN_DRAINING),
+	[FLINT_CONN_LIVE] = BIT(FLINT_CONN_DRAINING),
+	[FLINT_CONN_DRAINING] = BIT(FLINT_CONN_DEAD),
+	[FLINT_CONN_DEAD] = 0,
+};
+
+static bool flint_conn_move(struct flint_conn *conn, enum flint_conn_state to)
+{
+	lockdep_assert_held(&conn->lock);
+	if (!(flint_conn_next[conn->state] & BIT(to)))
+		return false;
+	WRITE_ONCE(conn->state, to);
+	return true;
+}
+
+/**
+ * flint_conn_set_state() - move a connection on
+ * @conn: the connection
+ * @to: next state
+ *
+ * Return: false if the table does not allow it: the connection failed
+ * meanwhile, and keeps its state.
+ */
+bool flint_conn_set_state(struct flint_conn *conn, enum flint_conn_state to)
+{
+	bool ok;
+
+	spin_lock_bh(&conn->lock);
+	ok = flint_conn_move(conn, to);
+	spin_unlock_bh(&conn->lock);
+	return ok;
+}
+
+/**
+ * flint_conn_fail() - end a connection
+ * @conn: any state; the first caller wins, later ones do nothing
+ * @err: what its requests get if nothing else applies
+ * @fmt: why, one clause
+ *
+ * Context: any but hard interrupts; does not sleep.
+ */
+void flint_conn_fail(struct flint_conn *conn, int err, const char *fmt, ...)
+{
+	enum flint_conn_state was;
+	va_list args;
+
+	spin_lock_bh(&conn->lock);
+	was = conn->state;
+	if (!flint_conn_move(conn, FLINT_CONN_DRAINING)) {
+		spin_unlock_bh(&conn->lock);
+		return;
+	}
+	conn->err = err;
+	va_start(args, fmt);
+	vscnprintf(conn->reason, sizeof(conn->reason), fmt, args);
+	va_end(args);
+	/* Before LIVE the lane's work waits on conn->wq and queues the teardown. */
+	wake_up_all(&conn->wq);
+	if (was == FLINT_CONN_LIVE)
+		queue_work(flint_cm_wq, &conn->teardown);
+	spin_unlock_bh(&conn->lock);
+}
+
+static void flint_ping_done(struct flint_req *req)
+{
+	struct flint_conn *conn = req->conn;
+
+	if (!req->err)
+		WRITE_ONCE(conn->peer->rtt_us,
+			   (u32)div_u64(ktime_get_ns() - (u64)(uintptr_t)req->priv, 1000));
+}
+
+static void flint_conn_ping(struct flint_conn *conn)
+{
+	struct flint_req *req = flint_req_alloc(FLINT_OP_PING, 0, GFP_NOIO);
+	enum flint_want want;
+
+	if (!req)
+		return;		/* the next tick tries again */
+	req->deadline = jiffies + conn->peer->net->opts.hb_timeo;
+	req->done = flint_ping_done;
+	req->conn = conn;
+	req->priv = (void *)(uintptr_t)ktime_get_ns();
+	flint_conn_submit(conn, req, true, &want);
+	flint_req_put(req);
+}
+
+/* Once a second while LIVE: deadlines, and proof that the peer is alive. */
+static void flint_conn_tick(struct work_struct *work)
+{
+	struct flint_conn *conn = container_of(to_delayed_work(work), struct flint_conn, tick);
+	unsigned long idle = jiffies - READ_ONCE(conn->last_rx);
+
+	if (READ_ONCE(conn->state) != FLINT_CONN_LIVE)
+		return;
+	if (flint_xprt_broken(conn)) {
+		flint_conn_fail(conn, -ENOTCONN, "the RDMA device reported a broken queue pair");
+		return;
+	}
+	if (flint_conn_check_deadlines(conn))
+		return;
+	if ((long)idle >= (long)conn->peer->net->opts.hb_timeo) {
+		flint_conn_fail(conn, -ETIMEDOUT, "nothing heard for %u s",
+				jiffies_to_msecs(idle) / 1000);
+		return;
+	}
+	if ((long)idle >= FLINT_PING_IDLE)
+		flint_conn_ping(conn);
+	queue_delayed_work(flint_io_wq, &conn->tick, FLINT_TICK);
+}
+
+static void flint_conn_detach(struct flint_conn *conn)
+{
+	struct flint_peer *peer = conn->peer;
+	struct flint_lane *lane = conn->lane;
+	bool again;
+
+	spin_lock_bh(&peer->lock);
+	RCU_INIT_POINTER(lane->conn, NULL);
+	if (!peer->closing)
+		strscpy(peer->reason, conn->reason, sizeof(peer->reason));
+	again = !peer->closing && !READ_ONCE(peer->net->shutdown);
+	if (again)
+		queue_delayed_work(flint_cm_wq, &lane->work, lane->backoff);
+	spin_unlock_bh(&peer->lock);
+	wake_up_all(&peer->wq);
+}
+
+static void flint_conn_bury(struct flint_conn *conn)
+{
+	struct flint_net *net = conn->peer->net;
+
+	atomic_inc(&net->zombies);
+	pr_err("%pISpc: the RDMA device does not flush a dead connection; its memory (up to %u requests) stays locked until it does\n",
+	       &conn->peer->addrs[0], conn->inflight);
+	flint_conn_abort_requests(conn, true);
+	while (!flint_xprt_drain(conn, 60 * HZ))
+		pr_warn("%pISpc: still waiting for the RDMA device to flush\n",
+			&conn->peer->addrs[0]);
+	flint_conn_release_zombies(conn);
+	atomic_dec(&net->zombies);
+}
+
+/*
+ * The one owner of a failed connection. Order: nobody finds it any more, who
+ * builds a request leaves, the device lets go, requests end, things are freed.
+ */
+static void flint_conn_teardown(struct work_struct *work)
+{
+	struct flint_conn *conn = container_of(work, struct flint_conn, teardown);
+	struct flint_net *net = conn->peer->net;
+
+	flint_conn_detach(conn);
+	cancel_delayed_work_sync(&conn->tick);
+	while (!wait_event_timeout(conn->wq, !READ_ONCE(conn->preparing), 10 * HZ))
+		pr_warn_ratelimited("%pISpc: waiting for submitters of a dead connection\n",
+				    &conn->peer->addrs[0]);
+	/* A submitter that was last holds the lock while it wakes us. */
+	spin_lock_bh(&conn->lock);
+	spin_unlock_bh(&conn->lock);
+
+	if (flint_xprt_drain(conn, FLINT_DRAIN_GRACE))
+		flint_conn_abort_requests(conn, false);
+	else
+		flint_conn_bury(conn);
+	flint_xprt_destroy(conn);
+	flint_conn_set_state(conn, FLINT_CONN_DEAD);
+	if (atomic_dec_and_test(&net->nr_conns))
+		wake_up_all(&net->wq);
+	flint_conn_put(conn);
+}
+
+/**
+ * flint_conn_init() - the part of a connection that is the same for every transport
+ * @conn: zeroed
+ * @peer: whose; a reference is taken
+ * @lane: where it will be found from now on, in state NEW
+ */
+void flint_conn_init(struct flint_conn *conn, struct flint_peer *peer, struct flint_lane *lane)
+{
+	const struct flint_net_opts *o = &peer->net->opts;
+
+	kref_init(&conn->ref);
+	kref_get(&peer->ref);
+	atomic_inc(&peer->net->nr_conns);
+	conn->peer = peer;
+	conn->lane = lane;
+	spin_lock_init(&conn->lock);
+	init_waitqueue_head(&conn->wq);
+	INIT_DELAYED_WORK(&conn->tick, flint_conn_tick);
+	INIT_WORK(&conn->teardown, flint_conn_teardown);
+	conn->lim.inline_size = o->inline_size;
+	conn->lim.max_io = o->max_io;
+	conn->last_rx = jiffies;
+	conn->last_tx = jiffies;
+	spin_lock_bh(&peer->lock);
+	rcu_assign_pointer(lane->conn, conn);
+	spin_unlock_bh(&peer->lock);
+}
+
+static void flint_peer_free(struct kref *ref);
+
+void flint_conn_get(struct flint_conn *conn)
+{
+	kref_get(&conn->ref);
+}
+
+static void flint_conn_free(struct kref *ref)
+{
+	struct flint_conn *conn = container_of(ref, struct flint_conn, ref);
+	struct flint_peer *peer = conn->peer;
+
+	flint_xprt_free(conn);
+	kref_put(&peer->ref, flint_peer_free);
+}
+
+void flint_conn_put(struct flint_conn *conn)
+{
+	kref_put(&conn->ref, flint_conn_free);
+}
+
+/**
+ * flint_peer_conn() - a live connection of this peer
+ * @peer: the peer
+ *
+ * Context: RCU read section.
+ * Return: the lane of this CPU if it is live, else any live one, else NULL.
+ */
+struct flint_conn *flint_peer_conn(struct flint_peer *peer)
+{
+	unsigned int n = peer->nconn, i, at = n > 1 ? raw_smp_processor_id() % n : 0;
+
+	for (i = 0; i < n; i++) {
+		struct flint_conn *conn = rcu_dereference(peer->lanes[at].conn);
+
+		if (conn && READ_ONCE(conn->state) == FLINT_CONN_LIVE)
+			return conn;
+		if (++at == n)
+			at = 0;
+	}
+	return NULL;
+}
+
+/* ---- lanes ------------------------------------------------------------ */
+
+static bool flint_peer_over(struct flint_peer *peer)
+{
+	return READ_ONCE(peer->closing) || READ_ONCE(peer->net->shutdown);
+}
+
+static void flint_lane_up(struct flint_lane *lane, struct flint_conn *conn)
+{
+	struct flint_peer *peer = lane->peer;
+	bool first;
+
+	spin_lock_bh(&peer->lock);
+	first = peer->reason[0];
+	peer->reason[0] = 0;
+	peer->refused = 0;
+	peer->max_io = conn->lim.max_io;
+	peer->inline_size = conn->lim.inline_size;
+	peer->max_pages = conn->max_pages;
+	peer->max_seg = conn->max_seg;
+	peer->reconnects++;
+	lane->backoff = FLINT_BACKOFF_MIN;
+	spin_unlock_bh(&peer->lock);
+	if (first)
+		pr_info("%pISpc: connected\n", &peer->addrs[0]);
+	queue_delayed_work(flint_io_wq, &conn->tick, FLINT_TICK);
+	wake_up_all(&peer->wq);
+}
+
+static void flint_lane_retry_later(struct flint_lane *lane, int err)
+{
+	struct flint_peer *peer = lane->peer;
+	unsigned long b = lane->backoff * 2;
+
+	/* Half of it is jitter, so that a thousand clients do not come back as one. */
+	b = clamp_t(unsigned long, b, FLINT_BACKOFF_MIN, FLINT_BACKOFF_MAX);
+	spin_lock_bh(&peer->lock);
+	lane->backoff = b / 2 + get_random_u32() % (b / 2 + 1);
+	peer->refused = err == -EACCES || err == -EPROTONOSUPPORT || err == -EMSGSIZE ? err : 0;
+	spin_unlock_bh(&peer->lock);
+}
+
+/* Make one connection. It ends LIVE or with its teardown queued. */
+static void flint_lane_work(struct work_struct *work)
+{
+	struct flint_lane *lane = container_of(to_delayed_work(work), struct flint_lane, work);
+	struct flint_peer *peer = lane->peer;
+	const struct sockaddr_storage *addr;
+	struct flint_conn *conn;
+	int err;
+
+	if (flint_peer_over(peer))
+		return;
+	addr = &peer->addrs[lane->next_addr++ % peer->nr_addrs];
+	conn = flint_xprt_connect(lane, (const struct sockaddr *)addr);
+	if (IS_ERR(conn)) {
+		queue_delayed_work(flint_cm_wq, &lane->work, HZ);
+		return;
+	}
+	err = READ_ONCE(conn->state) == FLINT_CONN_HELLO ? flint_auth_handshake(conn) : conn->err;
+	if (!err && flint_conn_set_state(conn, FLINT_CONN_LIVE)) {
+		flint_lane_up(lane, conn);
+		if (flint_peer_over(peer))	/* it may have missed us before LIVE */
+			flint_conn_fail(conn, -EIO, "shut down");
+		return;
+	}
+	/* Still ours: nobody but us queues the teardown of a connection that never was LIVE. */
+	flint_conn_fail(conn, err ? err : -ENOTCONN, "connecting failed (%d)", err);
+	flint_lane_retry_later(lane, conn->err);
+	if (!flint_peer_over(peer))
+		pr_warn_ratelimited("%pISpc: %s\n", addr, conn->reason);
+	queue_work(flint_cm_wq, &conn->teardown);
+}
+
+/* ---- peers ------------------------------------------------------------ */
+
+static bool flint_addr_equal(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+	if (a->ss_family != b->ss_family)
+		return false;
+	if (a->ss_family == AF_INET) {
+		const struct sockaddr_in *x = (const void *)a, *y = (const void *)b;
+
+		return x->sin_port == y->sin_port && x->sin_addr.s_addr == y->sin_addr.s_addr;
+	}
+	return !memcmp(a, b, sizeof(struct sockaddr_in6));
+}
+
+static void flint_net_free(struct kref *ref)
+{
+	struct flint_net *net = container_of(ref, struct flint_net, ref);
+
+	put_net(net->opts.net);
+	flint_auth_free(net);
+	kfree_sensitive(net);
+	if (atomic_dec_and_test(&flint_nets))
+		wake_up_all(&flint_nets_wq);
+}
+
+/*
+ * struct flint_peer grows by nothing but what peer.c needs to close it: the
+ * work is apart so that flint_peer_put() may be called from ->done().
+ */
+struct flint_peer_obj {
+	struct flint_peer p;
+	struct work_struct close;
+};
+
+static void flint_peer_free(struct kref *ref)
+{
+	struct flint_peer *peer = container_of(ref, struct flint_peer, ref);
+	struct flint_net *net = peer->net;
+
+	kfree(container_of(peer, struct flint_peer_obj, p));
+	kref_put(&net->ref, flint_net_free);
+}
+
+static struct flint_peer *flint_peer_new(struct flint_net *net,
+					 const struct sockaddr_storage *addrs,
+					 unsigned int nr, u8 role)
+{
+	struct flint_peer_obj *o = kzalloc(sizeof(*o), GFP_KERNEL);
+	struct flint_peer *peer;
+	unsigned int i;
+
+	if (!o)
+		return NULL;
+	peer = &o->p;
+	kref_init(&peer->ref);
+	atomic_set(&peer->users, 1);
+	kref_get(&net->ref);
+	peer->net = net;
+	memcpy(peer->addrs, addrs, nr * sizeof(*addrs));
+	peer->nr_addrs = nr;
+	peer->role = role;
+	spin_lock_init(&peer->lock);
+	init_waitqueue_head(&peer->wq);
+	INIT_WORK(&o->close, flint_peer_close_work);
+	strscpy(peer->reason, "not connected yet", sizeof(peer->reason));
+	peer->nconn = net->opts.nconn;
+	for (i = 0; i < peer->nconn; i++) {
+		peer->lanes[i].peer = peer;
+		peer->lanes[i].backoff = FLINT_BACKOFF_MIN;
+		INIT_DELAYED_WORK(&peer->lanes[i].work, flint_lane_work);
+	}
+	return peer;
+}
+
+struct flint_peer *flint_peer_get(struct flint_net *net, const struct sockaddr_storage *addrs,
+				  unsigned int nr, u8 role)
+{
+	struct flint_peer *peer;
+	unsigned int i;
+
+	if (WARN_ON_ONCE(!nr || nr > FLINT_NODE_ADDRS))
+		return ERR_PTR(-EIO);
+	mutex_lock(&net->lock);
+	if (net->shutdown) {
+		peer = ERR_PTR(-EIO);
+		goto out;
+	}
+	list_for_each_entry(peer, &net->peers, node)
+		if (flint_addr_equal(&peer->addrs[0], &addrs[0]) &&
+		    atomic_inc_not_zero(&peer->users))
+			goto out;
+	peer = flint_peer_new(net, addrs, nr, role);
+	if (!peer) {
+		peer = ERR_PTR(-ENOMEM);
+		goto out;
+	}
+	list_add_tail(&peer->node, &net->peers);
+	for (i = 0; i < peer->nconn; i++)
+		queue_delayed_work(flint_cm_wq, &peer->lanes[i].work, 0);
+out:
+	mutex_unlock(&net->lock);
+	return peer;
+}
+
+/* Stop reconnecting and end what is up. Idempotent; under net->lock. */
+static void flint_peer_stop(struct flint_peer *peer)
+{
+	unsigned int i;
+
+	spin_lock_bh(&peer->lock);
+	peer->closing = true;
+	spin_unlock_bh(&peer->lock);
+	rcu_read_lock();
+	for (i = 0; i < peer->nconn; i++) {
+		struct flint_conn *conn = rcu_dereference(peer->lanes[i].conn);
+
+		if (conn)
+			flint_conn_fail(conn, -EIO, "closed");
+	}
+	rcu_read_unlock();
+	wake_up_all(&peer->wq);
+}
+
+static void flint_peer_close_work(struct work_struct *work)
+{
+	struct flint_peer_obj *o = container_of(work, struct flint_peer_obj, close);
+	struct flint_peer *peer = &o->p;
+	unsigned int i;
+
+	mutex_lock(&peer->net->lock);
+	list_del_init(&peer->node);
+	flint_peer_stop(peer);
+	mutex_unlock(&peer->net->lock);
+	/* A lane's work that runs now is bounded by its time-outs, and sees closing. */
+	for (i = 0; i < peer->nconn; i++)
+		cancel_delayed_work_sync(&peer->lanes[i].work);
+	kref_put(&peer->ref, flint_peer_free);
+}
+
+void flint_peer_put(struct flint_peer *peer)
+{
+	struct flint_peer_obj *o = container_of(peer, struct flint_peer_obj, p);
+
+	if (atomic_dec_and_test(&peer->users))
+		queue_work(flint_cm_wq, &o->close);
+}
+
+u32 flint_peer_max_io(struct flint_peer *peer)
+{
+	u32 pages = READ_ONCE(peer->max_pages), max_io = READ_ONCE(peer->max_io);
+
+	if (!max_io)
+		return 65536;
+	/* An unaligned buffer touches one page more. */
+	return min_t(u64, max_io, ((u64)pages * FLINT_MAX_DESC - 1) * PAGE_SIZE);
+}
+
+u32 flint_bvec_span(struct flint_peer *peer, const struct bio_vec *bvec, unsigned int nr,
+		    size_t skip, size_t len)
+{
+	u32 pages = READ_ONCE(peer->max_pages), seg = READ_ONCE(peer->max_seg);
+	u32 want = min_t(size_t, len, flint_peer_max_io(peer));
+
+	if (want <= READ_ONCE(peer->inline_size))
+		return want;
+	return flint_runs_span(bvec, nr, skip, want, pages ? pages : 16, seg ? seg : 65536);
+}
+
+bool flint_peer_ready(struct flint_peer *peer)
+{
+	struct flint_conn *conn;
+	bool ready;
+
+	rcu_read_lock();
+	conn = flint_peer_conn(peer);
+	ready = conn && READ_ONCE(conn->inflight) < READ_ONCE(conn->credits);
+	rcu_read_unlock();
+	return ready;
+}
+
+const char *flint_peer_reason(struct flint_peer *peer)
+{
+	spin_lock_bh(&peer->lock);
+	strscpy(peer->shown, peer->reason[0] ? peer->reason : "connected", sizeof(peer->shown));
+	spin_unlock_bh(&peer->lock);
+	return peer->shown;
+}
+
+int flint_peer_refused(struct flint_peer *peer)
+{
+	return READ_ONCE(peer->refused);
+}
+
+static bool flint_peer_settled(struct flint_peer *peer)
+{
+	bool live;
+
+	rcu_read_lock();
+	live = flint_peer_conn(peer);
+	rcu_read_unlock();
+	return live || flint_peer_over(peer) || READ_ONCE(peer->refused);
+}
+
+int flint_peer_wait(struct flint_peer *peer, unsigned long timeout)
+{
+	unsigned long end = jiffies + timeout;
+	DEFINE_WAIT(wait);
+	int err = 0;
+
+	for (;;) {
+		long left = (long)(end - jiffies);
+
+		prepare_to_wait(&peer->wq, &wait, TASK_KILLABLE);
+		if (flint_peer_settled(peer))
+			break;
+		if (fatal_signal_pending(current))
+			err = -EINTR;
+		else if (left <= 0)
+			err = -ETIMEDOUT;
+		if (err)
+			break;
+		schedule_timeout(min_t(long, left, HZ));
+	}
+	finish_wait(&peer->wq, &wait);
+	if (err)
+		return err;
+	if (flint_peer_over(peer))
+		return -EIO;
+	return READ_ONCE(peer->refused);
+}
+
+/* ---- networks --------------------------------------------------------- */
+
+struct flint_net *flint_net_create(const struct flint_net_opts *opts)
+{
+	struct flint_net *net = kzalloc(sizeof(*net), GFP_KERNEL);
+	int err;
+
+	if (!net)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&net->ref);
+	net->opts = *opts;
+	net->opts.credits = clamp_t(u32, opts->credits, 1, FLINT_MAX_CREDITS);
+	net->opts.inline_size = min_t(u32, opts->inline_size, FLINT_INLINE_MAX);
+	net->opts.max_io = max_t(u32, opts->max_io, FLINT_MIN_IO);
+	net->opts.nconn = clamp_t(u32, opts->nconn, 1, FLINT_CONNS_MAX);
+	if (opts->key) {
+		memcpy(net->key, opts->key, FLINT_KEY_LEN);
+		net->opts.key = net->key;
+	}
+	mutex_init(&net->lock);
+	INIT_LIST_HEAD(&net->peers);
+	init_waitqueue_head(&net->wq);
+	err = flint_auth_alloc(net);
+	if (err) {
+		kfree_sensitive(net);
+		return ERR_PTR(err);
+	}
+	get_net(opts->net);
+	atomic_inc(&flint_nets);
+	return net;
+}
+
+void flint_net_set_epoch(struct flint_net *net, u64 session_epoch)
+{
+	atomic64_set(&net->session_epoch, session_epoch);
+}
+
+void flint_net_shutdown(struct flint_net *net)
+{
+	struct flint_peer *peer;
+
+	WRITE_ONCE(net->shutdown, true);
+	mutex_lock(&net->lock);
+	list_for_each_entry(peer, &net->peers, node)
+		flint_peer_stop(peer);
+	mutex_unlock(&net->lock);
+	wake_up_all(&flint_mr_wq);
+}
+
+void flint_net_destroy(struct flint_net *net)
+{
+	flint_net_shutdown(net);
+	if (!wait_event_timeout(net->wq, !atomic_read(&net->nr_conns), 10 * HZ))
+		pr_warn("%d connections are still being closed; the module cannot be unloaded before\n",
+			atomic_read(&net->nr_conns));
+	kref_put(&net->ref, flint_net_free);
+}
+
+static void flint_peer_show(struct flint_peer *peer, struct seq_file *m)
+{
+	unsigned int i, up = 0;
+	u32 inflight = 0;
+	const char *state = "none";
+
+	rcu_read_lock();
+	for (i = 0; i < peer->nconn; i++) {
+		struct flint_conn *conn = rcu_dereference(peer->lanes[i].conn);
+
+		if (!conn)
+			continue;
+		up += READ_ONCE(conn->state) == FLINT_CONN_LIVE;
+		inflight += READ_ONCE(conn->inflight);
+		state = flint_conn_states[READ_ONCE(conn->state)];
+	}
+	rcu_read_unlock();
+	spin_lock_bh(&peer->lock);
+	seq_printf(m, "%pISpc role %u state %s conns %u/%u inflight %u reconnects %u rtt_us %u reason %s\n",
+		   &peer->addrs[0], peer->role, up ? "live" : state, up, peer->nconn, inflight,
+		   peer->reconnects, peer->rtt_us, peer->reason[0] ? peer->reason : "-");
+	spin_unlock_bh(&peer->lock);
+}
+
+void flint_net_show_peers(struct flint_net *net, struct seq_file *m)
+{
+	struct flint_peer *peer;
+
+	mutex_lock(&net->lock);
+	list_for_each_entry(peer, &net->peers, node)
+		flint_peer_show(peer, m);
+	mutex_unlock(&net->lock);
+}
+
+/* ---- module ----------------------------------------------------------- */
+
+int flint_transport_init(void)
+{
+	int err = -ENOMEM;
+
+	flint_cm_wq = alloc_workqueue("flint_cm", WQ_UNBOUND, 0);
+	if (!flint_cm_wq)
+		return err;
+	flint_io_wq = alloc_workqueue("flint_io", WQ_MEM_RECLAIM, 0);
+	if (!flint_io_wq)
+		goto err_cm;
+	err = flint_req_init();
+	if (err)
+		goto err_io;
+	err = flint_xprt_init();
+	if (err)
+		goto err_req;
+	return 0;
+
+err_req:
+	flint_req_exit();
+err_io:
+	destroy_workqueue(flint_io_wq);
+err_cm:
+	destroy_workqueue(flint_cm_wq);
+	return err;
+}
+
+void flint_transport_exit(void)
+{
+	while (!wait_event_timeout(flint_nets_wq, !atomic_read(&flint_nets), 60 * HZ))
+		pr_warn("unloading waits for the connections of %d mounts\n",
+			atomic_read(&flint_nets));
+	flint_xprt_exit();
+	flush_workqueue(flint_cm_wq);
+	destroy_workqueue(flint_io_wq);
+	destroy_workqueue(flint_cm_wq);
+	flint_req_exit();
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Inside the transport half: what request.c, peer.c, auth.c and xprt_rdma.c
+ * share. No verbs type appears here.
+ *
+ * Objects
+ *  flint_net	one mount's view of the network; owns its peers
+ *  flint_peer	one server; owns opts.nconn lanes
+ *  flint_lane	one place for a connection; reconnects for the peer's life
+ *  flint_conn	one connection. Never revived: a reconnect makes a new one
+ *  flint_slot	one tag of a connection: the request, its message buffer and
+ *		its memory regions
+ *
+ * Invariants
+ *  I1 a receive buffer belongs to the device from post to completion.
+ *  I2 a tag has exactly one request; freeing the slot raises its generation.
+ *  I3 no memory region goes back to the pool unless it is invalid, and no hold
+ *     is dropped while a region of the request may be valid.
+ *  I4 a message buffer is written again only after its send completed or its
+ *     reply arrived (which proves that the peer has the message).
+ *  I5 ->done() is called exactly once, after I3. Zombies break I3 for the hold
+ *     only: it is kept.
+ *  I6 work requests are posted only under conn->lock with the connection not
+ *     yet failed (the drain markers excepted).
+ *  I7 requests in flight <= credits granted; the reserved slot, used for
+ *     HELLO, AUTH and PING, does not count.
+ *  I8 every request has a deadline, and the tick runs while a connection is up.
+ *
+ * Locks, outermost first: net->lock (mutex), peer->lock, conn->lock. The lock
+ * of the memory-region pool is a leaf and never taken under conn->lock.
+ */
+#ifndef _FLINT_XPRT_H
+#define _FLINT_XPRT_H
+
+#include <linux/completion.h>
+#include <linux/kref.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include "request.h"
+
+struct crypto_shash;
+
+#define FLINT_REASON_LEN	120
+#define FLINT_CONNS_MAX		16
+#define FLINT_DRAIN_GRACE	(30 * HZ)	/* then the connection is a zombie */
+#define FLINT_PING_IDLE		(2 * HZ)
+#define FLINT_TICK		HZ
+#define FLINT_BACKOFF_MIN	(HZ / 4)
+#define FLINT_BACKOFF_MAX	(10 * HZ)
+#define FLINT_MIN_IO		4096
+#define FLINT_BODY_EMBED	320		/* body bytes that need no extra allocation */
+#define FLINT_REP_EMBED		176		/* the same for a copied reply */
+
+/**
+ * struct flint_req_obj - a request and what belongs to it
+ * @r: what the file system half sees
+ * @reply: completed when the request ends; flint_call() waits for it
+ * @body: embedded body; a longer one is allocated
+ * @rep: embedded copy of the reply body
+ */
+struct flint_req_obj {
+	struct flint_req r;
+	struct completion reply;
+	u8 body[FLINT_BODY_EMBED] __aligned(8);
+	u8 rep[FLINT_REP_EMBED] __aligned(8);
+};
+
+#define flint_req_obj(req) container_of(req, struct flint_req_obj, r)
+
+/* struct flint_req.state */
+enum flint_req_state {
+	FLINT_REQ_NEW,
+	FLINT_REQ_SENT,
+	FLINT_REQ_DONE,
+};
+
+struct flint_net {
+	struct kref ref;
+	struct flint_net_opts opts;
+	u8 key[FLINT_KEY_LEN];
+	struct crypto_shash *hmac;	/* NULL: no key */
+	atomic64_t session_epoch;
+	struct mutex lock;		/* peers */
+	struct list_head peers;
+	bool shutdown;
+	atomic_t nr_conns;		/* not yet torn down */
+	wait_queue_head_t wq;		/* nr_conns fell to 0 */
+	atomic_t zombies;
+};
+
+/**
+ * struct flint_lane - a place for one connection
+ * @work: connects; re-armed with back-off
+ * @conn: the live connection, or NULL. Written under peer->lock, read under RCU
+ * @backoff: jiffies until the next attempt
+ * @next_addr: index into peer->addrs
+ */
+struct flint_lane {
+	struct flint_peer *peer;
+	struct delayed_work work;
+	struct flint_conn __rcu *conn;
+	unsigned long backoff;
+	unsigned int next_addr;
+};
+
+struct flint_peer {
+	struct kref ref;		/* users, lanes' works, connections */
+	atomic_t users;			/* flint_peer_get(); at 0 it closes */
+	struct flint_net *net;
+	struct list_head node;		/* net->peers; under net->lock */
+	struct sockaddr_storage addrs[FLINT_NODE_ADDRS];
+	unsigned int nr_addrs;
+	u8 role;
+	spinlock_t lock;		/* lanes' conn, reason, refused, closing */
+	bool closing;
+	int refused;
+	char reason[FLINT_REASON_LEN];
+	char shown[FLINT_REASON_LEN];	/* what flint_peer_reason() handed out */
+	wait_queue_head_t wq;		/* submitters and flint_peer_wait() */
+	u32 max_io;			/* of the newest connection */
+	u32 inline_size;
+	u32 max_pages;			/* pages per memory region */
+	u32 max_seg;			/* bytes per DMA segment */
+	u32 reconnects;
+	u32 rtt_us;
+	unsigned int nconn;
+	struct flint_lane lanes[FLINT_CONNS_MAX];
+};
+
+enum flint_conn_state {
+	FLINT_CONN_NEW,		/* connect work: resolving, connecting */
+	FLINT_CONN_HELLO,	/* connect work: queue pair up, HELLO and AUTH */
+	FLINT_CONN_LIVE,
+	FLINT_CONN_DRAINING,	/* failed or closed; nothing is posted any more */
+	FLINT_CONN_DEAD,
+};
+
+enum flint_slot_state {
+	FLINT_SLOT_FREE,
+	FLINT_SLOT_PREP,	/* a submitter builds the message */
+	FLINT_SLOT_SENT,	/* waits for the reply */
+	FLINT_SLOT_REPLIED,	/* reply is here, regions are being invalidated */
+	FLINT_SLOT_ZOMBIE,	/* request has ended, memory is still the device's */
+};
+
+/**
+ * struct flint_slot - one tag
+ * @req: in PREP, SENT, REPLIED
+ * @hold: ZOMBIE: what keeps the memory alive
+ * @msg: message buffer, FLINT_CTRL_SIZE + inline size
+ * @tag: generation and index as on the wire while SENT, else 0
+ * @gen: of the next use; never such that the tag would be 0
+ */
+struct flint_slot {
+	struct flint_req *req;
+	struct flint_hold *hold;
+	void *msg;
+	u32 tag;
+	u16 gen;
+	u16 idx;
+	u8 state;
+};
+
+/**
+ * struct flint_conn - one connection
+ *
+ * @lock protects state, err, reason, slots, free list, counters and posting.
+ * It is taken with bottom halves off: software devices then send from the
+ * poster's context when it is dropped, instead of waking a thread.
+ */
+struct flint_conn {
+	struct kref ref;
+	struct flint_peer *peer;
+	struct flint_lane *lane;
+	spinlock_t lock;
+	enum flint_conn_state state;
+	int err;
+	char reason[FLINT_REASON_LEN];
+	wait_queue_head_t wq;		/* state left NEW/HELLO by failure; preparing fell to 0 */
+
+	u32 depth;			/* slots beside the reserved one */
+	u32 credits;			/* granted, <= depth */
+	u32 inflight;			/* slots taken, without the reserved one */
+	u32 preparing;			/* slots in PREP */
+	u16 *free;			/* stack of free slot indices */
+	u32 nr_free;
+	struct flint_slot **slots;	/* depth + 1; the last is reserved */
+	struct flint_limits lim;
+	u32 max_pages;
+	u32 max_seg;
+
+	unsigned long last_rx;
+	unsigned long last_tx;
+	struct delayed_work tick;
+	struct work_struct teardown;
+	struct rcu_head rcu;
+};
+
+/* What a submission lacks; flint_conn_submit() */
+enum flint_want {
+	FLINT_WANT_NONE,
+	FLINT_WANT_CONN,	/* connection or credit: peer->wq */
+	FLINT_WANT_MR,		/* memory region: flint_mr_wq */
+};
+
+/* request.c */
+int flint_req_init(void);
+void flint_req_exit(void);
+int flint_conn_submit(struct flint_conn *conn, struct flint_req *req, bool reserved,
+		      enum flint_want *want);
+struct flint_slot *flint_slot_reply(struct flint_conn *conn, const struct flint_msg *m);
+void flint_slot_finish(struct flint_conn *conn, struct flint_slot *slot,
+		       const struct flint_msg *m);
+void flint_conn_abort_requests(struct flint_conn *conn, bool zombie);
+void flint_conn_release_zombies(struct flint_conn *conn);
+bool flint_conn_check_deadlines(struct flint_conn *conn);
+int flint_conn_call(struct flint_conn *conn, struct flint_req *req, void *rep, u32 rep_size,
+		    u32 rep_min);
+int flint_slots_alloc(struct flint_conn *conn, u32 depth, size_t slot_size, void **mem);
+void flint_slots_free(struct flint_conn *conn, void *mem);
+
+/* peer.c */
+extern struct workqueue_struct *flint_cm_wq;	/* connect, teardown: may sleep long */
+extern struct workqueue_struct *flint_io_wq;	/* WQ_MEM_RECLAIM: ticks, pings */
+void __printf(3, 4) flint_conn_fail(struct flint_conn *conn, int err, const char *fmt, ...);
+bool flint_conn_set_state(struct flint_conn *conn, enum flint_conn_state to);
+void flint_conn_init(struct flint_conn *conn, struct flint_peer *peer, struct flint_lane *lane);
+void flint_conn_get(struct flint_conn *conn);
+void flint_conn_put(struct flint_conn *conn);
+struct flint_conn *flint_peer_conn(struct flint_peer *peer);
+
+/* auth.c */
+int flint_auth_alloc(struct flint_net *net);
+void flint_auth_free(struct flint_net *net);
+int flint_auth_handshake(struct flint_conn *conn);
+
+/* mr.c: pure part, and the queue of those who wait for a memory region */
+extern wait_queue_head_t flint_mr_wq;
+
+/**
+ * struct flint_cursor - a place in memory described by a bvec array
+ * @idx: entry
+ * @off: bytes into it
+ * @left: bytes to go
+ */
+struct flint_cursor {
+	unsigned int idx;
+	u32 off;
+	u32 left;
+};
+
+struct scatterlist;
+u32 flint_run_next(const struct bio_vec *bvec, struct flint_cursor *cur, u32 max_pages,
+		   u32 max_seg, struct scatterlist *sg, unsigned int *nents);
+u32 flint_runs_span(const struct bio_vec *bvec, unsigned int nr, size_t skip, u32 len,
+		    u32 max_pages, u32 max_seg);
+void flint_cursor_init(struct flint_cursor *cur, const struct bio_vec *bvec, unsigned int nr,
+		       size_t skip, u32 len);
+
+/* xprt_rdma.c: the transport. A second one would make this a table. */
+int flint_xprt_init(void);
+void flint_xprt_exit(void);
+/* Make a connection up to the point where messages can be sent, in state HELLO. */
+struct flint_conn *flint_xprt_connect(struct flint_lane *lane, const struct sockaddr *addr);
+/* Register the request's memory; fills @desc and says how many. -EAGAIN: no region free. */
+int flint_xprt_map(struct flint_conn *conn, struct flint_slot *slot, struct flint_req *req,
+		   struct flint_desc *desc);
+/* Undo flint_xprt_map() of a slot that was never posted. */
+void flint_xprt_unmap(struct flint_conn *conn, struct flint_slot *slot);
+/* Send slot->msg; under conn->lock. -EAGAIN: send queue full. Others: fail the connection. */
+int flint_xprt_post(struct flint_conn *conn, struct flint_slot *slot, u32 len);
+/* The memory of this slot is dead after a drain: regions go to repair. */
+void flint_xprt_scrap(struct flint_conn *conn, struct flint_slot *slot);
+/* Stop all traffic. true: the device has let go of everything within @timeout. */
+bool flint_xprt_drain(struct flint_conn *conn, unsigned long timeout);
+/* Did the device report that the queue pair is broken? Polled by the tick. */
+bool flint_xprt_broken(struct flint_conn *conn);
+/* Free everything but @conn itself; after a drain. */
+void flint_xprt_destroy(struct flint_conn *conn);
+void flint_xprt_free(struct flint_conn *conn);
+
+#endif /* _FLINT_XPRT_H */

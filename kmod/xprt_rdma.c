@@ -1,0 +1,914 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Verbs transport: devices, connecting through rdma_cm, queue pairs,
+ * completions, draining.
+ *
+ * A connection has one RC queue pair and one completion queue, polled from a
+ * work item, so that completions of one connection come one at a time and in
+ * process context. A request is posted as one chain: REG_MR for each memory
+ * region, then SEND, with one doorbell. Sends are signaled only every so often:
+ * a reply proves that its request was received, so nothing waits for the
+ * send's own completion; the signaled ones free the send queue.
+ *
+ * Sizes. The send queue holds FLINT_MAX_DESC + 1 work requests per slot for
+ * requests (counted: sq_used), FLINT_MAX_DESC per slot for LOCAL_INV (at most
+ * that many are ever outstanding, as a slot is not free before they are done)
+ * and a drain marker, so that posting never fails for want of room. The
+ * receive queue holds a buffer per slot, which is all that can be answered,
+ * FLINT_RX_SPARE that are being looked at or wait to be posted again in a
+ * batch, and a drain marker.
+ *
+ * The handlers of the connection manager only note what happened and return
+ * 0; destroying is the teardown's (peer.c).
+ */
+#define pr_fmt(fmt) "flintfs: " fmt
+
+#include <linux/module.h>
+#include "xprt_rdma.h"
+
+#define FLINT_RX_SPARE	16
+#define FLINT_RX_BATCH	8
+#define FLINT_ACK_TIMEOUT 18	/* 4.096 us * 2^18: 1.07 s */
+#define FLINT_ARENA_BLOCK 32768
+
+/*
+ * struct flint_arena - message buffers, DMA-mapped once
+ * @blocks: each holds @per_block buffers of @size bytes
+ */
+struct flint_arena {
+	struct flint_arena_block {
+		void *cpu;
+		u64 dma;
+	} *blocks;
+	unsigned int nr_blocks;
+	unsigned int per_block;
+	unsigned int order;
+	u32 size;
+	enum dma_data_direction dir;
+};
+
+struct flint_rbuf {
+	struct ib_cqe cqe;
+	struct ib_recv_wr wr;
+	struct ib_sge sge;
+	void *buf;
+};
+
+/*
+ * struct flint_rdma_slot - a slot and its work requests
+ * @cover: send queue entries that the completion of the signaled send frees
+ * @rbuf, @reply: the reply while regions are being invalidated
+ */
+struct flint_rdma_slot {
+	struct flint_slot s;
+	struct flint_rdma_conn *rc;
+	struct flint_mr *mr[FLINT_MAX_DESC];
+	unsigned int nr_mr;
+	struct ib_send_wr wr;
+	struct ib_sge sge;
+	struct ib_cqe send_cqe;
+	struct ib_cqe inv_cqe;
+	u32 cover;
+	struct flint_rbuf *rbuf;
+	struct flint_msg reply;
+};
+
+enum flint_cm_stage {
+	FLINT_CM_START,
+	FLINT_CM_ADDR,
+	FLINT_CM_ROUTE,
+	FLINT_CM_UP,
+};
+
+struct flint_rdma_conn {
+	struct flint_conn c;		/* first: freed through it */
+	struct flint_dev *dev;
+	struct list_head dev_node;
+	struct rdma_cm_id *id;
+	struct ib_qp *qp;
+	struct ib_cq *cq;
+	enum flint_cm_stage stage;
+	struct flint_arena tx, rx;
+	struct flint_rbuf *rbufs;
+	unsigned int nr_rbufs;
+	struct ib_recv_wr *repost;	/* chain; touched by completions only */
+	unsigned int nr_repost;
+	u32 sq_size;			/* the rest of these under c.lock */
+	u32 sq_used;
+	u32 sq_unsig;
+	bool qp_event;
+	bool draining;
+	atomic_t drain_left;
+	struct completion drained;
+	struct ib_cqe drain_rq, drain_sq;
+	void *slot_mem;
+};
+
+#define to_rc(conn) container_of(conn, struct flint_rdma_conn, c)
+#define to_rs(slot) container_of(slot, struct flint_rdma_slot, s)
+
+static DEFINE_MUTEX(flint_dev_mutex);	/* flint_dev: conns, gone */
+static struct ib_client flint_ib_client;
+
+/* ---- devices ---------------------------------------------------------- */
+
+static int flint_dev_add(struct ib_device *ibdev)
+{
+	struct flint_dev *dev;
+
+	if (!(ibdev->attrs.device_cap_flags & IB_DEVICE_MEM_MGT_EXTENSIONS))
+		return -EOPNOTSUPP;
+	dev = kzalloc(sizeof(*dev), GFP_KERNEL);
+	if (!dev)
+		return -ENOMEM;
+	dev->ibdev = ibdev;
+	dev->max_pages = min_t(u32, ibdev->attrs.max_fast_reg_page_list_len, FLINT_MR_PAGES_MAX);
+	dev->max_seg = ib_dma_max_seg_size(ibdev) & PAGE_MASK;
+	if (!dev->max_pages || !dev->max_seg) {
+		kfree(dev);
+		return -EOPNOTSUPP;
+	}
+	INIT_LIST_HEAD(&dev->conns);
+	init_waitqueue_head(&dev->wq);
+	flint_mr_pool_init(dev);
+	dev->pd = ib_alloc_pd(ibdev, 0);
+	if (IS_ERR(dev->pd)) {
+		int err = PTR_ERR(dev->pd);
+
+		kfree(dev);
+		return err;
+	}
+	ib_set_client_data(ibdev, &flint_ib_client, dev);
+	return 0;
+}
+
+static bool flint_dev_idle(struct flint_dev *dev)
+{
+	bool idle;
+
+	mutex_lock(&flint_dev_mutex);
+	idle = list_empty(&dev->conns);
+	mutex_unlock(&flint_dev_mutex);
+	return idle;
+}
+
+/* The device goes: its connections end first. Sleeps until they have. */
+static void flint_dev_remove(struct ib_device *ibdev, void *data)
+{
+	struct flint_dev *dev = data;
+	struct flint_rdma_conn *rc;
+
+	if (!dev)
+		return;
+	mutex_lock(&flint_dev_mutex);
+	dev->gone = true;
+	list_for_each_entry(rc, &dev->conns, dev_node)
+		flint_conn_fail(&rc->c, -ENODEV, "the RDMA device was removed");
+	mutex_unlock(&flint_dev_mutex);
+	while (!wait_event_timeout(dev->wq, flint_dev_idle(dev), 60 * HZ))
+		pr_warn("%s: removal waits for connections\n", dev_name(&ibdev->dev));
+	flint_mr_pool_free(dev);
+	ib_dealloc_pd(dev->pd);
+	kfree(dev);
+}
+
+static struct ib_client flint_ib_client = {
+	.name = "flintfs",
+	.add = flint_dev_add,
+	.remove = flint_dev_remove,
+};
+
+static int flint_dev_attach(struct flint_rdma_conn *rc)
+{
+	struct flint_dev *dev;
+	int err = -ENODEV;
+
+	mutex_lock(&flint_dev_mutex);
+	dev = ib_get_client_data(rc->id->device, &flint_ib_client);
+	if (dev && !dev->gone) {
+		err = 0;
+		rc->dev = dev;
+		list_add(&rc->dev_node, &dev->conns);
+	}
+	mutex_unlock(&flint_dev_mutex);
+	if (err)
+		flint_conn_fail(&rc->c, err, "RDMA device %s cannot be used: no fast registration",
+				dev_name(&rc->id->device->dev));
+	return err;
+}
+
+static void flint_dev_detach(struct flint_rdma_conn *rc)
+{
+	mutex_lock(&flint_dev_mutex);
+	list_del(&rc->dev_node);
+	/* Woken under the mutex: the remover frees the device only after it had it. */
+	wake_up_all(&rc->dev->wq);
+	mutex_unlock(&flint_dev_mutex);
+	rc->dev = NULL;
+}
+
+/* ---- message buffers -------------------------------------------------- */
+
+static void flint_arena_free(struct flint_arena *a, struct ib_device *ibdev)
+{
+	unsigned int i;
+
+	for (i = 0; i < a->nr_blocks; i++) {
+		ib_dma_unmap_single(ibdev, a->blocks[i].dma, PAGE_SIZE << a->order, a->dir);
+		free_pages((unsigned long)a->blocks[i].cpu, a->order);
+	}
+	kvfree(a->blocks);
+	memset(a, 0, sizeof(*a));
+}
+
+static int flint_arena_alloc(struct flint_arena *a, struct ib_device *ibdev, u32 size,
+			     unsigned int nr, enum dma_data_direction dir)
+{
+	unsigned int want;
+
+	a->size = ALIGN(size, 64);
+	a->order = get_order(max_t(u32, a->size, FLINT_ARENA_BLOCK));
+	a->per_block = (PAGE_SIZE << a->order) / a->size;
+	a->dir = dir;
+	want = DIV_ROUND_UP(nr, a->per_block);
+	a->blocks = kvcalloc(want, sizeof(*a->blocks), GFP_KERNEL);
+	if (!a->blocks)
+		return -ENOMEM;
+	while (a->nr_blocks < want) {
+		void *p = (void *)__get_free_pages(GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN,
+						   a->order);
+		u64 dma;
+
+		if (!p)
+			return -ENOMEM;
+		dma = ib_dma_map_single(ibdev, p, PAGE_SIZE << a->order, dir);
+		if (ib_dma_mapping_error(ibdev, dma)) {
+			free_pages((unsigned long)p, a->order);
+			return -ENOMEM;
+		}
+		a->blocks[a->nr_blocks].cpu = p;
+		a->blocks[a->nr_blocks++].dma = dma;
+	}
+	return 0;
+}
+
+static void *flint_arena_buf(const struct flint_arena *a, unsigned int i, u64 *dma)
+{
+	const struct flint_arena_block *b = &a->blocks[i / a->per_block];
+	u32 off = i % a->per_block * a->size;
+
+	*dma = b->dma + off;
+	return b->cpu + off;
+}
+
+/* ---- sending ---------------------------------------------------------- */
+
+int flint_xprt_map(struct flint_conn *conn, struct flint_slot *slot, struct flint_req *req,
+		   struct flint_desc *desc)
+{
+	struct flint_rdma_conn *rc = to_rc(conn);
+	struct flint_rdma_slot *rs = to_rs(slot);
+	struct flint_cursor cur, probe;
+	unsigned int i, nr = 0;
+
+	flint_cursor_init(&cur, req->bvec, req->nr_bvec, req->bv_skip, req->data_len);
+	if (cur.left != req->data_len)
+		return -EMSGSIZE;
+	for (probe = cur; probe.left; nr++) {
+		if (nr == FLINT_MAX_DESC)
+			return -EMSGSIZE;
+		flint_run_next(req->bvec, &probe, rc->dev->max_pages, rc->dev->max_seg, NULL, NULL);
+	}
+	if (flint_mr_get(rc->dev, rs->mr, nr))
+		return -EAGAIN;
+	rs->nr_mr = nr;
+	for (i = 0; i < nr; i++) {
+		int err = flint_mr_map(rc->dev, rs->mr[i], req->bvec, &cur,
+				       req->dir == FLINT_DIR_IN, &desc[i]);
+
+		if (err) {
+			flint_xprt_unmap(conn, slot);
+			return err;
+		}
+	}
+	return nr;
+}
+
+void flint_xprt_unmap(struct flint_conn *conn, struct flint_slot *slot)
+{
+	struct flint_rdma_slot *rs = to_rs(slot);
+	struct flint_dev *dev = to_rc(conn)->dev;
+	unsigned int i;
+
+	if (!rs->nr_mr)
+		return;
+	for (i = 0; i < rs->nr_mr; i++)
+		flint_mr_unmap(dev, rs->mr[i]);
+	flint_mr_put(dev, rs->mr, rs->nr_mr);
+	rs->nr_mr = 0;
+}
+
+void flint_xprt_scrap(struct flint_conn *conn, struct flint_slot *slot)
+{
+	struct flint_rdma_slot *rs = to_rs(slot);
+	struct flint_dev *dev = to_rc(conn)->dev;
+	unsigned int i;
+
+	for (i = 0; i < rs->nr_mr; i++) {
+		flint_mr_unmap(dev, rs->mr[i]);
+		flint_mr_scrap(dev, rs->mr[i]);
+	}
+	rs->nr_mr = 0;
+}
+
+int flint_xprt_post(struct flint_conn *conn, struct flint_slot *slot, u32 len)
+{
+	struct flint_rdma_conn *rc = to_rc(conn);
+	struct flint_rdma_slot *rs = to_rs(slot);
+	struct ib_send_wr *first = &rs->wr;
+	unsigned int i = rs->nr_mr, n = rs->nr_mr + 1;
+
+	lockdep_assert_held(&conn->lock);
+	if (rc->sq_used + n > rc->sq_size)
+		return -EAGAIN;
+	rc->sq_used += n;
+	rc->sq_unsig += n;
+	rs->wr.send_flags = 0;
+	if (rc->sq_unsig >= rc->sq_size / 4) {
+		rs->wr.send_flags = IB_SEND_SIGNALED;
+		rs->cover = rc->sq_unsig;
+		rc->sq_unsig = 0;
+	}
+	while (i--) {
+		rs->mr[i]->valid = true;
+		rs->mr[i]->reg.wr.next = first;
+		first = &rs->mr[i]->reg.wr;
+	}
+	rs->sge.length = len;
+	ib_dma_sync_single_for_device(rc->dev->ibdev, rs->sge.addr, len, DMA_TO_DEVICE);
+	return ib_post_send(rc->qp, first, NULL) ? -EIO : 0;
+}
+
+static void flint_rdma_send_done(struct ib_cq *cq, struct ib_wc *wc)
+{
+	struct flint_rdma_slot *rs = container_of(wc->wr_cqe, struct flint_rdma_slot, send_cqe);
+	struct flint_rdma_conn *rc = cq->cq_context;
+
+	if (wc->status != IB_WC_SUCCESS) {
+		if (wc->status != IB_WC_WR_FLUSH_ERR)
+			flint_conn_fail(&rc->c, -ENOTCONN, "sending failed: %s",
+					ib_wc_status_msg(wc->status));
+		return;
+	}
+	spin_lock_bh(&rc->c.lock);
+	rc->sq_used -= rs->cover;
+	spin_unlock_bh(&rc->c.lock);
+	if (wq_has_sleeper(&rc->c.peer->wq))
+		wake_up(&rc->c.peer->wq);
+}
+
+/* ---- receiving -------------------------------------------------------- */
+
+static void flint_rdma_repost(struct flint_rdma_conn *rc, struct flint_rbuf *rbuf)
+{
+	struct ib_recv_wr *chain;
+	int err = 0;
+
+	rbuf->wr.next = rc->repost;
+	rc->repost = &rbuf->wr;
+	if (++rc->nr_repost < FLINT_RX_BATCH)
+		return;
+	chain = rc->repost;
+	rc->repost = NULL;
+	rc->nr_repost = 0;
+	spin_lock_bh(&rc->c.lock);
+	if (rc->c.state < FLINT_CONN_DRAINING)
+		err = ib_post_recv(rc->qp, chain, NULL);
+	spin_unlock_bh(&rc->c.lock);
+	if (err)
+		flint_conn_fail(&rc->c, -EIO, "posting receives failed (%d)", err);
+}
+
+static void flint_rdma_end(struct flint_rdma_conn *rc, struct flint_rdma_slot *rs,
+			   struct flint_rbuf *rbuf, const struct flint_msg *m)
+{
+	flint_xprt_unmap(&rc->c, &rs->s);
+	flint_slot_finish(&rc->c, &rs->s, m);
+	flint_rdma_repost(rc, rbuf);
+}
+
+/* The last LOCAL_INV of a slot: all of them are done, as the send queue is in order. */
+static void flint_rdma_inv_done(struct ib_cq *cq, struct ib_wc *wc)
+{
+	struct flint_rdma_slot *rs = container_of(wc->wr_cqe, struct flint_rdma_slot, inv_cqe);
+	struct flint_rdma_conn *rc = cq->cq_context;
+	unsigned int i;
+
+	if (wc->status != IB_WC_SUCCESS) {
+		if (wc->status != IB_WC_WR_FLUSH_ERR)
+			flint_conn_fail(&rc->c, -EIO, "invalidating memory failed: %s",
+					ib_wc_status_msg(wc->status));
+		return;
+	}
+	for (i = 0; i < rs->nr_mr; i++)
+		rs->mr[i]->valid = false;
+	flint_rdma_end(rc, rs, rs->rbuf, &rs->reply);
+}
+
+/* Invalidate what the server left valid; the request ends when that is done. */
+static void flint_rdma_invalidate(struct flint_rdma_conn *rc, struct flint_rdma_slot *rs)
+{
+	struct ib_send_wr *first = NULL;
+	unsigned int i;
+	int err = 0;
+
+	for (i = rs->nr_mr; i--;) {
+		struct flint_mr *mr = rs->mr[i];
+
+		if (!mr->valid)
+			continue;
+		mr->inv.next = first;
+		mr->inv.opcode = IB_WR_LOCAL_INV;
+		mr->inv.ex.invalidate_rkey = mr->mr->rkey;
+		mr->inv.wr_cqe = first ? &mr->cqe : &rs->inv_cqe;
+		mr->inv.send_flags = first ? 0 : IB_SEND_SIGNALED;
+		first = &mr->inv;
+	}
+	spin_lock_bh(&rc->c.lock);
+	if (rc->c.state < FLINT_CONN_DRAINING)
+		err = ib_post_send(rc->qp, first, NULL);
+	spin_unlock_bh(&rc->c.lock);
+	if (err)
+		flint_conn_fail(&rc->c, -EIO, "posting an invalidation failed (%d)", err);
+}
+
+/* Believe a remote invalidation only if the key is one of this request's. */
+static bool flint_rdma_reminv(struct flint_rdma_slot *rs, u32 rkey)
+{
+	unsigned int i;
+
+	for (i = 0; i < rs->nr_mr; i++)
+		if (rs->mr[i]->mr->rkey == rkey) {
+			rs->mr[i]->valid = false;
+			return true;
+		}
+	return false;
+}
+
+static bool flint_rdma_any_valid(const struct flint_rdma_slot *rs)
+{
+	unsigned int i;
+
+	for (i = 0; i < rs->nr_mr; i++)
+		if (rs->mr[i]->valid)
+			return true;
+	return false;
+}
+
+static void flint_rdma_recv_done(struct ib_cq *cq, struct ib_wc *wc)
+{
+	struct flint_rbuf *rbuf = container_of(wc->wr_cqe, struct flint_rbuf, cqe);
+	struct flint_rdma_conn *rc = cq->cq_context;
+	struct flint_rdma_slot *rs;
+	struct flint_slot *slot;
+	struct flint_msg m;
+	int err;
+
+	if (wc->status != IB_WC_SUCCESS) {
+		if (wc->status != IB_WC_WR_FLUSH_ERR)
+			flint_conn_fail(&rc->c, -ENOTCONN, "receiving failed: %s",
+					ib_wc_status_msg(wc->status));
+		return;
+	}
+	ib_dma_sync_single_for_cpu(rc->dev->ibdev, rbuf->sge.addr, wc->byte_len, DMA_FROM_DEVICE);
+	err = flint_msg_parse(rbuf->buf, wc->byte_len, &rc->c.lim, &m);
+	if (err) {
+		flint_conn_fail(&rc->c, err, "malformed message of %u bytes (%d)", wc->byte_len,
+				err);
+		return;
+	}
+	slot = flint_slot_reply(&rc->c, &m);
+	if (!slot)
+		return;
+	rs = to_rs(slot);
+	if ((wc->wc_flags & IB_WC_WITH_INVALIDATE) &&
+	    !flint_rdma_reminv(rs, wc->ex.invalidate_rkey)) {
+		flint_conn_fail(&rc->c, -EPROTO,
+				"the server invalidated a key that is not the request's");
+		return;
+	}
+	if (!flint_rdma_any_valid(rs)) {
+		flint_rdma_end(rc, rs, rbuf, &m);
+		return;
+	}
+	rs->rbuf = rbuf;
+	rs->reply = m;
+	flint_rdma_invalidate(rc, rs);
+}
+
+/* ---- connecting ------------------------------------------------------- */
+
+static const char *flint_reject_text(const struct rdma_cm_event *event, struct rdma_cm_id *id,
+				     int *err)
+{
+	const struct flint_cm_priv *p;
+	u8 len = 0;
+
+	*err = -ECONNREFUSED;
+	p = rdma_consumer_reject_data(id, (struct rdma_cm_event *)event, &len);
+	if (!p || len < sizeof(*p) || p->magic != cpu_to_le32(FLINT_MAGIC))
+		return "nobody listens there, or it is not a FlintFS server";
+	switch (p->reason) {
+	case FLINT_REJ_MAGIC:
+	case FLINT_REJ_VERSION:
+		*err = -EPROTONOSUPPORT;
+		return "the server speaks another protocol version";
+	case FLINT_REJ_SIZE:
+		*err = -EMSGSIZE;
+		return "the server does not take messages of this inline size";
+	case FLINT_REJ_BUSY:
+		return "the server has too many connections";
+	default:
+		return "the server refused the connection";
+	}
+}
+
+static int flint_cm_handler(struct rdma_cm_id *id, struct rdma_cm_event *event)
+{
+	struct flint_rdma_conn *rc = id->context;
+	struct flint_conn *conn = &rc->c;
+	const char *text;
+	int err;
+
+	switch (event->event) {
+	case RDMA_CM_EVENT_ADDR_RESOLVED:
+		WRITE_ONCE(rc->stage, FLINT_CM_ADDR);
+		break;
+	case RDMA_CM_EVENT_ROUTE_RESOLVED:
+		WRITE_ONCE(rc->stage, FLINT_CM_ROUTE);
+		break;
+	case RDMA_CM_EVENT_ESTABLISHED:
+		WRITE_ONCE(rc->stage, FLINT_CM_UP);
+		break;
+	case RDMA_CM_EVENT_REJECTED:
+		text = flint_reject_text(event, id, &err);
+		flint_conn_fail(conn, err, "%s (%s)", text, rdma_reject_msg(id, event->status));
+		break;
+	case RDMA_CM_EVENT_ADDR_ERROR:
+		flint_conn_fail(conn, -EHOSTUNREACH,
+				"no RDMA device leads there: is one set up on that network?");
+		break;
+	case RDMA_CM_EVENT_DISCONNECTED:
+	case RDMA_CM_EVENT_TIMEWAIT_EXIT:
+		flint_conn_fail(conn, -ENOTCONN, "the server closed the connection");
+		break;
+	default:
+		flint_conn_fail(conn, -ENOTCONN, "%s (%d)", rdma_event_msg(event->event),
+				event->status);
+		break;
+	}
+	wake_up_all(&conn->wq);
+	return 0;
+}
+
+/* May come in any context: leave the rest to the tick. */
+static void flint_qp_event(struct ib_event *event, void *context)
+{
+	struct flint_rdma_conn *rc = context;
+
+	switch (event->event) {
+	case IB_EVENT_QP_FATAL:
+	case IB_EVENT_QP_REQ_ERR:
+	case IB_EVENT_QP_ACCESS_ERR:
+		WRITE_ONCE(rc->qp_event, true);
+		break;
+	default:
+		break;
+	}
+}
+
+bool flint_xprt_broken(struct flint_conn *conn)
+{
+	return READ_ONCE(to_rc(conn)->qp_event);
+}
+
+/* Wait until the connection manager got that far, or the connection failed. */
+static int flint_rdma_await(struct flint_rdma_conn *rc, enum flint_cm_stage stage,
+			    const char *what)
+{
+	struct flint_conn *conn = &rc->c;
+	long left;
+
+	left = wait_event_timeout(conn->wq, READ_ONCE(rc->stage) >= stage ||
+				  READ_ONCE(conn->state) >= FLINT_CONN_DRAINING,
+				  conn->peer->net->opts.connect_timeo);
+	if (!left)
+		flint_conn_fail(conn, -ETIMEDOUT, "no answer while %s", what);
+	return READ_ONCE(conn->state) >= FLINT_CONN_DRAINING ? -ENOTCONN : 0;
+}
+
+static void flint_rdma_drained(struct flint_rdma_conn *rc)
+{
+	if (atomic_dec_and_test(&rc->drain_left))
+		complete_all(&rc->drained);
+}
+
+static void flint_rdma_drain_rq_done(struct ib_cq *cq, struct ib_wc *wc)
+{
+	flint_rdma_drained(cq->cq_context);
+}
+
+static void flint_rdma_drain_sq_done(struct ib_cq *cq, struct ib_wc *wc)
+{
+	flint_rdma_drained(cq->cq_context);
+}
+
+static int flint_rdma_create_queues(struct flint_rdma_conn *rc, u32 depth)
+{
+	struct ib_device *ibdev = rc->dev->ibdev;
+	struct ib_qp_init_attr attr = {
+		.event_handler = flint_qp_event,
+		.qp_context = rc,
+		.sq_sig_type = IB_SIGNAL_REQ_WR,
+		.qp_type = IB_QPT_RC,
+		.cap = {
+			.max_send_sge = 1,
+			.max_recv_sge = 1,
+		},
+	};
+	int err;
+
+	rc->sq_size = (depth + 1) * (FLINT_MAX_DESC + 1);
+	attr.cap.max_send_wr = rc->sq_size + (depth + 1) * FLINT_MAX_DESC + 1;
+	attr.cap.max_recv_wr = depth + 1 + FLINT_RX_SPARE + 1;
+	if (attr.cap.max_send_wr > ibdev->attrs.max_qp_wr ||
+	    attr.cap.max_send_wr + attr.cap.max_recv_wr > ibdev->attrs.max_cqe)
+		return -EMSGSIZE;
+	rc->cq = ib_alloc_cq_any(ibdev, rc, attr.cap.max_send_wr + attr.cap.max_recv_wr,
+				 IB_POLL_WORKQUEUE);
+	if (IS_ERR(rc->cq)) {
+		err = PTR_ERR(rc->cq);
+		rc->cq = NULL;
+		return err;
+	}
+	attr.send_cq = rc->cq;
+	attr.recv_cq = rc->cq;
+	err = rdma_create_qp(rc->id, rc->dev->pd, &attr);
+	if (err) {
+		ib_free_cq(rc->cq);
+		rc->cq = NULL;
+		return err;
+	}
+	rc->qp = rc->id->qp;
+	return 0;
+}
+
+static int flint_rdma_init_slots(struct flint_rdma_conn *rc, u32 depth)
+{
+	struct flint_conn *conn = &rc->c;
+	u32 i, size = flint_msg_max(conn->lim.inline_size);
+	int err;
+
+	err = flint_slots_alloc(conn, depth, sizeof(struct flint_rdma_slot), &rc->slot_mem);
+	if (!err)
+		err = flint_arena_alloc(&rc->tx, rc->dev->ibdev, size, depth + 1, DMA_TO_DEVICE);
+	if (err)
+		return err;
+	for (i = 0; i <= depth; i++) {
+		struct flint_rdma_slot *rs = to_rs(conn->slots[i]);
+
+		rs->rc = rc;
+		rs->s.msg = flint_arena_buf(&rc->tx, i, &rs->sge.addr);
+		rs->sge.lkey = rc->dev->pd->local_dma_lkey;
+		rs->send_cqe.done = flint_rdma_send_done;
+		rs->inv_cqe.done = flint_rdma_inv_done;
+		rs->wr.wr_cqe = &rs->send_cqe;
+		rs->wr.sg_list = &rs->sge;
+		rs->wr.num_sge = 1;
+		rs->wr.opcode = IB_WR_SEND;
+	}
+	return 0;
+}
+
+/* Receives are posted before rdma_connect(): the first reply must find one. */
+static int flint_rdma_init_recvs(struct flint_rdma_conn *rc, u32 depth)
+{
+	u32 i, size = flint_msg_max(rc->c.lim.inline_size);
+	int err;
+
+	rc->nr_rbufs = depth + 1 + FLINT_RX_SPARE;
+	rc->rbufs = kvcalloc(rc->nr_rbufs, sizeof(*rc->rbufs), GFP_KERNEL);
+	if (!rc->rbufs)
+		return -ENOMEM;
+	err = flint_arena_alloc(&rc->rx, rc->dev->ibdev, size, rc->nr_rbufs, DMA_FROM_DEVICE);
+	for (i = 0; i < rc->nr_rbufs && !err; i++) {
+		struct flint_rbuf *rb = &rc->rbufs[i];
+
+		rb->buf = flint_arena_buf(&rc->rx, i, &rb->sge.addr);
+		rb->sge.length = size;
+		rb->sge.lkey = rc->dev->pd->local_dma_lkey;
+		rb->cqe.done = flint_rdma_recv_done;
+		rb->wr.wr_cqe = &rb->cqe;
+		rb->wr.sg_list = &rb->sge;
+		rb->wr.num_sge = 1;
+		err = ib_post_recv(rc->qp, &rb->wr, NULL);
+	}
+	return err;
+}
+
+static int flint_rdma_setup(struct flint_rdma_conn *rc)
+{
+	u32 depth = rc->c.peer->net->opts.credits;
+	int err;
+
+	err = flint_dev_attach(rc);
+	if (err)
+		return err;
+	rc->c.max_pages = rc->dev->max_pages;
+	rc->c.max_seg = rc->dev->max_seg;
+	err = flint_mr_pool_start(rc->dev);
+	if (err)
+		goto fail;
+	/* What a device says it can do and what it does are two things: go down until it fits. */
+	for (;;) {
+		err = flint_rdma_create_queues(rc, depth);
+		if (!err || depth == 1)
+			break;
+		depth /= 2;
+	}
+	if (!err)
+		err = flint_rdma_init_slots(rc, depth);
+	if (!err)
+		err = flint_rdma_init_recvs(rc, depth);
+fail:
+	if (err)
+		flint_conn_fail(&rc->c, err, "setting up queues on %s failed (%d)",
+				dev_name(&rc->dev->ibdev->dev), err);
+	return err;
+}
+
+static int flint_rdma_resolve(struct flint_rdma_conn *rc, const struct sockaddr *addr)
+{
+	struct net *net = rc->c.peer->net->opts.net;
+	int err, ms = jiffies_to_msecs(rc->c.peer->net->opts.connect_timeo);
+	struct rdma_cm_id *id;
+
+	id = rdma_create_id(net, flint_cm_handler, rc, RDMA_PS_TCP, IB_QPT_RC);
+	if (IS_ERR(id)) {
+		flint_conn_fail(&rc->c, PTR_ERR(id), "rdma_create_id failed (%ld)", PTR_ERR(id));
+		return PTR_ERR(id);
+	}
+	rc->id = id;
+	err = rdma_resolve_addr(id, NULL, addr, ms);
+	if (!err)
+		err = flint_rdma_await(rc, FLINT_CM_ADDR, "resolving the address");
+	if (!err) {
+		rdma_set_ack_timeout(id, FLINT_ACK_TIMEOUT);
+		err = rdma_resolve_route(id, ms);
+	}
+	if (!err)
+		err = flint_rdma_await(rc, FLINT_CM_ROUTE, "resolving the route");
+	if (err)
+		flint_conn_fail(&rc->c, err,
+				"no route over RDMA (%d): is a device set up on that network?", err);
+	return err;
+}
+
+static int flint_rdma_establish(struct flint_rdma_conn *rc)
+{
+	struct flint_cm_priv priv = {
+		.magic = cpu_to_le32(FLINT_MAGIC),
+		.major = FLINT_PROTO_MAJOR,
+		.msg_size = cpu_to_le32(flint_msg_max(rc->c.lim.inline_size)),
+		.depth = cpu_to_le32(rc->c.depth),
+	};
+	struct rdma_conn_param param = {
+		.private_data = &priv,
+		.private_data_len = sizeof(priv),
+		.responder_resources = min_t(int, U8_MAX, rc->dev->ibdev->attrs.max_qp_rd_atom),
+		.initiator_depth = 0,
+		.retry_count = 6,
+		.rnr_retry_count = 1,
+	};
+	int err = rdma_connect(rc->id, &param);
+
+	if (!err)
+		err = flint_rdma_await(rc, FLINT_CM_UP, "connecting");
+	if (err)
+		flint_conn_fail(&rc->c, err, "connecting failed (%d)", err);
+	return err;
+}
+
+struct flint_conn *flint_xprt_connect(struct flint_lane *lane, const struct sockaddr *addr)
+{
+	struct flint_rdma_conn *rc = kzalloc(sizeof(*rc), GFP_KERNEL);
+	int err;
+
+	BUILD_BUG_ON(offsetof(struct flint_rdma_conn, c));
+	if (!rc)
+		return ERR_PTR(-ENOMEM);
+	init_completion(&rc->drained);
+	atomic_set(&rc->drain_left, 1);
+	rc->drain_rq.done = flint_rdma_drain_rq_done;
+	rc->drain_sq.done = flint_rdma_drain_sq_done;
+	flint_conn_init(&rc->c, lane->peer, lane);
+
+	err = flint_rdma_resolve(rc, addr);
+	if (!err)
+		err = flint_rdma_setup(rc);
+	if (!err)
+		err = flint_rdma_establish(rc);
+	if (!err)
+		flint_conn_set_state(&rc->c, FLINT_CONN_HELLO);
+	return &rc->c;
+}
+
+/* ---- the end ---------------------------------------------------------- */
+
+/*
+ * Put the queue pair into the error state and a marker behind everything that
+ * is in its queues. A marker that cannot be posted counts as drained: there is
+ * nothing in a queue that takes nothing.
+ */
+static void flint_rdma_drain_start(struct flint_rdma_conn *rc)
+{
+	struct ib_qp_attr attr = { .qp_state = IB_QPS_ERR };
+	struct ib_recv_wr rwr = { .wr_cqe = &rc->drain_rq };
+	struct ib_rdma_wr swr = {
+		.wr = {
+			.wr_cqe = &rc->drain_sq,
+			.opcode = IB_WR_RDMA_WRITE,
+			.send_flags = IB_SEND_SIGNALED,
+		},
+	};
+
+	rc->draining = true;
+	if (rc->qp) {
+		ib_modify_qp(rc->qp, &attr, IB_QP_STATE);
+		if (rc->stage == FLINT_CM_UP)
+			rdma_disconnect(rc->id);
+		atomic_inc(&rc->drain_left);
+		if (ib_post_recv(rc->qp, &rwr, NULL))
+			flint_rdma_drained(rc);
+		atomic_inc(&rc->drain_left);
+		if (ib_post_send(rc->qp, &swr.wr, NULL))
+			flint_rdma_drained(rc);
+	}
+	flint_rdma_drained(rc);		/* the first reference */
+}
+
+bool flint_xprt_drain(struct flint_conn *conn, unsigned long timeout)
+{
+	struct flint_rdma_conn *rc = to_rc(conn);
+
+	if (!rc->draining)
+		flint_rdma_drain_start(rc);
+	return wait_for_completion_timeout(&rc->drained, timeout);
+}
+
+/*
+ * Order: no more events from the connection manager, no more work by the
+ * device, no more completions; then nothing can touch the buffers.
+ */
+void flint_xprt_destroy(struct flint_conn *conn)
+{
+	struct flint_rdma_conn *rc = to_rc(conn);
+
+	if (rc->id)
+		rdma_destroy_id(rc->id);
+	rc->id = NULL;
+	if (rc->qp)
+		ib_destroy_qp(rc->qp);
+	rc->qp = NULL;
+	if (rc->cq)
+		ib_free_cq(rc->cq);
+	rc->cq = NULL;
+	if (rc->dev) {
+		flint_arena_free(&rc->tx, rc->dev->ibdev);
+		flint_arena_free(&rc->rx, rc->dev->ibdev);
+		flint_dev_detach(rc);
+	}
+}
+
+void flint_xprt_free(struct flint_conn *conn)
+{
+	struct flint_rdma_conn *rc = to_rc(conn);
+
+	kvfree(rc->rbufs);
+	flint_slots_free(conn, rc->slot_mem);
+	kfree_rcu(conn, rcu);
+}
+
+/**
+ * flint_xprt_init() - learn of RDMA devices
+ * Return: 0 or -ENOMEM.
+ */
+int flint_xprt_init(void)
+{
+	return ib_register_client(&flint_ib_client);
+}
+
+void flint_xprt_exit(void)
+{
+	ib_unregister_client(&flint_ib_client);
+}
