@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include "link.h"
+#include "xprt.h"
 
 int flint_auth_nonce(uint8_t *nonce)
 {

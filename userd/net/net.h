@@ -162,7 +162,7 @@ struct flint_server_config {
 	void (*request)(void *arg, struct flint_call *call);
 	/* The connection is gone; open calls may still be replied to (dropped). */
 	void (*closed)(void *arg, struct flint_conn *conn);
-	/* Map epoch to put into replies' headers. */
+	/* Map epoch to put into replies' headers. Any thread that replies. */
 	uint64_t (*map_epoch)(void *arg);
 	void *arg;
 };
@@ -203,7 +203,9 @@ void flint_call_pull(struct flint_call *call, void (*done)(struct flint_call *ca
  * flint_call_reply() - answer and free the call
  * @status: enum flint_status
  * @body, @body_len: copied before return
- * @buf: payload, a buffer of the pool, or NULL; a reference is consumed
+ * @buf: payload, a buffer of the pool, or NULL; a reference is consumed. The
+ *	call's own reference to call->payload is another one: to send that
+ *	buffer back, take a reference first
  * @off, @len: bytes of it to send; must fit the room the requester offered
  *	(descriptors, or what the operation's body asked for)
  *

@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "link.h"
+#include "xprt.h"
 
-void flint_link_put(struct flint_link *link)
+void flint_xprt_put(struct flint_xprt *link)
 {
 	if (!--link->refs)
 		link->ops->free(link);
@@ -18,21 +18,21 @@ void flint_link_put(struct flint_link *link)
 /* From the loop, with no other function of this link on the stack. */
 static void link_fail_run(struct flint_task *t)
 {
-	struct flint_link *link = (struct flint_link *)
-		((char *)t - offsetof(struct flint_link, fail_task));
+	struct flint_xprt *link = (struct flint_xprt *)
+		((char *)t - offsetof(struct flint_xprt, fail_task));
 
 	if (!link->torn) {
 		link->torn = true;
 		link->ops->teardown(link);
 		if (link->user)
 			link->user->down(link, link->err, link->why);
-		flint_link_put(link);		/* the link's own */
+		flint_xprt_put(link);		/* the link's own */
 	}
-	flint_link_put(link);			/* the task's */
+	flint_xprt_put(link);			/* the task's */
 }
 
 /* The caller gets the link's own reference, which goes when the link dies. */
-void flint_link_init(struct flint_link *link, const struct flint_link_ops *ops,
+void flint_xprt_init(struct flint_xprt *link, const struct flint_xprt_ops *ops,
 		     struct flint_loop *loop, int proto)
 {
 	link->ops = ops;
@@ -44,12 +44,12 @@ void flint_link_init(struct flint_link *link, const struct flint_link_ops *ops,
 }
 
 /**
- * flint_link_fail() - end a link
+ * flint_xprt_fail() - end a link
  * @link: may be dead already; then nothing happens
  * @err: for the user, negative
  * @fmt: why, in words
  */
-void flint_link_fail(struct flint_link *link, int err, const char *fmt, ...)
+void flint_xprt_fail(struct flint_xprt *link, int err, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -60,16 +60,16 @@ void flint_link_fail(struct flint_link *link, int err, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(link->why, sizeof(link->why), fmt, ap);
 	va_end(ap);
-	flint_link_get(link);
+	flint_xprt_get(link);
 	flint_loop_post(link->loop, &link->fail_task);
 }
 
 /**
- * flint_link_close() - end a link at once, without user->down()
+ * flint_xprt_close() - end a link at once, without user->down()
  *
  * A teardown that is already posted finds nothing left to do.
  */
-void flint_link_close(struct flint_link *link)
+void flint_xprt_close(struct flint_xprt *link)
 {
 	link->dead = true;
 	if (link->torn)
@@ -77,10 +77,10 @@ void flint_link_close(struct flint_link *link)
 	link->torn = true;
 	link->user = NULL;
 	link->ops->teardown(link);
-	flint_link_put(link);
+	flint_xprt_put(link);
 }
 
-void flint_link_limits(struct flint_link *link, uint32_t inline_size, uint32_t max_io)
+void flint_xprt_limits(struct flint_xprt *link, uint32_t inline_size, uint32_t max_io)
 {
 	if (inline_size < link->inline_size)
 		link->inline_size = inline_size;
@@ -132,7 +132,7 @@ void flint_sockaddr_text(const struct sockaddr *sa, char *out, size_t len)
 	}
 }
 
-void flint_link_set_addr(struct flint_link *link, const struct sockaddr *sa)
+void flint_xprt_set_addr(struct flint_xprt *link, const struct sockaddr *sa)
 {
 	char text[56];
 

@@ -12,10 +12,10 @@
  *    flint_tcp_connect()/flint_verbs_connect() (client side);
  *  - user->up() once when a client's link is connected;
  *  - user->message() for each message until the link dies;
- *  - flint_link_fail() by either side, for a reason in words. Nothing more is
+ *  - flint_xprt_fail() by either side, for a reason in words. Nothing more is
  *    sent or received; a little later, from the loop and never from inside
  *    another call, the transport gives up every resource and user->down() is
- *    called once. Or flint_link_close() by the user: the same at once and
+ *    called once. Or flint_xprt_close() by the user: the same at once and
  *    without user->down().
  *  - After the teardown the device cannot touch memory any more: all
  *    buffers have been given back by tx->done() and rx->pulled(-ENOTCONN).
@@ -23,12 +23,12 @@
  *
  * Everything here runs on the link's loop.
  */
-#ifndef FLINT_NET_LINK_H
-#define FLINT_NET_LINK_H
+#ifndef FLINT_NET_XPRT_H
+#define FLINT_NET_XPRT_H
 
 #include "loop_int.h"
 
-struct flint_link;
+struct flint_xprt;
 
 /**
  * struct flint_rx - a message that arrived
@@ -40,7 +40,7 @@ struct flint_link;
  * @owner: the user's
  */
 struct flint_rx {
-	struct flint_link *link;
+	struct flint_xprt *link;
 	struct flint_msg msg;
 	uint8_t *buf;
 	uint32_t pending;
@@ -66,7 +66,7 @@ struct flint_rx {
  * @owner: the user's
  */
 struct flint_tx {
-	struct flint_link *link;
+	struct flint_xprt *link;
 	uint8_t *buf;
 	uint32_t len;
 	const void *data;
@@ -85,41 +85,41 @@ struct flint_tx {
 	uint16_t covers;
 };
 
-struct flint_link_ops {
+struct flint_xprt_ops {
 	const char *name;			/* "tcp", "rdma" */
 	/* Room for one message; NULL when memory is short. */
-	struct flint_tx *(*tx_get)(struct flint_link *link);
+	struct flint_tx *(*tx_get)(struct flint_xprt *link);
 	void (*tx_put)(struct flint_tx *tx);
 	/* Queue; ->done() follows, perhaps at once. On a dead link too. */
-	void (*send)(struct flint_link *link, struct flint_tx *tx);
+	void (*send)(struct flint_xprt *link, struct flint_tx *tx);
 	/* Fetch a request's payload to @dst (in @buf); ->pulled() follows, never from here. */
-	void (*pull)(struct flint_link *link, struct flint_rx *rx, void *dst, struct flint_buf *buf);
+	void (*pull)(struct flint_xprt *link, struct flint_rx *rx, void *dst, struct flint_buf *buf);
 	/* The user is done with a message. */
 	void (*rx_put)(struct flint_rx *rx);
 	/* Describe pool memory to the other side: verbs only. 0 or -errno. */
-	int (*describe)(struct flint_link *link, struct flint_pool *pool, const void *p,
+	int (*describe)(struct flint_xprt *link, struct flint_pool *pool, const void *p,
 			uint32_t len, struct flint_desc *desc);
 	/* Give up every resource but the memory of the link itself. */
-	void (*teardown)(struct flint_link *link);
-	void (*free)(struct flint_link *link);
+	void (*teardown)(struct flint_xprt *link);
+	void (*free)(struct flint_xprt *link);
 };
 
-struct flint_link_user {
-	void (*up)(struct flint_link *link);
-	void (*message)(struct flint_link *link, struct flint_rx *rx);
-	void (*down)(struct flint_link *link, int err, const char *why);
+struct flint_xprt_user {
+	void (*up)(struct flint_xprt *link);
+	void (*message)(struct flint_xprt *link, struct flint_rx *rx);
+	void (*down)(struct flint_xprt *link, int err, const char *why);
 };
 
 /**
- * struct flint_link - the part that every transport's link begins with
- * @inline_size, @max_io: ours, then what was negotiated: flint_link_limits()
+ * struct flint_xprt - the part that every transport's link begins with
+ * @inline_size, @max_io: ours, then what was negotiated: flint_xprt_limits()
  * @depth: requests in flight that receive buffers are kept for
  * @proto: FLINT_PROTO_*
  * @reply_early: a reply may be seen before its request was reported sent
  */
-struct flint_link {
-	const struct flint_link_ops *ops;
-	const struct flint_link_user *user;
+struct flint_xprt {
+	const struct flint_xprt_ops *ops;
+	const struct flint_xprt_user *user;
 	void *owner;
 	struct flint_loop *loop;
 	int proto;
@@ -141,25 +141,25 @@ struct flint_link {
 	struct flint_task fail_task;
 };
 
-static inline void flint_link_get(struct flint_link *link)
+static inline void flint_xprt_get(struct flint_xprt *link)
 {
 	link->refs++;
 }
 
-void flint_link_put(struct flint_link *link);
-void flint_link_init(struct flint_link *link, const struct flint_link_ops *ops,
+void flint_xprt_put(struct flint_xprt *link);
+void flint_xprt_init(struct flint_xprt *link, const struct flint_xprt_ops *ops,
 		     struct flint_loop *loop, int proto);
-void flint_link_set_addr(struct flint_link *link, const struct sockaddr *sa);
-void flint_link_fail(struct flint_link *link, int err, const char *fmt, ...)
+void flint_xprt_set_addr(struct flint_xprt *link, const struct sockaddr *sa);
+void flint_xprt_fail(struct flint_xprt *link, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-void flint_link_close(struct flint_link *link);
+void flint_xprt_close(struct flint_xprt *link);
 /* After negotiation; sizes only shrink. */
-void flint_link_limits(struct flint_link *link, uint32_t inline_size, uint32_t max_io);
-/* In words, for flint_link_fail(). */
+void flint_xprt_limits(struct flint_xprt *link, uint32_t inline_size, uint32_t max_io);
+/* In words, for flint_xprt_fail(). */
 const char *flint_proto_why(const struct flint_hdr *h, uint32_t len, int err);
 
 /* What a new link is sized for. */
-struct flint_link_params {
+struct flint_xprt_params {
 	uint32_t inline_size;
 	uint32_t max_io;
 	uint32_t depth;
@@ -174,11 +174,11 @@ struct flint_link_params {
  *	on the first loop. Each success is followed by @accept or @unpick.
  */
 struct flint_acceptor {
-	struct flint_link_params params;
+	struct flint_xprt_params params;
 	struct flint_loop *loop;
 	struct flint_loop *(*pick)(struct flint_acceptor *a);
 	void (*unpick)(struct flint_acceptor *a);
-	int (*accept)(struct flint_acceptor *a, struct flint_link *link);
+	int (*accept)(struct flint_acceptor *a, struct flint_xprt *link);
 };
 
 struct flint_listener;
@@ -200,12 +200,12 @@ int flint_verbs_listen(struct flint_acceptor *a, struct sockaddr_storage *addr,
 		       struct flint_listener **lp, char *err, size_t errlen);
 
 /* Begin to connect; user->up() or user->down() follows. NULL with errno. */
-struct flint_link *flint_tcp_connect(struct flint_loop *loop, const struct flint_link_params *p,
+struct flint_xprt *flint_tcp_connect(struct flint_loop *loop, const struct flint_xprt_params *p,
 				     const struct sockaddr_storage *addr,
-				     const struct flint_link_user *user, void *owner);
-struct flint_link *flint_verbs_connect(struct flint_loop *loop, const struct flint_link_params *p,
+				     const struct flint_xprt_user *user, void *owner);
+struct flint_xprt *flint_verbs_connect(struct flint_loop *loop, const struct flint_xprt_params *p,
 				       const struct sockaddr_storage *addr,
-				       const struct flint_link_user *user, void *owner);
+				       const struct flint_xprt_user *user, void *owner);
 
 /* "192.0.2.1:7001", "[2001:db8::1]:7001" */
 void flint_sockaddr_text(const struct sockaddr *sa, char *out, size_t len);
@@ -217,4 +217,4 @@ void flint_auth_mac(uint8_t *mac, const uint8_t *key, bool server, const uint8_t
 		    const uint8_t *server_nonce, const uint8_t *client_id, uint8_t role);
 bool flint_auth_equal(const uint8_t *a, const uint8_t *b);
 
-#endif /* FLINT_NET_LINK_H */
+#endif /* FLINT_NET_XPRT_H */

@@ -1,0 +1,932 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The server: listeners, connections from HELLO to their end, and calls.
+ *
+ * A connection goes through these states:
+ *
+ *	HELLO --- HELLO, key set ---> AUTH --- right MAC ---> LIVE
+ *	      \-- HELLO, no key --------------------------/
+ *	HELLO, AUTH --- refused in words ---> REFUSED (told why, ends shortly)
+ *
+ * Invariants
+ *  - Before LIVE nothing reaches the daemon, and the whole handshake has
+ *    HANDSHAKE_MS.
+ *  - A connection has at most `credits` open calls; one more ends it. PING is
+ *    answered here and at once.
+ *  - A call holds its connection; a connection holds its link's memory and
+ *    the server. So a reply may come at any time after the connection has
+ *    died, or after flint_server_free(), and finds what it touches.
+ *  - All of a connection's fields belong to its loop, but refs, kill_* and what
+ *    is constant from LIVE on. Functions for any thread prepare their message in
+ *    memory that belongs to the call and post the rest to the loop.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../base/log.h"
+#include "pool_int.h"
+#include "xprt.h"
+
+#define HANDSHAKE_MS	5000
+#define REFUSED_MS	500
+#define SILENT_MS	60000
+#define CALLS_KEPT	80
+
+enum conn_state {
+	CONN_HELLO,
+	CONN_AUTH,
+	CONN_LIVE,
+	CONN_REFUSED,
+	CONN_DOWN,
+};
+
+struct call {
+	struct flint_call pub;
+	struct flint_rx *rx;
+	struct flint_tx *tx;
+	struct flint_task task;
+	struct flint_buf_waiter waiter;
+	void (*done)(struct flint_call *call, int err);
+	int err;
+	struct call *next;
+};
+
+struct flint_conn {
+	struct flint_server *srv;
+	struct flint_xprt *link;
+	struct flint_loop *loop;
+	enum conn_state state;
+	bool was_live;
+	bool keep_keys;
+	atomic_int refs;
+	uint32_t credits;
+	uint32_t nr_calls;
+	uint8_t client_nonce[FLINT_NONCE_LEN];
+	uint8_t server_nonce[FLINT_NONCE_LEN];
+	struct flint_conn_info info;
+	struct flint_timer timer;	/* handshake, then silence */
+	struct call *free;
+	uint32_t nr_free;
+
+	atomic_flag kill_posted;
+	struct flint_task kill_task;
+	char kill_why[96];
+
+	struct flint_conn *next, **prev;	/* srv->conns */
+};
+
+struct flint_server {
+	struct flint_server_config cfg;
+	struct flint_loop **loops;
+	uint8_t key[FLINT_KEY_LEN];
+	struct flint_acceptor acceptor;
+	struct flint_listener *listeners;	/* loops[0] */
+	unsigned int next_loop;			/* loops[0] */
+	atomic_bool closing;
+	atomic_uint nr_conns;
+	atomic_int refs;
+	pthread_mutex_t lock;			/* protects conns */
+	struct flint_conn *conns;
+};
+
+static struct call *to_call(struct flint_call *call)
+{
+	return (struct call *)call;
+}
+
+static void server_put(struct flint_server *srv)
+{
+	if (atomic_fetch_sub(&srv->refs, 1) != 1)
+		return;
+	pthread_mutex_destroy(&srv->lock);
+	explicit_bzero(srv->key, sizeof(srv->key));
+	free(srv->loops);
+	free(srv);
+}
+
+/* ---- connections: life ------------------------------------------------ */
+
+/* On the connection's loop when it may be the last one. */
+static void conn_put(struct flint_conn *conn)
+{
+	struct call *c;
+
+	if (atomic_fetch_sub(&conn->refs, 1) != 1)
+		return;
+	while ((c = conn->free)) {
+		conn->free = c->next;
+		free(c);
+	}
+	flint_xprt_put(conn->link);
+	atomic_fetch_sub(&conn->srv->nr_conns, 1);
+	server_put(conn->srv);
+	free(conn);
+}
+
+static void conn_unlist(struct flint_conn *conn)
+{
+	struct flint_server *srv = conn->srv;
+
+	pthread_mutex_lock(&srv->lock);
+	*conn->prev = conn->next;
+	if (conn->next)
+		conn->next->prev = conn->prev;
+	pthread_mutex_unlock(&srv->lock);
+}
+
+/* The link is gone, whoever ended it. */
+static void conn_end(struct flint_conn *conn)
+{
+	conn->state = CONN_DOWN;
+	flint_timer_cancel(conn->loop, &conn->timer);
+	conn_unlist(conn);
+	if (conn->was_live && conn->srv->cfg.closed)
+		conn->srv->cfg.closed(conn->srv->cfg.arg, conn);
+	conn_put(conn);
+}
+
+static void conn_down(struct flint_xprt *link, int err, const char *why)
+{
+	struct flint_conn *conn = link->owner;
+	const char *name = conn->info.name[0] ? conn->info.name : "unknown";
+
+	if (err == -ENOTCONN || err == -ESHUTDOWN)
+		flint_debug("connection of %s, %s: %s", name, link->address, why);
+	else
+		flint_warn_rl("connection of %s, %s ended: %s", name, link->address, why);
+	conn_end(conn);
+}
+
+static void conn_timer(struct flint_timer *t)
+{
+	struct flint_conn *conn = t->arg;
+
+	switch (conn->state) {
+	case CONN_LIVE:
+		if (flint_now_ns() - conn->link->rx_ns > SILENT_MS * 1000000ull)
+			flint_xprt_fail(conn->link, -ETIMEDOUT, "silent for %d s",
+					SILENT_MS / 1000);
+		else
+			flint_timer_set(conn->loop, t, SILENT_MS / 2);
+		break;
+	case CONN_REFUSED:
+		flint_xprt_fail(conn->link, -ESHUTDOWN, "refused");
+		break;
+	default:
+		flint_xprt_fail(conn->link, -ETIMEDOUT, "no HELLO and AUTH within %d s",
+				HANDSHAKE_MS / 1000);
+		break;
+	}
+}
+
+static void conn_kill_run(struct flint_task *t)
+{
+	struct flint_conn *conn = (struct flint_conn *)
+		((char *)t - offsetof(struct flint_conn, kill_task));
+
+	flint_xprt_fail(conn->link, -ECONNABORTED, "%s", conn->kill_why);
+	conn_put(conn);
+}
+
+void flint_conn_kill(struct flint_conn *conn, const char *why)
+{
+	if (atomic_flag_test_and_set(&conn->kill_posted))
+		return;
+	snprintf(conn->kill_why, sizeof(conn->kill_why), "%s", why);
+	atomic_fetch_add(&conn->refs, 1);
+	conn->kill_task.fn = conn_kill_run;
+	flint_loop_post(conn->loop, &conn->kill_task);
+}
+
+const struct flint_conn_info *flint_conn_info(const struct flint_conn *conn)
+{
+	return &conn->info;
+}
+
+/* ---- replies ---------------------------------------------------------- */
+
+static void tx_done(struct flint_tx *tx)
+{
+	tx->link->ops->tx_put(tx);
+}
+
+static void tx_header(struct flint_conn *conn, struct flint_tx *tx, const struct flint_msg *m,
+		      uint32_t status, const void *body, uint32_t body_len, uint32_t data_len)
+{
+	struct flint_server *srv = conn->srv;
+	struct flint_hdr *h = (struct flint_hdr *)tx->buf;
+
+	*h = (struct flint_hdr){
+		.magic = cpu_to_le32(FLINT_MAGIC),
+		.version = FLINT_PROTO_MAJOR,
+		.flags = FLINT_F_REPLY,
+		.op = cpu_to_le16(m->op),
+		.tag = cpu_to_le32(m->tag),
+		.status = cpu_to_le32(status),
+		.credits = cpu_to_le16((uint16_t)(conn->credits ? conn->credits : 1)),
+		.body_len = cpu_to_le32(body_len),
+		.data_len = cpu_to_le32(data_len),
+		.map_epoch = cpu_to_le64(srv->cfg.map_epoch && conn->state == CONN_LIVE ?
+					 srv->cfg.map_epoch(srv->cfg.arg) : 0),
+	};
+	if (body_len)
+		memcpy(tx->buf + sizeof(*h), body, body_len);
+	tx->len = (uint32_t)sizeof(*h) + body_len;
+	tx->done = tx_done;
+	/* The first key dies with the reply, whatever the reply says. */
+	if (m->nr_desc && !conn->keep_keys) {
+		tx->inv = true;
+		tx->inv_rkey = le32_to_cpu(m->desc[0].rkey);
+	}
+}
+
+/* Answer what the library itself answers. */
+static void conn_answer(struct flint_conn *conn, const struct flint_msg *m, uint32_t status,
+			const void *body, uint32_t body_len)
+{
+	struct flint_tx *tx = conn->link->ops->tx_get(conn->link);
+
+	if (!tx) {
+		flint_xprt_fail(conn->link, -ENOMEM, "out of memory");
+		return;
+	}
+	tx_header(conn, tx, m, status, body, body_len, 0);
+	conn->link->ops->send(conn->link, tx);
+}
+
+/* Tell why, log it, and end the connection when the answer had time to leave. */
+static void conn_refuse(struct flint_conn *conn, const struct flint_msg *m, uint32_t status,
+			const char *why)
+{
+	flint_warn_rl("refused %s, %s: %s", conn->info.name[0] ? conn->info.name : "unknown",
+		      conn->link->address, why);
+	conn->state = CONN_REFUSED;
+	conn_answer(conn, m, status, NULL, 0);
+	flint_timer_set(conn->loop, &conn->timer, REFUSED_MS);
+}
+
+/* ---- handshake -------------------------------------------------------- */
+
+static void conn_live(struct flint_conn *conn)
+{
+	conn->state = CONN_LIVE;
+	conn->was_live = true;
+	flint_timer_set(conn->loop, &conn->timer, SILENT_MS / 2);
+	flint_debug("connection of %s, %s: role %u, %u credits", conn->info.name,
+		    conn->link->address, conn->info.role, conn->credits);
+}
+
+static uint32_t min_u32(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Settle sizes and credits, remember who it is. */
+static void hello_take(struct flint_conn *conn, const struct flint_hello *h)
+{
+	struct flint_server *srv = conn->srv;
+	struct flint_conn_info *info = &conn->info;
+	size_t i;
+
+	info->role = h->role;
+	memcpy(info->client_id, h->client_id, sizeof(info->client_id));
+	info->session_epoch = le64_to_cpu(h->session_epoch);
+	memcpy(info->name, h->name, sizeof(info->name) - 1);
+	for (i = 0; info->name[i]; i++)
+		if (info->name[i] < ' ' || info->name[i] > '~')
+			info->name[i] = '?';
+	memcpy(conn->client_nonce, h->nonce, sizeof(h->nonce));
+	conn->credits = min_u32(le16_to_cpu(h->credits), min_u32(srv->cfg.credits,
+								conn->link->depth));
+	conn->keep_keys = le64_to_cpu(h->features) & FLINT_FEAT_KEEP_KEYS;
+	flint_xprt_limits(conn->link, le32_to_cpu(h->inline_size), le32_to_cpu(h->max_io));
+	info->inline_size = conn->link->inline_size;
+	info->max_io = conn->link->max_io;
+}
+
+static void hello_answer(struct flint_conn *conn, const struct flint_msg *m,
+			 const struct flint_hello *h)
+{
+	struct flint_server *srv = conn->srv;
+	struct flint_hello_rep rep = {
+		.major = FLINT_PROTO_MAJOR,
+		.minor = FLINT_PROTO_MINOR,
+		.role = srv->cfg.role,
+		.auth = srv->cfg.key ? 1 : 0,
+		.inline_size = cpu_to_le32(conn->link->inline_size),
+		.max_io = cpu_to_le32(conn->link->max_io),
+		.credits = cpu_to_le16((uint16_t)conn->credits),
+		.features = h->features & cpu_to_le64(FLINT_FEATURES | FLINT_FEAT_KEEP_KEYS),
+		.node_id = cpu_to_le32(srv->cfg.node_id),
+	};
+
+	memcpy(rep.cluster_id, srv->cfg.cluster_id, sizeof(rep.cluster_id));
+	memcpy(rep.nonce, conn->server_nonce, sizeof(rep.nonce));
+	if (srv->cfg.key)
+		flint_auth_mac(rep.mac, srv->key, true, conn->client_nonce, conn->server_nonce,
+			       conn->info.client_id, conn->info.role);
+	conn_answer(conn, m, FLINT_OK, &rep, sizeof(rep));
+}
+
+static void conn_hello(struct flint_conn *conn, const struct flint_msg *m)
+{
+	struct flint_hello h;
+	char why[64];
+
+	if (m->op != FLINT_OP_HELLO || m->nr_desc || m->data_len || m->body_len < 2) {
+		flint_xprt_fail(conn->link, -EPROTO, "the first message is not a HELLO");
+		return;
+	}
+	if (m->body[0] != FLINT_PROTO_MAJOR) {
+		snprintf(why, sizeof(why), "protocol version %u, this server speaks %u",
+			 m->body[0], FLINT_PROTO_MAJOR);
+		conn_refuse(conn, m, FLINT_ST_VERSION, why);
+		return;
+	}
+	if (flint_body_get(&h, sizeof(h), sizeof(h), m->body, m->body_len) ||
+	    h.role < FLINT_ROLE_CLIENT || h.role > FLINT_ROLE_TOOL || !h.credits ||
+	    !h.max_io || h.name[sizeof(h.name) - 1]) {
+		flint_xprt_fail(conn->link, -EPROTO, "malformed HELLO");
+		return;
+	}
+	if (flint_auth_nonce(conn->server_nonce)) {
+		flint_xprt_fail(conn->link, -EIO, "no random numbers");
+		return;
+	}
+	hello_take(conn, &h);
+	hello_answer(conn, m, &h);
+	if (conn->srv->cfg.key)
+		conn->state = CONN_AUTH;
+	else
+		conn_live(conn);
+}
+
+static void conn_auth(struct flint_conn *conn, const struct flint_msg *m)
+{
+	uint8_t mac[FLINT_MAC_LEN];
+	struct flint_auth a;
+
+	if (m->op != FLINT_OP_AUTH || m->nr_desc || m->data_len ||
+	    flint_body_get(&a, sizeof(a), sizeof(a), m->body, m->body_len)) {
+		flint_xprt_fail(conn->link, -EPROTO, "the second message is not an AUTH");
+		return;
+	}
+	flint_auth_mac(mac, conn->srv->key, false, conn->client_nonce, conn->server_nonce,
+		       conn->info.client_id, conn->info.role);
+	if (!flint_auth_equal(mac, a.mac)) {
+		conn_refuse(conn, m, FLINT_ST_AUTH, "wrong cluster key");
+		return;
+	}
+	conn_live(conn);
+	conn_answer(conn, m, FLINT_OK, NULL, 0);
+}
+
+/* ---- requests --------------------------------------------------------- */
+
+static struct call *call_new(struct flint_conn *conn, struct flint_rx *rx)
+{
+	struct call *c = conn->free;
+
+	if (c) {
+		conn->free = c->next;
+		conn->nr_free--;
+	} else {
+		c = malloc(sizeof(*c));
+		if (!c)
+			return NULL;
+	}
+	memset(c, 0, sizeof(*c));
+	c->tx = conn->link->ops->tx_get(conn->link);
+	if (!c->tx) {
+		free(c);
+		return NULL;
+	}
+	c->rx = rx;
+	rx->owner = c;
+	c->pub.conn = conn;
+	c->pub.msg = rx->msg;
+	conn->nr_calls++;
+	atomic_fetch_add(&conn->refs, 1);
+	return c;
+}
+
+static void call_free(struct call *c)
+{
+	struct flint_conn *conn = c->pub.conn;
+
+	if (conn->nr_free < CALLS_KEPT) {
+		c->next = conn->free;
+		conn->free = c;
+		conn->nr_free++;
+	} else {
+		free(c);
+	}
+	conn_put(conn);
+}
+
+/* Returns false when the message stays with a call. */
+static bool conn_request(struct flint_conn *conn, struct flint_rx *rx)
+{
+	const struct flint_msg *m = &rx->msg;
+	struct call *c;
+
+	if (m->op == FLINT_OP_PING) {
+		if (m->nr_desc || m->data_len)
+			flint_xprt_fail(conn->link, -EPROTO, "PING with payload");
+		else
+			conn_answer(conn, m, FLINT_OK, NULL, 0);
+		return true;
+	}
+	if (m->op == FLINT_OP_HELLO || m->op == FLINT_OP_AUTH) {
+		flint_xprt_fail(conn->link, -EPROTO, "second HELLO or AUTH");
+		return true;
+	}
+	if (conn->nr_calls >= conn->credits) {
+		flint_xprt_fail(conn->link, -EPROTO, "more than %u requests in flight",
+				conn->credits);
+		return true;
+	}
+	c = call_new(conn, rx);
+	if (!c) {
+		flint_xprt_fail(conn->link, -ENOMEM, "out of memory");
+		return true;
+	}
+	conn->srv->cfg.request(conn->srv->cfg.arg, &c->pub);
+	return false;
+}
+
+static void conn_message(struct flint_xprt *link, struct flint_rx *rx)
+{
+	struct flint_conn *conn = link->owner;
+	bool done = true;
+
+	atomic_fetch_add(&conn->refs, 1);
+	if (rx->msg.flags & (FLINT_F_REPLY | FLINT_F_PUSH)) {
+		flint_xprt_fail(link, -EPROTO, "a client sent a reply");
+	} else {
+		switch (conn->state) {
+		case CONN_HELLO:
+			conn_hello(conn, &rx->msg);
+			break;
+		case CONN_AUTH:
+			conn_auth(conn, &rx->msg);
+			break;
+		case CONN_LIVE:
+			done = conn_request(conn, rx);
+			break;
+		default:
+			flint_xprt_fail(link, -EPROTO, "message after a refusal");
+			break;
+		}
+	}
+	if (done)
+		link->ops->rx_put(rx);
+	conn_put(conn);
+}
+
+/* ---- pull ------------------------------------------------------------- */
+
+static void pull_end(struct call *c, int err)
+{
+	if (err && c->pub.payload) {
+		flint_buf_put(c->pub.payload);
+		c->pub.payload = NULL;
+	}
+	c->done(&c->pub, err);
+}
+
+static void pull_end_task(struct flint_task *t)
+{
+	struct call *c = (struct call *)((char *)t - offsetof(struct call, task));
+
+	pull_end(c, c->err);
+}
+
+/* Report from the loop, not from inside the caller. */
+static void pull_end_later(struct call *c, int err)
+{
+	c->err = err;
+	c->task.fn = pull_end_task;
+	flint_loop_post(c->pub.conn->loop, &c->task);
+}
+
+static void pull_arrived(struct flint_rx *rx, int err)
+{
+	pull_end(rx->owner, err);
+}
+
+static void pull_buffer(struct flint_buf_waiter *w, struct flint_buf *buf)
+{
+	struct call *c = (struct call *)((char *)w - offsetof(struct call, waiter));
+	struct flint_xprt *link = c->pub.conn->link;
+	const struct flint_msg *m = &c->pub.msg;
+
+	c->pub.payload = buf;
+	if (m->data_len > buf->size) {
+		pull_end_later(c, -EMSGSIZE);
+	} else if (m->data) {
+		memcpy(buf->data, m->data, m->data_len);
+		pull_end_later(c, 0);
+	} else if (link->dead) {
+		pull_end_later(c, -ENOTCONN);
+	} else {
+		c->rx->pulled = pull_arrived;
+		link->ops->pull(link, c->rx, buf->data, buf);
+	}
+}
+
+static void pull_begin(struct call *c)
+{
+	struct flint_server *srv = c->pub.conn->srv;
+
+	if (!c->pub.msg.data_len || c->pub.payload || !srv->cfg.pool) {
+		pull_end_later(c, -EINVAL);
+		return;
+	}
+	c->waiter.fn = pull_buffer;
+	c->waiter.loop = c->pub.conn->loop;
+	flint_buf_wait(srv->cfg.pool, &c->waiter);
+}
+
+static void pull_begin_task(struct flint_task *t)
+{
+	pull_begin((struct call *)((char *)t - offsetof(struct call, task)));
+}
+
+void flint_call_pull(struct flint_call *call, void (*done)(struct flint_call *call, int err))
+{
+	struct call *c = to_call(call);
+
+	c->done = done;
+	if (flint_loop_here(call->conn->loop)) {
+		pull_begin(c);
+		return;
+	}
+	c->task.fn = pull_begin_task;
+	flint_loop_post(call->conn->loop, &c->task);
+}
+
+/* ---- reply ------------------------------------------------------------ */
+
+/* On the loop: the answer leaves, the call ends. */
+static void call_finish(struct call *c)
+{
+	struct flint_conn *conn = c->pub.conn;
+	struct flint_xprt *link = conn->link;
+
+	conn->nr_calls--;
+	if (c->pub.payload)
+		flint_buf_put(c->pub.payload);
+	/* Room for the next request is there before the credit goes back. */
+	link->ops->rx_put(c->rx);
+	link->ops->send(link, c->tx);
+	call_free(c);
+}
+
+static void call_finish_task(struct flint_task *t)
+{
+	call_finish((struct call *)((char *)t - offsetof(struct call, task)));
+}
+
+static void call_send(struct call *c)
+{
+	if (flint_loop_inside(c->pub.conn->loop)) {
+		call_finish(c);
+		return;
+	}
+	c->task.fn = call_finish_task;
+	flint_loop_post(c->pub.conn->loop, &c->task);
+}
+
+static void tx_set_inline(struct flint_tx *tx, const void *data, uint32_t len)
+{
+	struct flint_hdr *h = (struct flint_hdr *)tx->buf;
+
+	h->flags |= FLINT_F_INLINE;
+	memcpy(tx->buf + tx->len, data, len);
+	tx->len += len;
+}
+
+static bool fits_inline(const struct flint_conn *conn, uint32_t body_len, uint32_t len)
+{
+	return (conn->link->proto == FLINT_PROTO_TCP || len <= conn->link->inline_size) &&
+	       sizeof(struct flint_hdr) + body_len + len <= flint_msg_max(conn->link->inline_size);
+}
+
+/* Lay the requester's descriptors out for @len bytes. */
+static void tx_set_desc(struct flint_tx *tx, const struct flint_msg *m, uint32_t len)
+{
+	uint8_t n = 0;
+
+	while (len) {
+		uint32_t room = le32_to_cpu(m->desc[n].len);
+		uint32_t now = room < len ? room : len;
+
+		tx->desc[n] = m->desc[n];
+		tx->desc[n].len = cpu_to_le32(now);
+		len -= now;
+		n++;
+	}
+	tx->nr_desc = n;
+}
+
+/* May the descriptors of this request be written to? */
+static uint32_t reply_room(const struct flint_msg *m)
+{
+	if (m->data_len && !(m->flags & FLINT_F_INLINE))
+		return 0;		/* they describe the request's own payload */
+	return flint_msg_room(m);
+}
+
+/* The daemon asked for something that cannot be sent: our bug, not the peer's. */
+static void call_misfit(struct call *c, uint32_t body_len, uint32_t len)
+{
+	flint_err_rl("reply to operation 0x%x does not fit: body %u, payload %u bytes",
+		     c->pub.msg.op, body_len, len);
+	tx_header(c->pub.conn, c->tx, &c->pub.msg, FLINT_ST_BAD_REQUEST, NULL, 0, 0);
+	call_send(c);
+}
+
+void flint_call_reply(struct flint_call *call, uint32_t status, const void *body,
+		      uint32_t body_len, struct flint_buf *buf, uint32_t off, uint32_t len)
+{
+	struct call *c = to_call(call);
+	struct flint_conn *conn = call->conn;
+	const struct flint_msg *m = &call->msg;
+	struct flint_tx *tx = c->tx;
+	bool tcp = conn->link->proto == FLINT_PROTO_TCP;
+	bool by_desc = !tcp && len && reply_room(m);
+
+	if (!buf)
+		len = 0;
+	if (sizeof(struct flint_hdr) + body_len > flint_msg_max(conn->info.inline_size) ||
+	    len > conn->info.max_io || (len && (off > buf->size || len > buf->size - off)) ||
+	    (by_desc && len > reply_room(m)) ||
+	    (len && !tcp && !by_desc && !fits_inline(conn, body_len, len))) {
+		if (buf)
+			flint_buf_put(buf);
+		call_misfit(c, body_len, len);
+		return;
+	}
+	tx_header(conn, tx, m, status, body, body_len, len);
+	if (len && (tcp || by_desc)) {
+		tx->payload = buf;
+		tx->data = buf->data + off;
+		tx->data_len = len;
+		if (tcp)
+			((struct flint_hdr *)tx->buf)->flags |= FLINT_F_INLINE;
+		else
+			tx_set_desc(tx, m, len);
+	} else {
+		if (len)
+			tx_set_inline(tx, buf->data + off, len);
+		if (buf)
+			flint_buf_put(buf);
+	}
+	call_send(c);
+}
+
+void flint_call_reply_copy(struct flint_call *call, uint32_t status, const void *body,
+			   uint32_t body_len, const void *data, uint32_t len)
+{
+	struct call *c = to_call(call);
+
+	if (sizeof(struct flint_hdr) + body_len > flint_msg_max(call->conn->info.inline_size) ||
+	    (len && !fits_inline(call->conn, body_len, len))) {
+		call_misfit(c, body_len, len);
+		return;
+	}
+	tx_header(call->conn, c->tx, &call->msg, status, body, body_len, len);
+	if (len)
+		tx_set_inline(c->tx, data, len);
+	call_send(c);
+}
+
+/* ---- listening -------------------------------------------------------- */
+
+static const struct flint_xprt_user conn_user = {
+	.message = conn_message,
+	.down = conn_down,
+};
+
+static struct flint_server *acceptor_server(struct flint_acceptor *a)
+{
+	return (struct flint_server *)((char *)a - offsetof(struct flint_server, acceptor));
+}
+
+static struct flint_loop *server_pick(struct flint_acceptor *a)
+{
+	struct flint_server *srv = acceptor_server(a);
+
+	if (atomic_load(&srv->closing))
+		return NULL;
+	if (atomic_fetch_add(&srv->nr_conns, 1) >= srv->cfg.max_conns) {
+		atomic_fetch_sub(&srv->nr_conns, 1);
+		flint_warn_rl("refused a connection: there are %u already", srv->cfg.max_conns);
+		return NULL;
+	}
+	atomic_fetch_add(&srv->refs, 1);
+	return srv->loops[srv->next_loop++ % srv->cfg.nr_loops];
+}
+
+static void server_unpick(struct flint_acceptor *a)
+{
+	struct flint_server *srv = acceptor_server(a);
+
+	atomic_fetch_sub(&srv->nr_conns, 1);
+	server_put(srv);
+}
+
+/* On the link's loop. Takes over the reference and the count of server_pick(). */
+static int server_accept(struct flint_acceptor *a, struct flint_xprt *link)
+{
+	struct flint_server *srv = acceptor_server(a);
+	struct flint_conn *conn;
+
+	conn = calloc(1, sizeof(*conn));
+	if (!conn)
+		return -ENOMEM;
+	conn->srv = srv;
+	conn->link = link;
+	conn->loop = link->loop;
+	atomic_init(&conn->refs, 1);
+	atomic_flag_clear(&conn->kill_posted);
+	snprintf(conn->info.address, sizeof(conn->info.address), "%s", link->address);
+	conn->info.addr = link->addr;
+	conn->timer.fn = conn_timer;
+	conn->timer.arg = conn;
+
+	pthread_mutex_lock(&srv->lock);
+	if (atomic_load(&srv->closing)) {
+		pthread_mutex_unlock(&srv->lock);
+		free(conn);
+		return -ESHUTDOWN;
+	}
+	conn->next = srv->conns;
+	conn->prev = &srv->conns;
+	if (conn->next)
+		conn->next->prev = &conn->next;
+	srv->conns = conn;
+	pthread_mutex_unlock(&srv->lock);
+
+	flint_xprt_get(link);
+	link->user = &conn_user;
+	link->owner = conn;
+	flint_timer_set(conn->loop, &conn->timer, HANDSHAKE_MS);
+	return 0;
+}
+
+struct flint_server *flint_server_new(const struct flint_server_config *cfg)
+{
+	struct flint_server *srv;
+
+	if (!cfg->nr_loops || !cfg->request || cfg->inline_size > FLINT_INLINE_MAX ||
+	    cfg->credits > FLINT_MAX_CREDITS) {
+		errno = EINVAL;
+		return NULL;
+	}
+	srv = calloc(1, sizeof(*srv));
+	if (!srv)
+		return NULL;
+	srv->loops = calloc(cfg->nr_loops, sizeof(*srv->loops));
+	if (!srv->loops) {
+		free(srv);
+		return NULL;
+	}
+	memcpy(srv->loops, cfg->loops, cfg->nr_loops * sizeof(*srv->loops));
+	srv->cfg = *cfg;
+	srv->cfg.loops = srv->loops;
+	if (cfg->key)
+		memcpy(srv->key, cfg->key, sizeof(srv->key));
+	if (!cfg->inline_size)
+		srv->cfg.inline_size = FLINT_INLINE_DEFAULT;
+	if (!cfg->max_io)
+		srv->cfg.max_io = FLINT_MAX_IO;
+	if (!cfg->credits)
+		srv->cfg.credits = 64;
+	if (!cfg->max_conns)
+		srv->cfg.max_conns = 4096;
+	if (!cfg->pool)
+		srv->cfg.max_io = min_u32(srv->cfg.max_io, srv->cfg.inline_size);
+	else
+		srv->cfg.max_io = min_u32(srv->cfg.max_io, flint_pool_buf_size(cfg->pool));
+	atomic_init(&srv->refs, 1);
+	pthread_mutex_init(&srv->lock, NULL);
+	srv->acceptor = (struct flint_acceptor){
+		.params = {
+			.inline_size = srv->cfg.inline_size,
+			.max_io = srv->cfg.max_io,
+			.depth = srv->cfg.credits,
+			.pool = cfg->pool,
+		},
+		.loop = srv->loops[0],
+		.pick = server_pick,
+		.unpick = server_unpick,
+		.accept = server_accept,
+	};
+	return srv;
+}
+
+struct listen_args {
+	struct flint_server *srv;
+	int proto;
+	struct sockaddr_storage *addr;
+	char *err;
+	size_t errlen;
+	int ret;
+};
+
+static void listen_run(void *arg)
+{
+	struct listen_args *la = arg;
+	struct flint_server *srv = la->srv;
+	struct flint_listener *l;
+
+	if (la->proto == FLINT_PROTO_RDMA)
+		la->ret = flint_verbs_listen(&srv->acceptor, la->addr, &l, la->err, la->errlen);
+	else
+		la->ret = flint_tcp_listen(&srv->acceptor, la->addr, &l, la->err, la->errlen);
+	if (la->ret)
+		return;
+	l->next = srv->listeners;
+	srv->listeners = l;
+}
+
+int flint_server_listen(struct flint_server *srv, int proto, struct sockaddr_storage *addr,
+			char *err, size_t errlen)
+{
+	struct listen_args la = {
+		.srv = srv, .proto = proto, .addr = addr, .err = err, .errlen = errlen,
+	};
+
+	if (flint_loop_here(srv->loops[0]))
+		listen_run(&la);
+	else
+		flint_loop_sync(srv->loops[0], listen_run, &la);
+	return la.ret;
+}
+
+/* ---- stopping --------------------------------------------------------- */
+
+static void stop_listening(void *arg)
+{
+	struct flint_server *srv = arg;
+	struct flint_listener *l;
+
+	while ((l = srv->listeners)) {
+		srv->listeners = l->next;
+		l->ops->close(l);
+	}
+}
+
+struct close_args {
+	struct flint_server *srv;
+	struct flint_loop *loop;
+};
+
+/* One connection of this loop, with a reference; or NULL. */
+static struct flint_conn *server_find(struct flint_server *srv, struct flint_loop *loop)
+{
+	struct flint_conn *conn;
+
+	pthread_mutex_lock(&srv->lock);
+	for (conn = srv->conns; conn && conn->loop != loop; conn = conn->next)
+		;
+	if (conn)
+		atomic_fetch_add(&conn->refs, 1);
+	pthread_mutex_unlock(&srv->lock);
+	return conn;
+}
+
+static void close_conns(void *arg)
+{
+	struct close_args *ca = arg;
+	struct flint_conn *conn;
+
+	while ((conn = server_find(ca->srv, ca->loop))) {
+		/* Torn already means that conn_down() has run, and it unlists. */
+		flint_xprt_close(conn->link);
+		conn_end(conn);
+		conn_put(conn);
+	}
+}
+
+void flint_server_free(struct flint_server *srv)
+{
+	unsigned int i;
+
+	if (!srv)
+		return;
+	pthread_mutex_lock(&srv->lock);
+	atomic_store(&srv->closing, true);
+	pthread_mutex_unlock(&srv->lock);
+	flint_loop_sync(srv->loops[0], stop_listening, srv);
+	for (i = 0; i < srv->cfg.nr_loops; i++) {
+		struct close_args ca = { .srv = srv, .loop = srv->loops[i] };
+
+		flint_loop_sync(srv->loops[i], close_conns, &ca);
+	}
+	server_put(srv);
+}
