@@ -7,7 +7,7 @@ set -eu
 packages=(
 	# build: user space, module
 	gcc libc6-dev make pkg-config bc bison flex libelf-dev kmod linux-headers-amd64
-	libibverbs-dev librdmacm-dev libssl-dev libisal-dev libinih-dev libxxhash-dev
+	libibverbs-dev librdmacm-dev libssl-dev libisal-dev libinih-dev libxxhash-dev uthash-dev
 	liburing-dev libsqlite3-dev libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev
 	libfuse3-dev uuid-dev keyutils
 	# virtual machine
