@@ -39,6 +39,7 @@ struct flint_cluster {
 	char name[FLINT_LABEL_LEN];
 	uint64_t session_epoch;
 	bool closing;
+	bool freed;			/* but MAP_GET is still open: it ends the rest */
 
 	pthread_mutex_t lock;		/* @cur; innermost */
 	struct flint_map_ref *cur;
@@ -53,6 +54,7 @@ struct flint_cluster {
 	struct flint_timer reap;
 
 	struct flint_rpc get;
+	bool get_open;
 	struct flint_map_get get_body;
 	uint8_t *room;			/* where the next image lands */
 	uint32_t room_len;
@@ -236,13 +238,26 @@ static void map_received(struct flint_cluster *c, uint32_t len)
 	map_get_send(c);
 }
 
+static void cluster_destroy(struct flint_cluster *c)
+{
+	flint_map_put(c->cur);
+	free(c->room);
+	explicit_bzero(c->key, sizeof(c->key));
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
 static void on_map_got(struct flint_rpc *rpc)
 {
 	struct flint_cluster *c = rpc->priv;
 	struct flint_map_got got;
 
-	if (c->closing)
+	c->get_open = false;
+	if (c->closing) {
+		if (c->freed)
+			cluster_destroy(c);
 		return;
+	}
 	if (rpc->err) {
 		retry_later(c);
 		return;
@@ -301,6 +316,7 @@ static void map_get_send(struct flint_cluster *c)
 		.in = c->room, .in_len = c->room_len,
 		.done = on_map_got, .priv = c,
 	};
+	c->get_open = true;
 	flint_cluster_call_mgr(c, &c->get);
 }
 
@@ -589,9 +605,7 @@ void flint_cluster_free(struct flint_cluster *c)
 		flint_peer_free(np->peer);
 		free(np);
 	}
-	flint_map_put(c->cur);
-	free(c->room);
-	explicit_bzero(c->key, sizeof(c->key));
-	pthread_mutex_destroy(&c->lock);
-	free(c);
+	c->freed = true;
+	if (!c->get_open)
+		cluster_destroy(c);
 }
