@@ -144,6 +144,7 @@ struct flint_conn_info {
 	struct sockaddr_storage addr;
 	uint32_t inline_size;
 	uint32_t max_io;
+	int proto;			/* FLINT_PROTO_TCP or FLINT_PROTO_RDMA */
 };
 
 struct flint_server_config {

@@ -755,6 +755,7 @@ static int server_accept(struct flint_acceptor *a, struct flint_xprt *link)
 	atomic_flag_clear(&conn->kill_posted);
 	snprintf(conn->info.address, sizeof(conn->info.address), "%s", link->address);
 	conn->info.addr = link->addr;
+	conn->info.proto = link->proto;
 	conn->timer.fn = conn_timer;
 	conn->timer.arg = conn;
 
