@@ -4,4 +4,9 @@
 MGRD_SRCS := mgr/mgrd.c mgr/state.c mgr/members.c mgr/image.c mgr/rpc.c mgr/fsmake.c \
 	mgr/http.c mgr/httpauth.c mgr/admin.c mgr/report.c
 
-$(eval $(call program,flint-mgrd,$(MGRD_SRCS),-lsqlite3 -lmicrohttpd -ljansson -linih))
+$(eval $(call program,flint-mgrd,$(MGRD_SRCS),-lsqlite3 -lmicrohttpd -ljansson))
+
+FLINT_SRCS := mgr/flint.c mgr/cli_api.c mgr/cli_show.c mgr/cli_make.c mgr/cli_local.c \
+	mgr/up.c mgr/upproc.c mgr/httpauth.c
+
+$(eval $(call program,flint,$(FLINT_SRCS),-ljansson -lcurl))

@@ -218,13 +218,17 @@ json_t *mgr_report_nodes(struct mgr *m)
 
 	for (i = 0; i < m->st->nr_nodes; i++) {
 		const struct mgr_node *n = &m->st->nodes[i];
-		u64 ago = n->role == FLINT_ROLE_MGR ? 0 : (now - n->heard_ns) / 1000000;
+		json_t *ago = json_null();	/* not heard since this manager started */
 
+		if (n->role == FLINT_ROLE_MGR)
+			ago = json_integer(0);
+		else if (n->incarnation)
+			ago = json_integer((now - n->heard_ns) / 1000000);
 		json_array_append_new(list,
-			json_pack("{s:i, s:s, s:s, s:s, s:o, s:I}", "id", (int)n->id, "name",
+			json_pack("{s:i, s:s, s:s, s:s, s:o, s:o}", "id", (int)n->id, "name",
 				  n->name, "role", mgr_role_name(n->role), "state",
 				  MGR_NAME(mgr_node_states, n->state), "addresses",
-				  mgr_report_addrs(n->addrs), "heard_ms_ago", (json_int_t)ago));
+				  mgr_report_addrs(n->addrs), "heard_ms_ago", ago));
 	}
 	return json_pack("{s:o}", "nodes", list);
 }

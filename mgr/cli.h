@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Inside the flint command: what its files offer each other.
+ *
+ *	flint.c		command table, options, dispatch
+ *	cli_api.c	signed requests to the manager
+ *	cli_show.c	status and listings
+ *	cli_make.c	key, targets, chains, file systems
+ *	cli_local.c	mounts, version, shell completion
+ *	up.c		a whole cluster on this machine
+ *	upproc.c	its processes
+ *
+ * Exit status: 0 done (and healthy), 1 it did not work or is degraded, 2 the
+ * command was not understood.
+ */
+#ifndef FLINT_CLI_H
+#define FLINT_CLI_H
+
+#include <jansson.h>
+
+#include "../uapi/flintfs/wire.h"
+
+#define CLI_ERR_LEN	1024
+#define CLI_WORDS_MAX	64
+
+/* Every option of every command; a command's table says which it takes. */
+enum cli_opt {
+	CLI_OPT_JSON = 0x100,
+	CLI_OPT_MGR,
+	CLI_OPT_KEY,
+	CLI_OPT_DIR,
+	CLI_OPT_STATE,
+	CLI_OPT_ID,
+	CLI_OPT_SIZE,
+	CLI_OPT_CRC_BLOCK,
+	CLI_OPT_REPLICAS,
+	CLI_OPT_STRIPE,
+	CLI_OPT_CHUNK_SIZE,
+	CLI_OPT_MODE,
+	CLI_OPT_CHUNK_SERVERS,
+	CLI_OPT_LISTEN,
+	CLI_OPT_NO_RDMA,
+	CLI_OPT_FS,
+	CLI_OPT_BASE_PORT,
+	CLI_OPT_RESTART,
+	CLI_OPT_TIME_SCALE,
+	CLI_OPT_END,
+};
+
+/**
+ * struct cli - one run of the command
+ * @opt: value of each option by CLI_OPT_*: NULL not given, "" for flags
+ * @words: positional arguments
+ */
+struct cli {
+	const char *opt[CLI_OPT_END - CLI_OPT_JSON];
+	char *words[CLI_WORDS_MAX];
+	unsigned int nr_words;
+	char *mgr;			/* HOST:PORT of the API, several by commas */
+	char *key_file;
+	bool have_key;
+	uint8_t key[FLINT_KEY_LEN];
+};
+
+static inline const char *cli_opt(const struct cli *c, enum cli_opt o)
+{
+	return c->opt[o - CLI_OPT_JSON];
+}
+
+/* ---- flint.c ---------------------------------------------------------- */
+
+/* "flint: sentence" on standard error. Return: 1, for "return cli_fail(...)". */
+int cli_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* A number option in a range. Return: 0 with *out, 1 after a message. @def when not given. */
+int cli_number(const struct cli *c, enum cli_opt o, const char *name, uint64_t def, uint64_t min,
+	       uint64_t max, uint64_t *out);
+int cli_size(const struct cli *c, enum cli_opt o, const char *name, uint64_t def, uint64_t *out);
+void cli_print_commands(void (*fn)(const char *group, const char *name, const char *options));
+
+/* ---- cli_api.c -------------------------------------------------------- */
+
+/* Find manager and key. Return: 0, or 1 after a message. */
+int cli_api_setup(struct cli *c);
+void cli_api_end(struct cli *c);
+/* Return: 0 with *out, or -errno with a sentence in @err. @body is consumed, may be NULL. */
+int cli_api_call(struct cli *c, const char *method, const char *path, json_t *body, json_t **out,
+		 char *err, size_t errlen);
+/* The same for commands: prints the sentence. Return: NULL after a message. */
+json_t *cli_api(struct cli *c, const char *method, const char *path, json_t *body);
+
+/* ---- commands --------------------------------------------------------- */
+
+int cli_status(struct cli *c);
+int cli_node_list(struct cli *c);
+int cli_target_list(struct cli *c);
+int cli_chain_list(struct cli *c);
+int cli_fs_list(struct cli *c);
+int cli_map(struct cli *c);
+void cli_print_json(json_t *json);
+int cli_print_status(json_t *status);
+
+int cli_cluster_init(struct cli *c);
+int cli_cluster_metrics_token(struct cli *c);
+int cli_target_add(struct cli *c);
+int cli_chain_create(struct cli *c);
+int cli_fs_create(struct cli *c);
+
+int cli_mounts(struct cli *c);
+int cli_version(struct cli *c);
+int cli_completion(struct cli *c);
+
+int cli_up(struct cli *c);
+int cli_down(struct cli *c);
+
+/* ---- upproc.c --------------------------------------------------------- */
+
+/**
+ * struct up_proc - one daemon of a single-machine cluster
+ * @name: "mgr", "meta", "chunk1": names its state, log and pid file
+ * @argv: command, NULL-terminated
+ * @pid: 0 when it does not run
+ * @started_ns: when this run started it, 0 if it ran before
+ */
+struct up_proc {
+	char name[32];
+	char *argv[32];
+	int argc;
+	int pid;
+	uint64_t started_ns;
+};
+
+/* Full path of a program beside this one or in PATH. Return: malloced, or NULL with errno. */
+char *up_find_program(const char *name);
+int up_proc_arg(struct up_proc *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void up_proc_free(struct up_proc *p);
+/* Look whether it runs; sets p->pid. */
+void up_proc_look(struct up_proc *p, const char *dir);
+int up_proc_start(struct up_proc *p, const char *dir, char *err, size_t errlen);
+/* Has a process started by this run ended? Then its last words are in @err. */
+bool up_proc_ended(struct up_proc *p, const char *dir, char *err, size_t errlen);
+void up_proc_term(struct up_proc *p);
+/* Wait for the end after up_proc_term(); SIGKILL after @ms. Return: was it killed? */
+bool up_proc_reap(struct up_proc *p, const char *dir, unsigned int ms);
+/* Run a command to its end. Return: its exit status, its output's last line in @err. */
+int up_run(char *const argv[], char *err, size_t errlen);
+
+#endif /* FLINT_CLI_H */

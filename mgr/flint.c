@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * flint, the command line for people: the table of commands, their options,
+ * and the way from argv to a command's function.
+ *
+ * Every command is a row of cli_cmds. Options are parsed by argp, one parser
+ * for all commands: a command's table says which options it takes, their
+ * values are kept by number in struct cli.
+ */
+#include <argp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../userd/base/conf.h"
+#include "../userd/base/log.h"
+#include "cli.h"
+
+struct cli_cmd {
+	const char *group;		/* NULL: a command of one word */
+	const char *name;
+	int (*run)(struct cli *c);
+	unsigned int min_words, max_words;
+	bool api;			/* speaks to the manager */
+	const char *args_doc;
+	const char *doc;
+	const struct argp_option *opts;
+};
+
+#define CLI_JSON { "json", CLI_OPT_JSON, NULL, 0, "Print JSON", 90 }
+#define CLI_API								\
+	{ "mgr", CLI_OPT_MGR, "HOST:PORT", 0, "HTTP address of a manager; several by commas", 91 }, \
+	{ "key", CLI_OPT_KEY, "FILE", 0, "Cluster key", 91 },			\
+	{ "dir", CLI_OPT_DIR, "DIR", 0, "Speak to the cluster that 'flint up DIR' started", 91 }
+
+static const struct argp_option cli_opts_api[] = { CLI_JSON, CLI_API, { 0 } };
+static const struct argp_option cli_opts_json[] = { CLI_JSON, { 0 } };
+static const struct argp_option cli_opts_none[] = { { 0 } };
+
+static const struct argp_option cli_opts_init[] = {
+	{ "key", CLI_OPT_KEY, "FILE", 0, "Key file to make (default /etc/flintfs/cluster.key)", 0 },
+	{ "state", CLI_OPT_STATE, "DIR", 0, "Put the key into DIR, as cluster.key", 0 },
+	CLI_JSON, { 0 },
+};
+
+static const struct argp_option cli_opts_target_add[] = {
+	{ "id", CLI_OPT_ID, "N", 0, "Target id (default: the next free one)", 0 },
+	{ "size", CLI_OPT_SIZE, "BYTES", 0, "Size of a file, with K, M, G or T; needed unless PATH is a block device", 0 },
+	{ "crc-block", CLI_OPT_CRC_BLOCK, "BYTES", 0, "Checksum block, 4K to 64K", 0 },
+	CLI_JSON, CLI_API, { 0 },
+};
+
+static const struct argp_option cli_opts_chain_create[] = {
+	{ "replicas", CLI_OPT_REPLICAS, "N", 0, "Copies of each chunk (this version: 1)", 0 },
+	CLI_JSON, CLI_API, { 0 },
+};
+
+static const struct argp_option cli_opts_fs_create[] = {
+	{ "chunk-size", CLI_OPT_CHUNK_SIZE, "BYTES", 0, "64K to 16M, a power of two (default 1M)", 0 },
+	{ "stripe", CLI_OPT_STRIPE, "N", 0, "Chains that a file is striped over (default: all)", 0 },
+	{ "mode", CLI_OPT_MODE, "OCTAL", 0, "Permissions of the root directory (default 755)", 0 },
+	CLI_JSON, CLI_API, { 0 },
+};
+
+static const struct argp_option cli_opts_up[] = {
+	{ "chunk-servers", CLI_OPT_CHUNK_SERVERS, "N", 0, "Chunk servers (default 3)", 0 },
+	{ "size", CLI_OPT_SIZE, "BYTES", 0, "Size of each target (default 2G)", 0 },
+	{ "listen", CLI_OPT_LISTEN, "ADDR", 0, "Address of the daemons (default: that of the RDMA device, else 127.0.0.1)", 0 },
+	{ "no-rdma", CLI_OPT_NO_RDMA, NULL, 0, "TCP only", 0 },
+	{ "fs", CLI_OPT_FS, "NAME", 0, "File system to make (default 'default')", 0 },
+	{ "base-port", CLI_OPT_BASE_PORT, "N", 0, "First port (default 7440)", 0 },
+	{ "restart", CLI_OPT_RESTART, NULL, 0, "Stop what runs first, and take changed options over", 0 },
+	{ "time-scale", CLI_OPT_TIME_SCALE, "N", 0, "Multiply all protocol times, for slow emulated machines", 0 },
+	CLI_JSON, { 0 },
+};
+
+static const struct cli_cmd cli_cmds[] = {
+	{ NULL, "up", cli_up, 1, 1, false, "DIR",
+	  "Start a whole cluster on this machine, with its state in DIR. Running it again starts what does not run.",
+	  cli_opts_up },
+	{ NULL, "down", cli_down, 1, 1, false, "DIR",
+	  "Stop the cluster that 'flint up DIR' started. Its data stay.", cli_opts_json },
+	{ NULL, "status", cli_status, 0, 0, true, NULL,
+	  "Say whether the cluster is well, what is wrong, and what to do. Exit status 1 when something is wrong.",
+	  cli_opts_api },
+	{ "cluster", "init", cli_cluster_init, 0, 0, false, NULL,
+	  "Make the key of a new cluster, readable by its owner only. An existing key is never replaced.",
+	  cli_opts_init },
+	{ "cluster", "metrics-token", cli_cluster_metrics_token, 0, 0, true, NULL,
+	  "Print the bearer token with which Prometheus may read /metrics.", cli_opts_api },
+	{ "node", "list", cli_node_list, 0, 0, true, NULL, "List the cluster's daemons.",
+	  cli_opts_api },
+	{ "target", "list", cli_target_list, 0, 0, true, NULL, "List the cluster's targets.",
+	  cli_opts_api },
+	{ "target", "add", cli_target_add, 1, 1, true, "PATH",
+	  "Format a file or block device on this machine as a target.", cli_opts_target_add },
+	{ "chain", "list", cli_chain_list, 0, 0, true, NULL, "List chains and their targets.",
+	  cli_opts_api },
+	{ "chain", "create", cli_chain_create, 0, CLI_WORDS_MAX, true, "[TARGET...]",
+	  "Make chains of the given targets, or of all that are free, and put them into use.",
+	  cli_opts_chain_create },
+	{ "fs", "list", cli_fs_list, 0, 0, true, NULL, "List file systems.", cli_opts_api },
+	{ "fs", "create", cli_fs_create, 1, 1, true, "NAME", "Make a file system.",
+	  cli_opts_fs_create },
+	{ NULL, "map", cli_map, 0, 0, true, NULL, "Print the cluster map.", cli_opts_api },
+	{ NULL, "mounts", cli_mounts, 0, 0, false, NULL, "List FlintFS mounts of this machine.",
+	  cli_opts_json },
+	{ NULL, "version", cli_version, 0, 0, false, NULL, "Print versions.", cli_opts_json },
+	{ NULL, "completion", cli_completion, 1, 1, false, "bash",
+	  "Print a completion script: source <(flint completion bash)", cli_opts_none },
+};
+
+#define CLI_NR_CMDS (sizeof(cli_cmds) / sizeof(cli_cmds[0]))
+
+int cli_fail(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("flint: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return 1;
+}
+
+int cli_number(const struct cli *c, enum cli_opt o, const char *name, uint64_t def, uint64_t min,
+	       uint64_t max, uint64_t *out)
+{
+	const char *s = cli_opt(c, o);
+	char *end;
+
+	*out = def;
+	if (!s)
+		return 0;
+	errno = 0;
+	*out = strtoull(s, &end, 10);
+	if (errno || *end || !*s || *s == '-' || *out < min || *out > max)
+		return cli_fail("--%s takes a number from %llu to %llu, not '%s'", name,
+				(unsigned long long)min, (unsigned long long)max, s);
+	return 0;
+}
+
+int cli_size(const struct cli *c, enum cli_opt o, const char *name, uint64_t def, uint64_t *out)
+{
+	const char *s = cli_opt(c, o);
+
+	*out = def;
+	if (s && (flint_size_parse(s, out) || !*out))
+		return cli_fail("--%s takes a size such as 64K, 512M or 2G, not '%s'", name, s);
+	return 0;
+}
+
+/* Call @fn for each command with its options as "--a --b". */
+void cli_print_commands(void (*fn)(const char *group, const char *name, const char *options))
+{
+	const struct argp_option *o;
+	char text[1024];
+	size_t i, n;
+
+	for (i = 0; i < CLI_NR_CMDS; i++) {
+		n = snprintf(text, sizeof(text), "--help");
+		for (o = cli_cmds[i].opts; o->name; o++)
+			n += snprintf(text + n, sizeof(text) - n, " --%s", o->name);
+		fn(cli_cmds[i].group, cli_cmds[i].name, text);
+	}
+}
+
+static error_t cli_parse(int key, char *arg, struct argp_state *state)
+{
+	struct cli *c = state->input;
+
+	if (key >= CLI_OPT_JSON && key < CLI_OPT_END) {
+		c->opt[key - CLI_OPT_JSON] = arg ? arg : "";
+		return 0;
+	}
+	if (key != ARGP_KEY_ARG)
+		return ARGP_ERR_UNKNOWN;
+	if (c->nr_words == CLI_WORDS_MAX)
+		argp_error(state, "more than %d arguments", CLI_WORDS_MAX);
+	c->words[c->nr_words++] = arg;
+	return 0;
+}
+
+static void cli_usage(FILE *f)
+{
+	size_t i;
+
+	fputs("Usage: flint COMMAND [OPTION...]\n\n"
+	      "Run and look after a FlintFS cluster.\n\n", f);
+	for (i = 0; i < CLI_NR_CMDS; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "%s%s%s%s%s", cli_cmds[i].group ? : "",
+			 cli_cmds[i].group ? " " : "", cli_cmds[i].name,
+			 cli_cmds[i].args_doc ? " " : "", cli_cmds[i].args_doc ? : "");
+		fprintf(f, "  %-26s %s\n", name, cli_cmds[i].doc);
+	}
+	fputs("\n'flint COMMAND --help' tells a command's options. Most take --json.\n", f);
+}
+
+/* Find the row that argv names. @used: words of argv it takes, program included. */
+static const struct cli_cmd *cli_find(int argc, char **argv, int *used)
+{
+	size_t i;
+
+	for (i = 0; i < CLI_NR_CMDS; i++) {
+		const struct cli_cmd *cmd = &cli_cmds[i];
+
+		if (!cmd->group && !strcmp(argv[1], cmd->name)) {
+			*used = 2;
+			return cmd;
+		}
+		if (cmd->group && argc > 2 && !strcmp(argv[1], cmd->group) &&
+		    !strcmp(argv[2], cmd->name)) {
+			*used = 3;
+			return cmd;
+		}
+	}
+	return NULL;
+}
+
+/* Explain what was wrong with the command's words. Return: exit status. */
+static int cli_unknown(int argc, char **argv)
+{
+	const char *sep = "";
+	bool group = false;
+	size_t i;
+
+	for (i = 0; i < CLI_NR_CMDS; i++)
+		group |= cli_cmds[i].group && !strcmp(argv[1], cli_cmds[i].group);
+	if (!group) {
+		cli_fail("there is no command '%s': 'flint --help' lists them", argv[1]);
+		return 2;
+	}
+	fprintf(stderr, "flint: say what to do with '%s': ", argv[1]);
+	for (i = 0; i < CLI_NR_CMDS; i++)
+		if (cli_cmds[i].group && !strcmp(argv[1], cli_cmds[i].group)) {
+			fprintf(stderr, "%sflint %s %s", sep, argv[1], cli_cmds[i].name);
+			sep = ", ";
+		}
+	fputc('\n', stderr);
+	return argc > 2 && !strcmp(argv[2], "--help") ? 0 : 2;
+}
+
+static int cli_run(const struct cli_cmd *cmd, int argc, char **argv)
+{
+	struct argp argp = {
+		.options = cmd->opts, .parser = cli_parse, .args_doc = cmd->args_doc,
+		.doc = cmd->doc,
+	};
+	struct cli c = { 0 };
+	char name[64];
+	int ret;
+
+	snprintf(name, sizeof(name), "flint %s%s%s", cmd->group ? : "", cmd->group ? " " : "",
+		 cmd->name);
+	argv[0] = name;
+	argp_err_exit_status = 2;
+	if (argp_parse(&argp, argc, argv, 0, NULL, &c))
+		return 2;
+	if (c.nr_words < cmd->min_words || c.nr_words > cmd->max_words) {
+		cli_fail("'%s' takes %s: '%s --help' tells more", name,
+			 cmd->args_doc ? cmd->args_doc : "no arguments", name);
+		return 2;
+	}
+	if (cmd->api && cli_api_setup(&c))
+		return 1;
+	ret = cmd->run(&c);
+	cli_api_end(&c);
+	return ret;
+}
+
+int main(int argc, char **argv)
+{
+	const struct cli_cmd *cmd;
+	int used = 0;
+
+	flint_log_init("flint", FLINT_LOG_WARN);
+	if (argc < 2) {
+		cli_usage(stderr);
+		return 2;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+		cli_usage(stdout);
+		return 0;
+	}
+	if (!strcmp(argv[1], "--version"))
+		argv[1] = (char *)"version";
+	cmd = cli_find(argc, argv, &used);
+	if (!cmd)
+		return cli_unknown(argc, argv);
+	return cli_run(cmd, argc - used + 1, argv + used - 1);
+}
