@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# flint-metad, the metadata server
+# flint-metad, the metadata server. META_CORE is the state machine, without network and threads.
+
 META_CORE := userd/meta/store.c userd/meta/inode.c userd/meta/command.c userd/meta/ops_session.c \
 	userd/meta/ops_name.c userd/meta/ops_rename.c userd/meta/ops_attr.c userd/meta/ops_xattr.c \
 	userd/meta/read.c
-META_LIBS := -lsqlite3
+META_SERVER := $(META_CORE) userd/meta/log_local.c userd/meta/sessions.c userd/meta/requests.c \
+	userd/meta/mutate.c userd/meta/reaper.c userd/meta/main.c
+
+$(eval $(call program,flint-metad,$(META_SERVER),-lsqlite3))

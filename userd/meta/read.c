@@ -59,6 +59,14 @@ int meta_reader_open(struct meta_reader *r, const char *path, char *err, size_t 
 	if (!rc)
 		rc = prepare(r, "SELECT files FROM fs WHERE id=?1", &r->fs);
 	if (!rc)
+		rc = prepare(r, "SELECT ino FROM orphan WHERE ready=1 AND ino>?1 AND ino NOT IN"
+			     " (SELECT ino FROM intent) ORDER BY ino LIMIT ?2", &r->orphans);
+	if (!rc)
+		rc = prepare(r, "SELECT count(*) FROM orphan WHERE ready=1", &r->orphan_count);
+	if (!rc)
+		rc = prepare(r, "SELECT ino, epoch, size FROM intent WHERE ino>=?1 ORDER BY ino"
+			     " LIMIT ?2", &r->intents);
+	if (!rc)
 		return 0;
 	snprintf(err, errlen, "%s cannot be opened for reading (%s)", path,
 		 r->db ? sqlite3_errmsg(r->db) : "out of memory");
@@ -76,6 +84,9 @@ void meta_reader_close(struct meta_reader *r)
 	sqlite3_finalize(r->xattr);
 	sqlite3_finalize(r->xattr_list);
 	sqlite3_finalize(r->fs);
+	sqlite3_finalize(r->orphans);
+	sqlite3_finalize(r->orphan_count);
+	sqlite3_finalize(r->intents);
 	sqlite3_close(r->db);
 	memset(r, 0, sizeof(*r));
 }
@@ -285,4 +296,42 @@ int meta_read_files(struct meta_reader *r, u32 fs, u64 *files)
 	*files = sqlite3_column_int64(r->fs, 0);
 	sqlite3_reset(r->fs);
 	return 0;
+}
+
+int meta_read_orphans(struct meta_reader *r, u64 after, u64 *inos, int max)
+{
+	int err, n = 0;
+
+	sqlite3_bind_int64(r->orphans, 1, after);
+	sqlite3_bind_int64(r->orphans, 2, max);
+	while ((err = step(r->orphans)) == 1)
+		inos[n++] = sqlite3_column_int64(r->orphans, 0);
+	return err ? err : n;
+}
+
+int meta_read_orphan_count(struct meta_reader *r, u64 *nr)
+{
+	int err = step(r->orphan_count);
+
+	if (err != 1)
+		return err ? err : -EIO;
+	*nr = sqlite3_column_int64(r->orphan_count, 0);
+	sqlite3_reset(r->orphan_count);
+	return 0;
+}
+
+int meta_read_intents(struct meta_reader *r, u64 from, struct meta_intent *it, int max)
+{
+	int err, n = 0;
+
+	sqlite3_bind_int64(r->intents, 1, from);
+	sqlite3_bind_int64(r->intents, 2, max);
+	while ((err = step(r->intents)) == 1) {
+		memset(&it[n], 0, sizeof(it[n]));
+		it[n].ino = sqlite3_column_int64(r->intents, 0);
+		it[n].epoch = sqlite3_column_int64(r->intents, 1);
+		it[n].size = sqlite3_column_int64(r->intents, 2);
+		n++;
+	}
+	return err ? err : n;
 }

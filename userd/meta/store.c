@@ -80,10 +80,6 @@ static const char *const stmt_sql[ST_NR] = {
 	[ST_INTENT_DEL] = "DELETE FROM intent WHERE ino=?1",
 	[ST_FS_INS] = "INSERT INTO fs(id, name, root, files) VALUES(?1, ?2, ?3, ?4)",
 	[ST_FS_PUT] = "UPDATE fs SET files=?2 WHERE id=?1",
-	[ST_ORPHAN_NEXT] = "SELECT ino FROM orphan WHERE ready=1 AND ino>?1"
-			   " AND ino NOT IN (SELECT ino FROM intent) ORDER BY ino LIMIT ?2",
-	[ST_ORPHAN_COUNT] = "SELECT count(*) FROM orphan WHERE ready=1",
-	[ST_INTENT_ALL] = "SELECT ino FROM intent ORDER BY ino",
 };
 
 void meta_sqlite_init(void)
@@ -603,7 +599,8 @@ int meta_store_commit(struct meta_store *s)
 		char why[sizeof(s->err)];
 
 		memcpy(why, s->err, sizeof(why));
-		meta_store_rollback(s);
+		if (meta_store_rollback(s))
+			err = -EIO;
 		memcpy(s->err, why, sizeof(why));
 		return err;
 	}
@@ -612,14 +609,14 @@ int meta_store_commit(struct meta_store *s)
 	return 0;
 }
 
-void meta_store_rollback(struct meta_store *s)
+int meta_store_rollback(struct meta_store *s)
 {
 	/* After SQLITE_FULL and I/O errors SQLite may have rolled back by itself. */
 	if (!sqlite3_get_autocommit(s->db))
 		meta_run(s, meta_stmt(s, ST_ROLLBACK));
 	s->in_tx = false;
 	free_derived(s);
-	load_derived(s);
+	return load_derived(s);
 }
 
 void meta_store_checkpoint(struct meta_store *s, bool force)

@@ -135,7 +135,6 @@ enum meta_stmt {
 	ST_ORPHAN_GET, ST_ORPHAN_PUT, ST_ORPHAN_DEL,
 	ST_INTENT_GET, ST_INTENT_BY_SEQ, ST_INTENT_INS, ST_INTENT_DEL,
 	ST_FS_INS, ST_FS_PUT,
-	ST_READDIR, ST_ORPHAN_NEXT, ST_ORPHAN_COUNT, ST_INTENT_ALL, ST_FS_GET,
 	ST_NR
 };
 
@@ -184,7 +183,8 @@ void meta_store_close(struct meta_store *s);
 int meta_store_begin(struct meta_store *s, bool durable);
 /* Return: 0, or -errno with everything since begin undone, in memory too. */
 int meta_store_commit(struct meta_store *s);
-void meta_store_rollback(struct meta_store *s);
+/* Return: 0, or -errno when memory could not be refilled: the store is unusable. */
+int meta_store_rollback(struct meta_store *s);
 
 /**
  * meta_store_checkpoint() - move the WAL into the database
@@ -275,7 +275,7 @@ int meta_intent_get(struct meta_store *s, u64 ino, struct meta_intent *it);
 struct meta_reader {
 	sqlite3 *db;
 	sqlite3_stmt *inode, *lookup, *readdir, *readdir_plus, *symlink, *xattr, *xattr_list;
-	sqlite3_stmt *fs;
+	sqlite3_stmt *fs, *orphans, *orphan_count, *intents;
 };
 
 int meta_reader_open(struct meta_reader *r, const char *path, char *err, size_t errlen);
@@ -301,5 +301,11 @@ int meta_read_xattr(struct meta_reader *r, u64 ino, const u8 *name, u32 nlen,
 int meta_read_xattr_list(struct meta_reader *r, u64 ino, u8 *buf, u32 len, u32 *total);
 /* Number of inodes of a file system. */
 int meta_read_files(struct meta_reader *r, u32 fs, u64 *files);
+
+/* Inodes whose data may be removed, by number, after @after. Return: how many, or -errno. */
+int meta_read_orphans(struct meta_reader *r, u64 after, u64 *inos, int max);
+int meta_read_orphan_count(struct meta_reader *r, u64 *nr);
+/* Truncations under way, by inode number, from @from on. Return: how many, or -errno. */
+int meta_read_intents(struct meta_reader *r, u64 from, struct meta_intent *it, int max);
 
 #endif /* FLINT_META_STORE_H */

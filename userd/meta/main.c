@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * flint-metad, the metadata server: options, start, stop.
+ *
+ * Start goes from what can fail for the user's reasons (options, key, state,
+ * database, ports) to what cannot. Stop: the loop ends, the log commits what
+ * was proposed, then everything goes in reverse.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "metad.h"
+#include "../base/addr.h"
+#include "../base/conf.h"
+#include "../base/daemon.h"
+#include "../base/key.h"
+#include "../base/log.h"
+
+#define LISTEN_MAX	FLINT_NODE_ADDRS
+
+struct options {
+	char *state;
+	char *key;
+	char *mgr;
+	struct flint_conf_list listen;
+	uint64_t tcp_port, rdma_port;
+	char *name;
+	uint64_t lease_ms, valid_ms, reap_rate;
+};
+
+#define OFF(member)	offsetof(struct options, member)
+
+static const struct flint_conf_opt opts[] = {
+	{ "state", 's', FLINT_CONF_STR, OFF(state), "/var/lib/flintfs/meta", "DIR",
+	  "state directory", 0, 0, FLINT_CONF_REQUIRED },
+	{ "key", 'k', FLINT_CONF_STR, OFF(key), FLINT_KEY_FILE, "FILE",
+	  "cluster key, made by 'flint cluster init'", 0, 0, 0 },
+	{ "mgr", 'm', FLINT_CONF_STR, OFF(mgr), NULL, "HOST:PORT,...",
+	  "managers (TCP)", 0, 0, FLINT_CONF_REQUIRED },
+	{ "listen", 'l', FLINT_CONF_LIST, OFF(listen), NULL, "ADDR",
+	  "address to serve on, reachable from the other machines; may be repeated (default: all)",
+	  0, 0, 0 },
+	{ "tcp-port", 0, FLINT_CONF_U64, OFF(tcp_port), "7451", "N",
+	  "port for requests over TCP", 1, 65535, 0 },
+	{ "rdma-port", 0, FLINT_CONF_U64, OFF(rdma_port), "7452", "N",
+	  "port for requests over RDMA, 0: none", 0, 65535, 0 },
+	{ "name", 'n', FLINT_CONF_STR, OFF(name), NULL, "NAME",
+	  "name of this server (default: host name)", 0, 0, 0 },
+	{ "lease-ms", 0, FLINT_CONF_U64, OFF(lease_ms), "30000", "MS",
+	  "a client without a connection for so long loses its session", 1000, 3600000, 0 },
+	{ "attr-valid-ms", 0, FLINT_CONF_U64, OFF(valid_ms), "1000", "MS",
+	  "how long clients may cache attributes and names", 0, 3600000, 0 },
+	{ "reap-rate", 0, FLINT_CONF_U64, OFF(reap_rate), "2000", "N",
+	  "deleted files whose data is removed in a second, at most", 1, 1000000, 0 },
+	{ 0 },
+};
+
+static const struct flint_conf_spec spec = {
+	.prog = "flint-metad",
+	.doc = "Serve the metadata of FlintFS file systems: names, attributes, layouts, sessions.",
+	.opts = opts,
+	.config = "/etc/flintfs/flint-metad.conf",
+};
+
+/* Everything that start makes beyond struct metad. */
+struct run {
+	struct metad m;
+	struct options o;
+	uint8_t key[FLINT_KEY_LEN];
+	struct sockaddr_storage listen[LISTEN_MAX];
+	unsigned int nr_listen;
+	struct flint_cluster_config cluster;
+	struct flint_signals signals;
+	int dirfd, lockfd;
+	char name[FLINT_LABEL_LEN];
+};
+
+static int options_check(struct run *r, char *err, size_t errlen)
+{
+	struct options *o = &r->o;
+	unsigned int i;
+	int n;
+
+	if (o->rdma_port == o->tcp_port) {
+		snprintf(err, errlen, "--tcp-port and --rdma-port are both %llu: choose two ports",
+			 (unsigned long long)o->tcp_port);
+		return -EINVAL;
+	}
+	if (o->listen.nr > LISTEN_MAX) {
+		snprintf(err, errlen, "--listen may be given up to %d times", LISTEN_MAX);
+		return -EINVAL;
+	}
+	if (o->name && (!*o->name || strlen(o->name) >= FLINT_LABEL_LEN)) {
+		snprintf(err, errlen, "--name takes 1 to %d bytes", FLINT_LABEL_LEN - 1);
+		return -EINVAL;
+	}
+	if (o->name)
+		snprintf(r->name, sizeof(r->name), "%s", o->name);
+	else
+		flint_host_name(r->name);
+	for (i = 0; i < o->listen.nr; i++) {
+		n = flint_addr_parse(o->listen.items[i], 0, &r->listen[i], err, errlen);
+		if (n)
+			return n;
+	}
+	r->nr_listen = o->listen.nr;
+	if (!r->nr_listen) {
+		struct sockaddr_in any = { .sin_family = AF_INET };
+
+		memcpy(&r->listen[0], &any, sizeof(any));
+		r->nr_listen = 1;
+	}
+	n = flint_addr_parse_list(o->mgr, FLINT_PORT_MGR_TCP, r->cluster.mgrs, FLINT_MGRS_MAX, err,
+				  errlen);
+	if (n < 0)
+		return n;
+	r->cluster.nr_mgrs = n;
+	return flint_key_load(o->key, r->key, err, errlen);
+}
+
+static void on_fatal(void *arg, const char *why)
+{
+	struct metad *m = arg;
+
+	flint_err("%s cannot be used any longer (%s): stopping; check the disk, then start again",
+		  m->store.path, why);
+	m->failed = true;
+	flint_loop_stop(m->loop);
+}
+
+static uint64_t on_map_epoch(void *arg)
+{
+	struct metad *m = arg;
+
+	return m->cluster ? flint_cluster_epoch(m->cluster) : 0;
+}
+
+static void on_tick(struct flint_timer *t)
+{
+	struct metad *m = t->arg;
+
+	metad_sessions_expire(m);
+	flint_timer_set(m->loop, &m->tick, 1000);
+}
+
+/* ---- start and stop, in layers -------------------------------------------------- */
+
+static int state_start(struct run *r, char *err, size_t errlen)
+{
+	int ret;
+
+	r->dirfd = flint_state_open(r->o.state, err, errlen);
+	if (r->dirfd < 0)
+		return r->dirfd;
+	r->lockfd = flint_state_lock(r->dirfd, r->o.state, err, errlen);
+	if (r->lockfd < 0) {
+		close(r->dirfd);
+		return r->lockfd;
+	}
+	flint_state_warn_fs(r->dirfd, r->o.state);
+	ret = meta_store_open(&r->m.store, r->o.state, err, errlen);
+	if (ret)
+		goto unlock;
+	ret = meta_reader_open(&r->m.reader, r->m.store.path, err, errlen);
+	if (ret)
+		goto store;
+	return 0;
+
+store:
+	meta_store_close(&r->m.store);
+unlock:
+	close(r->lockfd);
+	close(r->dirfd);
+	return ret;
+}
+
+static void state_stop(struct run *r)
+{
+	meta_reader_close(&r->m.reader);
+	meta_store_checkpoint(&r->m.store, false);
+	meta_store_close(&r->m.store);
+	close(r->lockfd);
+	close(r->dirfd);
+}
+
+static int listen_all(struct run *r, char *err, size_t errlen)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < r->nr_listen; i++) {
+		struct sockaddr_storage sa = r->listen[i];
+
+		flint_addr_set_port(&sa, r->o.tcp_port);
+		ret = flint_server_listen(r->m.server, FLINT_PROTO_TCP, &sa, err, errlen);
+		if (ret)
+			return ret;
+		if (!r->o.rdma_port)
+			continue;
+		flint_addr_set_port(&sa, r->o.rdma_port);
+		ret = flint_server_listen(r->m.server, FLINT_PROTO_RDMA, &sa, err, errlen);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int net_start(struct run *r, char *err, size_t errlen)
+{
+	struct metad *m = &r->m;
+	struct flint_server_config cfg = {
+		.role = FLINT_ROLE_META, .key = r->key, .max_io = METAD_MAX_IO, .pool = m->pool,
+		.loops = &m->loop, .nr_loops = 1, .request = metad_request,
+		.closed = metad_conn_closed, .map_epoch = on_map_epoch, .arg = m,
+	};
+
+	r->cluster.loop = m->loop;
+	r->cluster.role = FLINT_ROLE_META;
+	r->cluster.key = r->key;
+	r->cluster.name = r->name;
+	r->cluster.proto = FLINT_PROTO_TCP;
+	flint_random(r->cluster.client_id, sizeof(r->cluster.client_id));
+	m->cluster = flint_cluster_new(&r->cluster);
+	m->server = m->cluster ? flint_server_new(&cfg) : NULL;
+	if (!m->server) {
+		snprintf(err, errlen, "the network cannot be set up (%s)", strerror(errno));
+		return -errno;
+	}
+	return listen_all(r, err, errlen);
+}
+
+static int join_start(struct run *r, char *err, size_t errlen)
+{
+	struct metad *m = &r->m;
+	struct flint_member_config cfg = {
+		.cluster = m->cluster, .loop = m->loop, .role = FLINT_ROLE_META, .name = r->name,
+		.tcp_port = r->o.tcp_port, .rdma_port = r->o.rdma_port,
+	};
+
+	m->reaper = metad_reaper_new(m, r->o.reap_rate);
+	m->log = m->reaper ? meta_log_new(&m->store, on_fatal, m) : NULL;
+	m->member = m->log ? flint_member_new(&cfg) : NULL;
+	if (!m->member) {
+		snprintf(err, errlen, "the server cannot start (%s)", strerror(errno));
+		return -ENOMEM;
+	}
+	m->tick.fn = on_tick;
+	m->tick.arg = m;
+	flint_timer_set(m->loop, &m->tick, 1000);
+	return 0;
+}
+
+/* Whatever of it was started. */
+static void net_stop(struct run *r)
+{
+	struct metad *m = &r->m;
+
+	metad_reaper_stop(m->reaper);
+	if (m->log)
+		meta_log_free(m->log);
+	metad_cuts_free(m);
+	if (m->server)
+		flint_server_free(m->server);
+	if (m->member)
+		flint_member_free(m->member);
+	if (m->cluster)
+		flint_cluster_free(m->cluster);
+	metad_reaper_free(m->reaper);
+	metad_sessions_free(m);
+}
+
+static int run(struct run *r, char *err, size_t errlen)
+{
+	struct metad *m = &r->m;
+	int ret;
+
+	ret = state_start(r, err, errlen);
+	if (ret)
+		return ret;
+	ret = -ENOMEM;
+	snprintf(err, errlen, "out of memory");
+	m->loop = flint_loop_new();
+	m->pool = m->loop ? flint_pool_new(METAD_MAX_IO, METAD_POOL_BUFS) : NULL;
+	if (!m->pool || metad_sessions_load(m))
+		goto out;
+	ret = flint_signals_start(&r->signals, m->loop);
+	if (ret) {
+		snprintf(err, errlen, "signals cannot be received (%s)", strerror(-ret));
+		goto out;
+	}
+	ret = net_start(r, err, errlen);
+	if (!ret)
+		ret = join_start(r, err, errlen);
+	if (!ret) {
+		flint_info("serving %s on port %u", r->o.state, (unsigned int)r->o.tcp_port);
+		flint_notify("READY=1");
+		ret = flint_loop_run(m->loop);
+		flint_notify("STOPPING=1");
+		snprintf(err, errlen, "the event loop failed (%s)", strerror(-ret));
+	}
+	net_stop(r);
+	flint_signals_end(&r->signals);
+out:
+	if (m->pool)
+		flint_pool_free(m->pool);
+	if (m->loop)
+		flint_loop_free(m->loop);
+	state_stop(r);
+	return ret;
+}
+
+int main(int argc, char **argv)
+{
+	static struct run r;
+	char err[512] = "";
+	bool verbose = false;
+	int ret;
+
+	flint_conf_parse_or_exit(&spec, argc, argv, &r.o, &verbose);
+	flint_log_init("flint-metad", verbose ? FLINT_LOG_DEBUG : FLINT_LOG_INFO);
+	flint_signals_block();
+	flint_daemon_harden();
+	meta_sqlite_init();
+	pthread_mutex_init(&r.m.lock, NULL);
+	r.m.lease_ms = r.o.lease_ms;
+	r.m.valid_ms = r.o.valid_ms;
+
+	ret = options_check(&r, err, sizeof(err));
+	if (!ret)
+		ret = run(&r, err, sizeof(err));
+	if (ret)
+		flint_err("%s", err);
+	else if (!r.m.failed)
+		flint_info("stopped");
+	flint_conf_free(&spec, &r.o);
+	return ret || r.m.failed ? 1 : 0;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * flint-metad as a whole: what its threads share.
+ *
+ *	loop thread	connections, reads, the reaper, timers
+ *	log thread	applies commands, answers mutations
+ *
+ * The store belongs to the log thread. The session table is for both, under
+ * its lock. Truncations that someone waits for (struct metad_cut) belong to
+ * the log thread; it tells the reaper, on the loop, by a task.
+ */
+#ifndef FLINT_META_METAD_H
+#define FLINT_META_METAD_H
+
+#include <pthread.h>
+#include "../client/cluster.h"
+#include "../client/member.h"
+#include "log.h"
+
+#define METAD_LEASE_MS		30000
+#define METAD_VALID_MS		1000
+#define METAD_MAX_IO		(256u << 10)
+#define METAD_POOL_BUFS		64
+#define METAD_CUT_TARGETS	(FLINT_STRIPE_MAX * FLINT_CHAIN_MAX)
+
+/**
+ * struct metad_session - a session as the connections see it
+ * @conns: connections that used it and are still there
+ * @seen_ns: last request or loss of a connection
+ * @gone: ended; freed with its last connection
+ */
+struct metad_session {
+	u64 id;
+	u8 client[16];
+	u32 fs;
+	u32 conns;
+	u64 seen_ns;
+	bool gone, expiring;
+	UT_hash_handle hh;	/* by client */
+};
+
+/* A connection and the session it belongs to. */
+struct metad_conn {
+	struct flint_conn *conn;
+	struct metad_session *session;
+	UT_hash_handle hh;
+};
+
+/* Log thread: who waits for the cuts of an inode. */
+struct metad_cut {
+	u64 ino;
+	struct meta_proposal *waiters;	/* answered by META_OP_TRUNC_DONE */
+	struct meta_proposal *parked;	/* proposed again after it */
+	UT_hash_handle hh;
+};
+
+struct metad_reaper;
+
+struct metad {
+	struct flint_loop *loop;
+	struct flint_pool *pool;
+	struct flint_server *server;
+	struct flint_cluster *cluster;
+	struct flint_member *member;
+	struct meta_store store;
+	struct meta_log *log;
+	struct meta_reader reader;	/* the loop's */
+	struct metad_reaper *reaper;
+	struct flint_timer tick;
+	u32 lease_ms;
+	u32 valid_ms;
+
+	pthread_mutex_t lock;		/* protects sessions and conns; held for moments */
+	struct metad_session *sessions;
+	struct metad_conn *conns;
+
+	struct metad_cut *cuts;		/* log thread */
+	bool failed;			/* a fatal error stopped the loop */
+};
+
+/* ---- requests.c ---------------------------------------------------------- */
+
+/* flint_server_config's. On the loop. */
+void metad_request(void *arg, struct flint_call *call);
+
+/* ---- mutate.c ------------------------------------------------------------- */
+
+/* A mutation whose payload, if any, is there. On the loop. */
+void metad_mutate(struct metad *m, struct flint_call *call, u64 sid,
+		  const void *data, u32 data_len);
+/* Propose one of META_OP_*. Any thread. @done: on the log thread. 0 or -ENOMEM. */
+int metad_propose_own(struct metad *m, u16 op, u64 ino, u32 epoch,
+		      void (*done)(struct metad *m, u64 ino, u32 status, void *priv), void *priv);
+/* Log stopped: answer everybody who still waits. */
+void metad_cuts_free(struct metad *m);
+
+/* ---- sessions.c ----------------------------------------------------------- */
+
+/* From the store, before the log starts. 0 or -ENOMEM. */
+int metad_sessions_load(struct metad *m);
+void metad_sessions_free(struct metad *m);
+/* The session of a call's client: 0 with its id and file system, or -ENOENT. On the loop. */
+int metad_session_get(struct metad *m, struct flint_call *call, u64 *sid, u32 *fs);
+/* A session was opened or ended. Any thread. */
+void metad_session_opened(struct metad *m, u64 sid, const u8 client[16], u32 fs);
+void metad_session_ended(struct metad *m, u64 sid);
+/* flint_server_config's. */
+void metad_conn_closed(void *arg, struct flint_conn *conn);
+/* End sessions that are silent and without a connection. On the loop. */
+void metad_sessions_expire(struct metad *m);
+
+/* ---- reaper.c ------------------------------------------------------------- */
+
+/**
+ * metad_reaper_new() - remove data of truncated and deleted files
+ * @rate: inodes a second
+ */
+struct metad_reaper *metad_reaper_new(struct metad *m, u32 rate);
+/* With the loop stopped, before flint_cluster_free(): start nothing more. */
+void metad_reaper_stop(struct metad_reaper *r);
+/* After flint_cluster_free() and meta_log_free(). */
+void metad_reaper_free(struct metad_reaper *r);
+/* There may be work: an intent was committed. Any thread. */
+void metad_reaper_poke(struct metad *m);
+
+#endif /* FLINT_META_METAD_H */

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Mutations: from a request to a command, and from its result to the answer.
+ *
+ * Results arrive on the log's thread. Two of them are not answers:
+ *  - PENDING: a truncation was logged. The call waits in struct metad_cut, the
+ *    reaper is told, and META_OP_TRUNC_DONE brings the answer for it and for
+ *    every retry that has joined it.
+ *  - WAIT: a truncation of the same file is under way; the command is proposed
+ *    again after it.
+ * META_OP_TRUNC_DONE is applied on this thread too, so that a call can never
+ * begin to wait for something that is already over.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include "metad.h"
+#include "../base/log.h"
+
+/* One of the server's own commands: priv of its proposal. */
+struct own {
+	u64 ino;
+	void (*done)(struct metad *m, u64 ino, u32 status, void *priv);
+	void *priv;
+};
+
+static u16 proposal_op(const struct meta_proposal *p)
+{
+	struct meta_command_hdr h;
+
+	memcpy(&h, p->cmd, sizeof(h));
+	return le16_to_cpu(h.op);
+}
+
+/* Fill in what is the server's setting and not state. */
+static void complete_body(struct metad *m, u16 op, struct meta_reply *r)
+{
+	__le32 valid = cpu_to_le32(m->valid_ms), lease = cpu_to_le32(m->lease_ms);
+	size_t attr = 0;
+
+	switch (op) {
+	case FLINT_OP_SESSION_OPEN:
+		memcpy(r->body + offsetof(struct flint_session_rep, lease_ms), &lease, sizeof(lease));
+		attr = offsetof(struct flint_session_rep, root);
+		break;
+	case FLINT_OP_OPEN:
+		attr = offsetof(struct flint_open_rep, attr);
+		break;
+	case FLINT_OP_APPEND:
+		attr = offsetof(struct flint_append_rep, attr);
+		break;
+	}
+	attr += offsetof(struct flint_attr, valid_ms);
+	if (r->len >= sizeof(struct flint_attr))
+		memcpy(r->body + attr, &valid, sizeof(valid));
+}
+
+static void answer(struct metad *m, struct meta_proposal *p)
+{
+	struct flint_call *call = p->priv;
+
+	if (p->reply.status == FLINT_OK)
+		complete_body(m, call->msg.op, &p->reply);
+	flint_call_reply(call, p->reply.status, p->reply.body, p->reply.len, NULL, 0, 0);
+	free(p);
+}
+
+static struct metad_cut *cut_get(struct metad *m, u64 ino)
+{
+	struct metad_cut *c;
+
+	HASH_FIND(hh, m->cuts, &ino, sizeof(ino), c);
+	if (c)
+		return c;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->ino = ino;
+	HASH_ADD(hh, m->cuts, ino, sizeof(c->ino), c);
+	return c;
+}
+
+/* The call waits for the inode's cuts; without memory the client must come again. */
+static void cut_join(struct metad *m, struct meta_proposal *p, bool park)
+{
+	u64 ino = p->reply.ino;
+	struct metad_cut *c = cut_get(m, ino);
+
+	if (!c) {
+		p->reply.status = FLINT_ST_RETRY;
+		p->reply.len = 0;
+		answer(m, p);
+	} else if (park) {
+		p->next = c->parked;
+		c->parked = p;
+	} else {
+		p->next = c->waiters;
+		c->waiters = p;
+	}
+	metad_reaper_poke(m);
+}
+
+static void cut_finished(struct metad *m, u64 ino, const struct meta_reply *r)
+{
+	struct meta_proposal *p, *next;
+	struct metad_cut *c;
+
+	HASH_FIND(hh, m->cuts, &ino, sizeof(ino), c);
+	if (!c)
+		return;
+	HASH_DEL(m->cuts, c);
+	for (p = c->waiters; p; p = next) {
+		next = p->next;
+		p->reply = *r;
+		answer(m, p);
+	}
+	for (p = c->parked; p; p = next) {
+		next = p->next;
+		meta_log_propose(m->log, p);
+	}
+	free(c);
+}
+
+static void session_changes(struct metad *m, u16 op, struct meta_proposal *p)
+{
+	struct meta_command_hdr h;
+	struct flint_session_rep rep;
+
+	memcpy(&h, p->cmd, sizeof(h));
+	if (op == FLINT_OP_SESSION_CLOSE) {
+		metad_session_ended(m, le64_to_cpu(h.sid));
+	} else if (op == FLINT_OP_SESSION_OPEN) {
+		memcpy(&rep, p->reply.body, sizeof(rep));
+		metad_session_opened(m, le64_to_cpu(rep.session_epoch), h.client,
+				     le32_to_cpu(rep.fs));
+	}
+}
+
+/* Log thread. */
+static void mutate_done(struct meta_proposal *p)
+{
+	struct metad *m = p->arg;
+	u16 op = proposal_op(p);
+
+	switch (p->reply.status) {
+	case META_ST_PENDING:
+		cut_join(m, p, false);
+		return;
+	case META_ST_WAIT:
+		cut_join(m, p, true);
+		return;
+	case FLINT_OK:
+		session_changes(m, op, p);
+		break;
+	case ENOSPC:
+		flint_err_rl("no space left for %s: free space on its file system", m->store.path);
+		break;
+	}
+	answer(m, p);
+}
+
+void metad_mutate(struct metad *m, struct flint_call *call, u64 sid,
+		  const void *data, u32 data_len)
+{
+	struct meta_command c = {
+		.op = call->msg.op,
+		.sid = sid,
+		.seq = call->msg.seq,
+		.seq_low = call->msg.seq_low,
+		.body = call->msg.body,
+		.body_len = call->msg.body_len,
+		.data = data,
+		.data_len = data_len,
+	};
+	struct meta_proposal *p;
+
+	if (meta_command_check(c.op, c.body, c.body_len, c.data_len)) {
+		flint_conn_kill(call->conn, "malformed metadata request");
+		flint_call_reply(call, FLINT_ST_BAD_REQUEST, NULL, 0, NULL, 0, 0);
+		return;
+	}
+	if (c.op == FLINT_OP_SESSION_OPEN)
+		c.client = flint_conn_info(call->conn)->client_id;
+	p = meta_proposal_new(&c);
+	if (!p) {
+		flint_call_reply(call, FLINT_ST_RETRY, NULL, 0, NULL, 0, 0);
+		return;
+	}
+	p->done = mutate_done;
+	p->priv = call;
+	p->arg = m;
+	meta_log_propose(m->log, p);
+}
+
+/* ---- the server's own commands ------------------------------------------------- */
+
+static void own_done(struct meta_proposal *p)
+{
+	struct metad *m = p->arg;
+	struct own *own = p->priv;
+
+	if (p->reply.status && p->reply.status != EIO)
+		flint_err_rl("a command of the server itself failed with status %u",
+			     p->reply.status);
+	if (proposal_op(p) == META_OP_TRUNC_DONE && !p->reply.status)
+		cut_finished(m, own->ino, &p->reply);
+	own->done(m, own->ino, p->reply.status, own->priv);
+	free(own);
+	free(p);
+}
+
+int metad_propose_own(struct metad *m, u16 op, u64 ino, u32 epoch,
+		      void (*done)(struct metad *m, u64 ino, u32 status, void *priv), void *priv)
+{
+	struct meta_ino_arg a = { .ino = cpu_to_le64(ino), .epoch = cpu_to_le32(epoch) };
+	struct meta_command c = { .op = op, .body = &a, .body_len = sizeof(a) };
+	struct own *own = malloc(sizeof(*own));
+	struct meta_proposal *p;
+
+	if (!own)
+		return -ENOMEM;
+	p = meta_proposal_new(&c);
+	if (!p) {
+		free(own);
+		return -ENOMEM;
+	}
+	own->ino = ino;
+	own->done = done;
+	own->priv = priv;
+	p->done = own_done;
+	p->priv = own;
+	p->arg = m;
+	meta_log_propose(m->log, p);
+	return 0;
+}
+
+void metad_cuts_free(struct metad *m)
+{
+	struct meta_proposal *p, *next;
+	struct metad_cut *c, *tmp;
+
+	HASH_ITER(hh, m->cuts, c, tmp) {
+		HASH_DEL(m->cuts, c);
+		for (p = c->waiters; p; p = next) {
+			next = p->next;
+			p->reply.status = FLINT_ST_SHUTDOWN;
+			p->reply.len = 0;
+			answer(m, p);
+		}
+		for (p = c->parked; p; p = next) {
+			next = p->next;
+			p->reply.status = FLINT_ST_SHUTDOWN;
+			p->reply.len = 0;
+			answer(m, p);
+		}
+		free(c);
+	}
+}

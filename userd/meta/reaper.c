@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The reaper: cuts data that no file holds any more, on all chains of the
+ * file's stripe, for truncations (someone waits) and for orphans (nobody does).
+ *
+ * Its work list is the database: table "intent" and the ready rows of table
+ * "orphan". What is under way is in memory only; a restart begins anew, and
+ * CUT is idempotent. An inode is worked on once at a time; a truncation of it
+ * comes before its removal (the queries see to that).
+ *
+ * A job that cannot reach a target, or finds the map out of date, is tried
+ * again after a pause, for ever: the data is there as long as the target is.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include "metad.h"
+#include "../base/log.h"
+
+#define JOBS_MAX	64
+#define RETRY_MS	1000
+#define REPORT_NS	(30ull * 1000000000)
+#define SCAN_MAX	256
+
+/**
+ * struct job - one inode
+ * @remove: an orphan; else a truncation
+ * @left: requests without answer
+ * @failed: at least one must be sent again
+ * @next_done: list of jobs whose end is committed, or failed
+ */
+struct job {
+	struct metad_reaper *r;
+	u64 ino;
+	bool remove;
+	bool failed;
+	u32 left;
+	u32 epoch;
+	struct flint_timer retry;
+	struct job *next_done;
+	UT_hash_handle hh;
+};
+
+struct cut_rpc {
+	struct flint_rpc rpc;
+	struct flint_cut body;
+	struct job *job;
+};
+
+struct metad_reaper {
+	struct metad *m;
+	u32 rate;		/* orphans a second */
+	u32 budget;		/* left in this second */
+	u64 budget_ns;		/* when the second began */
+	struct job *jobs;
+	u32 nr_orphans;		/* of the jobs */
+	u64 after;		/* orphans up to this number were looked at in this scan */
+	struct flint_timer timer;
+	u64 report_ns;
+	u64 removed;
+	bool stopping;
+
+	pthread_mutex_t lock;	/* protects woken and finished */
+	bool woken;
+	struct job *finished;
+	struct flint_task task;
+};
+
+/* ---- one job -------------------------------------------------------------- */
+
+static void job_free(struct job *j)
+{
+	struct metad_reaper *r = j->r;
+
+	HASH_DEL(r->jobs, j);
+	if (j->remove)
+		r->nr_orphans--;
+	flint_timer_cancel(r->m->loop, &j->retry);
+	free(j);
+}
+
+/* On the log thread: the row is gone, or it could not be removed. */
+static void job_committed(struct metad *m, u64 ino, u32 status, void *priv)
+{
+	struct job *j = priv;
+
+	pthread_mutex_lock(&j->r->lock);
+	j->failed = status;
+	j->next_done = j->r->finished;
+	j->r->finished = j;
+	pthread_mutex_unlock(&j->r->lock);
+	metad_reaper_poke(m);
+}
+
+/*
+ * The job stays until its command is committed: a second round of cuts must
+ * not overtake a client that has learned the new truncate epoch.
+ */
+static void job_finish(struct job *j)
+{
+	struct metad_reaper *r = j->r;
+
+	if (j->failed ||
+	    metad_propose_own(r->m, j->remove ? META_OP_ORPHAN_DONE : META_OP_TRUNC_DONE, j->ino,
+			      j->epoch, job_committed, j))
+		flint_timer_set(r->m->loop, &j->retry, RETRY_MS);
+}
+
+static void cut_done(struct flint_rpc *rpc)
+{
+	struct cut_rpc *c = (struct cut_rpc *)rpc;
+	struct job *j = c->job;
+
+	if (rpc->err || rpc->status) {
+		j->failed = true;
+		if (!j->r->stopping)
+			flint_warn_rl("data of inode %llu could not be removed from target %u (%s %d):"
+				      " it will be tried again", (unsigned long long)j->ino,
+				      le32_to_cpu(c->body.target), rpc->err ? "error" : "status",
+				      rpc->err ? -rpc->err : (int)rpc->status);
+	}
+	free(c);
+	if (!--j->left)
+		job_finish(j);
+}
+
+/* One CUT to one target; counts it. */
+static void cut_send(struct job *j, const struct flint_cut *body, u32 node)
+{
+	struct metad_reaper *r = j->r;
+	struct cut_rpc *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		j->failed = true;
+		return;
+	}
+	c->body = *body;
+	c->job = j;
+	c->rpc.op = FLINT_OP_CUT;
+	c->rpc.body = &c->body;
+	c->rpc.body_len = sizeof(c->body);
+	c->rpc.timeout_ms = 10000;
+	c->rpc.done = cut_done;
+	j->left++;
+	if (flint_cluster_call(r->m->cluster, node, &c->rpc)) {
+		j->left--;
+		j->failed = true;
+		free(c);
+	}
+}
+
+static void cut_chain(struct job *j, const struct flint_map *map, u32 chain, struct flint_cut *b)
+{
+	const struct flint_map_chain *c = flint_map_chain(map, chain);
+	u32 i;
+
+	b->chain = cpu_to_le32(chain);
+	b->chain_ver = c->version;
+	for (i = 0; i < c->nr; i++) {
+		const struct flint_map_target *t = flint_map_target(map, le32_to_cpu(c->targets[i]));
+
+		b->target = c->targets[i];
+		cut_send(j, b, le32_to_cpu(t->node));
+	}
+}
+
+/* All chains of the stripe. False: the map does not have the file's table. */
+static bool cut_all(struct job *j, const struct flint_map *map, const struct meta_inode *i,
+		    u64 size)
+{
+	const struct flint_map_table *t = flint_map_table(map, i->table, i->table_ver);
+	struct flint_cut b = { 0 };
+	struct flint_placement pl;
+	struct flint_layout layout;
+	u32 n;
+
+	meta_inode_layout(i, &layout);
+	if (!t || flint_placement_init(&pl, &layout, le32_to_cpu(t->nr)))
+		return false;
+	b.fs = cpu_to_le32(i->fs);
+	b.ino = cpu_to_le64(i->ino);
+	b.gen = cpu_to_le32(i->gen);
+	b.trunc_epoch = cpu_to_le32(j->epoch);
+	b.size = cpu_to_le64(size);
+	b.chunk_shift = i->chunk_shift;
+	b.flags = cpu_to_le32(j->remove ? FLINT_CUT_REMOVE : 0);
+	j->left = 1;		/* answers that come at once must not finish it */
+	for (n = 0; n < pl.width; n++)
+		cut_chain(j, map, le32_to_cpu(map->chain_ids[le32_to_cpu(t->first) + pl.slot[n]]), &b);
+	if (!--j->left)
+		job_finish(j);
+	return true;
+}
+
+static void job_run(struct job *j)
+{
+	struct metad_reaper *r = j->r;
+	struct flint_map_ref *ref;
+	struct meta_intent it = { 0 };
+	struct meta_inode i;
+	int err;
+
+	j->failed = false;
+	err = meta_read_inode(&r->m->reader, j->ino, &i);
+	if (!err && !j->remove && (meta_read_intents(&r->m->reader, j->ino, &it, 1) != 1 ||
+				   it.ino != j->ino))
+		err = -ESTALE;
+	if (err == -ESTALE) {
+		job_free(j);	/* done already */
+		return;
+	}
+	j->epoch = j->remove ? i.trunc_epoch : it.epoch;
+	ref = flint_cluster_map(r->m->cluster);
+	if (err || !ref || !cut_all(j, &ref->map, &i, j->remove ? 0 : it.size)) {
+		flint_warn_rl("data of inode %llu cannot be removed: %s", (unsigned long long)j->ino,
+			      err ? "the database cannot be read" : !ref ? "there is no cluster map yet" :
+			      "the cluster map lacks its chain table");
+		flint_timer_set(r->m->loop, &j->retry, RETRY_MS);
+	}
+	flint_map_put(ref);
+}
+
+static void job_retry(struct flint_timer *t)
+{
+	job_run(t->arg);
+}
+
+static void job_start(struct metad_reaper *r, u64 ino, bool remove)
+{
+	struct job *j;
+
+	HASH_FIND(hh, r->jobs, &ino, sizeof(ino), j);
+	if (j)
+		return;
+	j = calloc(1, sizeof(*j));
+	if (!j)
+		return;		/* the next scan finds it again */
+	j->r = r;
+	j->ino = ino;
+	j->remove = remove;
+	j->retry.fn = job_retry;
+	j->retry.arg = j;
+	HASH_ADD(hh, r->jobs, ino, sizeof(j->ino), j);
+	r->nr_orphans += remove;
+	job_run(j);
+}
+
+/* ---- finding work ------------------------------------------------------------ */
+
+static void scan_intents(struct metad_reaper *r)
+{
+	struct meta_intent it[SCAN_MAX];
+	u64 from = 0;
+	int n, i;
+
+	do {
+		n = meta_read_intents(&r->m->reader, from, it, SCAN_MAX);
+		for (i = 0; i < n; i++) {
+			job_start(r, it[i].ino, false);
+			from = it[i].ino + 1;
+		}
+	} while (n == SCAN_MAX);
+}
+
+static void scan_orphans(struct metad_reaper *r)
+{
+	u64 ino[JOBS_MAX], now = flint_now_ns();
+	u32 want;
+	int n, i;
+
+	if (now - r->budget_ns >= 1000000000) {
+		r->budget_ns = now;
+		r->budget = r->rate;
+	}
+	while (r->budget && r->nr_orphans < JOBS_MAX) {
+		want = JOBS_MAX - r->nr_orphans;
+		if (want > r->budget)
+			want = r->budget;
+		n = meta_read_orphans(&r->m->reader, r->after, ino, want);
+		for (i = 0; i < n; i++) {
+			job_start(r, ino[i], true);
+			r->after = ino[i];
+			r->budget--;
+		}
+		if (n < (int)want) {
+			r->after = 0;	/* the timer begins the next round */
+			break;
+		}
+	}
+}
+
+static void report(struct metad_reaper *r)
+{
+	u64 now = flint_now_ns(), backlog = 0;
+
+	if (now - r->report_ns < REPORT_NS)
+		return;
+	r->report_ns = now;
+	if (meta_read_orphan_count(&r->m->reader, &backlog) || (!backlog && !r->removed))
+		return;
+	flint_info("deleted files: data of %llu removed, %llu waiting",
+		   (unsigned long long)r->removed, (unsigned long long)backlog);
+	r->removed = 0;
+}
+
+static void reaper_scan(struct metad_reaper *r)
+{
+	scan_intents(r);
+	scan_orphans(r);
+	report(r);
+}
+
+static void on_timer(struct flint_timer *t)
+{
+	struct metad_reaper *r = t->arg;
+
+	reaper_scan(r);
+	flint_timer_set(r->m->loop, &r->timer, 1000);
+}
+
+static void on_task(struct flint_task *t)
+{
+	struct metad_reaper *r = (struct metad_reaper *)((char *)t -
+							 offsetof(struct metad_reaper, task));
+	struct job *j, *next;
+
+	pthread_mutex_lock(&r->lock);
+	r->woken = false;
+	j = r->finished;
+	r->finished = NULL;
+	pthread_mutex_unlock(&r->lock);
+	for (; j; j = next) {
+		next = j->next_done;
+		if (j->failed) {
+			flint_timer_set(r->m->loop, &j->retry, RETRY_MS);
+			continue;
+		}
+		r->removed += j->remove;
+		job_free(j);
+	}
+	if (!r->stopping)
+		reaper_scan(r);
+}
+
+void metad_reaper_poke(struct metad *m)
+{
+	struct metad_reaper *r = m->reaper;
+	bool post;
+
+	if (!r)
+		return;
+	pthread_mutex_lock(&r->lock);
+	post = !r->woken;
+	r->woken = true;
+	pthread_mutex_unlock(&r->lock);
+	if (post)
+		flint_loop_post(m->loop, &r->task);
+}
+
+struct metad_reaper *metad_reaper_new(struct metad *m, u32 rate)
+{
+	struct metad_reaper *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->m = m;
+	r->rate = rate;
+	r->report_ns = flint_now_ns();
+	pthread_mutex_init(&r->lock, NULL);
+	r->task.fn = on_task;
+	r->timer.fn = on_timer;
+	r->timer.arg = r;
+	flint_timer_set(m->loop, &r->timer, 100);
+	return r;
+}
+
+void metad_reaper_stop(struct metad_reaper *r)
+{
+	if (!r)
+		return;
+	r->stopping = true;
+	flint_timer_cancel(r->m->loop, &r->timer);
+}
+
+void metad_reaper_free(struct metad_reaper *r)
+{
+	struct job *j, *tmp;
+
+	if (!r)
+		return;
+	HASH_ITER(hh, r->jobs, j, tmp)
+		job_free(j);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}

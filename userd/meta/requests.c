@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Requests: reads are answered here, on the loop; mutations go to the log.
+ *
+ * An answer with a payload first gets a buffer of the pool, which may mean to
+ * wait for one, and then reads straight into it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include "metad.h"
+#include "../base/log.h"
+
+/* A read that needs a payload buffer. */
+struct reading {
+	struct flint_buf_waiter w;
+	struct metad *m;
+	struct flint_call *call;
+	u32 fs;
+};
+
+static void reply_err(struct flint_call *call, int err)
+{
+	flint_call_reply(call, err < 0 ? (u32)-err : (u32)err, NULL, 0, NULL, 0, 0);
+}
+
+static void bad_request(struct flint_call *call)
+{
+	flint_conn_kill(call->conn, "malformed metadata request");
+	flint_call_reply(call, FLINT_ST_BAD_REQUEST, NULL, 0, NULL, 0, 0);
+}
+
+static void reply_attr(struct metad *m, struct flint_call *call, const struct meta_inode *i)
+{
+	struct flint_attr a;
+
+	meta_inode_attr(i, &a);
+	a.valid_ms = cpu_to_le32(m->valid_ms);
+	flint_call_reply(call, FLINT_OK, &a, sizeof(a), NULL, 0, 0);
+}
+
+static void do_lookup(struct metad *m, struct flint_call *call, u32 fs)
+{
+	struct flint_name_req b;
+	struct meta_inode i;
+	const u8 *name;
+	u32 len;
+	int err;
+
+	if (flint_body_get_var(&b, sizeof(b), sizeof(b), call->msg.body, call->msg.body_len,
+			       &name, &len) || le32_to_cpu(b.name_len) != len) {
+		bad_request(call);
+		return;
+	}
+	err = flint_name_check(name, len);
+	if (!err)
+		err = meta_read_lookup(&m->reader, fs, le64_to_cpu(b.parent), name, len, &i);
+	if (err)
+		reply_err(call, err);
+	else
+		reply_attr(m, call, &i);
+}
+
+/* An inode of the session's file system, for whoever asks by number. */
+static int read_inode(struct metad *m, u64 ino, u32 gen, u32 fs, struct meta_inode *i)
+{
+	int err = meta_read_inode(&m->reader, ino, i);
+
+	if (!err && (i->fs != fs || (gen && gen != i->gen)))
+		err = -ESTALE;
+	return err;
+}
+
+static void do_getattr(struct metad *m, struct flint_call *call, u32 fs)
+{
+	struct flint_ino_req b;
+	struct meta_inode i;
+	int err;
+
+	if (flint_body_get(&b, sizeof(b), sizeof(b), call->msg.body, call->msg.body_len)) {
+		bad_request(call);
+		return;
+	}
+	err = read_inode(m, le64_to_cpu(b.ino), le32_to_cpu(b.gen), fs, &i);
+	if (err)
+		reply_err(call, err);
+	else
+		reply_attr(m, call, &i);
+}
+
+/* Space of the chains: a chain holds what its smallest target holds. */
+static void chain_space(const struct flint_map *map, u64 *total, u64 *avail)
+{
+	u32 i, j;
+
+	*total = 0;
+	*avail = 0;
+	for (i = 0; i < map->nr_chains; i++) {
+		const struct flint_map_chain *c = &map->chains[i];
+		u64 cap = UINT64_MAX, room = UINT64_MAX;
+
+		for (j = 0; j < c->nr; j++) {
+			const struct flint_map_target *t =
+				flint_map_target(map, le32_to_cpu(c->targets[j]));
+			u64 size = t ? le64_to_cpu(t->capacity) : 0;
+			u64 used = t ? le64_to_cpu(t->used) : 0;
+
+			if (size < cap)
+				cap = size;
+			if (size - (used < size ? used : size) < room)
+				room = size - (used < size ? used : size);
+		}
+		*total += cap;
+		*avail += room;
+	}
+}
+
+static void do_statfs(struct metad *m, struct flint_call *call, u32 fs)
+{
+	struct flint_map_ref *ref = flint_cluster_map(m->cluster);
+	struct flint_statfs st = { 0 };
+	u64 total = 0, avail = 0, files = 0;
+	int err;
+
+	if (ref)
+		chain_space(&ref->map, &total, &avail);
+	flint_map_put(ref);
+	err = meta_read_files(&m->reader, fs, &files);
+	if (err) {
+		reply_err(call, err);
+		return;
+	}
+	st.total = cpu_to_le64(total);
+	st.free = cpu_to_le64(avail);
+	st.files = cpu_to_le64(files + (1ull << 40));
+	st.files_free = cpu_to_le64(1ull << 40);
+	st.block_size = cpu_to_le32(4096);
+	st.name_max = cpu_to_le32(FLINT_NAME_MAX);
+	flint_call_reply(call, FLINT_OK, &st, sizeof(st), NULL, 0, 0);
+}
+
+/* ---- reads with a payload -------------------------------------------------- */
+
+/* Room that the requester offers: its word, its memory, and our buffer. */
+static u32 room(const struct flint_call *call, const struct flint_buf *buf, u32 asked)
+{
+	const struct flint_conn_info *info = flint_conn_info(call->conn);
+	u32 n = info->proto == FLINT_PROTO_TCP ? info->max_io : info->inline_size;
+
+	if (info->proto != FLINT_PROTO_TCP && call->msg.nr_desc)
+		n = flint_msg_room(&call->msg);
+	if (asked < n)
+		n = asked;
+	if (info->max_io < n)
+		n = info->max_io;
+	return buf->size < n ? buf->size : n;
+}
+
+static int fill_readdir(struct reading *r, struct flint_buf *buf, void *body, u32 *used)
+{
+	struct flint_readdir b;
+
+	if (flint_body_get(&b, sizeof(b), sizeof(b), r->call->msg.body, r->call->msg.body_len))
+		return -EPROTO;
+	return meta_read_dir(&r->m->reader, r->fs, r->m->valid_ms, &b, buf->data,
+			     room(r->call, buf, le32_to_cpu(b.max_len)), used, body);
+}
+
+static int fill_readlink(struct reading *r, struct flint_buf *buf, u32 *used)
+{
+	struct flint_ino_req b;
+	struct meta_inode i;
+	u32 len;
+	int err;
+
+	if (flint_body_get(&b, sizeof(b), sizeof(b), r->call->msg.body, r->call->msg.body_len))
+		return -EPROTO;
+	err = read_inode(r->m, le64_to_cpu(b.ino), le32_to_cpu(b.gen), r->fs, &i);
+	if (!err && !meta_is_lnk(&i))
+		err = -EINVAL;
+	len = room(r->call, buf, le32_to_cpu(b.max_len));
+	if (!err)
+		err = len ? meta_read_link(&r->m->reader, i.ino, buf->data, len) : -EINVAL;
+	if (err < 0)
+		return err;
+	*used = err;
+	return 0;
+}
+
+static int fill_xattr(struct reading *r, struct flint_buf *buf, void *body, u32 *used)
+{
+	struct flint_xattr_rep *rep = body;
+	struct flint_xattr b;
+	struct meta_inode i;
+	const u8 *name;
+	u32 len, total = 0, max;
+	int err;
+
+	if (flint_body_get_var(&b, sizeof(b), sizeof(b), r->call->msg.body, r->call->msg.body_len,
+			       &name, &len) || le32_to_cpu(b.name_len) != len)
+		return -EPROTO;
+	err = read_inode(r->m, le64_to_cpu(b.ino), 0, r->fs, &i);
+	if (err)
+		return err;
+	max = le32_to_cpu(b.max_len);
+	/* 0 asks for the size; room that shrank to nothing does not. */
+	if (max && !room(r->call, buf, max))
+		return -ERANGE;
+	max = room(r->call, buf, max);
+	if (r->call->msg.op == FLINT_OP_GETXATTR)
+		err = meta_read_xattr(&r->m->reader, i.ino, name, len, buf->data, max, &total);
+	else
+		err = meta_read_xattr_list(&r->m->reader, i.ino, buf->data, max, &total);
+	rep->total_len = cpu_to_le32(total);
+	if (err > 0)
+		*used = err;
+	return err < 0 ? err : 0;
+}
+
+static void reading_run(struct flint_buf_waiter *w, struct flint_buf *buf)
+{
+	struct reading *r = (struct reading *)w;
+	u8 body[16] = { 0 };
+	u32 used = 0, body_len = 0;
+	int err;
+
+	switch (r->call->msg.op) {
+	case FLINT_OP_READDIR:
+		err = fill_readdir(r, buf, body, &used);
+		body_len = sizeof(struct flint_readdir_rep);
+		break;
+	case FLINT_OP_READLINK:
+		err = fill_readlink(r, buf, &used);
+		break;
+	default:
+		err = fill_xattr(r, buf, body, &used);
+		body_len = sizeof(struct flint_xattr_rep);
+	}
+	if (err && err != -ERANGE)
+		body_len = 0;
+	if (err == -EPROTO)
+		flint_conn_kill(r->call->conn, "malformed metadata request");
+	if (err || !used) {
+		flint_buf_put(buf);
+		buf = NULL;
+		used = 0;
+	}
+	flint_call_reply(r->call, -err, body, body_len, buf, 0, used);
+	free(r);
+}
+
+static void do_payload_read(struct metad *m, struct flint_call *call, u32 fs)
+{
+	struct reading *r = calloc(1, sizeof(*r));
+
+	if (!r) {
+		flint_call_reply(call, FLINT_ST_RETRY, NULL, 0, NULL, 0, 0);
+		return;
+	}
+	r->m = m;
+	r->call = call;
+	r->fs = fs;
+	r->w.fn = reading_run;
+	r->w.loop = m->loop;
+	flint_buf_wait(m->pool, &r->w);
+}
+
+/* ---- dispatch ---------------------------------------------------------------- */
+
+/* A mutation's payload arrived. */
+static void pulled(struct flint_call *call, int err)
+{
+	struct metad *m = call->priv;
+	u64 sid;
+	u32 fs;
+
+	if (err || metad_session_get(m, call, &sid, &fs)) {
+		flint_call_reply(call, err ? EIO : FLINT_ST_NO_SESSION, NULL, 0, NULL, 0, 0);
+		return;
+	}
+	metad_mutate(m, call, sid, call->payload->data, call->msg.data_len);
+}
+
+static void with_session(struct metad *m, struct flint_call *call)
+{
+	u64 sid;
+	u32 fs;
+
+	if (metad_session_get(m, call, &sid, &fs)) {
+		flint_call_reply(call, FLINT_ST_NO_SESSION, NULL, 0, NULL, 0, 0);
+		return;
+	}
+	switch (call->msg.op) {
+	case FLINT_OP_LOOKUP:
+		do_lookup(m, call, fs);
+		break;
+	case FLINT_OP_GETATTR:
+		do_getattr(m, call, fs);
+		break;
+	case FLINT_OP_STATFS:
+		do_statfs(m, call, fs);
+		break;
+	case FLINT_OP_READDIR:
+	case FLINT_OP_READLINK:
+	case FLINT_OP_GETXATTR:
+	case FLINT_OP_LISTXATTR:
+		do_payload_read(m, call, fs);
+		break;
+	case FLINT_OP_SETXATTR:
+		call->priv = m;
+		if (call->msg.data_len > FLINT_XATTR_VALUE_MAX)
+			reply_err(call, E2BIG);
+		else if (call->msg.data_len)
+			flint_call_pull(call, pulled);
+		else
+			metad_mutate(m, call, sid, NULL, 0);
+		break;
+	default:
+		metad_mutate(m, call, sid, NULL, 0);
+	}
+}
+
+void metad_request(void *arg, struct flint_call *call)
+{
+	struct metad *m = arg;
+
+	switch (call->msg.op) {
+	case FLINT_OP_PING:
+		flint_call_reply(call, FLINT_OK, NULL, 0, NULL, 0, 0);
+		break;
+	case FLINT_OP_SESSION_OPEN:
+		metad_mutate(m, call, 0, NULL, 0);
+		break;
+	case FLINT_OP_FS_CREATE:
+		if (flint_conn_info(call->conn)->role == FLINT_ROLE_MGR)
+			metad_mutate(m, call, 0, NULL, 0);
+		else
+			flint_call_reply(call, FLINT_ST_AUTH, NULL, 0, NULL, 0, 0);
+		break;
+	case FLINT_OP_SESSION_CLOSE:
+	case FLINT_OP_LOOKUP ... FLINT_OP_APPEND:
+		with_session(m, call);
+		break;
+	default:
+		flint_conn_kill(call->conn, "an operation that a metadata server does not have");
+		flint_call_reply(call, FLINT_ST_BAD_REQUEST, NULL, 0, NULL, 0, 0);
+	}
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Who is there: sessions, their connections, and when a silent one ends.
+ *
+ * The table mirrors the store's sessions and adds what is not replicated:
+ * connections and times. A session expires when it has had no connection for
+ * a whole lease; after a start of the server every session has a whole lease
+ * to come back.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include "metad.h"
+#include "../base/log.h"
+
+static struct metad_session *session_new(struct metad *m, u64 sid, const u8 client[16], u32 fs)
+{
+	struct metad_session *sn = calloc(1, sizeof(*sn));
+
+	if (!sn)
+		return NULL;
+	sn->id = sid;
+	memcpy(sn->client, client, sizeof(sn->client));
+	sn->fs = fs;
+	sn->seen_ns = flint_now_ns();
+	HASH_ADD(hh, m->sessions, client, sizeof(sn->client), sn);
+	return sn;
+}
+
+int metad_sessions_load(struct metad *m)
+{
+	struct meta_session *s, *tmp;
+
+	HASH_ITER(hh, m->store.by_client, s, tmp)
+		if (!session_new(m, s->id, s->client, s->fs))
+			return -ENOMEM;
+	return 0;
+}
+
+/* Out of the table; lives on while connections point to it. Lock held. */
+static void session_unlink(struct metad *m, struct metad_session *sn)
+{
+	HASH_DEL(m->sessions, sn);
+	sn->gone = true;
+	if (!sn->conns)
+		free(sn);
+}
+
+static void session_put(struct metad_session *sn)
+{
+	sn->conns--;
+	sn->seen_ns = flint_now_ns();
+	if (sn->gone && !sn->conns)
+		free(sn);
+}
+
+void metad_sessions_free(struct metad *m)
+{
+	struct metad_session *sn, *sn_tmp;
+	struct metad_conn *c, *c_tmp;
+
+	HASH_ITER(hh, m->conns, c, c_tmp) {
+		HASH_DEL(m->conns, c);
+		if (c->session)
+			session_put(c->session);
+		free(c);
+	}
+	HASH_ITER(hh, m->sessions, sn, sn_tmp)
+		session_unlink(m, sn);
+}
+
+int metad_session_get(struct metad *m, struct flint_call *call, u64 *sid, u32 *fs)
+{
+	const struct flint_conn_info *info = flint_conn_info(call->conn);
+	struct metad_session *sn = NULL;
+	struct metad_conn *c;
+	int err = -ENOENT;
+
+	pthread_mutex_lock(&m->lock);
+	HASH_FIND_PTR(m->conns, &call->conn, c);
+	if (c && c->session->gone) {
+		HASH_DEL(m->conns, c);
+		session_put(c->session);
+		free(c);
+		c = NULL;
+	}
+	if (!c) {
+		HASH_FIND(hh, m->sessions, info->client_id, 16, sn);
+		if (!sn)
+			goto out;
+		c = calloc(1, sizeof(*c));
+		if (!c)
+			goto out;
+		c->conn = call->conn;
+		c->session = sn;
+		sn->conns++;
+		HASH_ADD_PTR(m->conns, conn, c);
+	}
+	c->session->seen_ns = flint_now_ns();
+	*sid = c->session->id;
+	*fs = c->session->fs;
+	err = 0;
+out:
+	pthread_mutex_unlock(&m->lock);
+	return err;
+}
+
+void metad_session_opened(struct metad *m, u64 sid, const u8 client[16], u32 fs)
+{
+	struct metad_session *sn;
+
+	pthread_mutex_lock(&m->lock);
+	HASH_FIND(hh, m->sessions, client, 16, sn);
+	if (sn)
+		sn->seen_ns = flint_now_ns();
+	else if (!session_new(m, sid, client, fs))
+		flint_err("no memory for a session: it will work after a restart");
+	pthread_mutex_unlock(&m->lock);
+}
+
+void metad_session_ended(struct metad *m, u64 sid)
+{
+	struct metad_session *sn, *tmp;
+
+	pthread_mutex_lock(&m->lock);
+	HASH_ITER(hh, m->sessions, sn, tmp)
+		if (sn->id == sid)
+			session_unlink(m, sn);
+	pthread_mutex_unlock(&m->lock);
+}
+
+void metad_conn_closed(void *arg, struct flint_conn *conn)
+{
+	struct metad *m = arg;
+	struct metad_conn *c;
+
+	pthread_mutex_lock(&m->lock);
+	HASH_FIND_PTR(m->conns, &conn, c);
+	if (c) {
+		HASH_DEL(m->conns, c);
+		session_put(c->session);
+		free(c);
+	}
+	pthread_mutex_unlock(&m->lock);
+}
+
+/* Log thread. On failure it is proposed again. */
+static void expired(struct metad *m, u64 sid, u32 status, void *priv)
+{
+	struct metad_session *sn, *tmp;
+
+	if (!status) {
+		metad_session_ended(m, sid);
+		metad_reaper_poke(m);
+		return;
+	}
+	pthread_mutex_lock(&m->lock);
+	HASH_ITER(hh, m->sessions, sn, tmp)
+		if (sn->id == sid)
+			sn->expiring = false;
+	pthread_mutex_unlock(&m->lock);
+}
+
+void metad_sessions_expire(struct metad *m)
+{
+	u64 now = flint_now_ns(), lease = m->lease_ms * 1000000ull;
+	struct metad_session *sn, *tmp;
+
+	pthread_mutex_lock(&m->lock);
+	HASH_ITER(hh, m->sessions, sn, tmp) {
+		if (sn->conns || sn->expiring || now - sn->seen_ns < lease)
+			continue;
+		/* A request that comes in between finds the session until the command is applied. */
+		if (metad_propose_own(m, META_OP_EXPIRE, sn->id, 0, expired, NULL))
+			continue;
+		sn->expiring = true;
+		flint_info("session %llu was silent for %u s: its open files are closed",
+			   (unsigned long long)sn->id, m->lease_ms / 1000);
+	}
+	pthread_mutex_unlock(&m->lock);
+}
