@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Writes the fuzzers' kept corpora: one well-formed input of each kind, from
+ * which mutations start. `make fuzz-seeds` runs it; its output is in the
+ * repository, as what protocol version 1.0 looks like on the wire.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "../unit/map_sample.h"
+
+static const char *root;
+
+static void put(const char *dir, const char *name, const void *data, size_t len)
+{
+	char path[512];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", root, dir);
+	if (mkdir(path, 0755) && errno != EEXIST)
+		goto fail;
+	snprintf(path, sizeof(path), "%s/%s/%s", root, dir, name);
+	f = fopen(path, "w");
+	if (!f || fwrite(data, 1, len, f) != len || fclose(f))
+		goto fail;
+	return;
+fail:
+	perror(path);
+	exit(1);
+}
+
+struct msg {
+	uint8_t limits;
+	struct flint_hdr h;
+	uint8_t rest[4096];
+} __attribute__((packed));
+
+/* A message with @nr_desc descriptors, a body, strings and inline data. */
+static void message(const char *name, uint16_t op, bool reply, unsigned int nr_desc,
+		    const void *body, uint32_t body_len, const char *strings,
+		    const void *data, uint32_t data_len)
+{
+	uint32_t slen = strings ? strlen(strings) : 0, at = 0, i;
+	struct msg m = { .limits = 0 };
+
+	m.h = (struct flint_hdr){
+		.magic = cpu_to_le32(FLINT_MAGIC), .version = FLINT_PROTO_MAJOR,
+		.flags = (reply ? FLINT_F_REPLY : 0) | (data ? FLINT_F_INLINE : 0),
+		.op = cpu_to_le16(op), .tag = cpu_to_le32(0x10001),
+		.timeout_ms = cpu_to_le32(reply ? 0 : 10000),
+		.credits = cpu_to_le16(reply ? 64 : 0), .nr_desc = nr_desc,
+		.body_len = cpu_to_le32(body_len + slen), .data_len = cpu_to_le32(data_len),
+		.map_epoch = cpu_to_le64(7),
+	};
+	for (i = 0; i < nr_desc; i++) {
+		struct flint_desc d = { cpu_to_le64(0x10000 * (i + 1)),
+					cpu_to_le32(data_len / nr_desc), cpu_to_le32(0x100 + i) };
+
+		memcpy(m.rest + at, &d, sizeof(d));
+		at += sizeof(d);
+	}
+	if (body_len)
+		memcpy(m.rest + at, body, body_len);
+	at += body_len;
+	memcpy(m.rest + at, strings ? strings : "", slen);
+	at += slen;
+	if (data) {
+		memcpy(m.rest + at, data, data_len);
+		at += data_len;
+	}
+	put("msg", name, &m, 1 + sizeof(m.h) + at);
+}
+
+#define REQ(name, op, body, strings) \
+	message(name, op, false, 0, &(body), sizeof(body), strings, NULL, 0)
+#define REP(name, op, body) message(name, op, true, 0, &(body), sizeof(body), NULL, NULL, 0)
+
+static void connection(void)
+{
+	struct flint_hello hello = { .major = 1, .role = FLINT_ROLE_CLIENT,
+		.inline_size = cpu_to_le32(4096), .max_io = cpu_to_le32(FLINT_MAX_IO),
+		.credits = cpu_to_le16(64), .features = cpu_to_le64(FLINT_FEATURES),
+		.name = "host" };
+	struct flint_hello_rep rep = { .major = 1, .role = FLINT_ROLE_META, .auth = 1,
+		.inline_size = cpu_to_le32(4096), .max_io = cpu_to_le32(FLINT_MAX_IO),
+		.credits = cpu_to_le16(64) };
+	struct flint_auth auth = { { 1, 2, 3 } };
+
+	REQ("hello", FLINT_OP_HELLO, hello, NULL);
+	REP("hello-rep", FLINT_OP_HELLO, rep);
+	REQ("auth", FLINT_OP_AUTH, auth, NULL);
+	message("ping", FLINT_OP_PING, false, 0, NULL, 0, NULL, NULL, 0);
+	message("ping-rep", FLINT_OP_PING, true, 0, NULL, 0, NULL, NULL, 0);
+}
+
+static void managers(void)
+{
+	struct flint_map_get get = { cpu_to_le64(6), cpu_to_le32(1000), cpu_to_le32(65536) };
+	struct flint_map_got got = { cpu_to_le64(7), cpu_to_le32(sizeof(struct map_sample)), 0 };
+	struct { struct flint_heartbeat hb; struct flint_hb_target t; } beat = {
+		.hb = { .fixed_len = cpu_to_le32(sizeof(beat.hb)), .role = FLINT_ROLE_CHUNK,
+			.nr_targets = cpu_to_le32(1), .name = "c1",
+			.tcp_port = cpu_to_le16(7461) },
+		.t = { .target_id = cpu_to_le32(10), .local_state = FLINT_LOCAL_UPTODATE,
+		       .capacity = cpu_to_le64(1 << 30) } };
+	struct flint_heartbeat_rep rep = { cpu_to_le64(7), cpu_to_le64(99), cpu_to_le32(2),
+					   cpu_to_le32(6000) };
+	struct map_sample map;
+
+	map_sample_make(&map);
+	REQ("map-get", FLINT_OP_MAP_GET, get, NULL);
+	message("map-got", FLINT_OP_MAP_GET, true, 0, &got, sizeof(got), NULL, &map, sizeof(map));
+	REQ("heartbeat", FLINT_OP_HEARTBEAT, beat, NULL);
+	REP("heartbeat-rep", FLINT_OP_HEARTBEAT, rep);
+	put("map", "sample", &map, sizeof(map));
+	map.hdr.nr_nodes = map.hdr.nr_targets = map.hdr.nr_chains = 0;
+	map.hdr.nr_tables = map.hdr.nr_fs = map.hdr.nr_table_chains = 0;
+	map.hdr.total_len = cpu_to_le32(sizeof(map.hdr));
+	put("map", "empty", &map, sizeof(map.hdr));
+}
+
+static struct flint_attr attr_sample(void)
+{
+	struct flint_attr a = { .ino = cpu_to_le64(5), .gen = cpu_to_le32(1),
+		.mode = cpu_to_le32(0100644), .nlink = cpu_to_le32(1),
+		.size = cpu_to_le64(12345), .change = cpu_to_le64(3), .fs = cpu_to_le32(1),
+		.layout = { .version = 1, .chunk_shift = 20, .stripe = cpu_to_le16(4),
+			    .table = cpu_to_le32(1), .table_ver = cpu_to_le32(2),
+			    .seed = cpu_to_le64(77) } };
+
+	return a;
+}
+
+static void names(void)
+{
+	struct flint_session_open so = { cpu_to_le32(sizeof(so)), 0, "demo", cpu_to_le32(4), 0 };
+	struct flint_session_rep srep = { cpu_to_le64(1), cpu_to_le32(30000), cpu_to_le32(1),
+					  attr_sample() };
+	struct flint_name_req nr = { .fixed_len = cpu_to_le32(sizeof(nr)),
+		.parent = cpu_to_le64(1), .name_len = cpu_to_le32(4) };
+	struct flint_open op = { .fixed_len = cpu_to_le32(sizeof(op)),
+		.flags = cpu_to_le32(FLINT_OPEN_CREATE | FLINT_OPEN_WRITE), .ino = cpu_to_le64(1),
+		.mode = cpu_to_le32(0644), .name_len = cpu_to_le32(4) };
+	struct flint_open_rep orep = { cpu_to_le64(9), cpu_to_le32(1), 0, attr_sample() };
+	struct flint_mknod mk = { .fixed_len = cpu_to_le32(sizeof(mk)),
+		.mode = cpu_to_le32(0120777), .parent = cpu_to_le64(1),
+		.name_len = cpu_to_le32(4), .target_len = cpu_to_le32(6) };
+	struct flint_link ln = { .fixed_len = cpu_to_le32(sizeof(ln)),
+		.name_len = cpu_to_le32(4), .ino = cpu_to_le64(5), .parent = cpu_to_le64(1) };
+	struct flint_rename rn = { .fixed_len = cpu_to_le32(sizeof(rn)),
+		.old_parent = cpu_to_le64(1), .new_parent = cpu_to_le64(2),
+		.old_len = cpu_to_le32(4), .new_len = cpu_to_le32(6) };
+	struct flint_xattr xa = { .fixed_len = cpu_to_le32(sizeof(xa)), .ino = cpu_to_le64(5),
+		.name_len = cpu_to_le32(6), .max_len = cpu_to_le32(256) };
+	struct flint_attr attr = attr_sample();
+
+	REQ("session-open", FLINT_OP_SESSION_OPEN, so, "/sub");
+	REP("session-rep", FLINT_OP_SESSION_OPEN, srep);
+	REQ("lookup", FLINT_OP_LOOKUP, nr, "name");
+	REP("lookup-rep", FLINT_OP_LOOKUP, attr);
+	REQ("unlink", FLINT_OP_UNLINK, nr, "name");
+	REQ("open", FLINT_OP_OPEN, op, "name");
+	REP("open-rep", FLINT_OP_OPEN, orep);
+	REQ("mknod", FLINT_OP_MKNOD, mk, "nametarget");
+	REQ("link", FLINT_OP_LINK, ln, "name");
+	REQ("rename", FLINT_OP_RENAME, rn, "namenewnam");
+	REQ("getxattr", FLINT_OP_GETXATTR, xa, "user.a");
+	message("setxattr", FLINT_OP_SETXATTR, false, 0, &xa, sizeof(xa), "user.a", "value", 5);
+}
+
+static void attributes(void)
+{
+	struct flint_ino_req ino = { cpu_to_le64(5), 0, 0 };
+	struct flint_setattr set = { .ino = cpu_to_le64(5),
+		.valid = cpu_to_le32(FLINT_SET_SIZE), .size = cpu_to_le64(100) };
+	struct flint_extend ext = { cpu_to_le64(5), cpu_to_le32(1), 0, cpu_to_le64(4096), 0 };
+	struct flint_readdir rd = { cpu_to_le64(1), 0, cpu_to_le32(4096),
+				    cpu_to_le32(FLINT_READDIR_PLUS) };
+	struct flint_readdir_rep rrep = { cpu_to_le32(2), cpu_to_le32(1), cpu_to_le64(8) };
+	struct flint_statfs st = { cpu_to_le64(1 << 30), cpu_to_le64(1 << 29), cpu_to_le64(1000),
+				   cpu_to_le64(900), cpu_to_le32(4096), cpu_to_le32(255) };
+	struct flint_attr attr = attr_sample();
+	_Alignas(8) uint8_t page[1024] = { 0 };
+	uint32_t at = 0, i;
+
+	for (i = 0; i < 3; i++) {
+		static const char *const name[] = { "a", "some file", "directory" };
+		bool plus = i < 2;
+		struct flint_dirent d = { .cookie = cpu_to_le64(i + 1), .ino = cpu_to_le64(5 + i),
+			.rec_len = cpu_to_le16(flint_dirent_len(strlen(name[i]), plus)),
+			.name_len = cpu_to_le16(strlen(name[i])), .type = 8, .has_attr = plus };
+
+		memcpy(page + at, &d, sizeof(d));
+		if (plus)
+			memcpy(page + at + sizeof(d), &attr, sizeof(attr));
+		memcpy(page + at + sizeof(d) + (plus ? sizeof(attr) : 0), name[i],
+		       strlen(name[i]));
+		at += le16_to_cpu(d.rec_len);
+	}
+	put("dirent", "page", page, at);
+	put("dirent", "none", "", 0);
+	REQ("getattr", FLINT_OP_GETATTR, ino, NULL);
+	REQ("setattr", FLINT_OP_SETATTR, set, NULL);
+	REQ("extend", FLINT_OP_EXTEND, ext, NULL);
+	REQ("readdir", FLINT_OP_READDIR, rd, NULL);
+	message("readdir-rep", FLINT_OP_READDIR, true, 0, &rrep, sizeof(rrep), NULL, page, at);
+	REP("statfs-rep", FLINT_OP_STATFS, st);
+}
+
+static void chunks(void)
+{
+	struct flint_io io = { .chain = cpu_to_le32(1), .chain_ver = cpu_to_le32(1),
+		.target = cpu_to_le32(10), .fs = cpu_to_le32(1), .ino = cpu_to_le64(5),
+		.gen = cpu_to_le32(1), .index = cpu_to_le32(3), .length = cpu_to_le32(512),
+		.chunk_shift = 20 };
+	struct { struct flint_io_rep r; __le32 crc[1]; } rep = {
+		.r = { cpu_to_le64(4), cpu_to_le32(512), 12, 0, cpu_to_le16(1) } };
+	struct flint_cut cut = { .chain = cpu_to_le32(1), .chain_ver = cpu_to_le32(1),
+		.target = cpu_to_le32(10), .fs = cpu_to_le32(1), .ino = cpu_to_le64(5),
+		.trunc_epoch = cpu_to_le32(2), .size = cpu_to_le64(100), .chunk_shift = 20 };
+	uint8_t data[512];
+
+	memset(data, 'd', sizeof(data));
+	REQ("read", FLINT_OP_READ, io, NULL);
+	message("read-rep", FLINT_OP_READ, true, 0, &rep, sizeof(rep), NULL, data, sizeof(data));
+	message("write-inline", FLINT_OP_WRITE, false, 0, &io, sizeof(io), NULL, data,
+		sizeof(data));
+	io.length = cpu_to_le32(65536);
+	message("write-desc", FLINT_OP_WRITE, false, 4, &io, sizeof(io), NULL, NULL, 65536);
+	message("read-desc", FLINT_OP_READ, false, 1, &io, sizeof(io), NULL, NULL, 65536);
+	REQ("cut", FLINT_OP_CUT, cut, NULL);
+}
+
+static void configuration(void)
+{
+	static const char text[] = "# comment\n[other]\nx = 1\n\n[p]\nstate = /var/lib/x ; why\n"
+				   "port = 7441\nsize = 64K\nquiet = yes\nmgr = a:1, b\nmgr = c\n";
+	static const char bad[] = "[p]\nunknown = 1\n";
+
+	put("conf", "all", text, strlen(text));
+	put("conf", "unknown", bad, strlen(bad));
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 2) {
+		fprintf(stderr, "usage: %s DIRECTORY\n", argv[0]);
+		return 2;
+	}
+	root = argv[1];
+	connection();
+	managers();
+	names();
+	attributes();
+	chunks();
+	configuration();
+	return 0;
+}
