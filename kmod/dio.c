@@ -1,0 +1,1108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The I/O engine: every byte of a file, direct, buffered or for the page
+ * cache, moves through here, from memory of the caller to chunk servers and
+ * back, without a copy above the inline size.
+ *
+ * Objects
+ *  flint_mem	the memory: pinned user pages, referenced pages or our own. Its
+ *		hold keeps it until the transport is done with it.
+ *  flint_dio	one call; split into
+ *  flint_piece	what one request can carry of one chunk. Pieces go in parallel,
+ *		are retried one by one, and report to their dio.
+ *
+ * Invariants
+ *  - A dio ends once: when its last piece and the submitter have let go
+ *    (dio->pending). The result is the longest prefix without an error.
+ *  - Memory is released before the caller hears of the end. A killed waiter
+ *    detaches only from memory that does not belong to anybody else.
+ *  - A write's sequence lasts over all retries of its piece.
+ *  - Every asynchronous dio has a deadline, every attempt too. A synchronous
+ *    one on a hard mount ends when its task is killed.
+ */
+#define pr_fmt(fmt) "flintfs: " fmt
+
+#include <linux/crc32c.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <asm/unaligned.h>
+#include "flint.h"
+
+#define FLINT_RETRY_MIN		(HZ / 20)
+#define FLINT_RETRY_MAX		HZ
+#define FLINT_PIN_BATCH		32
+
+/* ---- memory ----------------------------------------------------------- */
+
+enum flint_mem_kind { FLINT_MEM_PINNED, FLINT_MEM_REFS, FLINT_MEM_OWN, FLINT_MEM_CACHE };
+
+struct flint_mem {
+	struct flint_hold hold;
+	u8 kind;
+	bool dirty;			/* PINNED: the device wrote */
+	unsigned int nr;
+	size_t len;
+	struct bio_vec bv[];
+};
+
+/* A place in a flint_mem. */
+struct flint_cursor {
+	unsigned int i;
+	size_t skip;
+};
+
+static void flint_mem_release(struct flint_hold *hold)
+{
+	struct flint_mem *mem = container_of(hold, struct flint_mem, hold);
+	unsigned int i;
+
+	for (i = 0; i < mem->nr; i++) {
+		struct page *page = mem->bv[i].bv_page;
+
+		if (mem->kind == FLINT_MEM_PINNED)
+			unpin_user_pages_dirty_lock(&page, 1, mem->dirty);
+		else
+			put_page(page);
+	}
+	kvfree(mem);
+}
+
+static void flint_mem_put(struct flint_mem *mem)
+{
+	flint_hold_put(&mem->hold);
+}
+
+static struct flint_mem *flint_mem_alloc(unsigned int nr, u8 kind, gfp_t gfp)
+{
+	struct flint_mem *mem = kvmalloc(struct_size(mem, bv, nr), gfp);
+
+	if (!mem)
+		return NULL;
+	refcount_set(&mem->hold.ref, 1);
+	mem->hold.release = flint_mem_release;
+	mem->kind = kind;
+	mem->dirty = false;
+	mem->nr = 0;
+	mem->len = 0;
+	return mem;
+}
+
+static void flint_mem_add(struct flint_mem *mem, struct page *page, u32 off, u32 len)
+{
+	mem->bv[mem->nr].bv_page = page;
+	mem->bv[mem->nr].bv_offset = off;
+	mem->bv[mem->nr].bv_len = len;
+	mem->nr++;
+	mem->len += len;
+}
+
+/* Pin one user segment as far as @max and the room go. Return: bytes or an error. */
+static ssize_t flint_mem_pin(struct flint_mem *mem, unsigned int room, unsigned long addr,
+			     size_t max, unsigned int gup)
+{
+	struct page *pages[FLINT_PIN_BATCH];
+	size_t done = 0;
+
+	while (done < max && mem->nr < room) {
+		u32 off = offset_in_page(addr);
+		int want = min_t(size_t, DIV_ROUND_UP(off + max - done, PAGE_SIZE),
+				 min_t(unsigned int, FLINT_PIN_BATCH, room - mem->nr));
+		int i, got = pin_user_pages_fast(addr & PAGE_MASK, want, gup, pages);
+
+		if (got <= 0)
+			return done ? done : got ? got : -EFAULT;
+		for (i = 0; i < got; i++) {
+			u32 n = min_t(size_t, PAGE_SIZE - off, max - done);
+
+			flint_mem_add(mem, pages[i], off, n);
+			done += n;
+			addr += n;
+			off = 0;
+		}
+		if (got < want)
+			break;
+	}
+	return done;
+}
+
+static struct flint_mem *flint_mem_user(struct iov_iter *iter, size_t max, bool write)
+{
+	unsigned int gup = write ? 0 : FOLL_WRITE;
+	unsigned int room = iov_iter_npages(iter, FLINT_DIO_MAX_SEGS);
+	struct flint_mem *mem = flint_mem_alloc(room, FLINT_MEM_PINNED, GFP_KERNEL);
+	ssize_t n = 0;
+
+	if (!mem)
+		return ERR_PTR(-ENOMEM);
+	while (mem->len < max && mem->nr < room) {
+		struct iovec iov;
+
+		if (iter_is_ubuf(iter)) {
+			iov.iov_base = iter->ubuf + iter->iov_offset;
+			iov.iov_len = iov_iter_count(iter);
+		} else {
+			iov = iov_iter_iovec(iter);
+		}
+		if (!iov.iov_len) {
+			iov_iter_advance(iter, 0);
+			if (!iov_iter_count(iter))
+				break;
+			continue;
+		}
+		n = flint_mem_pin(mem, room, (unsigned long)iov.iov_base,
+				  min(iov.iov_len, max - mem->len), gup);
+		if (n <= 0)
+			break;
+		iov_iter_advance(iter, n);
+	}
+	if (mem->len)
+		return mem;
+	flint_mem_put(mem);
+	return ERR_PTR(n < 0 ? n : -EFAULT);
+}
+
+/* Pages of the kernel or of registered buffers: the caller keeps them, we too. */
+static struct flint_mem *flint_mem_bvec(struct iov_iter *iter, size_t max)
+{
+	unsigned int room = min_t(unsigned long, iter->nr_segs, FLINT_DIO_MAX_SEGS);
+	struct flint_mem *mem = flint_mem_alloc(room, FLINT_MEM_REFS, GFP_KERNEL);
+	const struct bio_vec *bv = iter->bvec;
+	size_t skip = iter->iov_offset;
+
+	if (!mem)
+		return ERR_PTR(-ENOMEM);
+	max = min(max, iov_iter_count(iter));
+	for (; mem->len < max && mem->nr < room; bv++, skip = 0) {
+		u32 off = bv->bv_offset + skip;
+		u32 n = min_t(size_t, bv->bv_len - skip, max - mem->len);
+
+		if (!n)
+			continue;
+		get_page(bv->bv_page);
+		flint_mem_add(mem, bv->bv_page, off, n);
+	}
+	iov_iter_advance(iter, mem->len);
+	return mem;
+}
+
+/* Own pages, for callers whose memory cannot be mapped (kernel addresses). */
+static struct flint_mem *flint_mem_own(struct iov_iter *iter, size_t max, bool write)
+{
+	size_t len = min_t(size_t, max, iov_iter_count(iter));
+	struct flint_mem *mem;
+
+	len = min_t(size_t, len, FLINT_MAX_IO);
+	mem = flint_mem_alloc(DIV_ROUND_UP(len, PAGE_SIZE), FLINT_MEM_OWN, GFP_KERNEL);
+	if (!mem)
+		return ERR_PTR(-ENOMEM);
+	while (mem->len < len) {
+		struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+		u32 n = min_t(size_t, PAGE_SIZE, len - mem->len);
+
+		if (!page)
+			goto nomem;
+		flint_mem_add(mem, page, 0, n);
+		if (write && copy_page_from_iter(page, 0, n, iter) != n) {
+			flint_mem_put(mem);
+			return ERR_PTR(-EFAULT);
+		}
+	}
+	return mem;
+nomem:
+	flint_mem_put(mem);
+	return ERR_PTR(-ENOMEM);
+}
+
+static struct flint_mem *flint_mem_get(struct iov_iter *iter, size_t max, bool write)
+{
+	if (user_backed_iter(iter))
+		return flint_mem_user(iter, max, write);
+	if (iov_iter_is_bvec(iter) && !PageSlab(compound_head(iter->bvec->bv_page)))
+		return flint_mem_bvec(iter, max);
+	return flint_mem_own(iter, max, write);
+}
+
+static void flint_cursor_advance(const struct flint_mem *mem, struct flint_cursor *c, size_t n)
+{
+	while (n && c->i < mem->nr) {
+		size_t left = mem->bv[c->i].bv_len - c->skip;
+
+		if (n < left) {
+			c->skip += n;
+			return;
+		}
+		n -= left;
+		c->i++;
+		c->skip = 0;
+	}
+}
+
+/* CRC-32C of the next @len bytes; the cursor moves. */
+static u32 flint_mem_crc(const struct flint_mem *mem, struct flint_cursor *c, u32 len)
+{
+	u32 crc = ~0;
+
+	while (len && c->i < mem->nr) {
+		const struct bio_vec *bv = &mem->bv[c->i];
+		size_t off = bv->bv_offset + c->skip;
+		u32 n = min3((size_t)len, bv->bv_len - c->skip,
+			     (size_t)(PAGE_SIZE - offset_in_page(off)));
+		void *p = kmap_local_page(nth_page(bv->bv_page, off >> PAGE_SHIFT));
+
+		crc = crc32c(crc, p + offset_in_page(off), n);
+		kunmap_local(p);
+		flint_cursor_advance(mem, c, n);
+		len -= n;
+	}
+	return ~crc;
+}
+
+static void flint_mem_zero(const struct flint_mem *mem, size_t at, size_t len)
+{
+	struct iov_iter iter;
+
+	iov_iter_bvec(&iter, ITER_DEST, mem->bv, mem->nr, mem->len);
+	iov_iter_advance(&iter, at);
+	iov_iter_zero(len, &iter);
+}
+
+/* ---- calls and pieces ------------------------------------------------- */
+
+enum flint_dio_kind { FLINT_DIO_SYNC, FLINT_DIO_ASYNC, FLINT_DIO_CACHE };
+
+struct flint_dio {
+	refcount_t ref;			/* the engine's, and a synchronous waiter's */
+	atomic_t pending;		/* pieces, and the submitter until it is through */
+	u8 kind;
+	bool write;
+	bool aborted;			/* the waiter left: no more retries */
+	struct flint_fs *fs;
+	struct inode *inode;		/* SYNC: a reference; else the caller's holds it */
+	struct kiocb *iocb;		/* ASYNC */
+	struct flint_mem *mem;
+	loff_t pos;
+	size_t size;
+	size_t tail;			/* CACHE: bytes beyond the end of file */
+	unsigned long deadline;		/* jiffies; 0: none */
+	spinlock_t lock;		/* the next two */
+	size_t good;			/* no error before this byte */
+	int err;
+	struct completion done;
+	struct work_struct work;
+};
+
+struct flint_piece {
+	struct flint_dio *dio;
+	struct flint_seq seq;
+	struct flint_cursor at;
+	size_t rel;			/* bytes from the start of the dio */
+	u32 index;
+	u32 offset;
+	u32 len;
+	u32 chain;
+	u32 target;
+	unsigned int tries;
+	bool sent;			/* the server may have seen this sequence */
+	bool crc_again;
+	bool refresh;
+	struct delayed_work again;
+};
+
+static struct kmem_cache *flint_dio_cache;
+static struct kmem_cache *flint_piece_cache;
+
+static void flint_piece_again(struct work_struct *work);
+static void flint_dio_work(struct work_struct *work);
+
+int flint_dio_init(void)
+{
+	flint_dio_cache = KMEM_CACHE(flint_dio, SLAB_HWCACHE_ALIGN);
+	flint_piece_cache = KMEM_CACHE(flint_piece, SLAB_HWCACHE_ALIGN);
+	if (flint_dio_cache && flint_piece_cache)
+		return 0;
+	flint_dio_exit();
+	return -ENOMEM;
+}
+
+void flint_dio_exit(void)
+{
+	kmem_cache_destroy(flint_piece_cache);
+	kmem_cache_destroy(flint_dio_cache);
+}
+
+/* Takes over @mem. */
+static struct flint_dio *flint_dio_alloc(struct inode *inode, struct flint_mem *mem, u8 kind,
+					 bool write, loff_t pos)
+{
+	struct flint_dio *dio = kmem_cache_zalloc(flint_dio_cache, GFP_NOFS);
+
+	if (!dio) {
+		flint_mem_put(mem);
+		return NULL;
+	}
+	refcount_set(&dio->ref, kind == FLINT_DIO_SYNC ? 2 : 1);
+	atomic_set(&dio->pending, 1);
+	dio->kind = kind;
+	dio->write = write;
+	dio->fs = flint_fs(inode->i_sb);
+	dio->inode = inode;
+	dio->mem = mem;
+	dio->pos = pos;
+	dio->size = mem->len;
+	dio->good = mem->len;
+	spin_lock_init(&dio->lock);
+	init_completion(&dio->done);
+	INIT_WORK(&dio->work, flint_dio_work);
+	if (kind == FLINT_DIO_SYNC)
+		ihold(inode);
+	flint_fs_begin(dio->fs);
+	return dio;
+}
+
+static void flint_dio_free(struct flint_dio *dio)
+{
+	struct flint_fs *fs = dio->fs;
+
+	if (dio->mem)
+		flint_mem_put(dio->mem);
+	if (dio->kind == FLINT_DIO_SYNC)
+		iput(dio->inode);
+	kmem_cache_free(flint_dio_cache, dio);
+	flint_fs_end(fs);
+}
+
+/* @defer: in a completion; the last iput() may wait for other completions. */
+static void flint_dio_put(struct flint_dio *dio, bool defer)
+{
+	if (!refcount_dec_and_test(&dio->ref))
+		return;
+	if (defer && dio->kind == FLINT_DIO_SYNC)
+		queue_work(dio->fs->wq, &dio->work);
+	else
+		flint_dio_free(dio);
+}
+
+/* The bytes from @rel on are not good. */
+static void flint_dio_error(struct flint_dio *dio, size_t rel, int err)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&dio->lock, flags);
+	if (rel < dio->good) {
+		dio->good = rel;
+		dio->err = err;
+	}
+	spin_unlock_irqrestore(&dio->lock, flags);
+}
+
+static ssize_t flint_dio_result(const struct flint_dio *dio)
+{
+	return dio->good ? dio->good : dio->err;
+}
+
+/* What follows a write that reached the chunk servers. May wait. */
+static int flint_write_end(struct inode *inode, loff_t pos, size_t len, unsigned long deadline)
+{
+	struct flint_inode *fi = flint_i(inode);
+	struct timespec64 now;
+
+	if (inode->i_mapping->nrpages)
+		invalidate_inode_pages2_range(inode->i_mapping, pos >> PAGE_SHIFT,
+					      (pos + len - 1) >> PAGE_SHIFT);
+	if ((u64)pos + len > READ_ONCE(fi->size))
+		return flint_extend(inode, pos + len, deadline);
+	now = current_time(inode);
+	if (!timespec64_equal(&now, &inode->i_mtime) ||
+	    !test_bit(FLINT_I_MTIME_DIRTY, &fi->state)) {
+		spin_lock(&fi->lock);
+		inode->i_mtime = now;
+		inode->i_ctime = now;
+		set_bit(FLINT_I_MTIME_DIRTY, &fi->state);
+		spin_unlock(&fi->lock);
+	}
+	return 0;
+}
+
+/* Tell the kiocb. The file's reference, and so the inode's, goes with it. */
+static void flint_dio_async_end(struct flint_dio *dio, ssize_t ret)
+{
+	struct kiocb *iocb = dio->iocb;
+
+	flint_mem_put(dio->mem);
+	dio->mem = NULL;
+	if (ret > 0)
+		iocb->ki_pos += ret;
+	flint_dio_put(dio, false);
+	iocb->ki_complete(iocb, ret);
+}
+
+/* Deferred: the end of an asynchronous write, or freeing what a killed waiter left. */
+static void flint_dio_work(struct work_struct *work)
+{
+	struct flint_dio *dio = container_of(work, struct flint_dio, work);
+	ssize_t ret;
+	int err;
+
+	if (dio->kind == FLINT_DIO_SYNC) {
+		flint_dio_free(dio);
+		return;
+	}
+	ret = flint_dio_result(dio);
+	if (ret > 0) {
+		err = flint_write_end(dio->inode, dio->pos, ret, dio->deadline +
+				      msecs_to_jiffies(dio->fs->opts.io_timeo / 8));
+		if (err)
+			ret = err;
+		else
+			ret = generic_write_sync(dio->iocb, ret);
+	}
+	flint_dio_async_end(dio, ret);
+}
+
+static void flint_dio_cache_end(struct flint_dio *dio)
+{
+	struct flint_mem *mem = dio->mem;
+	bool kept = refcount_read(&mem->hold.ref) > 1;
+	size_t good = dio->good == dio->size ? dio->good + dio->tail : dio->good;
+
+	flint_folios_end(dio->inode, mem->bv, mem->nr, good, kept);
+	flint_dio_put(dio, true);
+}
+
+static void flint_dio_unpend(struct flint_dio *dio)
+{
+	if (!atomic_dec_and_test(&dio->pending))
+		return;
+	if (!dio->write && dio->mem->kind == FLINT_MEM_PINNED)
+		dio->mem->dirty = true;
+	switch (dio->kind) {
+	case FLINT_DIO_SYNC:
+		complete(&dio->done);
+		flint_dio_put(dio, true);
+		break;
+	case FLINT_DIO_ASYNC:
+		if (dio->write)
+			queue_work(dio->fs->wq, &dio->work);
+		else
+			flint_dio_async_end(dio, flint_dio_result(dio));
+		break;
+	case FLINT_DIO_CACHE:
+		flint_dio_cache_end(dio);
+		break;
+	}
+}
+
+static struct flint_piece *flint_piece_new(struct flint_dio *dio, size_t rel,
+					   const struct flint_cursor *at,
+					   const struct flint_iopart *part)
+{
+	struct flint_piece *piece = kmem_cache_zalloc(flint_piece_cache, GFP_NOFS);
+
+	if (!piece)
+		return NULL;
+	piece->dio = dio;
+	piece->rel = rel;
+	piece->at = *at;
+	piece->index = part->index;
+	piece->offset = part->offset;
+	piece->len = part->len;
+	INIT_DELAYED_WORK(&piece->again, flint_piece_again);
+	if (dio->write)
+		flint_seq_begin(dio->fs, &piece->seq);
+	atomic_inc(&dio->pending);
+	return piece;
+}
+
+static void flint_piece_end(struct flint_piece *piece, int err)
+{
+	struct flint_dio *dio = piece->dio;
+
+	if (dio->write)
+		flint_seq_end(dio->fs, &piece->seq);
+	if (err)
+		flint_dio_error(dio, piece->rel, err);
+	kmem_cache_free(flint_piece_cache, piece);
+	flint_dio_unpend(dio);
+}
+
+static bool flint_piece_retriable(int err)
+{
+	return err == -EAGAIN || err == -ENOTCONN || err == -ETIMEDOUT || err == -EMSGSIZE ||
+	       err == -ENOMEM;
+}
+
+/* An attempt failed: once more, or the end. */
+static void flint_piece_fail(struct flint_piece *piece, int err)
+{
+	struct flint_dio *dio = piece->dio;
+	unsigned long delay = FLINT_RETRY_MIN << min(piece->tries, 5u);
+
+	delay = min_t(unsigned long, delay, FLINT_RETRY_MAX);
+	if (flint_piece_retriable(err) && !READ_ONCE(dio->aborted) &&
+	    !READ_ONCE(dio->fs->shutdown) &&
+	    (!dio->deadline || time_before(jiffies + delay, dio->deadline))) {
+		piece->tries++;
+		flint_stat_inc(dio->fs, retries);
+		queue_delayed_work(dio->fs->wq, &piece->again, delay);
+		return;
+	}
+	if (flint_piece_retriable(err)) {
+		flint_stat_inc(dio->fs, timeouts);
+		err = READ_ONCE(dio->aborted) ? -EINTR : -EIO;
+	}
+	flint_piece_end(piece, err);
+}
+
+/* ---- replies ---------------------------------------------------------- */
+
+static void flint_piece_log(const struct flint_piece *piece, const char *what)
+{
+	pr_err_ratelimited("%s: inode %lu chunk %u of chain %u at target %u, bytes %u to %u: %s\n",
+			   piece->dio->fs->name, piece->dio->inode->i_ino, piece->index,
+			   piece->chain, piece->target, piece->offset,
+			   piece->offset + piece->len - 1, what);
+}
+
+static bool flint_piece_crc_ok(const struct flint_piece *piece, const struct flint_io_rep *rep,
+			       const u8 *crcs)
+{
+	u32 left = le32_to_cpu(rep->length), off = piece->offset, n;
+	struct flint_cursor c = piece->at;
+
+	for (; left; left -= n, off += n, crcs += sizeof(__le32)) {
+		u32 block = 1u << rep->crc_shift;
+
+		n = min(left, block - (off & (block - 1)));
+		if (flint_mem_crc(piece->dio->mem, &c, n) != get_unaligned_le32(crcs))
+			return false;
+	}
+	return true;
+}
+
+static int flint_piece_data(struct flint_piece *piece, struct flint_req *req)
+{
+	struct flint_dio *dio = piece->dio;
+	struct flint_io_rep rep;
+	u32 got;
+
+	if (req->rep_len < sizeof(rep)) {
+		flint_piece_log(piece, "the reply is too short");
+		return -EIO;
+	}
+	memcpy(&rep, req->rep_body, sizeof(rep));
+	if (flint_io_rep_check(&rep, req->rep_len - sizeof(rep), piece->offset, piece->len,
+			       req->rep_data_len, !dio->write)) {
+		flint_piece_log(piece, "the reply makes no sense");
+		return -EIO;
+	}
+	if (dio->write)
+		return 0;
+	if (!flint_piece_crc_ok(piece, &rep, (const u8 *)req->rep_body + sizeof(rep))) {
+		flint_stat_inc(dio->fs, crc_errors);
+		flint_piece_log(piece, piece->crc_again ?
+				"the data does not match its checksum, twice" :
+				"the data does not match its checksum; reading again");
+		if (piece->crc_again)
+			return -EIO;
+		piece->crc_again = true;
+		return -EAGAIN;
+	}
+	got = le32_to_cpu(rep.length);
+	if (got < piece->len)
+		flint_mem_zero(dio->mem, piece->rel + got, piece->len - got);
+	return 0;
+}
+
+static int flint_piece_status(struct flint_piece *piece, u32 status)
+{
+	struct flint_fs *fs = piece->dio->fs;
+
+	switch (status) {
+	case FLINT_ST_STALE_MAP:
+	case FLINT_ST_NOT_SERVING:
+		flint_map_refresh(fs);
+		return -EAGAIN;
+	case FLINT_ST_STALE_EPOCH:
+		piece->refresh = true;
+		return -EAGAIN;
+	case FLINT_ST_RETRY:
+	case FLINT_ST_SHUTDOWN:
+	case FLINT_ST_NOT_LEADER:
+		return -EAGAIN;
+	case FLINT_ST_CHECKSUM:
+		flint_stat_inc(fs, crc_errors);
+		flint_piece_log(piece, "the stored data fails its checksum");
+		return -EIO;
+	}
+	if (status >= 1000 || status == EIO)
+		pr_err_ratelimited("%s: target %u refused a request for inode %lu chunk %u (status %u)\n",
+				   fs->name, piece->target, piece->dio->inode->i_ino,
+				   piece->index, status);
+	return flint_status_errno(status);
+}
+
+static void flint_piece_done(struct flint_req *req)
+{
+	struct flint_piece *piece = req->priv;
+	int err = req->err;
+
+	if (!err) {
+		flint_map_seen(piece->dio->fs, req->rep_epoch);
+		err = req->status ? flint_piece_status(piece, req->status) :
+		      flint_piece_data(piece, req);
+	}
+	if (err)
+		flint_piece_fail(piece, err);
+	else
+		flint_piece_end(piece, 0);
+}
+
+/* ---- requests --------------------------------------------------------- */
+
+/* Find the chain and the target of a piece. */
+static int flint_piece_route(struct flint_piece *piece, struct flint_mapref *map,
+			     struct flint_route *route)
+{
+	struct flint_inode *fi = flint_i(piece->dio->inode);
+	const struct flint_map_target *target;
+	const struct flint_map_table *table;
+	const struct flint_map_chain *chain;
+	u32 slot;
+	int err = flint_inode_place(piece->dio->inode, map);
+
+	if (err)
+		return err;
+	table = flint_map_table(&map->map, le32_to_cpu(fi->layout.table),
+				le32_to_cpu(fi->layout.table_ver));
+	slot = fi->place->slot[piece->index % fi->place->width];
+	if (!table || slot >= le32_to_cpu(table->nr))
+		return -EIO;
+	chain = flint_map_chain(&map->map,
+				le32_to_cpu(map->map.chain_ids[le32_to_cpu(table->first) + slot]));
+	if (!chain)
+		return -EIO;
+	target = flint_map_target(&map->map, le32_to_cpu(chain->targets[0]));
+	if (!target)
+		return -EIO;
+	route->chain = le32_to_cpu(chain->id);
+	route->chain_ver = le32_to_cpu(chain->version);
+	route->target = le32_to_cpu(target->id);
+	if (target->state != FLINT_TARGET_SERVING) {
+		flint_map_refresh(piece->dio->fs);
+		return -EAGAIN;
+	}
+	route->peer = flint_map_peer(map, le32_to_cpu(target->node));
+	return PTR_ERR_OR_ZERO(route->peer);
+}
+
+static void flint_piece_fill(struct flint_piece *piece, struct flint_io *io,
+			     const struct flint_route *route)
+{
+	struct flint_inode *fi = flint_i(piece->dio->inode);
+
+	io->chain = cpu_to_le32(route->chain);
+	io->chain_ver = cpu_to_le32(route->chain_ver);
+	io->target = cpu_to_le32(route->target);
+	io->fs = cpu_to_le32(piece->dio->fs->fsid);
+	io->ino = cpu_to_le64(piece->dio->inode->i_ino);
+	io->gen = cpu_to_le32(fi->gen);
+	io->trunc_epoch = cpu_to_le32(READ_ONCE(fi->trunc_epoch));
+	io->index = cpu_to_le32(piece->index);
+	io->offset = cpu_to_le32(piece->offset);
+	io->length = cpu_to_le32(piece->len);
+	io->chunk_shift = fi->layout.chunk_shift;
+	piece->chain = route->chain;
+	piece->target = route->target;
+}
+
+/* Shorten a piece to what one request carries; *rest: the remainder, not yet sent. */
+static int flint_piece_cut(struct flint_piece *piece, struct flint_peer *peer,
+			   struct flint_piece **rest)
+{
+	const struct flint_mem *mem = piece->dio->mem;
+	struct flint_cursor at = piece->at;
+	struct flint_iopart part;
+	u32 len;
+
+	len = flint_bvec_span(peer, mem->bv + at.i, mem->nr - at.i, at.skip, piece->len);
+	if (len >= piece->len)
+		return 0;
+	len = flint_iosplit_cut(piece->offset, piece->len, max(len, 1u));
+	flint_cursor_advance(mem, &at, len);
+	part.index = piece->index;
+	part.offset = piece->offset + len;
+	part.len = piece->len - len;
+	*rest = flint_piece_new(piece->dio, piece->rel + len, &at, &part);
+	if (!*rest)
+		return -ENOMEM;
+	piece->len = len;
+	if (piece->dio->write && piece->sent) {
+		/* The same sequence must mean the same request. */
+		flint_seq_end(piece->dio->fs, &piece->seq);
+		flint_seq_begin(piece->dio->fs, &piece->seq);
+		piece->sent = false;
+	}
+	return 0;
+}
+
+static int flint_piece_send(struct flint_piece *piece, unsigned int flags,
+			    struct flint_piece **rest)
+{
+	struct flint_dio *dio = piece->dio;
+	struct flint_mapref *map = flint_map_get(dio->fs);
+	struct flint_route route;
+	struct flint_req *req;
+	int err = -EIO;
+
+	if (!map)
+		return -EIO;
+	if (READ_ONCE(dio->fs->shutdown))
+		goto put_map;
+	err = flint_piece_route(piece, map, &route);
+	if (!err)
+		err = flint_piece_cut(piece, route.peer, rest);
+	if (err)
+		goto put_map;
+	err = -ENOMEM;
+	req = flint_req_alloc(dio->write ? FLINT_OP_WRITE : FLINT_OP_READ,
+			      sizeof(struct flint_io), GFP_NOFS);
+	if (!req)
+		goto put_map;
+	flint_piece_fill(piece, req->body, &route);
+	if (dio->write) {
+		req->seq = piece->seq.seq;
+		req->seq_low = flint_seq_low(dio->fs);
+		req->retry = piece->sent;
+	}
+	req->dir = dio->write ? FLINT_DIR_OUT : FLINT_DIR_IN;
+	req->bvec = dio->mem->bv + piece->at.i;
+	req->nr_bvec = dio->mem->nr - piece->at.i;
+	req->bv_skip = piece->at.skip;
+	req->data_len = piece->len;
+	req->hold = &dio->mem->hold;
+	req->done = flint_piece_done;
+	req->priv = piece;
+	req->deadline = jiffies + FLINT_RPC_TIMEO;
+	if (dio->deadline && time_after(req->deadline, dio->deadline))
+		req->deadline = dio->deadline;
+	piece->sent = true;
+	err = flint_req_submit(route.peer, req, flags);
+	flint_req_put(req);
+put_map:
+	flint_map_put(map);
+	return err;
+}
+
+/*
+ * Send a piece and what has to be cut off it. With FLINT_SUBMIT_NOWAIT in
+ * @flags and @first, -EAGAIN means that nothing was sent and the piece is gone.
+ */
+static int flint_piece_go(struct flint_piece *piece, unsigned int flags, bool first)
+{
+	struct flint_piece *rest;
+	int err;
+
+	do {
+		rest = NULL;
+		err = flint_piece_send(piece, flags, &rest);
+		if (err == -EAGAIN && first && (flags & FLINT_SUBMIT_NOWAIT)) {
+			if (rest)
+				flint_piece_end(rest, -EAGAIN);
+			flint_piece_end(piece, -EAGAIN);
+			return -EAGAIN;
+		}
+		if (err)
+			flint_piece_fail(piece, err);
+		first = false;
+		piece = rest;
+	} while (piece);
+	return 0;
+}
+
+static void flint_piece_again(struct work_struct *work)
+{
+	struct flint_piece *piece = container_of(to_delayed_work(work), struct flint_piece, again);
+	struct flint_dio *dio = piece->dio;
+	int err = 0;
+
+	if (READ_ONCE(dio->aborted)) {
+		flint_piece_end(piece, -EINTR);
+		return;
+	}
+	if (piece->refresh) {
+		err = flint_inode_refresh(dio->inode, jiffies + FLINT_RPC_TIMEO);
+		piece->refresh = false;
+	}
+	if (err == -EIO && !READ_ONCE(dio->fs->shutdown)) {
+		piece->refresh = true;
+		flint_piece_fail(piece, -EAGAIN);
+	} else if (err) {
+		flint_piece_end(piece, err);
+	} else {
+		flint_piece_go(piece, 0, false);
+	}
+}
+
+/* Split and send. Return: 0, or -EAGAIN when @nowait and nothing was sent. */
+static int flint_dio_start(struct flint_dio *dio, bool nowait)
+{
+	unsigned int flags = nowait ? FLINT_SUBMIT_NOWAIT : 0;
+	u8 shift = flint_i(dio->inode)->layout.chunk_shift;
+	struct flint_cursor at = {};
+	struct flint_iopart part;
+	struct flint_piece *piece;
+	size_t rel = 0;
+	int err;
+
+	while (rel < dio->size) {
+		err = flint_iosplit_next(dio->pos + rel, dio->size - rel, shift, &part);
+		if (err < 0)
+			goto fail;
+		err = -ENOMEM;
+		piece = flint_piece_new(dio, rel, &at, &part);
+		if (!piece)
+			goto fail;
+		if (flint_piece_go(piece, flags, !rel))
+			return -EAGAIN;
+		rel += part.len;
+		flint_cursor_advance(dio->mem, &at, part.len);
+		err = -EINTR;
+		if (dio->kind == FLINT_DIO_SYNC && fatal_signal_pending(current))
+			goto fail;
+	}
+	return 0;
+fail:
+	flint_dio_error(dio, rel, err);
+	return 0;
+}
+
+/* ---- calls from the VFS ----------------------------------------------- */
+
+static unsigned long flint_dio_deadline(struct flint_fs *fs)
+{
+	/* The rest of io_timeo is for draining and announcing the size. */
+	return (jiffies + msecs_to_jiffies(fs->opts.io_timeo / 4 * 3)) | 1;
+}
+
+/* Wait for a synchronous dio. Return: its result; -EINTR when killed. */
+static ssize_t flint_dio_wait(struct flint_dio *dio, struct iov_iter *iter)
+{
+	struct flint_mem *mem = dio->mem;
+	ssize_t ret;
+
+	if (wait_for_completion_killable(&dio->done)) {
+		WRITE_ONCE(dio->aborted, true);
+		if (mem->kind != FLINT_MEM_REFS)
+			return -EINTR;	/* the last piece cleans up */
+		/* The caller's pages: no retries, so the attempts' deadlines end this. */
+		wait_for_completion(&dio->done);
+	}
+	ret = flint_dio_result(dio);
+	if (ret > 0 && !dio->write && mem->kind == FLINT_MEM_OWN) {
+		unsigned int i;
+		size_t left = ret;
+
+		for (i = 0; i < mem->nr && left; i++) {
+			size_t n = min_t(size_t, left, mem->bv[i].bv_len);
+
+			if (copy_page_to_iter(mem->bv[i].bv_page, 0, n, iter) != n)
+				return ret == left ? -EFAULT : ret - left;
+			left -= n;
+		}
+	}
+	return ret;
+}
+
+static ssize_t flint_dio_sync(struct kiocb *iocb, struct iov_iter *iter, bool write)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+	struct flint_mem *mem = flint_mem_get(iter, FLINT_DIO_MAX, write);
+	struct flint_dio *dio;
+	ssize_t ret;
+	int err;
+
+	if (IS_ERR(mem))
+		return PTR_ERR(mem);
+	dio = flint_dio_alloc(inode, mem, FLINT_DIO_SYNC, write, iocb->ki_pos);
+	if (!dio)
+		return -ENOMEM;
+	if (fs->opts.soft || !is_sync_kiocb(iocb) || (current->flags & PF_KTHREAD))
+		dio->deadline = flint_dio_deadline(fs);
+	flint_dio_start(dio, false);
+	flint_dio_unpend(dio);
+	ret = flint_dio_wait(dio, iter);
+	if (ret > 0 && write) {
+		err = flint_write_end(inode, iocb->ki_pos, ret, dio->deadline);
+		if (err)
+			ret = err;
+	}
+	if (ret > 0)
+		iocb->ki_pos += ret;
+	flint_dio_put(dio, false);
+	return ret;
+}
+
+static ssize_t flint_dio_async(struct kiocb *iocb, struct iov_iter *iter, bool write)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct flint_mem *mem = flint_mem_get(iter, FLINT_DIO_MAX, write);
+	struct flint_dio *dio;
+	size_t len;
+
+	if (IS_ERR(mem))
+		return PTR_ERR(mem);
+	len = mem->len;
+	dio = flint_dio_alloc(inode, mem, FLINT_DIO_ASYNC, write, iocb->ki_pos);
+	if (!dio)
+		return -ENOMEM;
+	dio->iocb = iocb;
+	dio->deadline = flint_dio_deadline(dio->fs);
+	if (flint_dio_start(dio, iocb->ki_flags & IOCB_NOWAIT)) {
+		iov_iter_revert(iter, len);
+		flint_dio_put(dio, false);
+		return -EAGAIN;
+	}
+	flint_dio_unpend(dio);
+	return -EIOCBQUEUED;
+}
+
+/* Can this go as one asynchronous call? */
+static bool flint_dio_fits(struct iov_iter *iter)
+{
+	if (iov_iter_count(iter) > FLINT_DIO_MAX)
+		return false;
+	if (user_backed_iter(iter))
+		return iov_iter_npages(iter, FLINT_DIO_MAX_SEGS + 1) <= FLINT_DIO_MAX_SEGS;
+	return iov_iter_is_bvec(iter) && iter->nr_segs <= FLINT_DIO_MAX_SEGS &&
+	       !PageSlab(compound_head(iter->bvec->bv_page));
+}
+
+static ssize_t flint_dio_loop(struct kiocb *iocb, struct iov_iter *iter, bool write)
+{
+	ssize_t ret, total = 0;
+
+	do {
+		size_t before = iov_iter_count(iter), used;
+
+		ret = flint_dio_sync(iocb, iter, write);
+		if (ret <= 0)
+			break;
+		total += ret;
+		used = before - iov_iter_count(iter);
+		if (ret < used) {
+			iov_iter_revert(iter, used - ret);
+			break;	/* an error ended it: the next call will meet it */
+		}
+	} while (iov_iter_count(iter) && !fatal_signal_pending(current));
+	return total ? total : ret;
+}
+
+/* Count what was asked for, and keep readers of the cache from seeing old pages. */
+static int flint_dio_prepare(struct kiocb *iocb, struct iov_iter *iter, bool write)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+	loff_t end = iocb->ki_pos + iov_iter_count(iter) - 1;
+
+	if (!write) {
+		flint_stat_inc(fs, read_ops);
+		flint_stat_add(fs, read_bytes, iov_iter_count(iter));
+		return 0;
+	}
+	if (inode->i_mapping->nrpages) {
+		if (iocb->ki_flags & IOCB_NOWAIT)
+			return -EAGAIN;
+		invalidate_inode_pages2_range(inode->i_mapping, iocb->ki_pos >> PAGE_SHIFT,
+					      end >> PAGE_SHIFT);
+	}
+	flint_stat_inc(fs, write_ops);
+	flint_stat_add(fs, write_bytes, iov_iter_count(iter));
+	return 0;
+}
+
+/**
+ * flint_dio_rw() - read or write without the page cache
+ * @iocb: position, flags; asynchronous only for IOCB_DIRECT
+ * @iter: memory of any kind and alignment but a pipe
+ * @write: direction; a write's position and length are checked already
+ *
+ * Return: bytes (a short count at the end of file or before an error),
+ * -EIOCBQUEUED, -EAGAIN for IOCB_NOWAIT, -EINTR when killed, or an error.
+ */
+ssize_t flint_dio_rw(struct kiocb *iocb, struct iov_iter *iter, bool write)
+{
+	size_t cut = 0, count = iov_iter_count(iter);
+	loff_t size;
+	ssize_t ret;
+
+	if (!write) {
+		size = i_size_read(file_inode(iocb->ki_filp));
+		if (iocb->ki_pos >= size)
+			return 0;
+		if (count > size - iocb->ki_pos) {
+			cut = count - (size - iocb->ki_pos);
+			iov_iter_truncate(iter, size - iocb->ki_pos);
+		}
+	}
+	ret = flint_dio_prepare(iocb, iter, write);
+	if (ret)
+		goto out;
+	if (!is_sync_kiocb(iocb) && (iocb->ki_flags & IOCB_DIRECT) && flint_dio_fits(iter))
+		ret = flint_dio_async(iocb, iter, write);
+	else if (iocb->ki_flags & IOCB_NOWAIT)
+		ret = -EAGAIN;
+	else
+		ret = flint_dio_loop(iocb, iter, write);
+out:
+	if (ret != -EIOCBQUEUED)
+		iov_iter_reexpand(iter, iov_iter_count(iter) + cut);
+	return ret;
+}
+
+/**
+ * flint_dio_folios() - fill locked folios of the page cache
+ * @inode: of the mapping
+ * @bv: one entry a folio, in order
+ * @nr: of them
+ * @pos: of the first
+ * @len: bytes in all
+ *
+ * The folios are unlocked when their data is there, or with an error.
+ * Return: 0.
+ */
+int flint_dio_folios(struct inode *inode, struct bio_vec *bv, unsigned int nr, loff_t pos,
+		     size_t len)
+{
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+	loff_t size = i_size_read(inode);
+	struct flint_mem *mem = flint_mem_alloc(nr, FLINT_MEM_CACHE, GFP_NOFS);
+	struct flint_dio *dio;
+	unsigned int i;
+
+	if (!mem) {
+		flint_folios_end(inode, bv, nr, 0, false);
+		return 0;
+	}
+	for (i = 0; i < nr; i++) {
+		get_page(bv[i].bv_page);
+		flint_mem_add(mem, bv[i].bv_page, bv[i].bv_offset, bv[i].bv_len);
+	}
+	flint_stat_add(fs, cache_pages, len >> PAGE_SHIFT);
+	dio = flint_dio_alloc(inode, mem, FLINT_DIO_CACHE, false, pos);
+	if (!dio) {
+		flint_folios_end(inode, bv, nr, 0, false);
+		return 0;
+	}
+	if (pos + len > size) {
+		dio->size = pos < size ? size - pos : 0;
+		dio->good = dio->size;
+		dio->tail = len - dio->size;
+		flint_mem_zero(mem, dio->size, dio->tail);
+	}
+	dio->deadline = flint_dio_deadline(fs);
+	flint_dio_start(dio, false);
+	flint_dio_unpend(dio);
+	return 0;
+}

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Open files: opening, which path reads and writes take, size and times.
+ *
+ * Data is durable when a write returns, whichever way it came. Buffered writes
+ * go through the same engine as direct ones; the page cache only serves reads,
+ * mmap and exec, and is invalidated around every write. The end of file comes
+ * from the metadata server: a write beyond it is announced (EXTEND) before it
+ * is acknowledged, an appending one reserves its place first (APPEND).
+ */
+#define pr_fmt(fmt) "flintfs: " fmt
+
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/splice.h>
+#include "flint.h"
+
+/* ---- opening ---------------------------------------------------------- */
+
+struct flint_handle *flint_handle_new(struct flint_fs *fs, u64 handle, u64 ino)
+{
+	struct flint_handle *h = kzalloc(sizeof(*h), GFP_KERNEL);
+
+	if (!h)
+		return NULL;
+	h->fs = fs;
+	h->handle = handle;
+	h->ino = ino;
+	return h;
+}
+
+u32 flint_open_flags(unsigned int f_flags)
+{
+	u32 flags = 0;
+
+	if ((f_flags & O_ACCMODE) != O_WRONLY)
+		flags |= FLINT_OPEN_READ;
+	if ((f_flags & O_ACCMODE) != O_RDONLY)
+		flags |= FLINT_OPEN_WRITE;
+	if (f_flags & O_CREAT)
+		flags |= FLINT_OPEN_CREATE;
+	if ((f_flags & O_CREAT) && (f_flags & O_EXCL))
+		flags |= FLINT_OPEN_EXCL;
+	return flags;
+}
+
+/* The handle stands in file->private_data, the attributes are fresh. */
+int flint_file_adopt(struct inode *inode, struct file *file)
+{
+	file->f_mode |= FMODE_CAN_ODIRECT | FMODE_NOWAIT;
+	flint_cache_revalidate(inode);
+	return 0;
+}
+
+static int flint_file_open(struct inode *inode, struct file *file)
+{
+	struct flint_open body = {
+		.fixed_len = cpu_to_le32(sizeof(body)),
+		.flags = cpu_to_le32(flint_open_flags(file->f_flags & ~O_CREAT)),
+		.ino = cpu_to_le64(inode->i_ino),
+		.gen = cpu_to_le32(flint_i(inode)->gen),
+	};
+	struct flint_open_rep rep;
+	struct flint_mcall c = {
+		.op = FLINT_OP_OPEN, .mutates = true,
+		.body = &body, .body_len = sizeof(body),
+		.rep = &rep, .rep_size = sizeof(rep),
+	};
+	struct flint_handle *h;
+	int err;
+
+	h = flint_handle_new(flint_fs(inode->i_sb), 0, inode->i_ino);
+	if (!h)
+		return -ENOMEM;
+	flint_cred_fill(&body.cred);
+	err = flint_meta_call(h->fs, &c);
+	if (err == -ENOENT)
+		err = -ESTALE;	/* the dentry was too old: the VFS looks it up again */
+	if (err)
+		goto free;
+	h->handle = le64_to_cpu(rep.handle);
+	err = flint_inode_apply(inode, &rep.attr, c.sent);
+	if (err) {
+		flint_handle_close(h);
+		return err;
+	}
+	file->private_data = h;
+	return flint_file_adopt(inode, file);
+free:
+	kfree(h);
+	return err;
+}
+
+static int flint_file_release(struct inode *inode, struct file *file)
+{
+	struct flint_handle *h = file->private_data;
+	struct flint_inode *fi = flint_i(inode);
+
+	if (!h)
+		return 0;
+	if ((file->f_mode & FMODE_WRITE) &&
+	    test_and_clear_bit(FLINT_I_MTIME_DIRTY, &fi->state)) {
+		h->touch = true;
+		h->ext.ino = cpu_to_le64(inode->i_ino);
+		h->ext.gen = cpu_to_le32(fi->gen);
+		h->ext.trunc_epoch = cpu_to_le32(READ_ONCE(fi->trunc_epoch));
+	}
+	flint_handle_close(h);
+	return 0;
+}
+
+/* ---- size and times --------------------------------------------------- */
+
+/**
+ * flint_extend() - announce that a file was written up to @end
+ * @inode: regular file
+ * @end: first byte after what was written; 0: only the times
+ * @deadline: jiffies, or 0 for what the mount options say
+ *
+ * A truncation that came between the write and this call wins: the write
+ * counts as done before it.
+ *
+ * Return: 0 or an error of flint_meta_call().
+ */
+int flint_extend(struct inode *inode, u64 end, unsigned long deadline)
+{
+	struct flint_inode *fi = flint_i(inode);
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+	struct flint_extend body = {
+		.ino = cpu_to_le64(inode->i_ino),
+		.gen = cpu_to_le32(fi->gen),
+		.trunc_epoch = cpu_to_le32(READ_ONCE(fi->trunc_epoch)),
+		.end = cpu_to_le64(end),
+	};
+	struct flint_attr attr;
+	struct flint_mcall c = {
+		.op = FLINT_OP_EXTEND, .mutates = true,
+		.body = &body, .body_len = sizeof(body),
+		.rep = &attr, .rep_size = sizeof(attr),
+		.deadline = deadline,
+	};
+	u64 before = READ_ONCE(fi->change);
+	int err = flint_meta_call(fs, &c);
+
+	flint_stat_inc(fs, extends);
+	if (err == -ESTALE)
+		return flint_inode_refresh(inode, deadline);
+	if (err)
+		return err;
+	/* Our own change does not outdate pages that we keep up to date. */
+	if (le64_to_cpu(attr.change) == before + 1)
+		cmpxchg(&fi->cache_change, before, before + 1);
+	return flint_inode_apply(inode, &attr, c.sent);
+}
+
+/* Reserve room at the end of file. Return: 0 with *pos set, or an error. */
+static int flint_append(struct inode *inode, u64 len, loff_t *pos)
+{
+	struct flint_inode *fi = flint_i(inode);
+	struct flint_extend body = {
+		.ino = cpu_to_le64(inode->i_ino),
+		.gen = cpu_to_le32(fi->gen),
+		.len = cpu_to_le64(len),
+	};
+	struct flint_append_rep rep;
+	struct flint_mcall c = {
+		.op = FLINT_OP_APPEND, .mutates = true,
+		.body = &body, .body_len = sizeof(body),
+		.rep = &rep, .rep_size = sizeof(rep),
+	};
+	int tries, err;
+
+	for (tries = 0; tries < 8; tries++) {
+		body.trunc_epoch = cpu_to_le32(READ_ONCE(fi->trunc_epoch));
+		err = flint_meta_call(flint_fs(inode->i_sb), &c);
+		if (err != -ESTALE)
+			break;
+		err = flint_inode_refresh(inode, 0);
+		if (err)
+			return err;
+		err = -EAGAIN;
+	}
+	if (err)
+		return err;
+	err = flint_inode_apply(inode, &rep.attr, c.sent);
+	if (err)
+		return err;
+	if (le64_to_cpu(rep.offset) > MAX_LFS_FILESIZE - len)
+		return -EPROTO;
+	*pos = le64_to_cpu(rep.offset);
+	return 0;
+}
+
+/* ---- reading ---------------------------------------------------------- */
+
+/*
+ * The end of file must not be older than the attributes' time to live, and a
+ * read at or beyond it asks unless they are fresh.
+ */
+static int flint_read_begin(struct kiocb *iocb)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+
+	if (READ_ONCE(flint_fs(inode->i_sb)->shutdown))
+		return -EIO;
+	if (time_before(jiffies, READ_ONCE(flint_i(inode)->valid)))
+		return 0;
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
+	return flint_inode_refresh(inode, 0);
+}
+
+static ssize_t flint_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	int err;
+
+	if (!iov_iter_count(to))
+		return 0;
+	err = flint_read_begin(iocb);
+	if (err)
+		return err;
+	if ((iocb->ki_flags & IOCB_DIRECT) && !iov_iter_is_pipe(to))
+		return flint_dio_rw(iocb, to, false);
+	flint_cache_revalidate(inode);
+	return filemap_read(iocb, to, 0);
+}
+
+/* ---- writing ---------------------------------------------------------- */
+
+/* Set-user-id bits go; needs the inode's lock, which direct I/O avoids otherwise. */
+static int flint_drop_privs(struct kiocb *iocb, bool locked)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	int err;
+
+	if (likely(!(inode->i_mode & (S_ISUID | S_ISGID))))
+		return 0;
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
+	if (!locked && down_write_killable(&inode->i_rwsem))
+		return -EINTR;
+	err = file_remove_privs(iocb->ki_filp);
+	if (!locked)
+		inode_unlock(inode);
+	return err;
+}
+
+static ssize_t flint_write_checked(struct kiocb *iocb, struct iov_iter *from, bool locked)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	u64 limit = flint_iosplit_limit(flint_i(inode)->layout.chunk_shift);
+	ssize_t ret = generic_write_checks(iocb, from);
+
+	if (ret <= 0)
+		return ret;
+	ret = flint_drop_privs(iocb, locked);
+	if (ret)
+		return ret;
+	if (iocb->ki_flags & IOCB_APPEND) {
+		if (iocb->ki_flags & IOCB_NOWAIT)
+			return -EAGAIN;
+		ret = flint_append(inode, iov_iter_count(from), &iocb->ki_pos);
+		if (ret)
+			return ret;
+	}
+	if ((u64)iocb->ki_pos >= limit)
+		return -EFBIG;
+	iov_iter_truncate(from, limit - iocb->ki_pos);
+	ret = flint_dio_rw(iocb, from, true);
+	if (ret > 0)
+		ret = generic_write_sync(iocb, ret);
+	return ret;
+}
+
+static ssize_t flint_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	ssize_t ret;
+
+	if (READ_ONCE(flint_fs(inode->i_sb)->shutdown))
+		return -EIO;
+	if (iocb->ki_flags & IOCB_DIRECT)
+		return flint_write_checked(iocb, from, false);
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
+	if (down_write_killable(&inode->i_rwsem))
+		return -EINTR;
+	ret = flint_write_checked(iocb, from, true);
+	inode_unlock(inode);
+	return ret;
+}
+
+/* ---- the rest --------------------------------------------------------- */
+
+/* Acknowledged data is durable; a full fsync tells the times too. */
+static int flint_fsync(struct file *file, loff_t start, loff_t end, int datasync)
+{
+	struct inode *inode = file_inode(file);
+
+	if (READ_ONCE(flint_fs(inode->i_sb)->shutdown))
+		return -EIO;
+	return datasync ? 0 : flint_inode_touch(inode, 0);
+}
+
+static loff_t flint_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct inode *inode = file_inode(file);
+	int err;
+
+	if (whence != SEEK_SET && whence != SEEK_CUR) {
+		err = flint_inode_revalidate(inode);
+		if (err)
+			return err;
+	}
+	return generic_file_llseek(file, offset, whence);
+}
+
+const struct inode_operations flint_file_iops = {
+	.permission	= flint_permission,
+	.getattr	= flint_getattr,
+	.setattr	= flint_setattr,
+	.listxattr	= flint_listxattr,
+};
+
+const struct file_operations flint_file_fops = {
+	.owner		= THIS_MODULE,
+	.open		= flint_file_open,
+	.release	= flint_file_release,
+	.llseek		= flint_llseek,
+	.read_iter	= flint_read_iter,
+	.write_iter	= flint_write_iter,
+	.mmap		= flint_mmap,
+	.fsync		= flint_fsync,
+	.splice_read	= generic_file_splice_read,
+	.splice_write	= iter_file_splice_write,
+};

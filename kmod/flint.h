@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The file system half of flintfs: its objects and the functions that its
+ * files offer each other, one section a file. No verbs type appears here.
+ *
+ * Locks, outermost first
+ *  inode->i_rwsem	the VFS's rules; buffered writers hold it over the network
+ *			(taken killably), direct I/O never does
+ *  fs->map_lock	replaces fs->map (readers use RCU)
+ *  fs->seq_lock	unfinished sequences
+ *  fs->close_lock	handles to give back
+ *  inode->fi_lock	cached attributes; a leaf
+ *  dio->lock		first failure of a direct I/O; a leaf
+ *
+ * Never hang: system calls wait killably, asynchronous I/O and our workers
+ * with a deadline, and nothing waits for the network in ->release() or
+ * ->evict_inode().
+ */
+#ifndef _FLINT_H
+#define _FLINT_H
+
+#include <linux/fs.h>
+#include <linux/fs_context.h>
+#include <linux/fs_parser.h>
+#include <linux/jiffies.h>
+#include <linux/kobject.h>
+#include <linux/list.h>
+#include <linux/percpu.h>
+#include <linux/slab.h>
+#include <linux/uio.h>
+#include "compat/compat.h"
+#include "iosplit.h"
+#include "request.h"
+
+#define FLINT_FS_TYPE		"flintfs"
+#define FLINT_SUPER_MAGIC	0x464c4e54
+#define FLINT_DIO_MAX		(16u << 20)	/* bytes in flight for one call */
+#define FLINT_DIO_MAX_SEGS	4352		/* pages of that, with some gaps */
+#define FLINT_RPC_TIMEO		(10 * HZ)	/* one attempt; then the connection ends */
+#define FLINT_READDIR_BUF	65536
+#define FLINT_ST_BLKSIZE	131072
+#define FLINT_RA_BYTES		(2u << 20)
+
+struct flint_fs;
+struct seq_file;
+
+/* ---- counters --------------------------------------------------------- */
+
+#define FLINT_STATS(x)							\
+	x(read_ops) x(read_bytes) x(write_ops) x(write_bytes)		\
+	x(meta_ops) x(extends) x(retries) x(crc_errors) x(timeouts)	\
+	x(cache_pages) x(map_updates)
+
+struct flint_stats {
+#define FLINT_STAT_MEMBER(name)	u64 name;
+	FLINT_STATS(FLINT_STAT_MEMBER)
+#undef FLINT_STAT_MEMBER
+};
+
+#define flint_stat_add(fs, name, n)	this_cpu_add((fs)->stats->name, n)
+#define flint_stat_inc(fs, name)	this_cpu_inc((fs)->stats->name)
+
+/* ---- opts.c ----------------------------------------------------------- */
+
+#define FLINT_TIME_SERVER	UINT_MAX	/* let the server say how long */
+
+/**
+ * struct flint_opts - what mount -o said
+ * @addrs: RDMA addresses of the managers
+ * @nr_addrs: of them
+ * @key_desc: description of a logon key, or NULL: no authentication
+ * @soft: give up after the time-outs below instead of retrying for ever
+ * Times are in milliseconds, sizes in bytes.
+ */
+struct flint_opts {
+	struct sockaddr_storage addrs[FLINT_NODE_ADDRS];
+	unsigned int nr_addrs;
+	char *key_desc;
+	bool soft;
+	unsigned int io_timeo;
+	unsigned int meta_timeo;
+	unsigned int attr_timeo;
+	unsigned int entry_timeo;
+	unsigned int neg_timeo;
+	unsigned int connect_timeo;
+	unsigned int hb_timeo;
+	u32 inline_size;
+	u32 max_io;
+	u32 nconn;
+	u32 credits;
+};
+
+int flint_init_fs_context(struct fs_context *fc);
+extern const struct fs_parameter_spec flint_fs_parameters[];
+void flint_opts_show(struct seq_file *m, const struct flint_opts *opts);
+
+/* ---- super.c ---------------------------------------------------------- */
+
+/**
+ * struct flint_fs - one mount
+ *
+ * Lives until the superblock is killed and every request that names it has
+ * ended.
+ */
+struct flint_fs {
+	struct super_block *sb;
+	struct flint_opts opts;
+	struct net *netns;
+	struct flint_net *net;
+	struct flint_peer *mgr;
+	struct flint_peer *meta;
+	char name[FLINT_LABEL_LEN];		/* of the file system */
+	char subtree[FLINT_PATH_MAX + 1];
+	u8 client_id[16];
+	u8 key[FLINT_KEY_LEN];
+	bool have_key;
+	bool shutdown;				/* umount -f or abort: only -EIO from now on */
+	u32 fsid;
+	u64 session_epoch;
+	u64 root_ino;
+
+	struct workqueue_struct *wq;		/* unbound; its work may wait, with a deadline */
+	struct flint_mapref __rcu *map;
+	struct flint_mapref *map_meta;		/* keeps @meta */
+	spinlock_t map_lock;
+	struct delayed_work map_watch;		/* the standing request */
+	struct work_struct map_now;		/* a reply named a newer epoch */
+
+	spinlock_t seq_lock;
+	u64 seq_next;
+	struct list_head seq_open;		/* unfinished sequences, rising */
+
+	spinlock_t close_lock;
+	struct list_head closes;		/* struct flint_handle to give back */
+	struct delayed_work close_work;
+	atomic_t inflight;			/* dios, closes: what teardown waits for */
+	wait_queue_head_t idle;
+	unsigned long next_warn;		/* jiffies: at most one line a minute */
+
+	struct flint_statfs statfs;		/* last answer */
+	unsigned long statfs_time;
+	bool statfs_ok;
+
+	struct flint_stats __percpu *stats;
+	struct kobject kobj;
+	bool kobj_added;
+	struct completion kobj_gone;
+	struct dentry *debugfs;
+	unsigned int instance;
+};
+
+static inline struct flint_fs *flint_fs(const struct super_block *sb)
+{
+	return sb->s_fs_info;
+}
+
+static inline void flint_fs_begin(struct flint_fs *fs)
+{
+	atomic_inc(&fs->inflight);
+}
+
+/* The wake-up comes after the count: unmount waits a grace period in between. */
+static inline void flint_fs_end(struct flint_fs *fs)
+{
+	rcu_read_lock();
+	if (atomic_dec_and_test(&fs->inflight))
+		wake_up_all(&fs->idle);
+	rcu_read_unlock();
+}
+
+int flint_get_tree(struct fs_context *fc);
+void flint_fs_abort(struct flint_fs *fs);
+u64 flint_stats_sum(struct flint_fs *fs, size_t offset);
+extern struct file_system_type flint_fs_type;
+
+/* ---- map.c ------------------------------------------------------------ */
+
+/**
+ * struct flint_mapref - a checked cluster map, never changed, reference counted
+ * @peers: one per node, made when first needed
+ */
+struct flint_mapref {
+	struct kref ref;
+	struct rcu_head rcu;
+	struct flint_fs *fs;
+	struct flint_map map;
+	void *image;
+	struct flint_peer *peers[];
+};
+
+/* Where one chunk request goes. */
+struct flint_route {
+	struct flint_peer *peer;	/* alive as long as the map reference */
+	u32 chain;
+	u32 chain_ver;
+	u32 target;
+};
+
+struct flint_mapref *flint_map_get(struct flint_fs *fs);
+void flint_map_put(struct flint_mapref *ref);
+int flint_map_fetch(struct flint_fs *fs, u32 wait_ms, unsigned long deadline);
+void flint_map_seen(struct flint_fs *fs, u64 epoch);
+void flint_map_refresh(struct flint_fs *fs);
+struct flint_peer *flint_map_peer(struct flint_mapref *ref, u32 node_id);
+void flint_map_init(struct flint_fs *fs);
+void flint_map_start(struct flint_fs *fs);
+void flint_map_stop(struct flint_fs *fs);
+
+/* ---- meta.c ----------------------------------------------------------- */
+
+/**
+ * struct flint_seq - a mutating request that is not finished
+ * @node: on fs->seq_open
+ * @seq: its number; retries use the same
+ */
+struct flint_seq {
+	struct list_head node;
+	u64 seq;
+};
+
+void flint_seq_begin(struct flint_fs *fs, struct flint_seq *s);
+void flint_seq_end(struct flint_fs *fs, struct flint_seq *s);
+u64 flint_seq_low(struct flint_fs *fs);
+
+/**
+ * struct flint_buf - kernel pages for a payload
+ */
+struct flint_buf {
+	struct flint_hold hold;
+	size_t size;
+	unsigned int nr;
+	struct bio_vec bv[];
+};
+
+struct flint_buf *flint_buf_alloc(size_t size, gfp_t gfp);
+void flint_buf_put(struct flint_buf *buf);
+size_t flint_buf_read(struct flint_buf *buf, void *dst, size_t len);
+size_t flint_buf_write(struct flint_buf *buf, const void *src, size_t len);
+
+/**
+ * struct flint_mcall - one metadata operation
+ * @op: enum flint_op
+ * @mutates: carries a sequence number
+ * @once: one attempt only, whatever the mount options
+ * @body, @body_len: the operation's structure
+ * @s1, @s1_len, @s2, @s2_len: strings behind it
+ * @rep, @rep_size: where the reply body goes; a shorter one is an error
+ * @buf: payload, or NULL
+ * @dir: direction of the payload
+ * @data_len: bytes to send or room
+ * @deadline: jiffies after which not to try again; 0: by the mount options
+ * @sent: result: jiffies before the last attempt
+ * @got: result: bytes of payload that came
+ * @unknown: result: the server may have executed it although we failed
+ */
+struct flint_mcall {
+	u16 op;
+	bool mutates;
+	bool once;
+	u8 dir;
+	const void *body;
+	u32 body_len;
+	const void *s1;
+	u32 s1_len;
+	const void *s2;
+	u32 s2_len;
+	void *rep;
+	u32 rep_size;
+	struct flint_buf *buf;
+	u32 data_len;
+	unsigned long deadline;
+	unsigned long sent;
+	u32 got;
+	bool unknown;
+};
+
+int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c);
+int flint_session_open(struct flint_fs *fs, bool rdonly, struct flint_attr *root);
+void flint_session_close(struct flint_fs *fs);
+void flint_cred_fill(struct flint_cred *cred);
+
+/**
+ * struct flint_handle - an open file at the metadata server
+ *
+ * Becomes the carrier of its own CLOSE, so that giving it back can neither
+ * fail nor wait.
+ */
+struct flint_handle {
+	struct list_head node;
+	struct flint_fs *fs;
+	struct flint_seq seq;
+	u64 handle;
+	u64 ino;
+	unsigned int tries;
+	/* When the file was written in place: tell the times before closing. */
+	bool touch;
+	struct flint_extend ext;
+	struct flint_seq ext_seq;
+	u8 stage;
+};
+
+void flint_handle_close(struct flint_handle *h);
+void flint_close_start(struct flint_fs *fs);
+
+/* ---- inode.c ---------------------------------------------------------- */
+
+/* struct flint_inode.state */
+#define FLINT_I_TIMES_STALE	0	/* getattr must ask again */
+#define FLINT_I_MTIME_DIRTY	1	/* written in place; the server does not know yet */
+
+/**
+ * struct flint_inode - cached state of an inode
+ * @lock: protects what follows up to @state
+ * @gen, @change, @trunc_epoch, @layout: as the server last said
+ * @size: as the server last said; i_size_read() is the same but for writes
+ *	that are being announced
+ * @valid: jiffies until which the attributes may be used
+ * @stale_at: jiffies when FLINT_I_TIMES_STALE was set
+ * @known: attributes were set at all
+ * @cache_change: change counter that the page cache belongs to
+ * @place: the file's chains in the layout's table, computed when first needed
+ */
+struct flint_inode {
+	struct inode vfs;
+	spinlock_t lock;
+	u32 gen;
+	u32 trunc_epoch;
+	u64 change;
+	u64 size;
+	u64 bytes;
+	u64 cache_change;
+	u64 parent;
+	struct timespec64 btime;
+	unsigned long valid;
+	unsigned long stale_at;
+	bool known;
+	struct flint_layout layout;
+	unsigned long state;
+	struct flint_place *place;
+};
+
+/* A file's chains: flint_placement without the unused slots. */
+struct flint_place {
+	u32 width;
+	u32 slot[];
+};
+
+static inline struct flint_inode *flint_i(const struct inode *inode)
+{
+	return container_of(inode, struct flint_inode, vfs);
+}
+
+int flint_inode_cache_init(void);
+void flint_inode_cache_exit(void);
+struct inode *flint_inode_alloc(struct super_block *sb);
+void flint_inode_free(struct inode *inode);
+void flint_inode_evict(struct inode *inode);
+struct inode *flint_iget(struct super_block *sb, const struct flint_attr *a, unsigned long sent);
+int flint_inode_apply(struct inode *inode, const struct flint_attr *a, unsigned long sent);
+int flint_inode_refresh(struct inode *inode, unsigned long deadline);
+int flint_inode_revalidate(struct inode *inode);
+void flint_inode_stale(struct inode *inode);
+void flint_inode_set_nlink(struct inode *inode, u32 nlink);
+int flint_inode_touch(struct inode *inode, unsigned long deadline);
+int flint_inode_place(struct inode *inode, struct flint_mapref *map);
+void flint_cache_revalidate(struct inode *inode);
+bool flint_attr_ok(const struct flint_attr *a);
+unsigned long flint_attr_until(struct flint_fs *fs, const struct flint_attr *a,
+			       unsigned long sent);
+int flint_getattr(FLINT_IDMAP *idmap, const struct path *path, struct kstat *stat,
+		  u32 mask, unsigned int flags);
+int flint_setattr(FLINT_IDMAP *idmap, struct dentry *dentry, struct iattr *attr);
+int flint_permission(FLINT_IDMAP *idmap, struct inode *inode, int mask);
+
+/* ---- namei.c ---------------------------------------------------------- */
+
+extern const struct dentry_operations flint_dentry_ops;
+extern const struct inode_operations flint_dir_iops;
+extern const struct inode_operations flint_symlink_iops;
+extern const struct inode_operations flint_special_iops;
+void flint_dentry_time(struct dentry *dentry, const struct flint_attr *a, unsigned long sent);
+
+/* ---- dir.c ------------------------------------------------------------ */
+
+extern const struct file_operations flint_dir_fops;
+
+/* ---- file.c ----------------------------------------------------------- */
+
+extern const struct inode_operations flint_file_iops;
+extern const struct file_operations flint_file_fops;
+struct flint_handle *flint_handle_new(struct flint_fs *fs, u64 handle, u64 ino);
+int flint_file_adopt(struct inode *inode, struct file *file);
+u32 flint_open_flags(unsigned int f_flags);
+int flint_extend(struct inode *inode, u64 end, unsigned long deadline);
+
+/* ---- dio.c ------------------------------------------------------------ */
+
+int flint_dio_init(void);
+void flint_dio_exit(void);
+ssize_t flint_dio_rw(struct kiocb *iocb, struct iov_iter *iter, bool write);
+int flint_dio_folios(struct inode *inode, struct bio_vec *bv, unsigned int nr, loff_t pos,
+		     size_t len);
+
+/* ---- mmap.c ----------------------------------------------------------- */
+
+extern const struct address_space_operations flint_aops;
+int flint_mmap(struct file *file, struct vm_area_struct *vma);
+void flint_folios_end(struct inode *inode, const struct bio_vec *bv, unsigned int nr,
+		      size_t good, bool kept);
+
+/* ---- xattr.c ---------------------------------------------------------- */
+
+extern const struct xattr_handler *flint_xattr_handlers[];
+ssize_t flint_listxattr(struct dentry *dentry, char *list, size_t size);
+
+/* ---- sysfs.c, debugfs.c ----------------------------------------------- */
+
+int flint_sysfs_init(void);
+void flint_sysfs_exit(void);
+int flint_sysfs_add(struct flint_fs *fs);
+void flint_sysfs_del(struct flint_fs *fs);
+void flint_debugfs_init(void);
+void flint_debugfs_exit(void);
+void flint_debugfs_add(struct flint_fs *fs);
+void flint_debugfs_del(struct flint_fs *fs);
+
+#endif /* _FLINT_H */

@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Inodes: what is cached of them, for how long, and changing attributes.
+ *
+ * The server's change counter orders what arrives: attributes older than what
+ * is known are dropped, so a slow reply never undoes a newer one. Attributes
+ * may be used until fi->valid; what other mounts change is seen then at the
+ * latest.
+ *
+ * Times of a file written in place are the exception: the writer sets them
+ * here, marks them FLINT_I_MTIME_DIRTY, and the server learns them by fsync or
+ * close.
+ */
+#define pr_fmt(fmt) "flintfs: " fmt
+
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/posix_acl.h>
+#include "flint.h"
+
+static struct kmem_cache *flint_inode_cache;
+
+static void flint_inode_once(void *p)
+{
+	struct flint_inode *fi = p;
+
+	inode_init_once(&fi->vfs);
+	spin_lock_init(&fi->lock);
+}
+
+int flint_inode_cache_init(void)
+{
+	flint_inode_cache = kmem_cache_create("flint_inode", sizeof(struct flint_inode), 0,
+					      SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT,
+					      flint_inode_once);
+	return flint_inode_cache ? 0 : -ENOMEM;
+}
+
+void flint_inode_cache_exit(void)
+{
+	rcu_barrier();	/* inodes are freed after a grace period */
+	kmem_cache_destroy(flint_inode_cache);
+}
+
+struct inode *flint_inode_alloc(struct super_block *sb)
+{
+	struct flint_inode *fi = alloc_inode_sb(sb, flint_inode_cache, GFP_KERNEL);
+
+	if (!fi)
+		return NULL;
+	fi->gen = 0;
+	fi->trunc_epoch = 0;
+	fi->change = 0;
+	fi->size = 0;
+	fi->bytes = 0;
+	fi->cache_change = 0;
+	fi->parent = 0;
+	fi->valid = jiffies;
+	fi->stale_at = jiffies;
+	fi->known = false;
+	fi->state = 0;
+	fi->place = NULL;
+	fi->btime = (struct timespec64){};
+	memset(&fi->layout, 0, sizeof(fi->layout));
+	return &fi->vfs;
+}
+
+/* After the grace period: nobody walks over the symlink's target any more. */
+void flint_inode_free(struct inode *inode)
+{
+	if (S_ISLNK(inode->i_mode))
+		kfree(inode->i_link);
+	kfree(flint_i(inode)->place);
+	kmem_cache_free(flint_inode_cache, flint_i(inode));
+}
+
+void flint_inode_evict(struct inode *inode)
+{
+	truncate_inode_pages_final(&inode->i_data);
+	clear_inode(inode);
+}
+
+/* ---- attributes ------------------------------------------------------- */
+
+/* Is this an inode that we could serve? */
+bool flint_attr_ok(const struct flint_attr *a)
+{
+	u32 mode = le32_to_cpu(a->mode);
+
+	if (!a->ino || le64_to_cpu(a->size) > MAX_LFS_FILESIZE)
+		return false;
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+		return a->layout.chunk_shift >= FLINT_CHUNK_SHIFT_MIN &&
+		       a->layout.chunk_shift <= FLINT_CHUNK_SHIFT_MAX;
+	case S_IFDIR:
+	case S_IFLNK:
+	case S_IFCHR:
+	case S_IFBLK:
+	case S_IFIFO:
+	case S_IFSOCK:
+		return true;
+	}
+	return false;
+}
+
+/* Until when these attributes, asked for at @sent, may be used. */
+unsigned long flint_attr_until(struct flint_fs *fs, const struct flint_attr *a,
+			       unsigned long sent)
+{
+	unsigned int ms = fs->opts.attr_timeo;
+
+	if (ms == FLINT_TIME_SERVER)
+		ms = min_t(u32, le32_to_cpu(a->valid_ms), 86400000);
+	return sent + msecs_to_jiffies(ms);
+}
+
+static void flint_inode_times(struct inode *inode, const struct flint_attr *a)
+{
+	struct timespec64 mtime = ns_to_timespec64((s64)le64_to_cpu(a->mtime));
+	struct timespec64 ctime = ns_to_timespec64((s64)le64_to_cpu(a->ctime));
+	bool dirty = test_bit(FLINT_I_MTIME_DIRTY, &flint_i(inode)->state);
+
+	inode->i_atime = ns_to_timespec64((s64)le64_to_cpu(a->atime));
+	if (!dirty || timespec64_compare(&mtime, &inode->i_mtime) > 0)
+		inode->i_mtime = mtime;
+	if (!dirty || timespec64_compare(&ctime, &inode->i_ctime) > 0)
+		inode->i_ctime = ctime;
+}
+
+static void flint_inode_copy(struct inode *inode, const struct flint_attr *a)
+{
+	struct flint_inode *fi = flint_i(inode);
+	u32 flags = 0;
+
+	inode->i_mode = le32_to_cpu(a->mode);
+	inode->i_uid = make_kuid(&init_user_ns, le32_to_cpu(a->uid));
+	inode->i_gid = make_kgid(&init_user_ns, le32_to_cpu(a->gid));
+	set_nlink(inode, le32_to_cpu(a->nlink));
+	if (le32_to_cpu(a->flags) & FLINT_INO_IMMUTABLE)
+		flags |= S_IMMUTABLE;
+	if (le32_to_cpu(a->flags) & FLINT_INO_APPEND)
+		flags |= S_APPEND;
+	inode_set_flags(inode, flags, S_IMMUTABLE | S_APPEND);
+	flint_inode_times(inode, a);
+	fi->gen = le32_to_cpu(a->gen);
+	inode->i_generation = fi->gen;
+	fi->trunc_epoch = le32_to_cpu(a->trunc_epoch);
+	fi->change = le64_to_cpu(a->change);
+	fi->size = le64_to_cpu(a->size);
+	fi->bytes = le64_to_cpu(a->bytes);
+	fi->parent = le64_to_cpu(a->parent);
+	fi->btime = ns_to_timespec64((s64)le64_to_cpu(a->btime));
+	fi->layout = a->layout;
+	inode->i_blocks = DIV_ROUND_UP_ULL(fi->bytes, 512);
+	i_size_write(inode, fi->size);
+}
+
+/**
+ * flint_inode_apply() - take over attributes from a reply
+ * @inode: the inode
+ * @a: attributes, of the same inode
+ * @sent: jiffies before the request was sent
+ *
+ * Context: process or completion; takes fi->lock.
+ * Return: 0 (also when they were older than what is known), -ESTALE when the
+ * number now means something else, -EPROTO when they make no sense.
+ */
+int flint_inode_apply(struct inode *inode, const struct flint_attr *a, unsigned long sent)
+{
+	struct flint_inode *fi = flint_i(inode);
+	unsigned long until;
+
+	if (!flint_attr_ok(a) || le64_to_cpu(a->ino) != inode->i_ino)
+		return -EPROTO;
+	until = flint_attr_until(flint_fs(inode->i_sb), a, sent);
+
+	spin_lock(&fi->lock);
+	if (fi->known && (fi->gen != le32_to_cpu(a->gen) ||
+			  ((inode->i_mode ^ le32_to_cpu(a->mode)) & S_IFMT))) {
+		spin_unlock(&fi->lock);
+		return -ESTALE;
+	}
+	if (!fi->known || le64_to_cpu(a->change) >= fi->change) {
+		flint_inode_copy(inode, a);
+		if (!fi->known || time_after(until, fi->valid))
+			fi->valid = until;
+		if (time_after(sent, fi->stale_at))
+			clear_bit(FLINT_I_TIMES_STALE, &fi->state);
+		fi->known = true;
+	}
+	spin_unlock(&fi->lock);
+	return 0;
+}
+
+/* A directory's content or a link count changed by our own doing. */
+void flint_inode_stale(struct inode *inode)
+{
+	struct flint_inode *fi = flint_i(inode);
+
+	spin_lock(&fi->lock);
+	fi->stale_at = jiffies;
+	set_bit(FLINT_I_TIMES_STALE, &fi->state);
+	spin_unlock(&fi->lock);
+}
+
+void flint_inode_set_nlink(struct inode *inode, u32 nlink)
+{
+	struct flint_inode *fi = flint_i(inode);
+
+	spin_lock(&fi->lock);
+	set_nlink(inode, nlink);
+	fi->stale_at = jiffies;
+	set_bit(FLINT_I_TIMES_STALE, &fi->state);
+	spin_unlock(&fi->lock);
+}
+
+static int flint_inode_test(struct inode *inode, void *data)
+{
+	return inode->i_ino == le64_to_cpu(((const struct flint_attr *)data)->ino);
+}
+
+static int flint_inode_set(struct inode *inode, void *data)
+{
+	inode->i_ino = le64_to_cpu(((const struct flint_attr *)data)->ino);
+	return 0;
+}
+
+static void flint_inode_ops(struct inode *inode, const struct flint_attr *a)
+{
+	switch (inode->i_mode & S_IFMT) {
+	case S_IFREG:
+		inode->i_op = &flint_file_iops;
+		inode->i_fop = &flint_file_fops;
+		inode->i_mapping->a_ops = &flint_aops;
+		break;
+	case S_IFDIR:
+		inode->i_op = &flint_dir_iops;
+		inode->i_fop = &flint_dir_fops;
+		break;
+	case S_IFLNK:
+		inode->i_op = &flint_symlink_iops;
+		break;
+	default:
+		inode->i_op = &flint_special_iops;
+		init_special_inode(inode, inode->i_mode,
+				   MKDEV(le32_to_cpu(a->rdev_major), le32_to_cpu(a->rdev_minor)));
+	}
+}
+
+/**
+ * flint_iget() - the inode of these attributes
+ * @sb: superblock
+ * @a: attributes from a reply
+ * @sent: jiffies before the request was sent
+ *
+ * Return: the inode with a reference, or ERR_PTR(-ENOMEM, -EPROTO, -ESTALE).
+ */
+struct inode *flint_iget(struct super_block *sb, const struct flint_attr *a, unsigned long sent)
+{
+	struct inode *inode;
+	int err;
+
+	if (!flint_attr_ok(a))
+		return ERR_PTR(-EPROTO);
+	inode = iget5_locked(sb, le64_to_cpu(a->ino), flint_inode_test, flint_inode_set,
+			     (void *)a);
+	if (!inode)
+		return ERR_PTR(-ENOMEM);
+	err = flint_inode_apply(inode, a, sent);
+	if (inode->i_state & I_NEW) {
+		if (err) {
+			iget_failed(inode);
+			return ERR_PTR(err);
+		}
+		inode->i_flags |= S_NOATIME | S_NOCMTIME;
+		flint_i(inode)->cache_change = flint_i(inode)->change;
+		flint_inode_ops(inode, a);
+		unlock_new_inode(inode);
+	} else if (err) {
+		iput(inode);
+		return ERR_PTR(err);
+	}
+	return inode;
+}
+
+/**
+ * flint_inode_refresh() - ask the server for the attributes now
+ * @inode: the inode
+ * @deadline: jiffies, or 0 for what the mount options say
+ * Return: 0 or an error of flint_meta_call().
+ */
+int flint_inode_refresh(struct inode *inode, unsigned long deadline)
+{
+	struct flint_ino_req body = {
+		.ino = cpu_to_le64(inode->i_ino),
+		.gen = cpu_to_le32(flint_i(inode)->gen),
+	};
+	struct flint_attr attr;
+	struct flint_mcall c = {
+		.op = FLINT_OP_GETATTR,
+		.body = &body, .body_len = sizeof(body),
+		.rep = &attr, .rep_size = sizeof(attr),
+		.deadline = deadline,
+	};
+	int err = flint_meta_call(flint_fs(inode->i_sb), &c);
+
+	if (err == -ENOENT)
+		err = -ESTALE;	/* removed for good by another client */
+	return err ? err : flint_inode_apply(inode, &attr, c.sent);
+}
+
+/* Make sure that the attributes may be used; asks the server if needed. */
+int flint_inode_revalidate(struct inode *inode)
+{
+	if (time_before(jiffies, READ_ONCE(flint_i(inode)->valid)))
+		return 0;
+	return flint_inode_refresh(inode, 0);
+}
+
+/**
+ * flint_inode_touch() - tell the server of writes in place
+ * @inode: regular file
+ * @deadline: jiffies, or 0 for what the mount options say
+ * Return: 0, also when there is nothing to tell, or an error.
+ */
+int flint_inode_touch(struct inode *inode, unsigned long deadline)
+{
+	int err;
+
+	if (!test_and_clear_bit(FLINT_I_MTIME_DIRTY, &flint_i(inode)->state))
+		return 0;
+	err = flint_extend(inode, 0, deadline);
+	if (err)
+		set_bit(FLINT_I_MTIME_DIRTY, &flint_i(inode)->state);
+	return err;
+}
+
+/**
+ * flint_cache_revalidate() - drop cached pages that another client's write outdated
+ * @inode: regular file with attributes that may be used
+ */
+void flint_cache_revalidate(struct inode *inode)
+{
+	struct flint_inode *fi = flint_i(inode);
+	u64 change = READ_ONCE(fi->change);
+
+	if (READ_ONCE(fi->cache_change) == change)
+		return;
+	if (inode->i_mapping->nrpages)
+		invalidate_inode_pages2(inode->i_mapping);
+	WRITE_ONCE(fi->cache_change, change);
+}
+
+/**
+ * flint_inode_place() - compute a file's chains, once
+ * @inode: regular file
+ * @map: current map
+ *
+ * Return: 0 with fi->place set; -EIO when the map does not know the table or
+ * the layout is of another version; -ENOMEM.
+ */
+int flint_inode_place(struct inode *inode, struct flint_mapref *map)
+{
+	struct flint_inode *fi = flint_i(inode);
+	const struct flint_layout *layout = &fi->layout;
+	const struct flint_map_table *table;
+	struct flint_placement *p;
+	struct flint_place *place;
+	int err;
+
+	if (READ_ONCE(fi->place))
+		return 0;
+	table = flint_map_table(&map->map, le32_to_cpu(layout->table),
+				le32_to_cpu(layout->table_ver));
+	if (!table)
+		return -EIO;
+	p = kmalloc(sizeof(*p), GFP_NOFS);
+	if (!p)
+		return -ENOMEM;
+	err = flint_placement_init(p, layout, le32_to_cpu(table->nr));
+	if (err) {
+		pr_err_ratelimited("%s: inode %lu has a layout that this module does not know\n",
+				   flint_fs(inode->i_sb)->name, inode->i_ino);
+		err = -EIO;
+		goto free;
+	}
+	place = kmalloc(struct_size(place, slot, p->width), GFP_NOFS);
+	err = -ENOMEM;
+	if (!place)
+		goto free;
+	place->width = p->width;
+	memcpy(place->slot, p->slot, p->width * sizeof(p->slot[0]));
+	if (cmpxchg(&fi->place, NULL, place))
+		kfree(place);
+	err = 0;
+free:
+	kfree(p);
+	return err;
+}
+
+/* ---- operations ------------------------------------------------------- */
+
+int flint_permission(FLINT_IDMAP *idmap, struct inode *inode, int mask)
+{
+	if (S_ISDIR(inode->i_mode) && !time_before(jiffies, READ_ONCE(flint_i(inode)->valid))) {
+		int err;
+
+		if (mask & MAY_NOT_BLOCK)
+			return -ECHILD;
+		err = flint_inode_refresh(inode, 0);
+		if (err)
+			return err;
+	}
+	return generic_permission(idmap, inode, mask);
+}
+
+int flint_getattr(FLINT_IDMAP *idmap, const struct path *path, struct kstat *stat,
+		  u32 mask, unsigned int flags)
+{
+	struct inode *inode = d_inode(path->dentry);
+	struct flint_inode *fi = flint_i(inode);
+	int err = 0;
+
+	if ((flags & AT_STATX_SYNC_TYPE) == AT_STATX_FORCE_SYNC ||
+	    test_bit(FLINT_I_TIMES_STALE, &fi->state))
+		err = flint_inode_refresh(inode, 0);
+	else if ((flags & AT_STATX_SYNC_TYPE) != AT_STATX_DONT_SYNC)
+		err = flint_inode_revalidate(inode);
+	if (err)
+		return err;
+	generic_fillattr(idmap, inode, stat);
+	stat->blksize = FLINT_ST_BLKSIZE;
+	stat->btime = fi->btime;
+	stat->result_mask |= STATX_BTIME;
+	if (inode->i_flags & S_APPEND)
+		stat->attributes |= STATX_ATTR_APPEND;
+	if (inode->i_flags & S_IMMUTABLE)
+		stat->attributes |= STATX_ATTR_IMMUTABLE;
+	stat->attributes_mask |= STATX_ATTR_APPEND | STATX_ATTR_IMMUTABLE;
+	return 0;
+}
+
+static void flint_setattr_fill(struct flint_setattr *b, const struct inode *inode,
+			       const struct iattr *attr)
+{
+	u32 valid = 0;
+
+	if (attr->ia_valid & ATTR_MODE)
+		valid |= FLINT_SET_MODE;
+	if (attr->ia_valid & ATTR_UID)
+		valid |= FLINT_SET_UID;
+	if (attr->ia_valid & ATTR_GID)
+		valid |= FLINT_SET_GID;
+	if (attr->ia_valid & ATTR_SIZE)
+		valid |= FLINT_SET_SIZE;
+	if (attr->ia_valid & ATTR_ATIME)
+		valid |= attr->ia_valid & ATTR_ATIME_SET ? FLINT_SET_ATIME : FLINT_SET_ATIME_NOW;
+	if (attr->ia_valid & ATTR_MTIME)
+		valid |= attr->ia_valid & ATTR_MTIME_SET ? FLINT_SET_MTIME : FLINT_SET_MTIME_NOW;
+	b->ino = cpu_to_le64(inode->i_ino);
+	b->gen = cpu_to_le32(flint_i(inode)->gen);
+	b->valid = cpu_to_le32(valid);
+	b->mode = cpu_to_le32(attr->ia_mode);
+	if (attr->ia_valid & ATTR_UID)
+		b->uid = cpu_to_le32(from_kuid(&init_user_ns, attr->ia_uid));
+	if (attr->ia_valid & ATTR_GID)
+		b->gid = cpu_to_le32(from_kgid(&init_user_ns, attr->ia_gid));
+	if (attr->ia_valid & ATTR_SIZE)
+		b->size = cpu_to_le64(attr->ia_size);
+	b->atime = cpu_to_le64(timespec64_to_ns(&attr->ia_atime));
+	b->mtime = cpu_to_le64(timespec64_to_ns(&attr->ia_mtime));
+	flint_cred_fill(&b->cred);
+}
+
+int flint_setattr(FLINT_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
+{
+	struct inode *inode = d_inode(dentry);
+	struct flint_setattr body = {};
+	struct flint_attr rep;
+	struct flint_mcall c = {
+		.op = FLINT_OP_SETATTR, .mutates = true,
+		.body = &body, .body_len = sizeof(body),
+		.rep = &rep, .rep_size = sizeof(rep),
+	};
+	int err = setattr_prepare(idmap, dentry, attr);
+
+	if (err)
+		return err;
+	if ((attr->ia_valid & ATTR_SIZE) &&
+	    (u64)attr->ia_size > flint_iosplit_limit(flint_i(inode)->layout.chunk_shift))
+		return -EFBIG;
+	/* Explicit times replace what in-place writes left to tell. */
+	if (S_ISREG(inode->i_mode) && (attr->ia_valid & ATTR_MTIME))
+		clear_bit(FLINT_I_MTIME_DIRTY, &flint_i(inode)->state);
+	flint_setattr_fill(&body, inode, attr);
+	err = flint_meta_call(flint_fs(inode->i_sb), &c);
+	if (err) {
+		if (c.unknown)
+			flint_inode_stale(inode);
+		return err;
+	}
+	err = flint_inode_apply(inode, &rep, c.sent);
+	if (!err && (attr->ia_valid & ATTR_SIZE))
+		truncate_pagecache(inode, attr->ia_size);
+	return err;
+}

@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The metadata client: sequences, retries, the session, and giving back
+ * handles.
+ *
+ * A mutating operation gets its sequence number once and keeps it through all
+ * retries; the server answers a repeated one from its reply cache, so it is
+ * executed once. What is lost with the connection is repeated: on a hard mount
+ * until the caller is killed, on a soft one until meta_timeo. When we give up
+ * on a mutating operation that was sent, its outcome is unknown (c->unknown)
+ * and the caller must forget what it cached of the names involved.
+ */
+#define pr_fmt(fmt) "flintfs: " fmt
+
+#include <linux/cred.h>
+#include <linux/delay.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include "flint.h"
+
+#define FLINT_CLOSE_TRIES	20
+
+/* ---- sequences -------------------------------------------------------- */
+
+/* Context: any. The sequence is unfinished until flint_seq_end(). */
+void flint_seq_begin(struct flint_fs *fs, struct flint_seq *s)
+{
+	spin_lock(&fs->seq_lock);
+	s->seq = ++fs->seq_next;
+	list_add_tail(&s->node, &fs->seq_open);
+	spin_unlock(&fs->seq_lock);
+}
+
+void flint_seq_end(struct flint_fs *fs, struct flint_seq *s)
+{
+	spin_lock(&fs->seq_lock);
+	list_del(&s->node);
+	spin_unlock(&fs->seq_lock);
+}
+
+/* The lowest unfinished sequence. */
+u64 flint_seq_low(struct flint_fs *fs)
+{
+	struct flint_seq *first;
+	u64 low;
+
+	spin_lock(&fs->seq_lock);
+	first = list_first_entry_or_null(&fs->seq_open, struct flint_seq, node);
+	low = first ? first->seq : fs->seq_next;
+	spin_unlock(&fs->seq_lock);
+	return low;
+}
+
+/* ---- payload buffers -------------------------------------------------- */
+
+static void flint_buf_release(struct flint_hold *hold)
+{
+	struct flint_buf *buf = container_of(hold, struct flint_buf, hold);
+	unsigned int i;
+
+	for (i = 0; i < buf->nr; i++)
+		__free_page(buf->bv[i].bv_page);
+	kvfree(buf);
+}
+
+/**
+ * flint_buf_alloc() - zeroed kernel pages for a payload
+ * @size: bytes, at least 1
+ * @gfp: GFP_KERNEL or GFP_NOFS
+ * Return: the buffer with one reference, or NULL.
+ */
+struct flint_buf *flint_buf_alloc(size_t size, gfp_t gfp)
+{
+	unsigned int nr = DIV_ROUND_UP(size, PAGE_SIZE), i;
+	struct flint_buf *buf = kvzalloc(struct_size(buf, bv, nr), gfp);
+
+	if (!buf)
+		return NULL;
+	refcount_set(&buf->hold.ref, 1);
+	buf->hold.release = flint_buf_release;
+	buf->size = size;
+	for (i = 0; i < nr; i++) {
+		struct page *page = alloc_page(gfp | __GFP_ZERO);
+
+		if (!page) {
+			flint_buf_put(buf);
+			return NULL;
+		}
+		buf->bv[i].bv_page = page;
+		buf->bv[i].bv_len = min_t(size_t, size - (size_t)i * PAGE_SIZE, PAGE_SIZE);
+		buf->nr++;
+	}
+	return buf;
+}
+
+void flint_buf_put(struct flint_buf *buf)
+{
+	if (buf)
+		flint_hold_put(&buf->hold);
+}
+
+size_t flint_buf_read(struct flint_buf *buf, void *dst, size_t len)
+{
+	struct iov_iter iter;
+
+	iov_iter_bvec(&iter, ITER_SOURCE, buf->bv, buf->nr, buf->size);
+	return copy_from_iter(dst, len, &iter);
+}
+
+size_t flint_buf_write(struct flint_buf *buf, const void *src, size_t len)
+{
+	struct iov_iter iter;
+
+	iov_iter_bvec(&iter, ITER_DEST, buf->bv, buf->nr, buf->size);
+	return copy_to_iter(src, len, &iter);
+}
+
+/* ---- calls ------------------------------------------------------------ */
+
+void flint_cred_fill(struct flint_cred *cred)
+{
+	cred->uid = cpu_to_le32(from_kuid(&init_user_ns, current_fsuid()));
+	cred->gid = cpu_to_le32(from_kgid(&init_user_ns, current_fsgid()));
+}
+
+static void flint_meta_warn(struct flint_fs *fs, const char *what)
+{
+	unsigned long next = READ_ONCE(fs->next_warn);
+
+	if (time_before(jiffies, next) || cmpxchg(&fs->next_warn, next, jiffies + 60 * HZ) != next)
+		return;
+	pr_warn("%s: %s (%s); retrying\n", fs->name, what, flint_peer_reason(fs->meta));
+}
+
+static struct flint_req *flint_meta_req(struct flint_mcall *c)
+{
+	struct flint_req *req;
+	u8 *p;
+
+	req = flint_req_alloc(c->op, c->body_len + c->s1_len + c->s2_len, GFP_NOFS);
+	if (!req)
+		return NULL;
+	p = req->body;
+	if (c->body_len)
+		memcpy(p, c->body, c->body_len);
+	if (c->s1_len)
+		memcpy(p + c->body_len, c->s1, c->s1_len);
+	if (c->s2_len)
+		memcpy(p + c->body_len + c->s1_len, c->s2, c->s2_len);
+	req->dir = c->dir;
+	if (c->dir != FLINT_DIR_NONE) {
+		req->bvec = c->buf->bv;
+		req->nr_bvec = c->buf->nr;
+		req->data_len = c->data_len;
+		req->hold = &c->buf->hold;
+	}
+	return req;
+}
+
+/*
+ * One attempt. Return: 0 with *status, or what flint_call() said. c->unknown
+ * is set when the server may have seen it.
+ */
+static int flint_meta_try(struct flint_fs *fs, struct flint_mcall *c, const struct flint_seq *seq,
+			  unsigned long deadline, u32 *status)
+{
+	struct flint_req *req = flint_meta_req(c);
+	int err;
+
+	if (!req)
+		return -ENOMEM;
+	if (seq) {
+		req->seq = seq->seq;
+		req->seq_low = flint_seq_low(fs);
+		req->retry = c->unknown;
+	}
+	req->deadline = deadline;
+	c->sent = jiffies;
+	err = flint_call(fs->meta, req, c->rep, c->rep_size, c->rep_size);
+	if (!err) {
+		*status = req->status;
+		c->got = req->rep_data_len;
+		flint_map_seen(fs, req->rep_epoch);
+	} else if (err != -ENOMEM && err != -EMSGSIZE) {
+		c->unknown = true;
+	}
+	flint_req_put(req);
+	return err;
+}
+
+/* Should this outcome be tried again? */
+static bool flint_meta_again(int err, u32 status)
+{
+	if (err)
+		return err == -ENOTCONN || err == -ETIMEDOUT;
+	return status == FLINT_ST_RETRY || status == FLINT_ST_SHUTDOWN ||
+	       status == FLINT_ST_NOT_LEADER || status == FLINT_ST_NOT_SERVING;
+}
+
+static int flint_meta_result(struct flint_fs *fs, struct flint_mcall *c, int err, u32 status)
+{
+	if (err == -ENOTCONN || err == -ETIMEDOUT) {
+		flint_stat_inc(fs, timeouts);
+		return -EIO;
+	}
+	if (err)
+		return err;
+	c->unknown = false;
+	if (status == FLINT_ST_FENCED || status == FLINT_ST_NO_SESSION)
+		pr_err_ratelimited("%s: the metadata server ended this mount's session; unmount and mount again\n",
+				   fs->name);
+	return flint_status_errno(status);
+}
+
+/**
+ * flint_meta_call() - do a metadata operation
+ * @fs: mount
+ * @c: the operation
+ *
+ * Context: process, killable. May hold VFS locks.
+ * Return: 0, the server's errno, -EINTR when killed, -EIO when the mount was
+ * shut down or time ran out, -ENOMEM, -EPROTO.
+ */
+int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
+{
+	unsigned long end = c->deadline, pause = HZ / 10;
+	struct flint_seq seq;
+	u32 status = 0;
+	bool forever = false;
+	int err;
+
+	if (!end) {
+		end = jiffies + msecs_to_jiffies(fs->opts.meta_timeo);
+		forever = !fs->opts.soft && !(current->flags & PF_KTHREAD);
+	}
+	flint_stat_inc(fs, meta_ops);
+	c->unknown = false;
+	if (c->mutates)
+		flint_seq_begin(fs, &seq);
+	for (;;) {
+		unsigned long until = jiffies + FLINT_RPC_TIMEO;
+
+		if (!forever && time_after(until, end))
+			until = end;
+		err = READ_ONCE(fs->shutdown) ? -EIO :
+		      flint_meta_try(fs, c, c->mutates ? &seq : NULL, until, &status);
+		if (c->once || !flint_meta_again(err, status))
+			break;
+		flint_stat_inc(fs, retries);
+		if (!forever && time_after_eq(jiffies + pause, end))
+			break;
+		if (err)
+			flint_meta_warn(fs, "no answer from the metadata server");
+		if (schedule_timeout_killable(pause) && fatal_signal_pending(current)) {
+			err = -EINTR;
+			break;
+		}
+		pause = min_t(unsigned long, pause * 2, HZ);
+	}
+	if (c->mutates)
+		flint_seq_end(fs, &seq);
+	return flint_meta_result(fs, c, err, status);
+}
+
+/* ---- session ---------------------------------------------------------- */
+
+int flint_session_open(struct flint_fs *fs, bool rdonly, struct flint_attr *root)
+{
+	struct flint_session_open body = {
+		.fixed_len = cpu_to_le32(sizeof(body)),
+		.flags = cpu_to_le32(rdonly ? FLINT_SESSION_RDONLY : 0),
+		.path_len = cpu_to_le32(strlen(fs->subtree)),
+	};
+	struct flint_session_rep rep;
+	struct flint_mcall c = {
+		.op = FLINT_OP_SESSION_OPEN,
+		.body = &body, .body_len = sizeof(body),
+		.s1 = fs->subtree, .s1_len = strlen(fs->subtree),
+		.rep = &rep, .rep_size = sizeof(rep),
+		.deadline = jiffies + msecs_to_jiffies(fs->opts.meta_timeo),
+	};
+	int err;
+
+	memcpy(body.fs_name, fs->name, sizeof(body.fs_name));
+	err = flint_meta_call(fs, &c);
+	if (err)
+		return err;
+	if (!rep.session_epoch || !flint_attr_ok(&rep.root) ||
+	    !S_ISDIR(le32_to_cpu(rep.root.mode)))
+		return -EPROTO;
+	fs->session_epoch = le64_to_cpu(rep.session_epoch);
+	flint_net_set_epoch(fs->net, fs->session_epoch);
+	*root = rep.root;
+	return 0;
+}
+
+/* Bounded: one attempt of five seconds; the server ends a silent session itself. */
+void flint_session_close(struct flint_fs *fs)
+{
+	struct flint_mcall c = {
+		.op = FLINT_OP_SESSION_CLOSE,
+		.once = true,
+		.deadline = jiffies + 5 * HZ,
+	};
+
+	if (fs->session_epoch && !READ_ONCE(fs->shutdown) && flint_peer_ready(fs->meta))
+		flint_meta_call(fs, &c);
+	fs->session_epoch = 0;
+}
+
+/* ---- giving back handles ---------------------------------------------- */
+
+enum { FLINT_CLOSE_TOUCH, FLINT_CLOSE_HANDLE };
+
+static void flint_close_queue(struct flint_handle *h, unsigned long delay)
+{
+	struct flint_fs *fs = h->fs;
+
+	spin_lock(&fs->close_lock);
+	list_add_tail(&h->node, &fs->closes);
+	spin_unlock(&fs->close_lock);
+	queue_delayed_work(fs->wq, &fs->close_work, delay);
+}
+
+static void flint_close_free(struct flint_handle *h)
+{
+	struct flint_fs *fs = h->fs;
+
+	if (h->touch)
+		flint_seq_end(fs, &h->ext_seq);
+	flint_seq_end(fs, &h->seq);
+	kfree(h);
+	flint_fs_end(fs);
+}
+
+static void flint_close_done(struct flint_req *req)
+{
+	struct flint_handle *h = req->priv;
+
+	if (flint_meta_again(req->err, req->status) && ++h->tries < FLINT_CLOSE_TRIES &&
+	    !READ_ONCE(h->fs->shutdown)) {
+		flint_close_queue(h, HZ / 2);
+	} else if (h->stage == FLINT_CLOSE_TOUCH && !req->err) {
+		h->stage = FLINT_CLOSE_HANDLE;
+		flint_close_queue(h, 0);
+	} else {
+		flint_close_free(h);
+	}
+}
+
+static int flint_close_send(struct flint_handle *h)
+{
+	struct flint_fs *fs = h->fs;
+	bool touch = h->stage == FLINT_CLOSE_TOUCH;
+	struct flint_close body = {
+		.handle = cpu_to_le64(h->handle),
+		.ino = cpu_to_le64(h->ino),
+	};
+	struct flint_req *req;
+	int err;
+
+	req = flint_req_alloc(touch ? FLINT_OP_EXTEND : FLINT_OP_CLOSE,
+			      touch ? sizeof(h->ext) : sizeof(body), GFP_NOFS);
+	if (!req)
+		return -ENOMEM;
+	if (touch)
+		memcpy(req->body, &h->ext, sizeof(h->ext));
+	else
+		memcpy(req->body, &body, sizeof(body));
+	req->seq = touch ? h->ext_seq.seq : h->seq.seq;
+	req->seq_low = flint_seq_low(fs);
+	req->retry = h->tries > 0;
+	req->deadline = jiffies + FLINT_RPC_TIMEO;
+	req->done = flint_close_done;
+	req->priv = h;
+	err = flint_req_submit(fs->meta, req, 0);
+	flint_req_put(req);
+	return err;
+}
+
+static void flint_close_work(struct work_struct *work)
+{
+	struct flint_fs *fs = container_of(to_delayed_work(work), struct flint_fs, close_work);
+	struct flint_handle *h, *next;
+	LIST_HEAD(list);
+
+	spin_lock(&fs->close_lock);
+	list_splice_init(&fs->closes, &list);
+	spin_unlock(&fs->close_lock);
+	list_for_each_entry_safe(h, next, &list, node) {
+		list_del(&h->node);
+		if (READ_ONCE(fs->shutdown))
+			flint_close_free(h);
+		else if (!flint_close_send(h))
+			continue;	/* the request's ->done() goes on */
+		else if (++h->tries < FLINT_CLOSE_TRIES && !READ_ONCE(fs->shutdown))
+			flint_close_queue(h, HZ / 2);
+		else
+			flint_close_free(h);
+	}
+}
+
+/**
+ * flint_handle_close() - give a handle back, soon and without waiting
+ * @h: freed when the server has it, or when we stop trying
+ *
+ * Context: any that may take a spinlock.
+ */
+void flint_handle_close(struct flint_handle *h)
+{
+	struct flint_fs *fs = h->fs;
+
+	flint_fs_begin(fs);
+	if (h->touch)
+		flint_seq_begin(fs, &h->ext_seq);
+	flint_seq_begin(fs, &h->seq);
+	h->stage = h->touch ? FLINT_CLOSE_TOUCH : FLINT_CLOSE_HANDLE;
+	flint_close_queue(h, 0);
+}
+
+void flint_close_start(struct flint_fs *fs)
+{
+	spin_lock_init(&fs->close_lock);
+	INIT_LIST_HEAD(&fs->closes);
+	INIT_DELAYED_WORK(&fs->close_work, flint_close_work);
+}

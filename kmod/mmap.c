@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The page cache: filled for buffered reads, mmap, exec and splice; never
+ * dirty, so memory reclaim never waits for the network.
+ *
+ * ->read_folio() and ->readahead() only start the I/O. Folios are unlocked by
+ * its completion, so readers and faulting tasks wait killably in the VFS, and
+ * the I/O's deadline turns into an error, not into a hang.
+ */
+#define pr_fmt(fmt) "flintfs: " fmt
+
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include "flint.h"
+
+/**
+ * flint_folios_end() - a read into the page cache ended
+ * @inode: of the mapping
+ * @bv: the folios, one an entry, locked
+ * @nr: of them
+ * @good: bytes from the start that are valid
+ * @kept: the transport could not prove that the device is done with them
+ */
+void flint_folios_end(struct inode *inode, const struct bio_vec *bv, unsigned int nr,
+		      size_t good, bool kept)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		struct folio *folio = page_folio(bv[i].bv_page);
+
+		if (good >= bv[i].bv_len) {
+			good -= bv[i].bv_len;
+			flush_dcache_folio(folio);
+			folio_mark_uptodate(folio);
+		} else {
+			good = 0;
+			/* A late transfer must not meet a folio that is read again. */
+			if (kept)
+				generic_error_remove_page(inode->i_mapping, &folio->page);
+			folio_set_error(folio);
+		}
+		folio_unlock(folio);
+	}
+}
+
+static int flint_read_folio(struct file *file, struct folio *folio)
+{
+	struct inode *inode = folio->mapping->host;
+	struct bio_vec bv = {
+		.bv_page = &folio->page,
+		.bv_len = folio_size(folio),
+	};
+
+	return flint_dio_folios(inode, &bv, 1, folio_pos(folio), folio_size(folio));
+}
+
+static void flint_readahead(struct readahead_control *rac)
+{
+	struct inode *inode = rac->mapping->host;
+	unsigned int nr = 0, max = readahead_count(rac);
+	loff_t pos = readahead_pos(rac);
+	size_t len = 0;
+	struct bio_vec *bv;
+	struct folio *folio;
+
+	bv = kvmalloc_array(max, sizeof(*bv), GFP_NOFS | __GFP_NOWARN);
+	if (!bv)
+		return;
+	while (nr < max) {
+		folio = readahead_folio(rac);	/* drops the reference; the lock keeps it */
+		if (!folio)
+			break;
+		bv[nr].bv_page = &folio->page;
+		bv[nr].bv_offset = 0;
+		bv[nr].bv_len = folio_size(folio);
+		len += folio_size(folio);
+		nr++;
+	}
+	if (nr)
+		flint_dio_folios(inode, bv, nr, pos, len);
+	kvfree(bv);
+}
+
+const struct address_space_operations flint_aops = {
+	.read_folio	= flint_read_folio,
+	.readahead	= flint_readahead,
+	.dirty_folio	= noop_dirty_folio,
+};
+
+static const struct vm_operations_struct flint_vm_ops = {
+	.fault		= filemap_fault,
+	.map_pages	= filemap_map_pages,
+};
+
+/* Private maps and shared read-only ones; nothing here can write pages back. */
+int flint_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct inode *inode = file_inode(file);
+	int err;
+
+	if ((vma->vm_flags & VM_SHARED) && (vma->vm_flags & VM_MAYWRITE))
+		return -ENODEV;
+	if (READ_ONCE(flint_fs(inode->i_sb)->shutdown))
+		return -EIO;
+	err = flint_inode_revalidate(inode);
+	if (err)
+		return err;
+	flint_cache_revalidate(inode);
+	file_accessed(file);
+	vma->vm_ops = &flint_vm_ops;
+	return 0;
+}

@@ -1,0 +1,543 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Names: lookup, create, remove, rename, and how long dentries may be used.
+ *
+ * A dentry may be used without asking until dentry->d_time. A failed
+ * operation whose outcome is unknown (killed, time-out) makes the dentries
+ * involved ask again and the directory's attributes stale.
+ */
+#define pr_fmt(fmt) "flintfs: " fmt
+
+#include <linux/namei.h>
+#include "flint.h"
+
+/* ---- how long dentries may be used ------------------------------------ */
+
+/**
+ * flint_dentry_time() - a dentry was confirmed by the server
+ * @dentry: the dentry
+ * @a: attributes of its inode, or NULL: the name does not exist
+ * @sent: jiffies before the request was sent
+ */
+void flint_dentry_time(struct dentry *dentry, const struct flint_attr *a, unsigned long sent)
+{
+	struct flint_fs *fs = flint_fs(dentry->d_sb);
+	unsigned int ms = fs->opts.neg_timeo;
+
+	if (a) {
+		ms = fs->opts.entry_timeo;
+		if (ms == FLINT_TIME_SERVER)
+			ms = min_t(u32, le32_to_cpu(a->valid_ms), 86400000);
+	}
+	WRITE_ONCE(dentry->d_time, sent + msecs_to_jiffies(ms));
+}
+
+static void flint_dentry_expire(struct dentry *dentry)
+{
+	WRITE_ONCE(dentry->d_time, jiffies - 1);
+}
+
+static int flint_name_call(struct inode *dir, const struct qstr *name, u16 op, u32 flags,
+			   void *rep, u32 rep_size, struct flint_mcall *c)
+{
+	struct flint_name_req body = {
+		.fixed_len = cpu_to_le32(sizeof(body)),
+		.flags = cpu_to_le32(flags),
+		.parent = cpu_to_le64(dir->i_ino),
+		.name_len = cpu_to_le32(name->len),
+	};
+
+	if (name->len > FLINT_NAME_MAX)
+		return -ENAMETOOLONG;
+	flint_cred_fill(&body.cred);
+	*c = (struct flint_mcall){
+		.op = op, .mutates = op != FLINT_OP_LOOKUP,
+		.body = &body, .body_len = sizeof(body),
+		.s1 = name->name, .s1_len = name->len,
+		.rep = rep, .rep_size = rep_size,
+	};
+	return flint_meta_call(flint_fs(dir->i_sb), c);
+}
+
+static int flint_revalidate_slow(struct inode *dir, struct dentry *dentry, unsigned int flags)
+{
+	struct inode *inode = d_inode(dentry);
+	struct name_snapshot name;
+	struct flint_attr attr;
+	struct flint_mcall c;
+	int err;
+
+	if (!inode)
+		return 0;	/* look it up again */
+	take_dentry_name_snapshot(&name, dentry);
+	err = flint_name_call(dir, &name.name, FLINT_OP_LOOKUP, 0, &attr, sizeof(attr), &c);
+	release_dentry_name_snapshot(&name);
+	if (err == -ENOENT)
+		return 0;
+	if (err)
+		return err;	/* an outage must not tear down the tree: not 0 */
+	if (le64_to_cpu(attr.ino) != inode->i_ino || flint_inode_apply(inode, &attr, c.sent))
+		return 0;
+	flint_dentry_time(dentry, &attr, c.sent);
+	return 1;
+}
+
+static int flint_d_revalidate(struct dentry *dentry, unsigned int flags)
+{
+	struct dentry *parent;
+	int ret;
+
+	if (time_before(jiffies, READ_ONCE(dentry->d_time)))
+		return 1;
+	if (flags & LOOKUP_RCU)
+		return -ECHILD;
+	parent = dget_parent(dentry);
+	ret = flint_revalidate_slow(d_inode(parent), dentry, flags);
+	dput(parent);
+	return ret;
+}
+
+const struct dentry_operations flint_dentry_ops = {
+	.d_revalidate = flint_d_revalidate,
+};
+
+/* ---- looking up ------------------------------------------------------- */
+
+static struct dentry *flint_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
+{
+	struct inode *inode = NULL;
+	struct dentry *alias;
+	struct flint_attr attr;
+	struct flint_mcall c;
+	int err;
+
+	err = flint_name_call(dir, &dentry->d_name, FLINT_OP_LOOKUP, 0, &attr, sizeof(attr), &c);
+	if (err && err != -ENOENT)
+		return ERR_PTR(err);
+	if (!err)
+		inode = flint_iget(dir->i_sb, &attr, c.sent);
+	if (!IS_ERR(inode))
+		flint_dentry_time(dentry, inode ? &attr : NULL, c.sent);
+	alias = d_splice_alias(inode, dentry);
+	if (!IS_ERR_OR_NULL(alias))
+		flint_dentry_time(alias, &attr, c.sent);
+	return alias;
+}
+
+/* ---- creating --------------------------------------------------------- */
+
+/* Who will own it: a directory with S_ISGID hands its group down. */
+static void flint_owner(const struct inode *dir, umode_t *mode, struct flint_cred *cred)
+{
+	flint_cred_fill(cred);
+	if (dir->i_mode & S_ISGID) {
+		cred->gid = cpu_to_le32(from_kgid(&init_user_ns, dir->i_gid));
+		if (S_ISDIR(*mode))
+			*mode |= S_ISGID;
+	}
+}
+
+static int flint_make(struct inode *dir, struct dentry *dentry, umode_t mode, dev_t dev,
+		      const char *target)
+{
+	struct flint_mknod body = {
+		.fixed_len = cpu_to_le32(sizeof(body)),
+		.parent = cpu_to_le64(dir->i_ino),
+		.rdev_major = cpu_to_le32(MAJOR(dev)),
+		.rdev_minor = cpu_to_le32(MINOR(dev)),
+		.name_len = cpu_to_le32(dentry->d_name.len),
+		.target_len = cpu_to_le32(target ? strlen(target) : 0),
+	};
+	struct flint_attr attr;
+	struct flint_mcall c = {
+		.op = FLINT_OP_MKNOD, .mutates = true,
+		.body = &body, .body_len = sizeof(body),
+		.s1 = dentry->d_name.name, .s1_len = dentry->d_name.len,
+		.s2 = target, .s2_len = target ? strlen(target) : 0,
+		.rep = &attr, .rep_size = sizeof(attr),
+	};
+	struct inode *inode;
+	int err;
+
+	if (dentry->d_name.len > FLINT_NAME_MAX)
+		return -ENAMETOOLONG;
+	flint_owner(dir, &mode, &body.cred);
+	body.mode = cpu_to_le32(mode);
+	err = flint_meta_call(flint_fs(dir->i_sb), &c);
+	if (err) {
+		if (c.unknown || err == -EEXIST)
+			d_drop(dentry);
+		if (c.unknown)
+			flint_inode_stale(dir);
+		return err;
+	}
+	flint_inode_stale(dir);
+	inode = flint_iget(dir->i_sb, &attr, c.sent);
+	if (IS_ERR(inode)) {
+		d_drop(dentry);
+		return PTR_ERR(inode);
+	}
+	flint_dentry_time(dentry, &attr, c.sent);
+	d_instantiate(dentry, inode);
+	return 0;
+}
+
+static int flint_create(FLINT_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
+			umode_t mode, bool excl)
+{
+	return flint_make(dir, dentry, (mode & S_IALLUGO) | S_IFREG, 0, NULL);
+}
+
+static int flint_mkdir(FLINT_IDMAP *idmap, struct inode *dir, struct dentry *dentry, umode_t mode)
+{
+	return flint_make(dir, dentry, (mode & S_IALLUGO) | S_IFDIR, 0, NULL);
+}
+
+static int flint_mknod(FLINT_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
+		       umode_t mode, dev_t dev)
+{
+	return flint_make(dir, dentry, mode, dev, NULL);
+}
+
+static int flint_symlink(FLINT_IDMAP *idmap, struct inode *dir, struct dentry *dentry,
+			 const char *target)
+{
+	if (strlen(target) > FLINT_PATH_MAX)
+		return -ENAMETOOLONG;
+	return flint_make(dir, dentry, S_IFLNK | 0777, 0, target);
+}
+
+static int flint_link(struct dentry *old, struct inode *dir, struct dentry *dentry)
+{
+	struct inode *inode = d_inode(old);
+	struct flint_link body = {
+		.fixed_len = cpu_to_le32(sizeof(body)),
+		.name_len = cpu_to_le32(dentry->d_name.len),
+		.ino = cpu_to_le64(inode->i_ino),
+		.parent = cpu_to_le64(dir->i_ino),
+	};
+	struct flint_attr attr;
+	struct flint_mcall c = {
+		.op = FLINT_OP_LINK, .mutates = true,
+		.body = &body, .body_len = sizeof(body),
+		.s1 = dentry->d_name.name, .s1_len = dentry->d_name.len,
+		.rep = &attr, .rep_size = sizeof(attr),
+	};
+	int err;
+
+	if (dentry->d_name.len > FLINT_NAME_MAX)
+		return -ENAMETOOLONG;
+	flint_cred_fill(&body.cred);
+	err = flint_meta_call(flint_fs(dir->i_sb), &c);
+	if (!err)
+		err = flint_inode_apply(inode, &attr, c.sent);
+	if (err) {
+		if (c.unknown || err == -EEXIST)
+			d_drop(dentry);
+		if (c.unknown)
+			flint_inode_stale(dir);
+		return err;
+	}
+	flint_inode_stale(dir);
+	ihold(inode);
+	flint_dentry_time(dentry, &attr, c.sent);
+	d_instantiate(dentry, inode);
+	return 0;
+}
+
+/* ---- removing --------------------------------------------------------- */
+
+static int flint_remove(struct inode *dir, struct dentry *dentry, u32 flags)
+{
+	struct inode *inode = d_inode(dentry);
+	struct flint_unlink_rep rep;
+	struct flint_mcall c;
+	int err;
+
+	err = flint_name_call(dir, &dentry->d_name, FLINT_OP_UNLINK, flags, &rep, sizeof(rep), &c);
+	if (err) {
+		flint_dentry_expire(dentry);
+		if (c.unknown)
+			flint_inode_stale(dir);
+		return err;
+	}
+	flint_inode_stale(dir);
+	if (le64_to_cpu(rep.ino) == inode->i_ino) {
+		flint_inode_set_nlink(inode, flags & FLINT_NAME_DIR ? 0 : le32_to_cpu(rep.nlink));
+		inode->i_ctime = ns_to_timespec64((s64)le64_to_cpu(rep.ctime));
+	} else {
+		flint_inode_stale(inode);	/* another client had replaced the name */
+	}
+	flint_dentry_time(dentry, NULL, c.sent);
+	return 0;
+}
+
+static int flint_unlink(struct inode *dir, struct dentry *dentry)
+{
+	return flint_remove(dir, dentry, 0);
+}
+
+static int flint_rmdir(struct inode *dir, struct dentry *dentry)
+{
+	return flint_remove(dir, dentry, FLINT_NAME_DIR);
+}
+
+/* ---- renaming --------------------------------------------------------- */
+
+static void flint_renamed(struct dentry *new, const struct flint_rename_rep *rep,
+			  unsigned int flags)
+{
+	struct inode *victim = d_inode(new);
+
+	if (!victim)
+		return;
+	if (!(flags & RENAME_EXCHANGE) && le64_to_cpu(rep->replaced) == victim->i_ino)
+		flint_inode_set_nlink(victim, S_ISDIR(victim->i_mode) ? 0 :
+				      le32_to_cpu(rep->replaced_nlink));
+	else
+		flint_inode_stale(victim);
+}
+
+static int flint_rename(FLINT_IDMAP *idmap, struct inode *old_dir, struct dentry *old,
+			struct inode *new_dir, struct dentry *new, unsigned int flags)
+{
+	struct flint_rename body = {
+		.fixed_len = cpu_to_le32(sizeof(body)),
+		.old_parent = cpu_to_le64(old_dir->i_ino),
+		.new_parent = cpu_to_le64(new_dir->i_ino),
+		.old_len = cpu_to_le32(old->d_name.len),
+		.new_len = cpu_to_le32(new->d_name.len),
+	};
+	struct flint_rename_rep rep;
+	struct flint_mcall c = {
+		.op = FLINT_OP_RENAME, .mutates = true,
+		.body = &body, .body_len = sizeof(body),
+		.s1 = old->d_name.name, .s1_len = old->d_name.len,
+		.s2 = new->d_name.name, .s2_len = new->d_name.len,
+		.rep = &rep, .rep_size = sizeof(rep),
+	};
+	u32 wire = 0;
+	int err;
+
+	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return -EINVAL;
+	if (new->d_name.len > FLINT_NAME_MAX)
+		return -ENAMETOOLONG;
+	if (flags & RENAME_NOREPLACE)
+		wire |= FLINT_RENAME_NOREPLACE;
+	if (flags & RENAME_EXCHANGE)
+		wire |= FLINT_RENAME_EXCHANGE;
+	body.flags = cpu_to_le32(wire);
+	flint_cred_fill(&body.cred);
+	err = flint_meta_call(flint_fs(old_dir->i_sb), &c);
+	if (err) {
+		flint_dentry_expire(old);
+		flint_dentry_expire(new);
+		if (c.unknown) {
+			flint_inode_stale(old_dir);
+			flint_inode_stale(new_dir);
+		}
+		return err;
+	}
+	flint_inode_stale(old_dir);
+	flint_inode_stale(new_dir);
+	flint_inode_stale(d_inode(old));
+	flint_renamed(new, &rep, flags);
+	return 0;
+}
+
+/* ---- symbolic links --------------------------------------------------- */
+
+static const char *flint_readlink_fetch(struct inode *inode)
+{
+	struct flint_ino_req body = {
+		.ino = cpu_to_le64(inode->i_ino),
+		.gen = cpu_to_le32(flint_i(inode)->gen),
+		.max_len = cpu_to_le32(FLINT_PATH_MAX),
+	};
+	struct flint_mcall c = {
+		.op = FLINT_OP_READLINK,
+		.body = &body, .body_len = sizeof(body),
+		.dir = FLINT_DIR_IN, .data_len = FLINT_PATH_MAX,
+	};
+	char *target = NULL;
+	int err = -ENOMEM;
+
+	c.buf = flint_buf_alloc(FLINT_PATH_MAX, GFP_KERNEL);
+	if (!c.buf)
+		return ERR_PTR(-ENOMEM);
+	err = flint_meta_call(flint_fs(inode->i_sb), &c);
+	if (err)
+		goto put;
+	err = -ENOMEM;
+	target = kzalloc(c.got + 1, GFP_KERNEL);
+	if (!target)
+		goto put;
+	flint_buf_read(c.buf, target, c.got);
+	err = 0;
+	if (!c.got || strlen(target) != c.got)
+		err = -EPROTO;
+put:
+	flint_buf_put(c.buf);
+	if (err) {
+		kfree(target);
+		return ERR_PTR(err);
+	}
+	return target;
+}
+
+/* A symlink never changes: its target is fetched once and stays in i_link. */
+static const char *flint_get_link(struct dentry *dentry, struct inode *inode,
+				  struct delayed_call *done)
+{
+	const char *target;
+
+	if (!dentry)
+		return ERR_PTR(-ECHILD);
+	target = flint_readlink_fetch(inode);
+	if (IS_ERR(target))
+		return target;
+	if (cmpxchg_release(&inode->i_link, NULL, (char *)target)) {
+		kfree(target);
+		target = READ_ONCE(inode->i_link);
+	}
+	return target;
+}
+
+/* ---- opening by name -------------------------------------------------- */
+
+static int flint_open_name(struct inode *dir, struct dentry *dentry, unsigned int flags,
+			   umode_t mode, struct flint_open_rep *rep, struct flint_mcall *c)
+{
+	struct flint_open body = {
+		.fixed_len = cpu_to_le32(sizeof(body)),
+		.flags = cpu_to_le32(flint_open_flags(flags)),
+		.ino = cpu_to_le64(dir->i_ino),
+		.name_len = cpu_to_le32(dentry->d_name.len),
+	};
+
+	flint_owner(dir, &mode, &body.cred);
+	body.mode = cpu_to_le32(mode & S_IALLUGO);
+	*c = (struct flint_mcall){
+		.op = FLINT_OP_OPEN, .mutates = true,
+		.body = &body, .body_len = sizeof(body),
+		.s1 = dentry->d_name.name, .s1_len = dentry->d_name.len,
+		.rep = rep, .rep_size = sizeof(*rep),
+	};
+	return flint_meta_call(flint_fs(dir->i_sb), c);
+}
+
+/* Attach what OPEN named to the dentry. Return: an alias, NULL, or an error. */
+static struct dentry *flint_open_splice(struct inode *dir, struct dentry *dentry,
+					const struct flint_attr *attr, unsigned long sent)
+{
+	struct inode *inode = NULL;
+	struct dentry *alias;
+
+	if (attr) {
+		inode = flint_iget(dir->i_sb, attr, sent);
+		if (IS_ERR(inode))
+			return ERR_CAST(inode);
+	}
+	if (!d_unhashed(dentry))
+		d_drop(dentry);
+	flint_dentry_time(dentry, attr, sent);
+	alias = d_splice_alias(inode, dentry);
+	if (!IS_ERR_OR_NULL(alias))
+		flint_dentry_time(alias, attr, sent);
+	return alias;
+}
+
+static int flint_open_fail(struct inode *dir, struct dentry *dentry, struct file *file,
+			   unsigned int flags, int err, const struct flint_mcall *c)
+{
+	struct dentry *alias;
+
+	if (c->unknown && (flags & O_CREAT)) {
+		d_drop(dentry);
+		flint_inode_stale(dir);
+	}
+	if (err != -ENOENT || (flags & O_CREAT))
+		return err;
+	alias = flint_open_splice(dir, dentry, NULL, c->sent);
+	return IS_ERR(alias) ? PTR_ERR(alias) : finish_no_open(file, alias);
+}
+
+static int flint_atomic_open(struct inode *dir, struct dentry *dentry, struct file *file,
+			     unsigned int flags, umode_t mode)
+{
+	struct flint_handle *h = NULL;
+	struct flint_open_rep rep;
+	struct dentry *alias;
+	struct flint_mcall c;
+	int err;
+
+	if (dentry->d_name.len > FLINT_NAME_MAX)
+		return -ENAMETOOLONG;
+	if ((flags & O_DIRECTORY) && !(flags & O_CREAT)) {
+		if (!d_in_lookup(dentry))
+			return finish_no_open(file, NULL);
+		alias = flint_lookup(dir, dentry, 0);
+		return IS_ERR(alias) ? PTR_ERR(alias) : finish_no_open(file, alias);
+	}
+	err = flint_open_name(dir, dentry, flags, mode, &rep, &c);
+	if (err)
+		return flint_open_fail(dir, dentry, file, flags, err, &c);
+	if (rep.created)
+		flint_inode_stale(dir);
+	if (rep.handle) {
+		h = flint_handle_new(flint_fs(dir->i_sb), le64_to_cpu(rep.handle),
+				     le64_to_cpu(rep.attr.ino));
+		if (!h)
+			return -ENOMEM;	/* the server drops it with the session */
+	}
+	alias = flint_open_splice(dir, dentry, &rep.attr, c.sent);
+	if (IS_ERR(alias)) {
+		err = PTR_ERR(alias);
+		goto close;
+	}
+	if (!h)
+		return finish_no_open(file, alias);
+	if (rep.created)
+		file->f_mode |= FMODE_CREATED;
+	file->private_data = h;
+	err = finish_open(file, alias ? alias : dentry, flint_file_adopt);
+	dput(alias);
+	if (!err || (file->f_mode & FMODE_OPENED))
+		return err;	/* ->release() gives the handle back */
+	file->private_data = NULL;
+close:
+	if (h)
+		flint_handle_close(h);
+	return err;
+}
+
+const struct inode_operations flint_dir_iops = {
+	.lookup		= flint_lookup,
+	.atomic_open	= flint_atomic_open,
+	.create		= flint_create,
+	.mkdir		= flint_mkdir,
+	.mknod		= flint_mknod,
+	.symlink	= flint_symlink,
+	.link		= flint_link,
+	.unlink		= flint_unlink,
+	.rmdir		= flint_rmdir,
+	.rename		= flint_rename,
+	.permission	= flint_permission,
+	.getattr	= flint_getattr,
+	.setattr	= flint_setattr,
+	.listxattr	= flint_listxattr,
+};
+
+const struct inode_operations flint_symlink_iops = {
+	.get_link	= flint_get_link,
+	.getattr	= flint_getattr,
+	.setattr	= flint_setattr,
+	.listxattr	= flint_listxattr,
+};
+
+const struct inode_operations flint_special_iops = {
+	.getattr	= flint_getattr,
+	.setattr	= flint_setattr,
+	.listxattr	= flint_listxattr,
+};

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mount options: parsing, defaults, and showing them again in /proc/mounts.
+ *
+ * mount.flintfs resolves names and passes addresses; the source string is
+ * kept as the user typed it. Every refusal says what to write instead.
+ */
+#define pr_fmt(fmt) "flintfs: " fmt
+
+#include <linux/fs_parser.h>
+#include <linux/inet.h>
+#include <linux/key.h>
+#include <linux/seq_file.h>
+#include <keys/user-type.h>
+#include "flint.h"
+
+enum {
+	FLINT_OPT_ADDR, FLINT_OPT_KEY, FLINT_OPT_HARD, FLINT_OPT_SOFT, FLINT_OPT_IO_TIMEO,
+	FLINT_OPT_META_TIMEO, FLINT_OPT_ATTR_TIMEO, FLINT_OPT_ENTRY_TIMEO, FLINT_OPT_NEG_TIMEO,
+	FLINT_OPT_CONNECT_TIMEO, FLINT_OPT_HB_TIMEO, FLINT_OPT_INLINE, FLINT_OPT_MAX_IO,
+	FLINT_OPT_NCONN, FLINT_OPT_CREDITS, FLINT_OPT_SOURCE,
+};
+
+const struct fs_parameter_spec flint_fs_parameters[] = {
+	fsparam_string("source",	FLINT_OPT_SOURCE),
+	fsparam_string("addr",		FLINT_OPT_ADDR),
+	fsparam_string("key",		FLINT_OPT_KEY),
+	fsparam_flag("hard",		FLINT_OPT_HARD),
+	fsparam_flag("soft",		FLINT_OPT_SOFT),
+	fsparam_string("io_timeo",	FLINT_OPT_IO_TIMEO),
+	fsparam_string("meta_timeo",	FLINT_OPT_META_TIMEO),
+	fsparam_string("attr_timeo",	FLINT_OPT_ATTR_TIMEO),
+	fsparam_string("entry_timeo",	FLINT_OPT_ENTRY_TIMEO),
+	fsparam_string("neg_timeo",	FLINT_OPT_NEG_TIMEO),
+	fsparam_string("connect_timeo",	FLINT_OPT_CONNECT_TIMEO),
+	fsparam_string("hb_timeo",	FLINT_OPT_HB_TIMEO),
+	fsparam_string("inline",	FLINT_OPT_INLINE),
+	fsparam_string("max_io",	FLINT_OPT_MAX_IO),
+	fsparam_u32("nconn",		FLINT_OPT_NCONN),
+	fsparam_u32("credits",		FLINT_OPT_CREDITS),
+	{}
+};
+
+static const struct flint_opts flint_opts_default = {
+	.io_timeo	= 20000,
+	.meta_timeo	= 30000,
+	.attr_timeo	= FLINT_TIME_SERVER,
+	.entry_timeo	= FLINT_TIME_SERVER,
+	.neg_timeo	= 1000,
+	.connect_timeo	= 5000,
+	.hb_timeo	= 10000,
+	.inline_size	= FLINT_INLINE_DEFAULT,
+	.max_io		= FLINT_MAX_IO,
+	.nconn		= 1,
+	.credits	= 128,
+};
+
+/* "20", "20s", "1.5s" or "500ms" to milliseconds; at most a day. */
+static int flint_parse_time(const char *s, unsigned int *ms)
+{
+	unsigned int whole = 0, frac = 0, scale = 1000, digits = 0;
+	const char *p = s;
+
+	for (; *p >= '0' && *p <= '9'; p++, digits++) {
+		whole = whole * 10 + (*p - '0');
+		if (whole > 86400000)
+			return -EINVAL;
+	}
+	if (!strcmp(p, "ms") && digits) {
+		*ms = whole;
+		return 0;
+	}
+	if (*p == '.')
+		for (p++; *p >= '0' && *p <= '9'; p++, digits++) {
+			scale /= 10;
+			frac += (*p - '0') * scale;
+		}
+	if (!digits || (*p && strcmp(p, "s")) || whole > 86400)
+		return -EINVAL;
+	*ms = whole * 1000 + frac;
+	return 0;
+}
+
+/* "4096", "4K" or "1M" to bytes. */
+static int flint_parse_size(const char *s, u32 *bytes)
+{
+	char *end;
+	unsigned long long n = memparse(s, &end);
+
+	if (end == s || *end || n > U32_MAX)
+		return -EINVAL;
+	*bytes = (u32)n;
+	return 0;
+}
+
+static int flint_opt_time(struct fs_context *fc, struct fs_parameter *param, unsigned int *ms,
+			  unsigned int min, unsigned int max)
+{
+	unsigned int v;
+
+	if (flint_parse_time(param->string, &v) || v < min || v > max)
+		return invalfc(fc, "%s=%s: give a time of %u to %u ms, like 20s, 1.5s or 500ms",
+			       param->key, param->string, min, max);
+	*ms = v;
+	return 0;
+}
+
+static int flint_opt_size(struct fs_context *fc, struct fs_parameter *param, u32 *bytes,
+			  u32 min, u32 max)
+{
+	u32 v;
+
+	if (flint_parse_size(param->string, &v) || v < min || v > max)
+		return invalfc(fc, "%s=%s: give a size of %u to %u bytes, like 4096, 64K or 1M",
+			       param->key, param->string, min, max);
+	*bytes = v;
+	return 0;
+}
+
+static int flint_opt_addr(struct fs_context *fc, struct flint_opts *opts, const char *s)
+{
+	struct sockaddr_storage *ss;
+	const char *host = s, *end, *colon;
+	u16 port;
+	size_t len;
+	bool ok;
+
+	if (opts->nr_addrs == FLINT_NODE_ADDRS)
+		return invalfc(fc, "addr=: at most %d addresses", FLINT_NODE_ADDRS);
+	ss = &opts->addrs[opts->nr_addrs];
+	colon = strrchr(s, ':');
+	if (!colon || kstrtou16(colon + 1, 10, &port) || !port)
+		goto bad;
+	memset(ss, 0, sizeof(*ss));
+	if (*s == '[') {
+		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
+
+		host = s + 1;
+		if (colon == s || colon[-1] != ']')
+			goto bad;
+		len = colon - 1 - host;
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = htons(port);
+		ok = in6_pton(host, len, in6->sin6_addr.s6_addr, -1, &end) && end == host + len;
+	} else {
+		struct sockaddr_in *in = (struct sockaddr_in *)ss;
+
+		len = colon - host;
+		in->sin_family = AF_INET;
+		in->sin_port = htons(port);
+		ok = in4_pton(host, len, (u8 *)&in->sin_addr, -1, &end) && end == host + len;
+	}
+	if (!ok)
+		goto bad;
+	opts->nr_addrs++;
+	return 0;
+bad:
+	return invalfc(fc, "addr=%s: give ADDRESS:PORT of a manager's RDMA listener, like 10.0.0.1:7442 or [fd00::1]:7442; for host names use mount.flintfs",
+		       s);
+}
+
+/* HOST[:PORT][,HOST...]:/FS[/subtree] */
+static int flint_opt_source(struct fs_context *fc, struct flint_fs *fs, struct fs_parameter *param)
+{
+	const char *p = strstr(param->string, ":/"), *sub;
+	size_t len;
+
+	if (fc->source)
+		return invalfc(fc, "more than one source given");
+	if (!p)
+		return invalfc(fc, "%s: the source must look like MANAGER[:PORT][,MANAGER...]:/FILESYSTEM[/SUBTREE]",
+			       param->string);
+	for (p += 2; *p == '/'; p++)
+		;
+	sub = strchrnul(p, '/');
+	len = sub - p;
+	if (!len || len >= FLINT_LABEL_LEN)
+		return invalfc(fc, "%s: a file system's name has 1 to %d characters and follows \":/\"",
+			       param->string, FLINT_LABEL_LEN - 1);
+	memset(fs->name, 0, sizeof(fs->name));
+	memcpy(fs->name, p, len);
+	while (*sub == '/')
+		sub++;
+	if (strscpy(fs->subtree, sub, sizeof(fs->subtree)) < 0)
+		return invalfc(fc, "the subtree's path is longer than %d bytes", FLINT_PATH_MAX);
+	fc->source = param->string;
+	param->string = NULL;
+	return 0;
+}
+
+/* A logon key holds the cluster key as 32 bytes or as 64 hexadecimal digits. */
+static int flint_opt_key(struct fs_context *fc, struct flint_fs *fs, const char *desc)
+{
+	const struct user_key_payload *payload;
+	struct key *key;
+	int err = 0;
+
+	key = request_key(&key_type_logon, desc, NULL);
+	if (IS_ERR(key)) {
+		errorfc(fc, "key=%s: no such logon key (%ld); mount.flintfs makes one from the key file",
+			desc, PTR_ERR(key));
+		return PTR_ERR(key) == -EINTR ? -EINTR : -ENOKEY;
+	}
+	down_read(&key->sem);
+	payload = user_key_payload_locked(key);
+	if (!payload)
+		err = -EKEYREVOKED;
+	else if (payload->datalen == FLINT_KEY_LEN)
+		memcpy(fs->key, payload->data, FLINT_KEY_LEN);
+	else if (payload->datalen < 2 * FLINT_KEY_LEN ||
+		 hex2bin(fs->key, payload->data, FLINT_KEY_LEN))
+		err = -EINVAL;
+	up_read(&key->sem);
+	key_put(key);
+	if (err) {
+		errorfc(fc, "key=%s: a cluster key has %d bytes or %d hexadecimal digits",
+			desc, FLINT_KEY_LEN, 2 * FLINT_KEY_LEN);
+		return err;
+	}
+	fs->have_key = true;
+	return 0;
+}
+
+static int flint_parse_param(struct fs_context *fc, struct fs_parameter *param)
+{
+	struct flint_fs *fs = fc->s_fs_info;
+	struct flint_opts *opts = &fs->opts;
+	struct fs_parse_result result;
+	int opt = fs_parse(fc, flint_fs_parameters, param, &result);
+
+	if (opt < 0)
+		return opt;
+	switch (opt) {
+	case FLINT_OPT_SOURCE:
+		return flint_opt_source(fc, fs, param);
+	case FLINT_OPT_ADDR:
+		return flint_opt_addr(fc, opts, param->string);
+	case FLINT_OPT_KEY:
+		kfree(opts->key_desc);
+		opts->key_desc = param->string;
+		param->string = NULL;
+		return 0;
+	case FLINT_OPT_HARD:
+	case FLINT_OPT_SOFT:
+		opts->soft = opt == FLINT_OPT_SOFT;
+		return 0;
+	case FLINT_OPT_IO_TIMEO:
+		return flint_opt_time(fc, param, &opts->io_timeo, 1000, 600000);
+	case FLINT_OPT_META_TIMEO:
+		return flint_opt_time(fc, param, &opts->meta_timeo, 1000, 600000);
+	case FLINT_OPT_ATTR_TIMEO:
+		return flint_opt_time(fc, param, &opts->attr_timeo, 0, 86400000);
+	case FLINT_OPT_ENTRY_TIMEO:
+		return flint_opt_time(fc, param, &opts->entry_timeo, 0, 86400000);
+	case FLINT_OPT_NEG_TIMEO:
+		return flint_opt_time(fc, param, &opts->neg_timeo, 0, 86400000);
+	case FLINT_OPT_CONNECT_TIMEO:
+		return flint_opt_time(fc, param, &opts->connect_timeo, 500, 120000);
+	case FLINT_OPT_HB_TIMEO:
+		return flint_opt_time(fc, param, &opts->hb_timeo, 2000, 120000);
+	case FLINT_OPT_INLINE:
+		return flint_opt_size(fc, param, &opts->inline_size, 1024, FLINT_INLINE_MAX);
+	case FLINT_OPT_MAX_IO:
+		return flint_opt_size(fc, param, &opts->max_io, 65536, 16u << 20);
+	case FLINT_OPT_NCONN:
+		if (result.uint_32 < 1 || result.uint_32 > 16)
+			return invalfc(fc, "nconn=%u: give 1 to 16", result.uint_32);
+		opts->nconn = result.uint_32;
+		return 0;
+	case FLINT_OPT_CREDITS:
+		if (result.uint_32 < 1 || result.uint_32 > FLINT_MAX_CREDITS)
+			return invalfc(fc, "credits=%u: give 1 to %d", result.uint_32,
+				       FLINT_MAX_CREDITS);
+		opts->credits = result.uint_32;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static int flint_context_get_tree(struct fs_context *fc)
+{
+	struct flint_fs *fs = fc->s_fs_info;
+	int err;
+
+	if (!fc->source)
+		return invalfc(fc, "no source given: mount -t flintfs MANAGER:/FILESYSTEM DIRECTORY");
+	if (!fs->opts.nr_addrs)
+		return invalfc(fc, "no addr= option: mount through mount.flintfs, which resolves the managers' names");
+	if (fs->opts.key_desc) {
+		err = flint_opt_key(fc, fs, fs->opts.key_desc);
+		if (err)
+			return err;
+	}
+	return flint_get_tree(fc);
+}
+
+static int flint_context_reconfigure(struct fs_context *fc)
+{
+	struct flint_fs *fs = flint_fs(fc->root->d_sb);
+	struct flint_fs *want = fc->s_fs_info;
+
+	/* Addresses, key and connection sizes belong to connections that exist. */
+	fs->opts.soft = want->opts.soft;
+	fs->opts.io_timeo = want->opts.io_timeo;
+	fs->opts.meta_timeo = want->opts.meta_timeo;
+	fs->opts.attr_timeo = want->opts.attr_timeo;
+	fs->opts.entry_timeo = want->opts.entry_timeo;
+	fs->opts.neg_timeo = want->opts.neg_timeo;
+	return 0;
+}
+
+static void flint_context_free(struct fs_context *fc)
+{
+	struct flint_fs *fs = fc->s_fs_info;
+
+	if (!fs)
+		return;
+	kfree(fs->opts.key_desc);
+	kfree_sensitive(fs);
+}
+
+static const struct fs_context_operations flint_context_ops = {
+	.free		= flint_context_free,
+	.parse_param	= flint_parse_param,
+	.get_tree	= flint_context_get_tree,
+	.reconfigure	= flint_context_reconfigure,
+};
+
+int flint_init_fs_context(struct fs_context *fc)
+{
+	struct flint_fs *fs = kzalloc(sizeof(*fs), GFP_KERNEL);
+
+	if (!fs)
+		return -ENOMEM;
+	if (fc->purpose == FS_CONTEXT_FOR_RECONFIGURE) {
+		fs->opts = flint_fs(fc->root->d_sb)->opts;
+		fs->opts.key_desc = NULL;
+		fs->opts.nr_addrs = 0;
+	} else {
+		fs->opts = flint_opts_default;
+	}
+	fc->s_fs_info = fs;
+	fc->ops = &flint_context_ops;
+	return 0;
+}
+
+static void flint_show_time(struct seq_file *m, const char *name, unsigned int ms,
+			    unsigned int def)
+{
+	if (ms != def)
+		seq_printf(m, ms % 1000 ? ",%s=%ums" : ",%s=%us", name,
+			   ms % 1000 ? ms : ms / 1000);
+}
+
+void flint_opts_show(struct seq_file *m, const struct flint_opts *opts)
+{
+	const struct flint_opts *def = &flint_opts_default;
+	unsigned int i;
+
+	for (i = 0; i < opts->nr_addrs; i++)
+		seq_printf(m, ",addr=%pISpc", &opts->addrs[i]);
+	seq_puts(m, opts->soft ? ",soft" : ",hard");
+	flint_show_time(m, "io_timeo", opts->io_timeo, UINT_MAX);
+	flint_show_time(m, "meta_timeo", opts->meta_timeo, UINT_MAX);
+	flint_show_time(m, "attr_timeo", opts->attr_timeo, def->attr_timeo);
+	flint_show_time(m, "entry_timeo", opts->entry_timeo, def->entry_timeo);
+	flint_show_time(m, "neg_timeo", opts->neg_timeo, def->neg_timeo);
+	flint_show_time(m, "connect_timeo", opts->connect_timeo, def->connect_timeo);
+	flint_show_time(m, "hb_timeo", opts->hb_timeo, def->hb_timeo);
+	seq_printf(m, ",inline=%u,max_io=%u,nconn=%u,credits=%u", opts->inline_size,
+		   opts->max_io, opts->nconn, opts->credits);
+}

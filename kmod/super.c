@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mounting, unmounting, and the module itself.
+ *
+ * Mount: connect to a manager, fetch the map, find the file system, connect to
+ * its metadata server, open a session, take the root. Unmount: close the
+ * session (bounded), shut the network down, wait for what is in flight, which
+ * the shut-down ends, then let the VFS drop the inodes. `umount -f` and the
+ * sysfs file abort shut the network down first, so that nothing can wait.
+ */
+#define pr_fmt(fmt) "flintfs: " fmt
+
+#include <linux/backing-dev.h>
+#include <linux/module.h>
+#include <linux/random.h>
+#include <linux/seq_file.h>
+#include <linux/statfs.h>
+#include <linux/utsname.h>
+#include <net/net_namespace.h>
+#include "flint.h"
+
+static atomic_t flint_instances;
+
+/* ---- errors of a mount in words --------------------------------------- */
+
+static int flint_mount_refused(struct fs_context *fc, struct flint_peer *peer, const char *who,
+			       const void *addr, int err)
+{
+	const char *why = flint_peer_reason(peer);
+
+	switch (err) {
+	case -EACCES:
+	case -EPERM:
+	case -EKEYREJECTED:
+		errorfc(fc, "%s at %pISpc refused our key: %s; mount with the cluster's key file",
+			who, addr, why);
+		return -EACCES;
+	case -EPROTONOSUPPORT:
+		errorfc(fc, "%s at %pISpc speaks another protocol version: %s; install matching versions",
+			who, addr, why);
+		return err;
+	case -ENODEV:
+		errorfc(fc, "no RDMA device reaches %s at %pISpc: %s; see `rdma link`",
+			who, addr, why);
+		return err;
+	case -EINTR:
+		return err;
+	default:
+		errorfc(fc, "cannot reach %s at %pISpc: %s; check the address, and that it runs with an RDMA port",
+			who, addr, why);
+		return err == -ETIMEDOUT ? -EHOSTUNREACH : err;
+	}
+}
+
+static int flint_mount_wait(struct fs_context *fc, struct flint_fs *fs, struct flint_peer *peer,
+			    const char *who, const void *addr)
+{
+	int err = flint_peer_wait(peer, 2 * msecs_to_jiffies(fs->opts.connect_timeo));
+
+	return err ? flint_mount_refused(fc, peer, who, addr, err) : 0;
+}
+
+/* ---- the steps of a mount --------------------------------------------- */
+
+static int flint_mount_net(struct fs_context *fc, struct flint_fs *fs)
+{
+	struct flint_net_opts o = {
+		.net = fs->netns,
+		.key = fs->have_key ? fs->key : NULL,
+		.inline_size = fs->opts.inline_size,
+		.max_io = fs->opts.max_io,
+		.credits = fs->opts.credits,
+		.connect_timeo = msecs_to_jiffies(fs->opts.connect_timeo),
+		.hb_timeo = msecs_to_jiffies(fs->opts.hb_timeo),
+		.nconn = fs->opts.nconn,
+	};
+
+	get_random_bytes(fs->client_id, sizeof(fs->client_id));
+	memcpy(o.client_id, fs->client_id, sizeof(o.client_id));
+	strscpy(o.name, utsname()->nodename, sizeof(o.name));
+	fs->net = flint_net_create(&o);
+	memzero_explicit(fs->key, sizeof(fs->key));
+	if (IS_ERR(fs->net)) {
+		int err = PTR_ERR(fs->net);
+
+		fs->net = NULL;
+		return err;
+	}
+	return 0;
+}
+
+static int flint_mount_map(struct fs_context *fc, struct flint_fs *fs)
+{
+	int err;
+
+	fs->mgr = flint_peer_get(fs->net, fs->opts.addrs, fs->opts.nr_addrs, FLINT_ROLE_MGR);
+	if (IS_ERR(fs->mgr)) {
+		err = PTR_ERR(fs->mgr);
+		fs->mgr = NULL;
+		return err;
+	}
+	err = flint_mount_wait(fc, fs, fs->mgr, "the manager", &fs->opts.addrs[0]);
+	if (err)
+		return err;
+	err = flint_map_fetch(fs, 0, jiffies + FLINT_RPC_TIMEO);
+	if (err)
+		errorfc(fc, "the manager did not give a usable cluster map (%d): %s", err,
+			flint_peer_reason(fs->mgr));
+	return err;
+}
+
+static const struct flint_map_fs *flint_mount_find(const struct flint_map *map, const char *name)
+{
+	u32 i;
+
+	for (i = 0; i < map->nr_fs; i++)
+		if (!strncmp((const char *)map->fs[i].name, name, FLINT_LABEL_LEN))
+			return &map->fs[i];
+	return NULL;
+}
+
+static int flint_mount_meta(struct fs_context *fc, struct flint_fs *fs)
+{
+	struct flint_mapref *map = flint_map_get(fs);
+	const struct flint_map_node *node;
+	const struct flint_map_fs *mfs;
+	int err = -ENOENT;
+
+	if (!map)
+		return -EIO;
+	mfs = flint_mount_find(&map->map, fs->name);
+	if (!mfs) {
+		errorfc(fc, "no file system named \"%s\" in this cluster; `flint fs list` shows them, `flint fs create` makes one",
+			fs->name);
+		goto put;
+	}
+	fs->fsid = le32_to_cpu(mfs->id);
+	node = flint_map_node(&map->map, le32_to_cpu(mfs->meta_node));
+	fs->meta = flint_map_peer(map, le32_to_cpu(mfs->meta_node));
+	if (IS_ERR(fs->meta)) {
+		err = PTR_ERR(fs->meta);
+		fs->meta = NULL;
+		errorfc(fc, "the metadata server %.64s of \"%s\" has no RDMA address in the map; is it running with --rdma-port?",
+			node ? (const char *)node->name : "?", fs->name);
+		goto put;
+	}
+	err = flint_peer_wait(fs->meta, 2 * msecs_to_jiffies(fs->opts.connect_timeo));
+	if (err) {
+		errorfc(fc, "cannot reach the metadata server %.64s of \"%s\": %s",
+			(const char *)node->name, fs->name, flint_peer_reason(fs->meta));
+		err = err == -ETIMEDOUT ? -EHOSTUNREACH : err;
+	}
+put:
+	/* fs->meta lives by this reference, kept until the network goes. */
+	if (err)
+		flint_map_put(map);
+	else
+		fs->map_meta = map;
+	if (err)
+		fs->meta = NULL;
+	return err;
+}
+
+static int flint_mount_root(struct fs_context *fc, struct super_block *sb)
+{
+	struct flint_fs *fs = flint_fs(sb);
+	unsigned long sent = jiffies;
+	struct flint_attr attr;
+	struct inode *root;
+	int err = flint_session_open(fs, sb_rdonly(sb), &attr);
+
+	if ((err == -ENOENT || err == -ENOTDIR) && fs->subtree[0]) {
+		errorfc(fc, "no directory \"/%s\" in \"%s\"", fs->subtree, fs->name);
+		return err;
+	}
+	if (err) {
+		errorfc(fc, "the metadata server refused a session (%d): %s", err,
+			flint_peer_reason(fs->meta));
+		return err;
+	}
+	root = flint_iget(sb, &attr, sent);
+	if (IS_ERR(root))
+		return PTR_ERR(root);
+	fs->root_ino = root->i_ino;
+	sb->s_root = d_make_root(root);
+	return sb->s_root ? 0 : -ENOMEM;
+}
+
+/* ---- super operations ------------------------------------------------- */
+
+static int flint_statfs(struct dentry *dentry, struct kstatfs *buf)
+{
+	struct flint_fs *fs = flint_fs(dentry->d_sb);
+	struct flint_ino_req body = { .ino = cpu_to_le64(fs->root_ino) };
+	struct flint_statfs rep;
+	struct flint_mcall c = {
+		.op = FLINT_OP_STATFS, .once = true,
+		.body = &body, .body_len = sizeof(body),
+		.rep = &rep, .rep_size = sizeof(rep),
+		.deadline = jiffies + 2 * HZ,
+	};
+	u32 bs;
+	int err = 0;
+
+	if (!fs->statfs_ok || time_after(jiffies, fs->statfs_time + HZ)) {
+		err = flint_meta_call(fs, &c);
+		if (!err) {
+			fs->statfs = rep;
+			fs->statfs_time = jiffies;
+			fs->statfs_ok = true;
+		}
+	}
+	/* df must not hang or fail for a short outage: the last answer will do. */
+	if (err && !fs->statfs_ok)
+		return err;
+	rep = fs->statfs;
+	bs = le32_to_cpu(rep.block_size);
+	if (!bs || (bs & (bs - 1)))
+		bs = PAGE_SIZE;
+	buf->f_type = FLINT_SUPER_MAGIC;
+	buf->f_bsize = bs;
+	buf->f_frsize = bs;
+	buf->f_blocks = div_u64(le64_to_cpu(rep.total), bs);
+	buf->f_bfree = div_u64(le64_to_cpu(rep.free), bs);
+	buf->f_bavail = buf->f_bfree;
+	buf->f_files = le64_to_cpu(rep.files);
+	buf->f_ffree = le64_to_cpu(rep.files_free);
+	buf->f_namelen = FLINT_NAME_MAX;
+	buf->f_fsid.val[0] = fs->fsid;
+	buf->f_fsid.val[1] = fs->instance;
+	return 0;
+}
+
+/**
+ * flint_fs_abort() - fail everything in flight and from now on with -EIO
+ * @fs: mount
+ *
+ * For umount -f and the sysfs file abort. Does not wait; does not come back.
+ */
+void flint_fs_abort(struct flint_fs *fs)
+{
+	WRITE_ONCE(fs->shutdown, true);
+	if (fs->net)
+		flint_net_shutdown(fs->net);
+}
+
+static void flint_umount_begin(struct super_block *sb)
+{
+	flint_fs_abort(flint_fs(sb));
+}
+
+static int flint_show_options(struct seq_file *m, struct dentry *root)
+{
+	flint_opts_show(m, &flint_fs(root->d_sb)->opts);
+	return 0;
+}
+
+u64 flint_stats_sum(struct flint_fs *fs, size_t offset)
+{
+	u64 sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += *(u64 *)((u8 *)per_cpu_ptr(fs->stats, cpu) + offset);
+	return sum;
+}
+
+static int flint_show_stats(struct seq_file *m, struct dentry *root)
+{
+	struct flint_fs *fs = flint_fs(root->d_sb);
+
+	seq_puts(m, "statvers=1");
+#define FLINT_STAT_SHOW(name)						\
+	seq_printf(m, " " #name "=%llu",				\
+		   flint_stats_sum(fs, offsetof(struct flint_stats, name)));
+	FLINT_STATS(FLINT_STAT_SHOW)
+#undef FLINT_STAT_SHOW
+	return 0;
+}
+
+static const struct super_operations flint_super_ops = {
+	.alloc_inode	= flint_inode_alloc,
+	.free_inode	= flint_inode_free,
+	.evict_inode	= flint_inode_evict,
+	.drop_inode	= generic_drop_inode,
+	.statfs		= flint_statfs,
+	.umount_begin	= flint_umount_begin,
+	.show_options	= flint_show_options,
+	.show_stats	= flint_show_stats,
+};
+
+/* ---- life of a mount -------------------------------------------------- */
+
+static int flint_fs_init(struct flint_fs *fs, struct fs_context *fc)
+{
+	fs->instance = atomic_inc_return(&flint_instances);
+	fs->netns = get_net(fc->net_ns);
+	spin_lock_init(&fs->map_lock);
+	spin_lock_init(&fs->seq_lock);
+	INIT_LIST_HEAD(&fs->seq_open);
+	atomic_set(&fs->inflight, 0);
+	init_waitqueue_head(&fs->idle);
+	fs->next_warn = jiffies;
+	flint_map_init(fs);
+	flint_close_start(fs);
+	fs->stats = alloc_percpu(struct flint_stats);
+	if (!fs->stats)
+		return -ENOMEM;
+	fs->wq = alloc_workqueue("flintfs-%u", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, fs->instance);
+	return fs->wq ? 0 : -ENOMEM;
+}
+
+/* Everything in flight ends by itself now; afterwards nothing starts anew. */
+static void flint_fs_stop(struct flint_fs *fs)
+{
+	unsigned long until = jiffies + 5 * HZ;
+
+	if (!fs->wq)
+		return;
+	/* Let CLOSEs of an orderly unmount reach the server. */
+	if (!READ_ONCE(fs->shutdown) && fs->meta) {
+		mod_delayed_work(fs->wq, &fs->close_work, 0);
+		wait_event_timeout(fs->idle, !atomic_read(&fs->inflight), until - jiffies);
+		flint_session_close(fs);
+	}
+	flint_fs_abort(fs);
+	mod_delayed_work(fs->wq, &fs->close_work, 0);
+	while (!wait_event_timeout(fs->idle, !atomic_read(&fs->inflight), 30 * HZ))
+		pr_warn("%s: unmount waits for %d requests to end\n", fs->name,
+			atomic_read(&fs->inflight));
+	synchronize_rcu();	/* flint_fs_end() is through */
+}
+
+static void flint_fs_free(struct flint_fs *fs)
+{
+	if (fs->wq) {
+		flint_map_stop(fs);
+		destroy_workqueue(fs->wq);
+	}
+	flint_map_put(fs->map_meta);
+	if (fs->mgr)
+		flint_peer_put(fs->mgr);
+	if (fs->net)
+		flint_net_destroy(fs->net);
+	free_percpu(fs->stats);
+	if (fs->netns)
+		put_net(fs->netns);
+	kfree(fs->opts.key_desc);
+	kfree_sensitive(fs);
+}
+
+static int flint_fill_super(struct super_block *sb, struct fs_context *fc)
+{
+	struct flint_fs *fs = flint_fs(sb);
+	int err;
+
+	fs->sb = sb;
+	sb->s_magic = FLINT_SUPER_MAGIC;
+	sb->s_op = &flint_super_ops;
+	sb->s_d_op = &flint_dentry_ops;
+	sb->s_xattr = flint_xattr_handlers;
+	sb->s_maxbytes = MAX_LFS_FILESIZE;
+	sb->s_blocksize = PAGE_SIZE;
+	sb->s_blocksize_bits = PAGE_SHIFT;
+	sb->s_time_gran = 1;
+	err = flint_fs_init(fs, fc);
+	if (!err)
+		err = super_setup_bdi(sb);
+	if (err)
+		return err;
+	sb->s_bdi->ra_pages = FLINT_RA_BYTES / PAGE_SIZE;
+	sb->s_bdi->io_pages = FLINT_MAX_IO / PAGE_SIZE;
+
+	err = flint_mount_net(fc, fs);
+	if (!err)
+		err = flint_mount_map(fc, fs);
+	if (!err)
+		err = flint_mount_meta(fc, fs);
+	if (!err)
+		err = flint_mount_root(fc, sb);
+	if (!err)
+		err = flint_sysfs_add(fs);
+	if (err)
+		return err;
+	flint_debugfs_add(fs);
+	flint_map_start(fs);
+	return 0;
+}
+
+int flint_get_tree(struct fs_context *fc)
+{
+	return get_tree_nodev(fc, flint_fill_super);
+}
+
+static void flint_kill_sb(struct super_block *sb)
+{
+	struct flint_fs *fs = flint_fs(sb);
+
+	flint_debugfs_del(fs);
+	flint_sysfs_del(fs);
+	flint_fs_stop(fs);
+	kill_anon_super(sb);
+	flint_fs_free(fs);
+}
+
+struct file_system_type flint_fs_type = {
+	.owner			= THIS_MODULE,
+	.name			= FLINT_FS_TYPE,
+	.init_fs_context	= flint_init_fs_context,
+	.parameters		= flint_fs_parameters,
+	.kill_sb		= flint_kill_sb,
+};
+MODULE_ALIAS_FS("flintfs");
+
+/* ---- the module ------------------------------------------------------- */
+
+static int __init flint_init(void)
+{
+	int err = flint_inode_cache_init();
+
+	if (err)
+		return err;
+	err = flint_dio_init();
+	if (err)
+		goto inodes;
+	err = flint_transport_init();
+	if (err)
+		goto dio;
+	err = flint_sysfs_init();
+	if (err)
+		goto transport;
+	flint_debugfs_init();
+	err = register_filesystem(&flint_fs_type);
+	if (err)
+		goto sysfs;
+	return 0;
+sysfs:
+	flint_debugfs_exit();
+	flint_sysfs_exit();
+transport:
+	flint_transport_exit();
+dio:
+	flint_dio_exit();
+inodes:
+	flint_inode_cache_exit();
+	return err;
+}
+
+static void __exit flint_exit(void)
+{
+	unregister_filesystem(&flint_fs_type);
+	flint_debugfs_exit();
+	flint_sysfs_exit();
+	flint_transport_exit();
+	flint_dio_exit();
+	flint_inode_cache_exit();
+}
+
+module_init(flint_init);
+module_exit(flint_exit);
+
+MODULE_DESCRIPTION("FlintFS client");
+MODULE_AUTHOR("The FlintFS authors");
+MODULE_LICENSE("GPL");
