@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Programs that test running daemons through the client library.
+
+$(eval $(call program,flint-fstest,tests/native/fstest.c))
