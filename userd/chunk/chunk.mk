@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# flint-chunkd, the chunk server. The store's files are linked into its tests.
+
+CHUNK_STORE_SRCS := $(addprefix userd/chunk/,alloc.c index.c window.c wal.c apply.c \
+	read.c write.c cut.c store.c ckpt.c)
+
+$(eval $(call program,flint-chunkd,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
+	userd/chunk/service.c userd/chunk/main.c,-luring))
+
+TEST_SRCS_chunk_store_test := $(CHUNK_STORE_SRCS)

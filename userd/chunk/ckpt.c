@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Fuzzy checkpoints: the index, the floors and the result windows are written
+ * to the area that the checkpoint before last used, piece by piece while they
+ * change, one segment in flight. When all is on stable storage the header is
+ * written, and the log before the checkpoint's beginning is free.
+ *
+ * Why it may be fuzzy: apply.c. Slots are walked in rising order; what is made
+ * in a slot already passed is in the log behind the checkpoint's beginning.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include "store.h"
+#include "../base/crc.h"
+#include "../base/log.h"
+
+enum ckpt_phase {
+	CKPT_IDLE,
+	CKPT_INODES,
+	CKPT_CHUNKS,
+	CKPT_CLIENTS,
+	CKPT_SYNC,
+	CKPT_HEAD,
+};
+
+struct flint_ckpt {
+	enum ckpt_phase phase;
+	u8 *buf;		/* one segment */
+	u32 used;
+	u32 slot;		/* of the slab being walked, or hash bucket */
+	u64 seq, wal_pos, wal_seq, nr_segs;
+	struct flint_dio io;
+};
+
+#define RESULTS_PER_REC	1000u
+
+static u64 area_of(const struct flint_store *st, u64 seq)
+{
+	return st->ckpt_off[seq & 1];
+}
+
+int flint_ckpt_init(struct flint_store *st)
+{
+	st->ckpt = calloc(1, sizeof(*st->ckpt));
+	if (!st->ckpt)
+		return -ENOMEM;
+	st->ckpt->buf = st->arena + 2 * FLINT_WAL_BUF;
+	return 0;
+}
+
+void flint_ckpt_free(struct flint_store *st)
+{
+	free(st->ckpt);
+}
+
+bool flint_ckpt_running(const struct flint_store *st)
+{
+	return st->ckpt->phase != CKPT_IDLE;
+}
+
+static void head_fill(struct flint_ckpt_head *h, u32 uuid_crc, u64 seq, u64 wal_seq, u64 wal_pos,
+		      u64 nr_segs, u64 zeroed)
+{
+	memset(h, 0, FLINT_STORE_ALIGN);
+	h->magic = cpu_to_le32(FLINT_CKPT_MAGIC);
+	h->seq = cpu_to_le64(seq);
+	h->wal_seq = cpu_to_le64(wal_seq);
+	h->wal_pos = cpu_to_le64(wal_pos);
+	h->nr_segs = cpu_to_le64(nr_segs);
+	h->zeroed = cpu_to_le64(zeroed);
+	h->crc = cpu_to_le32(flint_crc32c(uuid_crc, h, FLINT_STORE_ALIGN));
+}
+
+int flint_ckpt_format(struct flint_dev *dev, const struct flint_disk_super *sb)
+{
+	struct flint_ckpt_head *h = NULL;
+	int ret, i;
+
+	if (posix_memalign((void **)&h, FLINT_STORE_ALIGN, FLINT_STORE_ALIGN))
+		return -ENOMEM;
+	/* Two, so that each area has a header that checks; the second is the newer. */
+	for (i = 0, ret = 0; i < 2 && !ret; i++) {
+		head_fill(h, flint_crc32c(0, sb->uuid, sizeof(sb->uuid)), (u64)i, 1, 0, 0, 0);
+		ret = dev->ops->pwrite(dev, h, FLINT_STORE_ALIGN, le64_to_cpu(sb->ckpt_off[i]));
+	}
+	free(h);
+	return ret;
+}
+
+/* ---- writing ------------------------------------------------------------ */
+
+static void step_done(struct flint_dio *io, int err);
+
+static void ckpt_io(struct flint_store *st, u8 op, u64 off, u32 len)
+{
+	struct flint_ckpt *k = st->ckpt;
+
+	k->io.op = op;
+	k->io.flags = op == FLINT_DIO_WRITE && k->phase == CKPT_HEAD ? FLINT_DIO_DSYNC : 0;
+	k->io.off = off;
+	k->io.len = len;
+	k->io.buf = k->buf;
+	k->io.done = step_done;
+	k->io.arg = st;
+	flint_dio_submit(st, &k->io);
+}
+
+static void *rec_add(struct flint_ckpt *k, u16 type, u32 len)
+{
+	struct flint_rec_hdr *h = (void *)(k->buf + k->used);
+
+	len = (len + 7) & ~7u;
+	if (k->used + len > FLINT_CKPT_SEG_SIZE)
+		return NULL;
+	memset(h, 0, len);
+	h->type = cpu_to_le16(type);
+	h->flags = cpu_to_le16(FLINT_REC_SNAPSHOT);
+	h->len = cpu_to_le32(len);
+	k->used += len;
+	return h;
+}
+
+static bool add_inode(struct flint_ckpt *k, const struct flint_inode *in)
+{
+	struct flint_rec_inode *r = rec_add(k, FLINT_REC_INODE, sizeof(*r));
+
+	if (!r)
+		return false;
+	r->ino = cpu_to_le64(in->ino);
+	r->fs = cpu_to_le32(in->fs);
+	r->gen = cpu_to_le32(in->gen);
+	r->epoch = cpu_to_le32(in->epoch);
+	r->cut_epoch = cpu_to_le32(in->cut_epoch);
+	r->flags = cpu_to_le32(in->flags);
+	r->stamp_s = cpu_to_le64(in->stamp_s);
+	return true;
+}
+
+static u32 count_runs(const struct flint_chunk *c)
+{
+	u32 n = 0, blk = 0, dev;
+
+	while (blk < c->nr_blocks) {
+		blk += flint_chunk_run(c, blk, c->nr_blocks - blk, &dev);
+		n += dev != 0;
+	}
+	return n;
+}
+
+static bool add_chunk(struct flint_store *st, const struct flint_chunk *c)
+{
+	const struct flint_inode *in = flint_inode_at(&st->index, c->inode);
+	u32 nr_ext = count_runs(c), blk = 0, i = 0;
+	u32 nr_crc = c->nr_blocks << (st->bs - st->cs);
+	struct flint_rec_chunk *r;
+	struct flint_rec_ext *ext;
+	__le32 *crc;
+
+	r = rec_add(st->ckpt, FLINT_REC_CHUNK,
+		    (u32)(sizeof(*r) + nr_ext * sizeof(*ext) + nr_crc * sizeof(*crc)));
+	if (!r)
+		return false;
+	r->ino = cpu_to_le64(c->ino);
+	r->fs = cpu_to_le32(in->fs);
+	r->gen = cpu_to_le32(in->gen);
+	r->epoch = cpu_to_le32(in->epoch);
+	r->index = cpu_to_le32(c->index);
+	r->version = cpu_to_le64(c->version);
+	r->size = cpu_to_le32(c->size);
+	r->keep = cpu_to_le32(~0u);
+	r->shift = c->shift;
+	r->nr_ext = cpu_to_le32(nr_ext);
+	r->nr_crc = cpu_to_le32(nr_crc);
+	ext = (void *)(r + 1);
+	while (blk < c->nr_blocks) {
+		u32 dev, n = flint_chunk_run(c, blk, c->nr_blocks - blk, &dev);
+
+		if (dev) {
+			ext[i].blk = cpu_to_le32(blk);
+			ext[i].dev = cpu_to_le32(dev);
+			ext[i++].nr = cpu_to_le32(n);
+		}
+		blk += n;
+	}
+	crc = (void *)(ext + nr_ext);
+	for (i = 0; i < nr_crc; i++)
+		crc[i] = cpu_to_le32(i < c->cap_crc ? c->crc[i] : st->zero_crc);
+	return true;
+}
+
+/* A window in records of at most RESULTS_PER_REC; all of one client or nothing. */
+static bool add_client(struct flint_ckpt *k, const struct flint_client *c)
+{
+	u32 before = k->used, i = 0;
+
+	do {
+		struct flint_rec_client *r;
+		struct flint_rec_seq *s;
+		u32 n = 0;
+
+		r = rec_add(k, FLINT_REC_CLIENT, sizeof(*r) + RESULTS_PER_REC * sizeof(*s));
+		if (!r) {
+			if (before == sizeof(struct flint_ckpt_seg))
+				return true;	/* larger than a segment: as many as fit */
+			k->used = before;
+			return false;
+		}
+		memcpy(r->client, c->id, sizeof(r->client));
+		r->session = cpu_to_le64(c->session);
+		r->seq_low = cpu_to_le64(c->seq_low);
+		r->stamp_s = cpu_to_le64(c->stamp_s);
+		s = (void *)(r + 1);
+		for (; i < c->cap && n < RESULTS_PER_REC; i++) {
+			const struct flint_result *e = &c->tab[i];
+
+			if (!e->seq || e->seq == ~0ull || e->op || e->seq < c->seq_low)
+				continue;
+			s[n].seq = cpu_to_le64(e->seq);
+			s[n].version = cpu_to_le64(e->version);
+			s[n].print = cpu_to_le32(e->print);
+			s[n++].length = cpu_to_le32(e->length);
+		}
+		r->nr = cpu_to_le32(n);
+		/* give back what was not needed */
+		k->used -= (u32)((RESULTS_PER_REC - n) * sizeof(*s));
+		r->h.len = cpu_to_le32((u32)(sizeof(*r) + n * sizeof(*s)));
+	} while (i < c->cap);
+	return true;
+}
+
+/* Fill a segment. Return: true when everything was walked. */
+static bool segment_fill(struct flint_store *st)
+{
+	struct flint_ckpt *k = st->ckpt;
+	struct flint_index *ix = &st->index;
+
+	k->used = sizeof(struct flint_ckpt_seg);
+	for (; k->phase == CKPT_INODES; k->slot++) {
+		if (k->slot > ix->inodes.high) {
+			k->phase = CKPT_CHUNKS;
+			k->slot = 1;
+			break;
+		}
+		if (flint_inode_at(ix, k->slot)->ino && !add_inode(k, flint_inode_at(ix, k->slot)))
+			return false;
+	}
+	for (; k->phase == CKPT_CHUNKS; k->slot++) {
+		const struct flint_chunk *c;
+
+		if (k->slot > ix->chunks.high) {
+			k->phase = CKPT_CLIENTS;
+			k->slot = 0;
+			break;
+		}
+		c = flint_chunk_at(ix, k->slot);
+		if (c->ino && c->version && !(c->flags & FLINT_CHUNK_DEAD) && !add_chunk(st, c))
+			return false;
+	}
+	for (; k->phase == CKPT_CLIENTS; k->slot++) {
+		struct flint_client *c;
+
+		if (k->slot > st->windows.mask)
+			return true;
+		/* A bucket is short; one that does not fit is begun again, which is harmless. */
+		for (c = st->windows.hash[k->slot]; c; c = c->next)
+			if (!add_client(k, c))
+				return false;
+	}
+	return true;
+}
+
+static void ckpt_end(struct flint_store *st)
+{
+	struct flint_ckpt *k = st->ckpt;
+
+	k->phase = CKPT_IDLE;
+	st->kick(st->kick_arg);
+}
+
+/* Write the next segment, or go on to the header. */
+static void ckpt_step(struct flint_store *st)
+{
+	struct flint_ckpt *k = st->ckpt;
+	struct flint_ckpt_seg *s = (void *)k->buf;
+	u64 off = area_of(st, k->seq) + FLINT_STORE_ALIGN + k->nr_segs * FLINT_CKPT_SEG_SIZE;
+	bool last;
+
+	if (off + FLINT_CKPT_SEG_SIZE > area_of(st, k->seq) + st->ckpt_len) {
+		flint_store_fail(st, "checkpoint: the area is too small", ENOSPC);
+		ckpt_end(st);
+		return;
+	}
+	last = segment_fill(st);
+	memset(k->buf + k->used, 0, FLINT_CKPT_SEG_SIZE - k->used);
+	memset(s, 0, sizeof(*s));
+	s->magic = cpu_to_le32(FLINT_CKPT_SEG_MAGIC);
+	s->seq = cpu_to_le64(k->seq);
+	s->nr = cpu_to_le64(k->nr_segs);
+	s->len = cpu_to_le32(k->used);
+	s->crc = cpu_to_le32(flint_crc32c(st->uuid_crc, s, k->used));
+	k->nr_segs++;
+	if (last)
+		k->phase = CKPT_SYNC;
+	st->stats.log_write_bytes += FLINT_CKPT_SEG_SIZE;
+	ckpt_io(st, FLINT_DIO_WRITE, off, (k->used + FLINT_STORE_ALIGN - 1) & ~(FLINT_STORE_ALIGN - 1));
+}
+
+static void step_done(struct flint_dio *io, int err)
+{
+	struct flint_store *st = io->arg;
+	struct flint_ckpt *k = st->ckpt;
+
+	if (err) {
+		flint_store_fail(st, "write a checkpoint", err);
+		ckpt_end(st);
+		return;
+	}
+	if (k->phase == CKPT_SYNC && io->op == FLINT_DIO_WRITE) {
+		ckpt_io(st, FLINT_DIO_SYNC, 0, 0);
+	} else if (k->phase == CKPT_SYNC) {
+		k->phase = CKPT_HEAD;
+		head_fill((void *)k->buf, st->uuid_crc, k->seq, k->wal_seq, k->wal_pos,
+			  k->nr_segs, st->alloc.zeroed);
+		ckpt_io(st, FLINT_DIO_WRITE, area_of(st, k->seq), FLINT_STORE_ALIGN);
+	} else if (k->phase == CKPT_HEAD) {
+		st->ckpt_seq = k->seq;
+		st->stats.checkpoints++;
+		flint_wal_recycle(&st->wal, k->wal_pos);
+		ckpt_end(st);
+	} else {
+		ckpt_step(st);
+	}
+}
+
+/* Tombstones that no late request can need are forgotten. */
+static void expire_tombstones(struct flint_store *st, u64 before)
+{
+	u32 slot;
+
+	for (slot = 1; slot <= st->index.inodes.high; slot++) {
+		struct flint_inode *in = flint_inode_at(&st->index, slot);
+
+		if (in->ino && (in->flags & FLINT_CUT_REMOVE) && in->stamp_s < before &&
+		    !in->chunks && !in->cuts && !in->parked)
+			flint_inode_drop(&st->index, in);
+	}
+}
+
+void flint_ckpt_start(struct flint_store *st)
+{
+	struct flint_ckpt *k = st->ckpt;
+	u64 now = flint_now_s();
+
+	if (now > FLINT_WINDOW_KEEP_S) {
+		flint_windows_expire(&st->windows, now - FLINT_WINDOW_KEEP_S);
+		expire_tombstones(st, now - FLINT_WINDOW_KEEP_S);
+	}
+	flint_wal_mark(&st->wal, &k->wal_pos, &k->wal_seq);
+	k->phase = CKPT_INODES;
+	k->slot = 1;
+	k->nr_segs = 0;
+	k->seq = st->ckpt_seq + 1;
+	ckpt_step(st);
+}
+
+/* ---- loading ------------------------------------------------------------ */
+
+static int head_read(struct flint_store *st, int area, struct flint_ckpt_head *h)
+{
+	u8 *buf = st->ckpt->buf;
+	u32 crc;
+	int ret;
+
+	ret = st->dev->ops->pread(st->dev, buf, FLINT_STORE_ALIGN, st->ckpt_off[area]);
+	if (ret)
+		return ret;
+	memcpy(h, buf, sizeof(*h));
+	crc = le32_to_cpu(h->crc);
+	((struct flint_ckpt_head *)buf)->crc = 0;
+	if (h->magic != cpu_to_le32(FLINT_CKPT_MAGIC) ||
+	    flint_crc32c(st->uuid_crc, buf, FLINT_STORE_ALIGN) != crc ||
+	    (le64_to_cpu(h->seq) & 1) != (u64)area ||
+	    le64_to_cpu(h->nr_segs) > st->ckpt_len / FLINT_CKPT_SEG_SIZE)
+		return -EUCLEAN;
+	return 0;
+}
+
+static int segment_load(struct flint_store *st, const struct flint_ckpt_head *h, u64 nr)
+{
+	u64 off = area_of(st, le64_to_cpu(h->seq)) + FLINT_STORE_ALIGN + nr * FLINT_CKPT_SEG_SIZE;
+	struct flint_ckpt_seg *s = (void *)st->ckpt->buf;
+	u32 len, crc, at = sizeof(*s);
+	int ret;
+
+	ret = st->dev->ops->pread(st->dev, s, FLINT_CKPT_SEG_SIZE, off);
+	if (ret)
+		return ret;
+	len = le32_to_cpu(s->len);
+	crc = le32_to_cpu(s->crc);
+	s->crc = 0;
+	if (s->magic != cpu_to_le32(FLINT_CKPT_SEG_MAGIC) || s->seq != h->seq ||
+	    le64_to_cpu(s->nr) != nr || len < sizeof(*s) || len > FLINT_CKPT_SEG_SIZE ||
+	    flint_crc32c(st->uuid_crc, s, len) != crc)
+		return -EUCLEAN;
+	while (at < len) {
+		const struct flint_rec_hdr *r = (const void *)((u8 *)s + at);
+		u32 rec;
+
+		if (len - at < sizeof(*r))
+			return -EUCLEAN;
+		rec = le32_to_cpu(r->len);
+		if (rec < sizeof(*r) || (rec & 7) || rec > len - at ||
+		    flint_store_apply(st, r, true))
+			return -EUCLEAN;
+		at += rec;
+	}
+	return 0;
+}
+
+/* Empty state, for the older checkpoint after the newer one failed. */
+static int state_reset(struct flint_store *st)
+{
+	u32 nr = st->alloc.nr_blocks;
+
+	flint_windows_free(&st->windows);
+	flint_index_free(&st->index);
+	flint_alloc_free(&st->alloc);
+	if (flint_alloc_init(&st->alloc, nr) || flint_windows_init(&st->windows) ||
+	    flint_index_init(&st->index, ((u64)nr << st->bs) >> FLINT_CHUNK_SHIFT_DEF))
+		return -ENOMEM;
+	return 0;
+}
+
+static int ckpt_try(struct flint_store *st, const struct flint_ckpt_head *h, char *err,
+		    size_t errlen)
+{
+	u64 i;
+	int ret;
+
+	for (i = 0; i < le64_to_cpu(h->nr_segs); i++) {
+		ret = segment_load(st, h, i);
+		if (!ret)
+			continue;
+		snprintf(err, errlen, "%s: checkpoint %llu is damaged in segment %llu: %s; restore this target from its replicas",
+			 st->name, (unsigned long long)le64_to_cpu(h->seq), (unsigned long long)i,
+			 strerror(-ret));
+		return ret;
+	}
+	flint_alloc_zeroed(&st->alloc, (u32)le64_to_cpu(h->zeroed));
+	st->ckpt_seq = le64_to_cpu(h->seq);
+	return flint_wal_replay(&st->wal, le64_to_cpu(h->wal_pos), le64_to_cpu(h->wal_seq),
+				err, errlen);
+}
+
+int flint_ckpt_load(struct flint_store *st, char *err, size_t errlen)
+{
+	struct flint_ckpt_head h[2];
+	int ok[2], newer, ret;
+
+	ok[0] = head_read(st, 0, &h[0]);
+	ok[1] = head_read(st, 1, &h[1]);
+	if (ok[0] && ok[1]) {
+		snprintf(err, errlen, "%s: both checkpoints are damaged: restore this target from its replicas",
+			 st->name);
+		return -EUCLEAN;
+	}
+	newer = ok[0] ? 1 : ok[1] ? 0 : le64_to_cpu(h[1].seq) > le64_to_cpu(h[0].seq);
+	ret = ckpt_try(st, &h[newer], err, errlen);
+	if (!ret || ok[newer ^ 1])
+		return ret;
+	/*
+	 * The log may still reach back to the older checkpoint; replay refuses it
+	 * when it does not.
+	 */
+	flint_warn("%s; trying checkpoint %llu", err,
+		   (unsigned long long)le64_to_cpu(h[newer ^ 1].seq));
+	if (state_reset(st))
+		return -ENOMEM;
+	return ckpt_try(st, &h[newer ^ 1], err, errlen);
+}

@@ -1,0 +1,538 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Targets on regular files and block devices: opening with O_DIRECT and a
+ * lock, finding out whether the device has a volatile cache, and the io_uring
+ * that carries the I/O of all targets of one loop.
+ *
+ * The ring is the loop's alone: submitted to, and reaped, from its thread. The
+ * loop watches the ring's own descriptor, which is readable while completions
+ * wait; work that arrives from the network is gathered by a task that runs at
+ * the end of the loop's turn, so that one io_uring_enter() carries a turn's
+ * requests and also fetches what completed meanwhile.
+ */
+#include <fcntl.h>
+#include <liburing.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include "dev.h"
+#include "../base/log.h"
+#include "../net/net.h"
+
+#define RING_DEPTH	512u
+#define RING_INFLIGHT	2048u
+#define MAX_REGIONS	64u
+
+struct file_dev {
+	struct flint_dev dev;		/* first: cast both ways */
+	int fd;
+	int slot;			/* in the ring's table of files */
+	struct flint_engine *eng;
+};
+
+struct region {
+	const u8 *base;
+	size_t len;
+};
+
+struct flint_engine {
+	struct io_uring ring;
+	struct flint_loop *loop;
+	struct flint_watch watch;
+	struct flint_task task;
+	bool posted, running, again;
+	bool defer;			/* completions are run by our own call only */
+	u32 inflight;
+	struct flint_dio *queue, **queue_tail;	/* beyond what the ring takes */
+	struct region regions[MAX_REGIONS];
+	unsigned int nr_regions;
+	void (*turn)(void *arg);
+	void *arg;
+};
+
+/* ---- at once ------------------------------------------------------------ */
+
+static int file_pread(struct flint_dev *dev, void *buf, u32 len, u64 off)
+{
+	struct file_dev *f = (struct file_dev *)dev;
+
+	while (len) {
+		ssize_t n = pread(f->fd, buf, len, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -EIO;
+		buf = (u8 *)buf + n;
+		off += (u64)n;
+		len -= (u32)n;
+	}
+	return 0;
+}
+
+static int file_pwrite(struct flint_dev *dev, const void *buf, u32 len, u64 off)
+{
+	struct file_dev *f = (struct file_dev *)dev;
+
+	while (len) {
+		ssize_t n = pwrite(f->fd, buf, len, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -EIO;
+		buf = (const u8 *)buf + n;
+		off += (u64)n;
+		len -= (u32)n;
+	}
+	return 0;
+}
+
+static int file_sync(struct flint_dev *dev)
+{
+	return fsync(((struct file_dev *)dev)->fd) ? -errno : 0;
+}
+
+static void file_close(struct flint_dev *dev)
+{
+	struct file_dev *f = (struct file_dev *)dev;
+
+	close(f->fd);
+	free(f);
+}
+
+/* ---- the ring ----------------------------------------------------------- */
+
+static int region_of(const struct flint_engine *eng, const u8 *buf, u32 len)
+{
+	unsigned int i;
+
+	for (i = 0; i < eng->nr_regions; i++) {
+		const struct region *r = &eng->regions[i];
+
+		if (buf >= r->base && buf + len <= r->base + r->len)
+			return (int)i;
+	}
+	return -1;
+}
+
+static void prepare(struct flint_engine *eng, struct io_uring_sqe *sqe, struct flint_dio *io)
+{
+	struct file_dev *f = (struct file_dev *)io->dev;
+	u8 *buf = io->buf + io->moved;
+	u32 len = io->len - io->moved;
+	u64 off = io->off + io->moved;
+	int region = io->op == FLINT_DIO_SYNC ? -1 : region_of(eng, buf, len);
+
+	switch (io->op) {
+	case FLINT_DIO_READ:
+		if (region >= 0)
+			io_uring_prep_read_fixed(sqe, f->slot, buf, len, off, region);
+		else
+			io_uring_prep_read(sqe, f->slot, buf, len, off);
+		break;
+	case FLINT_DIO_WRITE:
+		if (region >= 0)
+			io_uring_prep_write_fixed(sqe, f->slot, buf, len, off, region);
+		else
+			io_uring_prep_write(sqe, f->slot, buf, len, off);
+		if (io->flags & FLINT_DIO_DSYNC)
+			sqe->rw_flags = RWF_DSYNC;
+		break;
+	default:
+		io_uring_prep_fsync(sqe, f->slot, IORING_FSYNC_DATASYNC);
+	}
+	sqe->flags |= IOSQE_FIXED_FILE;
+	io_uring_sqe_set_data(sqe, io);
+	eng->inflight++;
+}
+
+static void file_submit(struct flint_dev *dev, struct flint_dio *io)
+{
+	struct flint_engine *eng = ((struct file_dev *)dev)->eng;
+	struct io_uring_sqe *sqe = NULL;
+
+	io->moved = 0;
+	if (!eng->queue && eng->inflight < RING_INFLIGHT)
+		sqe = io_uring_get_sqe(&eng->ring);
+	if (sqe) {
+		prepare(eng, sqe, io);
+	} else {
+		io->next = NULL;
+		*eng->queue_tail = io;
+		eng->queue_tail = &io->next;
+	}
+	flint_engine_kick(eng);
+}
+
+static void queue_run(struct flint_engine *eng)
+{
+	while (eng->queue && eng->inflight < RING_INFLIGHT) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&eng->ring);
+		struct flint_dio *io = eng->queue;
+
+		if (!sqe)
+			return;
+		eng->queue = io->next;
+		if (!eng->queue)
+			eng->queue_tail = &eng->queue;
+		prepare(eng, sqe, io);
+	}
+}
+
+static void complete(struct flint_engine *eng, struct flint_dio *io, int res)
+{
+	eng->inflight--;
+	if (res == -EAGAIN || res == -EINTR) {
+		res = 0;		/* try the rest again */
+	} else if (res < 0) {
+		io->done(io, res);
+		return;
+	} else if (io->op == FLINT_DIO_SYNC) {
+		io->done(io, 0);
+		return;
+	} else if (!res) {
+		io->done(io, -EIO);	/* end of the file where it must not be */
+		return;
+	}
+	io->moved += (u32)res;
+	if (io->moved >= io->len) {
+		io->done(io, 0);
+		return;
+	}
+	io->next = NULL;
+	*eng->queue_tail = io;
+	eng->queue_tail = &io->next;
+}
+
+static unsigned int reap(struct flint_engine *eng)
+{
+	struct io_uring_cqe *cqe;
+	unsigned int n = 0;
+
+	while (!io_uring_peek_cqe(&eng->ring, &cqe)) {
+		struct flint_dio *io = io_uring_cqe_get_data(cqe);
+		int res = cqe->res;
+
+		io_uring_cqe_seen(&eng->ring, cqe);
+		complete(eng, io, res);
+		n++;
+	}
+	return n;
+}
+
+static void ring_submit(struct flint_engine *eng)
+{
+	int n;
+
+	if (!io_uring_sq_ready(&eng->ring))
+		return;
+	n = eng->defer ? io_uring_submit_and_get_events(&eng->ring) :
+			 io_uring_submit(&eng->ring);
+	if (n < 0 && n != -EAGAIN && n != -EBUSY && n != -EINTR) {
+		flint_err("io_uring refuses requests: %s", strerror(-n));
+		abort();
+	}
+}
+
+static void engine_run(struct flint_engine *eng)
+{
+	unsigned int n;
+
+	if (eng->running)
+		return;
+	eng->running = true;
+	do {
+		eng->again = false;
+		eng->turn(eng->arg);
+		queue_run(eng);
+		ring_submit(eng);
+		n = reap(eng);
+	} while (n || eng->again || io_uring_sq_ready(&eng->ring));
+	eng->running = false;
+}
+
+static void engine_task(struct flint_task *t)
+{
+	struct flint_engine *eng = (void *)((u8 *)t - offsetof(struct flint_engine, task));
+
+	eng->posted = false;
+	engine_run(eng);
+}
+
+static void engine_ready(struct flint_watch *w, uint32_t events)
+{
+	struct flint_engine *eng = w->arg;
+
+	if (reap(eng))
+		engine_run(eng);
+}
+
+void flint_engine_kick(struct flint_engine *eng)
+{
+	if (eng->running) {
+		eng->again = true;
+	} else if (!eng->posted) {
+		eng->posted = true;
+		flint_loop_post(eng->loop, &eng->task);
+	}
+}
+
+void flint_engine_drain(struct flint_engine *eng)
+{
+	engine_run(eng);
+	while (eng->inflight || eng->queue) {
+		struct io_uring_cqe *cqe;
+
+		if (io_uring_wait_cqe(&eng->ring, &cqe))
+			continue;
+		reap(eng);
+		engine_run(eng);
+	}
+}
+
+/* Newer kernels run completions when we ask; older ones when they like. */
+static int ring_init(struct flint_engine *eng)
+{
+	static const unsigned int flags[] = {
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+		IORING_SETUP_COOP_TASKRUN,
+		0,
+	};
+	unsigned int i;
+	int ret = -EINVAL;
+
+	for (i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		struct io_uring_params p = {
+			.flags = flags[i] | IORING_SETUP_CQSIZE,
+			.cq_entries = 2 * RING_INFLIGHT,
+		};
+
+		ret = io_uring_queue_init_params(RING_DEPTH, &eng->ring, &p);
+		if (!ret) {
+			eng->defer = flags[i] & IORING_SETUP_DEFER_TASKRUN;
+			return 0;
+		}
+		if (ret != -EINVAL)
+			break;
+	}
+	return ret;
+}
+
+static int ring_register(struct flint_engine *eng, const struct iovec *mem, unsigned int nr_mem,
+			 struct flint_dev **devs, unsigned int nr_devs)
+{
+	int *fds = calloc(nr_devs ? nr_devs : 1, sizeof(*fds));
+	unsigned int i;
+	int ret;
+
+	if (!fds)
+		return -ENOMEM;
+	for (i = 0; i < nr_devs; i++) {
+		struct file_dev *f = (struct file_dev *)devs[i];
+
+		fds[i] = f->fd;
+		f->slot = (int)i;
+		f->eng = eng;
+	}
+	ret = nr_devs ? io_uring_register_files(&eng->ring, fds, nr_devs) : 0;
+	free(fds);
+	if (ret)
+		return ret;
+	if (nr_mem > MAX_REGIONS)
+		nr_mem = MAX_REGIONS;
+	ret = io_uring_register_buffers(&eng->ring, mem, nr_mem);
+	if (ret) {	/* slower, but right */
+		flint_warn("cannot register buffers with io_uring (%s): raise the limit for locked memory (LimitMEMLOCK= or ulimit -l)",
+			   strerror(-ret));
+		return 0;
+	}
+	for (i = 0; i < nr_mem; i++) {
+		eng->regions[i].base = mem[i].iov_base;
+		eng->regions[i].len = mem[i].iov_len;
+	}
+	eng->nr_regions = nr_mem;
+	return 0;
+}
+
+struct flint_engine *flint_engine_new(struct flint_loop *loop, const struct iovec *mem,
+				      unsigned int nr_mem, struct flint_dev **devs,
+				      unsigned int nr_devs, void (*turn)(void *arg), void *arg)
+{
+	struct flint_engine *eng = calloc(1, sizeof(*eng));
+	int ret;
+
+	if (!eng)
+		return NULL;
+	eng->loop = loop;
+	eng->turn = turn;
+	eng->arg = arg;
+	eng->queue_tail = &eng->queue;
+	eng->task.fn = engine_task;
+	ret = ring_init(eng);
+	if (ret)
+		goto fail;
+	ret = ring_register(eng, mem, nr_mem, devs, nr_devs);
+	if (ret)
+		goto fail_ring;
+	eng->watch.fd = eng->ring.ring_fd;
+	eng->watch.fn = engine_ready;
+	eng->watch.arg = eng;
+	ret = flint_watch_add(loop, &eng->watch, EPOLLIN);
+	if (ret)
+		goto fail_ring;
+	return eng;
+fail_ring:
+	io_uring_queue_exit(&eng->ring);
+fail:
+	free(eng);
+	errno = -ret;
+	return NULL;
+}
+
+void flint_engine_free(struct flint_engine *eng)
+{
+	if (!eng)
+		return;
+	flint_engine_drain(eng);
+	flint_watch_del(eng->loop, &eng->watch);
+	io_uring_queue_exit(&eng->ring);
+	free(eng);
+}
+
+/* ---- opening ------------------------------------------------------------ */
+
+static const struct flint_dev_ops file_ops = {
+	.submit = file_submit,
+	.pread = file_pread,
+	.pwrite = file_pwrite,
+	.sync = file_sync,
+	.close = file_close,
+};
+
+/* Does the disk below have a cache that forgets? Unknown counts as yes. */
+static bool cache_volatile(const struct stat *sb)
+{
+	dev_t d = S_ISBLK(sb->st_mode) ? sb->st_rdev : sb->st_dev;
+	char path[96], word[32] = "";
+	int i;
+
+	for (i = 0; i < 2; i++) {	/* the disk itself, or a partition of it */
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%squeue/write_cache",
+			 major(d), minor(d), i ? "../" : "");
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		if (!fgets(word, sizeof(word), f))
+			word[0] = 0;
+		fclose(f);
+		return strncmp(word, "write through", 13) != 0;
+	}
+	return true;
+}
+
+static int refuse_fs(int fd, const char *path, char *err, size_t errlen)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs))
+		return 0;
+	if (fs.f_type == TMPFS_MAGIC || fs.f_type == 0x01021997 /* 9p */) {
+		snprintf(err, errlen, "%s: a target cannot lie on %s: put it on ext4 or XFS, or use a block device",
+			 path, fs.f_type == TMPFS_MAGIC ? "tmpfs (nothing there survives)" :
+							  "9p (no direct I/O)");
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+static int file_grow(int fd, const char *path, u64 size, char *err, size_t errlen)
+{
+	int ret = posix_fallocate(fd, 0, (off_t)size);
+
+	if (ret)
+		snprintf(err, errlen, "%s: cannot reserve %llu bytes: %s", path,
+			 (unsigned long long)size, strerror(ret));
+	return -ret;
+}
+
+static int dev_check(int fd, const char *path, int flags, u64 size, struct flint_dev *dev,
+		     char *err, size_t errlen)
+{
+	struct stat sb;
+	int ret;
+
+	if (fstat(fd, &sb)) {
+		ret = -errno;
+		snprintf(err, errlen, "%s: %s", path, strerror(errno));
+		return ret;
+	}
+	if (!S_ISREG(sb.st_mode) && !S_ISBLK(sb.st_mode)) {
+		snprintf(err, errlen, "%s: a target is a regular file or a block device", path);
+		return -EINVAL;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		snprintf(err, errlen, "%s: another process uses this target: stop it first", path);
+		return -EBUSY;
+	}
+	dev->volatile_cache = cache_volatile(&sb);
+	dev->prewritten = S_ISBLK(sb.st_mode);
+	if (S_ISBLK(sb.st_mode)) {
+		if (ioctl(fd, BLKGETSIZE64, &dev->size))
+			return -errno;
+		return 0;
+	}
+	ret = refuse_fs(fd, path, err, errlen);
+	if (!ret && (flags & FLINT_DEV_CREATE) && size > (u64)sb.st_size)
+		ret = file_grow(fd, path, size, err, errlen);
+	if (!ret && fstat(fd, &sb))
+		ret = -errno;
+	dev->size = (u64)sb.st_size;
+	return ret;
+}
+
+struct flint_dev *flint_dev_open(const char *path, int flags, u64 size, char *err, size_t errlen)
+{
+	int open_flags = O_RDWR | O_CLOEXEC | (flags & FLINT_DEV_CREATE ? O_CREAT : 0);
+	struct file_dev *f = calloc(1, sizeof(*f));
+	int ret;
+
+	if (!f) {
+		snprintf(err, errlen, "%s: no memory", path);
+		errno = ENOMEM;
+		return NULL;
+	}
+	f->dev.ops = &file_ops;
+	f->fd = open(path, open_flags, 0600);
+	if (f->fd < 0) {
+		ret = -errno;
+		snprintf(err, errlen, "%s: cannot open the target: %s", path, strerror(errno));
+		goto fail;
+	}
+	ret = dev_check(f->fd, path, flags, size, &f->dev, err, errlen);
+	if (ret)
+		goto fail_close;
+	if (fcntl(f->fd, F_SETFL, O_DIRECT)) {
+		ret = -errno;
+		snprintf(err, errlen, "%s: the file system has no direct I/O: use ext4, XFS or a block device",
+			 path);
+		goto fail_close;
+	}
+	return &f->dev;
+fail_close:
+	close(f->fd);
+fail:
+	free(f);
+	errno = -ret;
+	return NULL;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The index of a target's chunks, in memory.
+ *
+ * Chunks are found by (file system, inode, chunk index); each hangs on its
+ * inode, which holds the floor: the generation and truncate epoch below which
+ * requests are refused, and whether the inode is gone (a tombstone).
+ *
+ * A chunk whose blocks are consecutive on the disk, which is what whole-chunk
+ * writes make, is two numbers; others have a map of one word per block. The
+ * CRC of every checksum block is held in an array of the chunk.
+ *
+ * Elements live in slots of slabs, so that a checkpoint can walk them in
+ * pieces while they change, and links are 32-bit slot numbers (0: none).
+ */
+#ifndef FLINT_CHUNK_INDEX_H
+#define FLINT_CHUNK_INDEX_H
+
+#include "../../uapi/flintfs/wire.h"
+#include "alloc.h"
+
+struct flint_sop;
+
+struct flint_slab {
+	u8 **pages;
+	u32 nr_pages;
+	u32 elem;		/* bytes */
+	u32 high;		/* slots ever used are 1 .. high */
+	u32 free;		/* first free slot */
+	u32 used;
+};
+
+struct flint_inode {
+	u64 ino;		/* 0: the slot is free; then link is the next free one */
+	u32 link;		/* hash chain */
+	u32 fs;
+	u32 gen;
+	u32 epoch;		/* newest truncate epoch seen */
+	u32 cut_epoch;		/* of the last CUT applied */
+	u32 flags;		/* FLINT_CUT_REMOVE: a tombstone */
+	u32 chunks;		/* list of chunks */
+	u32 nr_chunks;
+	u32 adm_gen;		/* requests with an older generation are refused */
+	u32 cut_seq;		/* counts CUTs that began, in this process */
+	u32 cuts;		/* CUTs under way */
+	u64 stamp_s;		/* of the last CUT */
+	struct flint_sop *parked;	/* waiting for the CUTs */
+};
+
+#define FLINT_CHUNK_DEAD	0x1	/* dropped while an operation holds it */
+#define FLINT_CHUNK_MAPPED	0x2	/* map is used, else start and nr_blocks */
+
+struct flint_chunk {
+	u64 ino;		/* 0: the slot is free; then link is the next free one */
+	u32 link;		/* hash chain */
+	u32 slot;		/* of this */
+	u32 inode;		/* slot */
+	u32 index;
+	u32 next, prev;		/* in the inode's list */
+	u64 version;		/* 0: not there yet */
+	u32 size;		/* bytes that exist; beyond reads as zeros */
+	u32 start;		/* first block, when they are consecutive */
+	u16 nr_blocks;		/* blocks covered by start or map */
+	u8 flags;
+	u8 shift;
+	u32 cap_crc;		/* allocated elements of crc */
+	u32 cap_map;
+	u32 *map;		/* number of the block + 1; 0: a hole */
+	u32 *crc;
+	struct flint_sop *owner;	/* operation that changes it */
+	struct flint_sop *queue;	/* that wait to */
+};
+
+struct flint_index {
+	struct flint_slab chunks;
+	struct flint_slab inodes;
+	u32 *chunk_hash, *inode_hash;
+	u32 chunk_mask, inode_mask;
+	u64 bytes;		/* maps and CRCs */
+	u64 ckpt_bytes;		/* a checkpoint of all this */
+};
+
+int flint_index_init(struct flint_index *ix, u64 expect_chunks);
+void flint_index_free(struct flint_index *ix);
+
+#define FLINT_SLAB_PAGE	1024u	/* elements */
+
+static inline void *flint_slab_at(const struct flint_slab *s, u32 slot)
+{
+	slot--;
+	return s->pages[slot / FLINT_SLAB_PAGE] + (size_t)(slot % FLINT_SLAB_PAGE) * s->elem;
+}
+
+static inline struct flint_chunk *flint_chunk_at(const struct flint_index *ix, u32 slot)
+{
+	return flint_slab_at(&ix->chunks, slot);
+}
+
+static inline struct flint_inode *flint_inode_at(const struct flint_index *ix, u32 slot)
+{
+	return flint_slab_at(&ix->inodes, slot);
+}
+
+/* NULL if there is none; a chunk with version 0 is being made. */
+struct flint_chunk *flint_chunk_find(const struct flint_index *ix, u32 fs, u64 ino, u32 index);
+struct flint_inode *flint_inode_find(const struct flint_index *ix, u32 fs, u64 ino);
+/* Find or make. NULL: no memory. */
+struct flint_inode *flint_inode_get(struct flint_index *ix, u32 fs, u64 ino, u32 gen, u32 epoch);
+struct flint_chunk *flint_chunk_get(struct flint_index *ix, struct flint_inode *in,
+				    u32 index, u8 shift);
+/* Unlink and forget; its blocks are the caller's concern. Slot kept while an operation holds it. */
+void flint_chunk_drop(struct flint_index *ix, struct flint_chunk *c);
+/* The operation that held a dead chunk is gone. */
+void flint_chunk_forget(struct flint_index *ix, struct flint_chunk *c);
+void flint_inode_drop(struct flint_index *ix, struct flint_inode *in);
+u32 flint_inode_slot(const struct flint_index *ix, const struct flint_inode *in);
+
+/* Block of the device + 1 that holds a block of the chunk; 0: a hole. */
+static inline u32 flint_chunk_block(const struct flint_chunk *c, u32 blk)
+{
+	if (blk >= c->nr_blocks)
+		return 0;
+	if (c->flags & FLINT_CHUNK_MAPPED)
+		return c->map[blk];
+	return c->start + blk + 1;
+}
+
+/* Consecutive blocks (or holes) from @blk on, at most @max. */
+u32 flint_chunk_run(const struct flint_chunk *c, u32 blk, u32 max, u32 *dev);
+/* Blocks that are not holes. */
+u32 flint_chunk_used(const struct flint_chunk *c);
+
+/**
+ * flint_chunk_set() - let blocks [@blk, @blk + @nr) be @dev, @dev + 1, ...
+ * @dev: number + 1, or 0 for holes
+ * @old: called for each run that was there before; may be NULL
+ *
+ * Return: 0 or -ENOMEM (nothing changed).
+ */
+int flint_chunk_set(struct flint_index *ix, struct flint_chunk *c, u32 blk, u32 nr, u32 dev,
+		    void (*old)(void *arg, u32 start, u32 nr), void *arg);
+/* Forget blocks from @keep on; calls @old for them. */
+void flint_chunk_trim(struct flint_index *ix, struct flint_chunk *c, u32 keep,
+		      void (*old)(void *arg, u32 start, u32 nr), void *arg);
+/* Room for @nr CRCs. Return: 0 or -ENOMEM. */
+int flint_chunk_crcs(struct flint_index *ix, struct flint_chunk *c, u32 nr);
+/* Bytes of memory that the index takes. */
+u64 flint_index_memory(const struct flint_index *ix);
+
+#endif /* FLINT_CHUNK_INDEX_H */

@@ -1,0 +1,539 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * flint-chunkd, the chunk server: options, start, stop; and the two things it
+ * does without serving: --format makes a target, --inspect reads one.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "service.h"
+#include "../base/addr.h"
+#include "../base/conf.h"
+#include "../base/daemon.h"
+#include "../base/key.h"
+#include "../base/log.h"
+
+#define LISTEN_MAX	FLINT_NODE_ADDRS
+#define SMALL_BUF	(32u << 10)
+
+struct options {
+	char *state, *key, *mgr, *name;
+	struct flint_conf_list listen, target;
+	uint64_t tcp_port, rdma_port, threads, buffers;
+	bool alone;
+	char *format, *inspect;
+	uint64_t id, size, crc_block;
+	bool force;
+};
+
+#define OFF(member)	offsetof(struct options, member)
+
+static const struct flint_conf_opt opts[] = {
+	{ "state", 's', FLINT_CONF_STR, OFF(state), "/var/lib/flintfs/chunk", "DIR",
+	  "state directory", 0, 0, 0 },
+	{ "key", 'k', FLINT_CONF_STR, OFF(key), FLINT_KEY_FILE, "FILE",
+	  "cluster key, made by 'flint cluster init'", 0, 0, 0 },
+	{ "mgr", 'm', FLINT_CONF_STR, OFF(mgr), NULL, "HOST:PORT,...",
+	  "managers (TCP)", 0, 0, 0 },
+	{ "listen", 'l', FLINT_CONF_LIST, OFF(listen), NULL, "ADDR",
+	  "address to serve on, reachable from the other machines; may be repeated (default: all)",
+	  0, 0, 0 },
+	{ "tcp-port", 0, FLINT_CONF_U64, OFF(tcp_port), "7461", "N",
+	  "port for requests over TCP", 1, 65535, 0 },
+	{ "rdma-port", 0, FLINT_CONF_U64, OFF(rdma_port), "7462", "N",
+	  "port for requests over RDMA, 0: none", 0, 65535, 0 },
+	{ "name", 'n', FLINT_CONF_STR, OFF(name), NULL, "NAME",
+	  "name of this server (default: host name)", 0, 0, 0 },
+	{ "target", 't', FLINT_CONF_LIST, OFF(target), NULL, "PATH",
+	  "file or block device that --format made a target; may be repeated", 0, 0, 0 },
+	{ "threads", 0, FLINT_CONF_U64, OFF(threads), "1", "N",
+	  "event loops; targets and connections are dealt to them", 1, 64, 0 },
+	{ "buffers", 0, FLINT_CONF_U64, OFF(buffers), "128", "N",
+	  "buffers of 1 MiB for payloads under way", 16, 4096, 0 },
+	{ "alone", 0, FLINT_CONF_BOOL, OFF(alone), "no", NULL,
+	  "serve without managers: chains and leases are not checked (tests)", 0, 0, 0 },
+	{ "format", 0, FLINT_CONF_STR, OFF(format), NULL, "PATH",
+	  "make a target of this file or block device, then exit", 0, 0, FLINT_CONF_CLI },
+	{ "id", 0, FLINT_CONF_U64, OFF(id), "0", "N",
+	  "--format: number of the target, unique in the cluster", 0, 0xffffffff, FLINT_CONF_CLI },
+	{ "size", 0, FLINT_CONF_SIZE, OFF(size), "0", "BYTES",
+	  "--format: size of the target (default: all of the device)", 0, 0, FLINT_CONF_CLI },
+	{ "crc-block", 0, FLINT_CONF_SIZE, OFF(crc_block), "4K", "BYTES",
+	  "--format: bytes that share a checksum, 4K to 64K", 4096, 65536, FLINT_CONF_CLI },
+	{ "force", 0, FLINT_CONF_BOOL, OFF(force), "no", NULL,
+	  "--format: even if there is a target already: its data is lost", 0, 0, FLINT_CONF_CLI },
+	{ "inspect", 0, FLINT_CONF_STR, OFF(inspect), NULL, "PATH",
+	  "print a target's statistics and what its index takes in memory, then exit",
+	  0, 0, FLINT_CONF_CLI },
+	{ 0 },
+};
+
+static const struct flint_conf_spec spec = {
+	.prog = "flint-chunkd",
+	.doc = "Serve FlintFS chunks from the targets (disks) of this machine.",
+	.opts = opts,
+	.config = "/etc/flintfs/flint-chunkd.conf",
+};
+
+struct run {
+	struct flint_chunkd d;
+	struct options o;
+	uint8_t key[FLINT_KEY_LEN];
+	struct sockaddr_storage listen[LISTEN_MAX];
+	unsigned int nr_listen;
+	struct flint_cluster_config cluster;
+	struct flint_signals signals;
+	int dirfd, lockfd;
+	char name[FLINT_LABEL_LEN];
+};
+
+/* ---- --format and --inspect --------------------------------------------- */
+
+static int format(const struct options *o, char *err, size_t errlen)
+{
+	struct flint_store_format f = { .id = (u32)o->id, .size = o->size };
+	bool fresh = access(o->format, F_OK) != 0;
+	struct flint_dev *dev;
+	char msg[256], text[32];
+	int ret;
+
+	if (!o->id) {
+		snprintf(err, errlen, "--format needs --id N, a number unique in the cluster");
+		return -EINVAL;
+	}
+	if (o->crc_block & (o->crc_block - 1)) {
+		snprintf(err, errlen, "--crc-block takes 4K, 8K, 16K, 32K or 64K");
+		return -EINVAL;
+	}
+	if (fresh && !o->size) {
+		snprintf(err, errlen, "%s: does not exist: give --size BYTES to make it", o->format);
+		return -ENOENT;
+	}
+	if (o->size && o->size < FLINT_TARGET_SIZE_MIN) {
+		snprintf(err, errlen, "--size: a target has at least %s",
+			 flint_size_format(FLINT_TARGET_SIZE_MIN, text, sizeof(text)));
+		return -EINVAL;
+	}
+	dev = flint_dev_open(o->format, FLINT_DEV_CREATE, o->size, err, errlen);
+	if (!dev) {
+		ret = -errno;
+		goto undo;
+	}
+	if (!f.size)
+		f.size = dev->size;
+	f.crc_shift = (u8)__builtin_ctzll(o->crc_block);
+	flint_uuid_make(f.uuid);
+	if (!o->force && flint_store_present(dev)) {
+		snprintf(err, errlen, "%s: is a target already: --force overwrites it, and all its data is lost",
+			 o->format);
+		ret = -EEXIST;
+	} else {
+		ret = flint_store_format(dev, &f, msg, sizeof(msg));
+		if (ret)
+			snprintf(err, errlen, "%s: %s", o->format, msg);
+	}
+	dev->ops->close(dev);
+	if (!ret)
+		printf("%s: target %u, %s\n", o->format, f.id,
+		       flint_size_format(f.size, text, sizeof(text)));
+undo:
+	if (ret && fresh)
+		unlink(o->format);
+	return ret;
+}
+
+static int inspect(const char *path, char *err, size_t errlen)
+{
+	struct flint_dev *dev = flint_dev_open(path, 0, 0, err, errlen);
+	struct flint_store *st = dev ? flint_store_open(dev, path, err, errlen) : NULL;
+	char uuid[FLINT_UUID_STR];
+	u64 used, memory;
+	int ret;
+
+	if (!st)
+		return -EINVAL;
+	used = flint_store_used(st);
+	memory = flint_store_memory(st);
+	ret = flint_store_verify(st, err, errlen);
+	printf("{\"target\": %u, \"uuid\": \"%s\", \"capacity\": %llu, \"used\": %llu, \"chunks\": %u, \"inodes\": %u, \"clients\": %u, \"allocation_block\": %u, \"checksum_block\": %u, \"log_bytes\": %llu, \"index_memory\": %llu, \"index_memory_per_tb\": %llu, \"consistent\": %s}\n",
+	       st->id, flint_uuid_format(st->uuid, uuid),
+	       (unsigned long long)flint_store_capacity(st), (unsigned long long)used,
+	       st->index.chunks.used, st->index.inodes.used, st->windows.nr, 1u << st->bs,
+	       1u << st->cs, (unsigned long long)flint_wal_used(&st->wal),
+	       (unsigned long long)memory,
+	       (unsigned long long)(used ? (double)memory / (double)used * 1e12 : 0),
+	       ret ? "false" : "true");
+	flint_store_close(st);
+	return ret;
+}
+
+/* ---- start -------------------------------------------------------------- */
+
+static int options_check(struct run *r, char *err, size_t errlen)
+{
+	struct options *o = &r->o;
+	unsigned int i;
+	int n;
+
+	if (o->rdma_port == o->tcp_port) {
+		snprintf(err, errlen, "--tcp-port and --rdma-port are both %llu: choose two ports",
+			 (unsigned long long)o->tcp_port);
+		return -EINVAL;
+	}
+	if (!o->target.nr || o->target.nr > FLINT_CHUNKD_TARGETS) {
+		snprintf(err, errlen, "give 1 to %u targets with --target PATH (flint-chunkd --format makes one)",
+			 FLINT_CHUNKD_TARGETS);
+		return -EINVAL;
+	}
+	if (o->listen.nr > LISTEN_MAX) {
+		snprintf(err, errlen, "--listen may be given up to %d times", LISTEN_MAX);
+		return -EINVAL;
+	}
+	if (o->name && (!*o->name || strlen(o->name) >= FLINT_LABEL_LEN)) {
+		snprintf(err, errlen, "--name takes 1 to %d bytes", FLINT_LABEL_LEN - 1);
+		return -EINVAL;
+	}
+	if (!o->mgr == !o->alone) {
+		snprintf(err, errlen, "give the managers with --mgr HOST:PORT (or --alone for a test without)");
+		return -EINVAL;
+	}
+	if (o->name)
+		snprintf(r->name, sizeof(r->name), "%s", o->name);
+	else
+		flint_host_name(r->name);
+	for (i = 0; i < o->listen.nr; i++) {
+		n = flint_addr_parse(o->listen.items[i], 0, &r->listen[i], err, errlen);
+		if (n)
+			return n;
+	}
+	r->nr_listen = o->listen.nr;
+	if (!r->nr_listen) {
+		struct sockaddr_in any = { .sin_family = AF_INET };
+
+		memcpy(&r->listen[0], &any, sizeof(any));
+		r->nr_listen = 1;
+	}
+	if (o->mgr) {
+		n = flint_addr_parse_list(o->mgr, FLINT_PORT_MGR_TCP, r->cluster.mgrs,
+					  FLINT_MGRS_MAX, err, errlen);
+		if (n < 0)
+			return n;
+		r->cluster.nr_mgrs = (unsigned int)n;
+	}
+	return flint_key_load(o->key, r->key, err, errlen);
+}
+
+static int state_start(struct run *r, char *err, size_t errlen)
+{
+	r->dirfd = flint_state_open(r->o.state, err, errlen);
+	if (r->dirfd < 0)
+		return r->dirfd;
+	r->lockfd = flint_state_lock(r->dirfd, r->o.state, err, errlen);
+	if (r->lockfd < 0) {
+		close(r->dirfd);
+		return r->lockfd;
+	}
+	return 0;
+}
+
+static void state_stop(struct run *r)
+{
+	close(r->lockfd);
+	close(r->dirfd);
+}
+
+static int targets_open(struct run *r, char *err, size_t errlen)
+{
+	struct flint_chunkd *d = &r->d;
+	unsigned int i, j;
+	char text[32];
+
+	for (i = 0; i < r->o.target.nr; i++) {
+		const char *path = r->o.target.items[i];
+		struct flint_dev *dev = flint_dev_open(path, 0, 0, err, errlen);
+		struct flint_store *st = dev ? flint_store_open(dev, path, err, errlen) : NULL;
+
+		if (!st)
+			return -EINVAL;
+		d->targets[d->nr_targets++].st = st;
+		for (j = 0; j < i; j++) {
+			if (d->targets[j].st->id != st->id)
+				continue;
+			snprintf(err, errlen, "%s and %s are both target %u: a target id is unique in the cluster",
+				 r->o.target.items[j], path, st->id);
+			return -EINVAL;
+		}
+		flint_info("%s: %u chunks, %s of index in memory%s", st->name,
+			   st->index.chunks.used,
+			   flint_size_format(flint_store_memory(st), text, sizeof(text)),
+			   st->dev->volatile_cache ? ", device cache is volatile: flushing" : "");
+	}
+	return 0;
+}
+
+static void worker_turn(void *arg)
+{
+	struct chunkd_worker *w = arg;
+	unsigned int i;
+
+	for (i = 0; i < w->nr_targets; i++)
+		flint_store_turn(w->targets[i]->st);
+}
+
+static void worker_kick(void *arg)
+{
+	struct chunkd_worker *w = arg;
+
+	flint_engine_kick(w->engine);
+}
+
+/* On the worker's thread: io_uring belongs to who makes it. */
+static int worker_engine(struct chunkd_worker *w)
+{
+	struct flint_dev *devs[FLINT_CHUNKD_TARGETS];
+	struct iovec mem[FLINT_CHUNKD_TARGETS + 2];
+	unsigned int i, n = 2;
+
+	flint_pool_arena(w->d->pool, &mem[0].iov_base, &mem[0].iov_len);
+	flint_pool_arena(w->d->small, &mem[1].iov_base, &mem[1].iov_len);
+	for (i = 0; i < w->nr_targets; i++) {
+		struct flint_store *st = w->targets[i]->st;
+
+		devs[i] = st->dev;
+		mem[n].iov_base = st->arena;
+		mem[n++].iov_len = st->arena_len;
+		st->kick = worker_kick;
+		st->kick_arg = w;
+	}
+	w->engine = flint_engine_new(w->loop, mem, n, devs, w->nr_targets, worker_turn, w);
+	return w->engine ? 0 : -errno;
+}
+
+/* Last checkpoints, then nothing is in flight. */
+static void worker_finish(struct chunkd_worker *w)
+{
+	unsigned int i;
+
+	if (!w->engine)
+		return;
+	flint_engine_drain(w->engine);
+	for (i = 0; i < w->nr_targets; i++)
+		flint_store_shutdown(w->targets[i]->st);
+	flint_engine_drain(w->engine);
+	flint_engine_free(w->engine);
+	w->engine = NULL;
+}
+
+static void *worker_main(void *arg)
+{
+	struct chunkd_worker *w = arg;
+	int ret = worker_engine(w);
+
+	if (ret) {
+		flint_err("io_uring cannot be set up: %s", strerror(-ret));
+		exit(1);
+	}
+	flint_engine_kick(w->engine);
+	flint_loop_run(w->loop);
+	worker_finish(w);
+	return NULL;
+}
+
+static int workers_start(struct run *r, char *err, size_t errlen)
+{
+	struct flint_chunkd *d = &r->d;
+	unsigned int i;
+	int ret;
+
+	d->nr_workers = (unsigned int)r->o.threads;
+	d->workers = calloc(d->nr_workers, sizeof(*d->workers));
+	if (!d->workers)
+		return -ENOMEM;
+	for (i = 0; i < d->nr_workers; i++) {
+		d->workers[i].d = d;
+		d->workers[i].loop = flint_loop_new();
+		if (!d->workers[i].loop)
+			return -errno;
+	}
+	for (i = 0; i < d->nr_targets; i++) {
+		struct chunkd_worker *w = &d->workers[i % d->nr_workers];
+
+		d->targets[i].worker = w;
+		w->targets[w->nr_targets++] = &d->targets[i];
+	}
+	d->workers[0].thread = pthread_self();
+	ret = worker_engine(&d->workers[0]);
+	if (ret)
+		snprintf(err, errlen, "io_uring cannot be set up: %s", strerror(-ret));
+	for (i = 1; i < d->nr_workers && !ret; i++) {
+		ret = -pthread_create(&d->workers[i].thread, NULL, worker_main, &d->workers[i]);
+		d->workers[i].started = !ret;
+	}
+	return ret;
+}
+
+static void workers_stop(struct flint_chunkd *d)
+{
+	unsigned int i;
+
+	for (i = 1; i < d->nr_workers; i++) {
+		if (!d->workers[i].started)
+			continue;
+		flint_loop_stop(d->workers[i].loop);
+		pthread_join(d->workers[i].thread, NULL);
+	}
+	if (d->workers)
+		worker_finish(&d->workers[0]);
+}
+
+static int listen_all(struct run *r, char *err, size_t errlen)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < r->nr_listen; i++) {
+		struct sockaddr_storage sa = r->listen[i];
+
+		flint_addr_set_port(&sa, (uint16_t)r->o.tcp_port);
+		ret = flint_server_listen(r->d.server, FLINT_PROTO_TCP, &sa, err, errlen);
+		if (ret)
+			return ret;
+		if (!r->o.rdma_port)
+			continue;
+		flint_addr_set_port(&sa, (uint16_t)r->o.rdma_port);
+		ret = flint_server_listen(r->d.server, FLINT_PROTO_RDMA, &sa, err, errlen);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int net_start(struct run *r, char *err, size_t errlen)
+{
+	struct flint_chunkd *d = &r->d;
+	struct flint_loop *loops[64];
+	struct flint_server_config cfg = {
+		.role = FLINT_ROLE_CHUNK, .key = r->key, .max_io = FLINT_STORE_MAX_IO,
+		.pool = d->pool, .loops = loops, .nr_loops = d->nr_workers,
+		.request = chunkd_request, .map_epoch = chunkd_map_epoch, .arg = d,
+	};
+	struct flint_member_config member = {
+		.loop = d->workers[0].loop, .role = FLINT_ROLE_CHUNK, .name = r->name,
+		.tcp_port = (uint16_t)r->o.tcp_port, .rdma_port = (uint16_t)r->o.rdma_port,
+		.targets = chunkd_hb_targets, .max_targets = FLINT_CHUNKD_TARGETS, .arg = d,
+	};
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < d->nr_workers; i++)
+		loops[i] = d->workers[i].loop;
+	if (!r->o.alone) {
+		r->cluster.loop = d->workers[0].loop;
+		r->cluster.role = FLINT_ROLE_CHUNK;
+		r->cluster.key = r->key;
+		r->cluster.name = r->name;
+		r->cluster.proto = FLINT_PROTO_TCP;
+		r->cluster.changed = chunkd_map_changed;
+		r->cluster.arg = d;
+		flint_random(r->cluster.client_id, sizeof(r->cluster.client_id));
+		d->cluster = flint_cluster_new(&r->cluster);
+		member.cluster = d->cluster;
+		d->member = d->cluster ? flint_member_new(&member) : NULL;
+	}
+	d->server = r->o.alone || d->member ? flint_server_new(&cfg) : NULL;
+	if (!d->server) {
+		ret = -errno;
+		snprintf(err, errlen, "the network cannot be set up: %s", strerror(errno));
+		return ret;
+	}
+	return listen_all(r, err, errlen);
+}
+
+static void everything_stop(struct run *r)
+{
+	struct flint_chunkd *d = &r->d;
+	unsigned int i;
+
+	workers_stop(d);
+	if (d->server)
+		flint_server_free(d->server);
+	if (d->member)
+		flint_member_free(d->member);
+	if (d->cluster)
+		flint_cluster_free(d->cluster);
+	for (i = 0; i < d->nr_targets; i++)
+		flint_store_close(d->targets[i].st);
+	chunkd_reqs_free(d);
+	if (d->pool)
+		flint_pool_free(d->pool);
+	if (d->small)
+		flint_pool_free(d->small);
+	for (i = 0; i < d->nr_workers && d->workers; i++)
+		if (d->workers[i].loop)
+			flint_loop_free(d->workers[i].loop);
+	free(d->workers);
+}
+
+static int serve(struct run *r, char *err, size_t errlen)
+{
+	struct flint_chunkd *d = &r->d;
+	int ret = state_start(r, err, errlen);
+
+	if (ret)
+		return ret;
+	pthread_mutex_init(&d->free_lock, NULL);
+	ret = targets_open(r, err, errlen);
+	if (ret)
+		goto out;
+	snprintf(err, errlen, "out of memory");
+	d->pool = flint_pool_new(FLINT_STORE_MAX_IO + FLINT_STORE_SLACK, (uint32_t)r->o.buffers);
+	d->small = flint_pool_new(SMALL_BUF, 256);
+	ret = d->pool && d->small ? workers_start(r, err, errlen) : -ENOMEM;
+	if (ret)
+		goto out;
+	ret = flint_signals_start(&r->signals, d->workers[0].loop);
+	if (ret)
+		goto out;
+	ret = net_start(r, err, errlen);
+	if (!ret) {
+		flint_info("serving %u targets on port %u", d->nr_targets,
+			   (unsigned int)r->o.tcp_port);
+		flint_notify("READY=1");
+		flint_engine_kick(d->workers[0].engine);
+		ret = flint_loop_run(d->workers[0].loop);
+		flint_notify("STOPPING=1");
+		snprintf(err, errlen, "the event loop failed: %s", strerror(-ret));
+	}
+	flint_signals_end(&r->signals);
+out:
+	everything_stop(r);
+	state_stop(r);
+	return ret;
+}
+
+int main(int argc, char **argv)
+{
+	static struct run r;
+	char err[512] = "";
+	bool verbose = false;
+	int ret;
+
+	flint_conf_parse_or_exit(&spec, argc, argv, &r.o, &verbose);
+	flint_log_init("flint-chunkd", verbose ? FLINT_LOG_DEBUG : FLINT_LOG_INFO);
+	if (r.o.format) {
+		ret = format(&r.o, err, sizeof(err));
+	} else if (r.o.inspect) {
+		ret = inspect(r.o.inspect, err, sizeof(err));
+	} else {
+		ret = options_check(&r, err, sizeof(err));
+		if (!ret) {
+			flint_signals_block();
+			flint_daemon_harden();
+			ret = serve(&r, err, sizeof(err));
+		}
+	}
+	if (ret)
+		fprintf(stderr, "flint-chunkd: %s\n", err);
+	flint_conf_free(&spec, &r.o);
+	return ret ? 1 : 0;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * flint-chunkd as a service: requests of the network become operations of the
+ * stores, their results replies.
+ *
+ * Threads: each worker is one loop with one engine (io_uring) and some of the
+ * targets. A request that arrives on another loop than its target's is handed
+ * over by a task. Requests live in one free list.
+ */
+#ifndef FLINT_CHUNK_SERVICE_H
+#define FLINT_CHUNK_SERVICE_H
+
+#include <pthread.h>
+#include "store.h"
+#include "../client/cluster.h"
+#include "../client/member.h"
+#include "../net/net.h"
+
+#define FLINT_CHUNKD_TARGETS	64u
+#define FLINT_CHUNKD_QUEUE	4096u	/* requests under way on one target */
+
+struct flint_chunkd;
+struct chunkd_req;
+
+struct chunkd_target {
+	struct flint_store *st;
+	struct chunkd_worker *worker;
+	u32 queued;			/* requests under way; worker's thread */
+	_Atomic u64 place;		/* chain id << 32 | version in the current map; 0: none */
+};
+
+struct chunkd_worker {
+	struct flint_chunkd *d;
+	struct flint_loop *loop;
+	struct flint_engine *engine;
+	struct chunkd_target *targets[FLINT_CHUNKD_TARGETS];
+	unsigned int nr_targets;
+	pthread_t thread;
+	bool started;
+};
+
+struct flint_chunkd {
+	struct chunkd_target targets[FLINT_CHUNKD_TARGETS];
+	unsigned int nr_targets;
+	struct chunkd_worker *workers;
+	unsigned int nr_workers;
+	struct flint_pool *pool;	/* payloads up to max_io */
+	struct flint_pool *small;	/* reads of a few KiB */
+	struct flint_server *server;
+	struct flint_cluster *cluster;	/* NULL: alone, nothing of the map is checked */
+	struct flint_member *member;
+	struct chunkd_req *free;	/* requests for use again */
+	pthread_mutex_t free_lock;	/* protects free, when there are several workers */
+};
+
+/* flint_server_config.request */
+void chunkd_request(void *arg, struct flint_call *call);
+/* flint_cluster_config.changed */
+void chunkd_map_changed(void *arg, const struct flint_map *map);
+/* flint_member_config.targets */
+unsigned int chunkd_hb_targets(void *arg, struct flint_hb_target *t, unsigned int max);
+/* flint_server_config.map_epoch */
+uint64_t chunkd_map_epoch(void *arg);
+void chunkd_reqs_free(struct flint_chunkd *d);
+
+#endif /* FLINT_CHUNK_SERVICE_H */

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The chunk store of one target.
+ *
+ * Invariants
+ *  - A store belongs to one thread; nothing here takes a lock.
+ *  - Data is written to free blocks; one durable log record then switches the
+ *    chunk's map. So a chunk holds old or new content, never a mixture, at
+ *    every instant and after every crash.
+ *  - The state in memory is what the durable log says: changes are applied when
+ *    their group is durable, in the order of the log, by the same function that
+ *    replays the log (apply.c).
+ *  - One write per chunk is under way; others wait in the chunk's queue.
+ *  - A block that a map gave up is free for use only when every read that began
+ *    before has ended (the grace period in alloc.c).
+ *  - All bytes of an allocated block beyond the chunk's size are zero.
+ *  - Admission (generation, truncate epoch) is checked when a request arrives,
+ *    after every wait, and immediately before its record is logged.
+ */
+#ifndef FLINT_CHUNK_STORE_H
+#define FLINT_CHUNK_STORE_H
+
+#include <sys/uio.h>
+#include "dev.h"
+#include "alloc.h"
+#include "index.h"
+#include "wal.h"
+#include "window.h"
+
+#define FLINT_STORE_MAX_IO	(1u << 20)
+/* Room a payload buffer needs beyond max_io: whole checksum blocks, alignment. */
+#define FLINT_STORE_SLACK	(128u << 10)
+#define FLINT_OP_MAX_RUNS	(FLINT_STORE_MAX_IO / (1u << FLINT_BLOCK_SHIFT_MIN) + 2)
+#define FLINT_OP_MAX_CRC	(FLINT_STORE_MAX_IO / (1u << FLINT_CRC_SHIFT_MIN) + 9)
+
+#define FLINT_STORE_READ_ERRORS	16	/* read errors after which the target is given up */
+
+enum flint_sop_kind {
+	FLINT_SOP_READ,
+	FLINT_SOP_WRITE,
+	FLINT_SOP_PUNCH,
+	FLINT_SOP_CUT,
+};
+
+/* The reply's body as it travels. */
+struct flint_sop_rep {
+	struct flint_io_rep io;
+	__le32 crc[FLINT_OP_MAX_CRC];
+};
+
+/* A block at the edge of a range that is changed in part. */
+struct flint_edge {
+	bool used;
+	bool read;		/* old content is read and kept in part */
+	u32 blk;
+	u8 *buf;
+};
+
+/**
+ * struct flint_sop - an operation on the store
+ *
+ * The caller fills the first part and keeps the memory until done.
+ * READ: data/room is memory for the covering checksum blocks. WRITE: data
+ * holds the payload; up to FLINT_STORE_ALIGN bytes behind it are overwritten.
+ */
+struct flint_sop {
+	u8 kind;
+	u8 shift;
+	bool check_crc;
+	bool retry;
+	u32 fs;
+	u64 ino;
+	u32 gen;
+	u32 epoch;
+	u32 index;
+	u32 offset;
+	u32 length;
+	u32 crc;		/* of the payload, with check_crc */
+	u32 cut_flags;		/* CUT */
+	u64 cut_size;		/* CUT: the inode's size */
+	u8 client[16];
+	u64 session;
+	u64 seq;		/* WRITE, PUNCH */
+	u64 seq_low;
+	u8 *data;
+	u32 room;
+	void (*done)(struct flint_sop *op);
+	void *arg;
+
+	/* result */
+	u32 status;		/* enum flint_status */
+	u32 out_off;		/* READ: where in data the first byte lies */
+	u64 freed;		/* CUT */
+	struct flint_sop_rep rep;
+
+	/* the store's */
+	struct flint_store *st;
+	struct flint_chunk *chunk;
+	struct flint_sop *next;
+	struct flint_sop *dups;		/* same seq, waiting for our result */
+	void (*resume)(struct flint_sop *op);
+	struct flint_wal_waiter wal;
+	bool entered;			/* in the result window, as running */
+	u32 print;
+	u32 grace;
+	u32 cut_seq;
+	int pending;
+	int err;
+	bool zero;			/* the range becomes zeros */
+	bool internal;			/* made by the store itself */
+	u32 from, to;			/* range in the chunk */
+	u32 new_size;
+	u32 keep;
+	u32 first_crc, nr_crc;
+	u32 nr_new;			/* runs in new_ext */
+	u32 nr_dio;
+	struct flint_edge edge[2];
+	u8 *scratch;
+	struct flint_run new_ext[FLINT_OP_MAX_RUNS];
+	u32 new_blk[FLINT_OP_MAX_RUNS];	/* block of the chunk each run begins at */
+	struct flint_dio dio[FLINT_OP_MAX_RUNS + 4];
+};
+
+struct flint_store_stats {
+	u64 read_bytes;
+	u64 write_bytes;
+	u64 device_read_bytes;
+	u64 device_write_bytes;
+	u64 log_write_bytes;
+	u64 log_groups;
+	u64 log_records;
+	u64 crc_errors;
+	u64 io_errors;
+	u64 checkpoints;
+};
+
+struct flint_ckpt;
+
+struct flint_store {
+	struct flint_dev *dev;
+	char name[64];			/* for log lines: "target 3 (/path)" */
+	u8 uuid[16];
+	u32 id;
+	u32 uuid_crc;			/* CRC-32C of uuid: every checksum begins with it */
+	u8 bs;				/* log2 of the allocation block */
+	u8 cs;				/* log2 of the checksum block */
+	u64 size;
+	u64 ckpt_off[2];
+	u64 ckpt_len;
+	u64 data_off;
+	u32 zero_crc;			/* of a checksum block of zeros */
+
+	bool offline;			/* gave up after an I/O error */
+	bool closing;
+	u32 reserve;			/* blocks kept for overwrites and cuts */
+	struct flint_alloc alloc;
+	struct flint_index index;
+	struct flint_windows windows;
+	struct flint_wal wal;
+	struct flint_ckpt *ckpt;
+	u64 ckpt_seq;
+	struct flint_sop *blocked;	/* waiting for log space, scratch or zeroed blocks */
+	struct flint_sop **blocked_tail;
+	bool unblock;			/* something was freed */
+	struct flint_sop *free_ops;	/* for internal use */
+
+	u8 *scratch_mem;
+	u8 *scratch_free;		/* first word of a free pair is the next */
+	u8 *arena;			/* all of the store's I/O memory */
+	size_t arena_len;
+
+	u8 *zero_buf;
+	struct flint_dio zero_io;
+	u32 zero_at, zero_end;
+	bool zeroing;			/* a group is being zeroed or logged */
+	bool zero_busy;			/* a request is in flight */
+	u32 zero_logged;
+
+	int inflight;			/* operations not yet done */
+	u32 read_errors;
+	struct flint_store_stats stats;
+	void (*kick)(void *arg);	/* requests were queued */
+	void *kick_arg;
+};
+
+struct flint_store_format {
+	u32 id;
+	u64 size;			/* bytes of the device to use */
+	u8 crc_shift;			/* 0: default */
+	u8 uuid[16];
+};
+
+/* Write an empty store. Return: 0 or -errno with one sentence in @err. */
+int flint_store_format(struct flint_dev *dev, const struct flint_store_format *f,
+		       char *err, size_t errlen);
+/* Is there a store on @dev (any version)? */
+bool flint_store_present(struct flint_dev *dev);
+
+/**
+ * flint_store_open() - read the checkpoint, replay the log
+ * @dev: ownership passes to the store (closed also on failure)
+ * @path: for messages
+ *
+ * Return: the store, or NULL with one sentence in @err.
+ */
+struct flint_store *flint_store_open(struct flint_dev *dev, const char *path,
+				     char *err, size_t errlen);
+
+/* Start an operation; op->done is called exactly once, possibly from here. */
+void flint_store_submit(struct flint_store *st, struct flint_sop *op);
+
+/* Gathered work of a turn: start a log write, unblock waiters, zero ahead. */
+void flint_store_turn(struct flint_store *st);
+
+/* Begin a last checkpoint; then turn until flint_store_idle(). */
+void flint_store_shutdown(struct flint_store *st);
+bool flint_store_idle(const struct flint_store *st);
+
+/* Free everything; nothing may be in flight. */
+void flint_store_close(struct flint_store *st);
+
+u64 flint_store_capacity(const struct flint_store *st);
+u64 flint_store_used(const struct flint_store *st);
+/* Bytes of memory that the index takes. */
+u64 flint_store_memory(const struct flint_store *st);
+
+/**
+ * flint_store_verify() - compare the allocator with what the index says
+ * Return: 0, or -EUCLEAN with one sentence in @err.
+ */
+int flint_store_verify(struct flint_store *st, char *err, size_t errlen);
+
+/* ---- between the store's files ------------------------------------------ */
+
+/* apply.c: one record, live or replayed. Return: 0 or -EUCLEAN. */
+int flint_store_apply(struct flint_store *st, const struct flint_rec_hdr *h, bool replay);
+
+/* read.c, write.c, cut.c */
+void flint_read_start(struct flint_sop *op);
+void flint_write_start(struct flint_sop *op);
+void flint_update_begin(struct flint_sop *op);
+void flint_cut_start(struct flint_sop *op);
+/* The chunk at the new end is shortened on the device; log all of it. */
+void flint_cut_log(struct flint_sop *op);
+void flint_cut_end(struct flint_sop *op, u32 status);
+/* Let what waited for CUTs of the inode start again. */
+void flint_inode_unpark(struct flint_store *st, struct flint_inode *in);
+u32 flint_update_record_len(const struct flint_sop *op);
+void flint_update_record(struct flint_sop *op, void *p);
+
+/* store.c */
+void flint_sop_finish(struct flint_sop *op, u32 status);
+/* Try again (op->resume) when space was freed. */
+void flint_sop_block(struct flint_sop *op, void (*resume)(struct flint_sop *op));
+u32 flint_sop_admit(struct flint_store *st, const struct flint_sop *op,
+		    const struct flint_inode *in);
+/* Would another chunk overflow the checkpoint area? */
+bool flint_store_index_full(const struct flint_store *st);
+void flint_store_fail(struct flint_store *st, const char *what, int err);
+u8 *flint_scratch_get(struct flint_store *st);
+void flint_scratch_put(struct flint_store *st, u8 *s);
+void flint_dio_submit(struct flint_store *st, struct flint_dio *io);
+u64 flint_block_off(const struct flint_store *st, u32 dev);
+/* Take the chunk or wait for it; op->resume is called when it is ours. */
+bool flint_chunk_take(struct flint_sop *op, struct flint_chunk *c,
+		      void (*resume)(struct flint_sop *op));
+void flint_chunk_release(struct flint_sop *op);
+
+/* ckpt.c */
+int flint_ckpt_load(struct flint_store *st, char *err, size_t errlen);
+int flint_ckpt_init(struct flint_store *st);
+void flint_ckpt_free(struct flint_store *st);
+void flint_ckpt_start(struct flint_store *st);
+bool flint_ckpt_running(const struct flint_store *st);
+/* First, empty checkpoint of a new store; sync. */
+int flint_ckpt_format(struct flint_dev *dev, const struct flint_disk_super *sb);
+
+#endif /* FLINT_CHUNK_STORE_H */
