@@ -8,3 +8,12 @@ META_SERVER := $(META_CORE) userd/meta/log_local.c userd/meta/sessions.c userd/m
 	userd/meta/mutate.c userd/meta/reaper.c userd/meta/main.c
 
 $(eval $(call program,flint-metad,$(META_SERVER),-lsqlite3))
+
+TEST_SRCS_meta_ops := $(META_CORE)
+TEST_LIBS_meta_ops := -lsqlite3
+TEST_SRCS_meta_rename := $(META_CORE)
+TEST_LIBS_meta_rename := -lsqlite3
+TEST_SRCS_meta_once := $(META_CORE)
+TEST_LIBS_meta_once := -lsqlite3
+TEST_SRCS_meta_store := $(META_CORE) userd/meta/log_local.c
+TEST_LIBS_meta_store := -lsqlite3

@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Every metadata operation with its errors, applied to a real database. */
+#include "meta_state.h"
+
+#define DIR1	(S_IFDIR | 0755)
+#define REG	(S_IFREG | 0644)
+
+static void test_fs_create(void **p)
+{
+	struct state *st = *p;
+	u64 root = st->root;
+
+	assert_int_equal(fs_create(st, 1, "fs"), 0);		/* again: the same */
+	assert_int_equal(rep_ino(st), root);
+	assert_int_equal(fs_create(st, 1, "other"), EEXIST);
+	assert_int_equal(fs_create(st, 2, "fs"), EEXIST);
+	assert_int_equal(fs_create(st, 0, "zero"), EINVAL);
+	assert_int_equal(fs_create(st, 3, ""), EINVAL);
+	assert_int_equal(fs_create(st, 3, "a/b"), EINVAL);
+	assert_int_equal(fs_create(st, 2, "second"), 0);
+	assert_int_not_equal(rep_ino(st), root);
+	assert_int_equal(get(st, root).nlink, 2);
+	assert_int_equal(get(st, root).parent, root);
+}
+
+static void test_session(void **p)
+{
+	struct state *st = *p;
+	u64 a = made(st, st->root, "a", DIR1), b = made(st, a, "b", DIR1);
+	struct flint_session_rep r;
+	u64 sid;
+
+	made(st, a, "file", REG);
+	made(st, a, "link", S_IFLNK);
+	assert_int_equal(session_open(st, 2, "none", "", 0), ENODEV);
+	assert_int_equal(session_open(st, 2, "fs", "/a/none", 0), ENOENT);
+	assert_int_equal(session_open(st, 2, "fs", "/a/file", 0), ENOTDIR);
+	assert_int_equal(session_open(st, 2, "fs", "/a/link", 0), ENOTDIR);
+	assert_int_equal(session_open(st, 2, "fs", "/a/file/x", 0), ENOTDIR);
+	assert_int_equal(session_open(st, 2, "fs", "/a/../a", 0), EINVAL);
+	assert_int_equal(session_open(st, 2, "fs", "", 0x80), EINVAL);
+	assert_int_equal(session_open(st, 2, "fs", "//a//b/", 0), 0);
+	memcpy(&r, st->rep.body, sizeof(r));
+	assert_int_equal(le64_to_cpu(r.root.ino), b);
+	sid = le64_to_cpu(r.session_epoch);
+	assert_int_not_equal(sid, st->sid);
+	assert_int_equal(session_open(st, 2, "fs", "a/b", 0), 0);	/* a lost answer */
+	assert_int_equal(rep_session(st), sid);
+	assert_int_equal(session_open(st, 2, "fs", "", 0), EBUSY);	/* another mount, same id */
+
+	st->sid = sid;
+	assert_int_equal(session_close(st), 0);
+	assert_int_equal(session_close(st), FLINT_ST_NO_SESSION);
+	assert_int_equal(do_mknod(st, a, "x", REG, NULL), FLINT_ST_NO_SESSION);
+	assert_int_equal(session_open(st, 2, "fs", "", 0), 0);
+	assert_int_not_equal(rep_session(st), sid);		/* epochs are not used again */
+}
+
+static void test_rdonly(void **p)
+{
+	struct state *st = *p;
+	u64 f = made(st, st->root, "f", REG);
+	struct flint_open_rep o;
+
+	assert_int_equal(session_open(st, 2, "fs", "", FLINT_SESSION_RDONLY), 0);
+	st->sid = rep_session(st);
+	st->seq = 0;
+	assert_int_equal(do_mknod(st, st->root, "x", REG, NULL), EROFS);
+	assert_int_equal(do_unlink(st, st->root, "f", 0), EROFS);
+	assert_int_equal(do_truncate(st, f, 0), EROFS);
+	assert_int_equal(do_rename(st, st->root, "f", st->root, "g", 0), EROFS);
+	assert_int_equal(do_open(st, st->root, "x", FLINT_OPEN_CREATE, 0644), EROFS);
+	assert_int_equal(do_open(st, f, NULL, FLINT_OPEN_WRITE, 0), EROFS);
+	assert_int_equal(do_open(st, f, NULL, FLINT_OPEN_TRUNC, 0), EROFS);
+	assert_int_equal(do_open(st, f, NULL, FLINT_OPEN_READ, 0), 0);
+	o = rep_open(st);
+	assert_int_equal(do_close(st, le64_to_cpu(o.handle), f), 0);
+}
+
+static void test_mknod(void **p)
+{
+	struct state *st = *p;
+	struct flint_attr a;
+	char name[300];
+	u64 d;
+
+	assert_int_equal(do_mknod(st, st->root, "f", S_IFREG | 04751, NULL), 0);
+	a = rep_attr(st);
+	assert_int_equal(le32_to_cpu(a.mode), S_IFREG | 04751);
+	assert_int_equal(le32_to_cpu(a.nlink), 1);
+	assert_int_equal(le32_to_cpu(a.uid), 1000);
+	assert_int_equal(le32_to_cpu(a.gid), 100);
+	assert_int_equal(a.layout.chunk_shift, 20);
+	assert_int_equal(le16_to_cpu(a.layout.stripe), 4);
+	assert_true(a.layout.seed != 0);
+	assert_true(a.atime == a.mtime && a.mtime == a.ctime && a.ctime == a.btime);
+	assert_int_equal(do_mknod(st, st->root, "f", REG, NULL), EEXIST);
+	d = made(st, st->root, "d", DIR1);
+	assert_int_equal(get(st, d).nlink, 2);
+	assert_int_equal(get(st, d).parent, st->root);
+	assert_int_equal(get(st, st->root).nlink, 3);
+	assert_int_equal(get(st, st->root).size, 2);
+	assert_int_equal(do_mknod(st, d, "chr", S_IFCHR | 0600, NULL), 0);
+	a = rep_attr(st);
+	assert_int_equal(le32_to_cpu(a.rdev_major), 8);
+	assert_int_equal(le32_to_cpu(a.rdev_minor), 1);
+	assert_int_equal(do_mknod(st, d, "blk", S_IFBLK | 0600, NULL), 0);
+	assert_int_equal(do_mknod(st, d, "fifo", S_IFIFO | 0600, NULL), 0);
+	assert_int_equal(do_mknod(st, d, "sock", S_IFSOCK | 0600, NULL), 0);
+	assert_int_equal(do_mknod(st, d, "none", 0644, NULL), EINVAL);
+	assert_int_equal(do_mknod(st, d, "f", REG, "target"), EINVAL);
+
+	assert_int_equal(do_mknod(st, d, "l", S_IFLNK, "../f"), 0);
+	a = rep_attr(st);
+	assert_int_equal(le32_to_cpu(a.mode), S_IFLNK | 0777);
+	assert_int_equal(le64_to_cpu(a.size), 4);
+	assert_int_equal(meta_read_link(&st->r, le64_to_cpu(a.ino), (u8 *)name, sizeof(name)), 4);
+	assert_memory_equal(name, "../f", 4);
+	assert_int_equal(do_mknod(st, d, "l2", S_IFLNK, NULL), ENOENT);
+
+	memset(name, 'n', sizeof(name));
+	assert_int_equal(mknod_n(st, d, name, 255, REG, NULL), 0);
+	assert_int_equal(mknod_n(st, d, name, 256, REG, NULL), ENAMETOOLONG);
+	assert_int_equal(mknod_n(st, d, "\xff\x01\n \\", 5, REG, NULL), 0);
+	assert_int_equal(mknod_n(st, d, "a/b", 3, REG, NULL), EINVAL);
+	assert_int_equal(mknod_n(st, d, "a\0b", 3, REG, NULL), EINVAL);
+	assert_int_equal(mknod_n(st, d, ".", 1, REG, NULL), EINVAL);
+	assert_int_equal(mknod_n(st, d, "..", 2, REG, NULL), EINVAL);
+	assert_int_equal(mknod_n(st, d, "...", 3, REG, NULL), 0);
+	assert_int_equal(do_mknod(st, 999999, "x", REG, NULL), ESTALE);
+	assert_int_equal(do_mknod(st, at(st, st->root, "f"), "x", REG, NULL), ENOTDIR);
+}
+
+static void test_setgid(void **p)
+{
+	struct state *st = *p;
+	struct flint_setattr v = { .mode = cpu_to_le32(02775), .gid = cpu_to_le32(555) };
+	u64 d = made(st, st->root, "d", DIR1), s;
+
+	assert_int_equal(do_setattr(st, d, FLINT_SET_MODE | FLINT_SET_GID, &v), 0);
+	s = made(st, d, "sub", DIR1);
+	assert_int_equal(get(st, s).gid, 555);
+	assert_int_equal(get(st, s).mode, S_IFDIR | 02755);
+	s = made(st, s, "f", REG);
+	assert_int_equal(get(st, s).gid, 555);
+	assert_int_equal(get(st, s).mode, REG);
+}
+
+static void test_open(void **p)
+{
+	struct state *st = *p;
+	u64 d = made(st, st->root, "d", DIR1), f, h;
+	struct flint_open_rep o;
+
+	assert_int_equal(do_open(st, d, "f", FLINT_OPEN_READ, 0), ENOENT);
+	assert_int_equal(do_open(st, d, "f", FLINT_OPEN_WRITE | FLINT_OPEN_CREATE, 0640), 0);
+	o = rep_open(st);
+	f = le64_to_cpu(o.attr.ino);
+	h = le64_to_cpu(o.handle);
+	assert_int_equal(le32_to_cpu(o.created), 1);
+	assert_int_equal(le32_to_cpu(o.attr.mode), S_IFREG | 0640);
+	assert_int_equal(do_open(st, d, "f", FLINT_OPEN_CREATE | FLINT_OPEN_EXCL, 0640), EEXIST);
+	assert_int_equal(do_open(st, d, "f", FLINT_OPEN_CREATE | FLINT_OPEN_READ, 0600), 0);
+	o = rep_open(st);
+	assert_int_equal(le32_to_cpu(o.created), 0);
+	assert_int_equal(le64_to_cpu(o.attr.ino), f);
+	assert_int_equal(do_close(st, le64_to_cpu(o.handle), f), 0);
+	assert_int_equal(do_close(st, le64_to_cpu(o.handle), f), EBADF);
+	assert_int_equal(do_close(st, h, f + 1), EBADF);
+	assert_int_equal(do_close(st, h, f), 0);
+	assert_int_equal(do_open(st, f, "x", FLINT_OPEN_READ, 0), ENOTDIR);
+	assert_int_equal(do_open(st, f, NULL, 0x1000, 0), EINVAL);
+	assert_int_equal(do_open(st, 424242, NULL, FLINT_OPEN_READ, 0), ESTALE);
+	/* What is not a file is described, and not opened. */
+	assert_int_equal(do_open(st, st->root, "d", FLINT_OPEN_READ, 0), 0);
+	o = rep_open(st);
+	assert_true(!o.handle && S_ISDIR(le32_to_cpu(o.attr.mode)));
+	made(st, d, "l", S_IFLNK);
+	assert_int_equal(do_open(st, d, "l", FLINT_OPEN_CREATE, 0), 0);
+	o = rep_open(st);
+	assert_true(!o.handle && S_ISLNK(le32_to_cpu(o.attr.mode)));
+}
+
+static void test_link_unlink(void **p)
+{
+	struct state *st = *p;
+	u64 d = made(st, st->root, "d", DIR1), f = made(st, st->root, "f", REG);
+	struct flint_unlink_rep u;
+
+	assert_int_equal(do_link(st, f, d, "g"), 0);
+	assert_int_equal(get(st, f).nlink, 2);
+	assert_int_equal(do_link(st, f, d, "g"), EEXIST);
+	assert_int_equal(do_link(st, d, st->root, "d2"), EPERM);
+	assert_int_equal(do_link(st, 777777, d, "x"), ESTALE);
+	assert_int_equal(do_link(st, f, f, "x"), ENOTDIR);
+
+	assert_int_equal(do_unlink(st, st->root, "none", 0), ENOENT);
+	assert_int_equal(do_unlink(st, st->root, "d", 0), EISDIR);
+	assert_int_equal(do_unlink(st, st->root, "f", FLINT_NAME_DIR), ENOTDIR);
+	assert_int_equal(do_unlink(st, st->root, "d", FLINT_NAME_DIR), ENOTEMPTY);
+	assert_int_equal(do_unlink(st, st->root, "f", 0), 0);
+	memcpy(&u, st->rep.body, sizeof(u));
+	assert_int_equal(le64_to_cpu(u.ino), f);
+	assert_int_equal(le32_to_cpu(u.nlink), 1);
+	assert_int_equal(do_unlink(st, d, "g", 0), 0);
+	assert_true(gone(st, f));
+	assert_int_equal(do_unlink(st, st->root, "d", FLINT_NAME_DIR), 0);
+	assert_true(gone(st, d));
+	assert_int_equal(get(st, st->root).nlink, 2);
+	assert_int_equal(get(st, st->root).size, 0);
+	assert_int_equal(do_mknod(st, d, "x", REG, NULL), ESTALE);
+}
+
+static void test_link_limit(void **p)
+{
+	struct state *st = *p;
+	u64 f = made(st, st->root, "f", REG), d = made(st, st->root, "d", DIR1);
+	char sql[128];
+
+	snprintf(sql, sizeof(sql), "UPDATE inode SET nlink=%u WHERE ino IN (%llu,%llu)",
+		 META_LINK_MAX, (unsigned long long)f, (unsigned long long)d);
+	assert_int_equal(sqlite3_exec(st->s.db, sql, NULL, NULL, NULL), 0);
+	state_restart(st);
+	assert_int_equal(do_link(st, f, st->root, "g"), EMLINK);
+	assert_int_equal(do_mknod(st, d, "s", DIR1, NULL), EMLINK);
+	assert_int_equal(do_mknod(st, d, "s", REG, NULL), 0);
+	made(st, st->root, "m", DIR1);
+	assert_int_equal(do_rename(st, st->root, "m", d, "m", 0), EMLINK);
+	snprintf(sql, sizeof(sql), "UPDATE inode SET nlink=CASE ino WHEN %llu THEN 1 ELSE 2 END"
+		 " WHERE ino IN (%llu,%llu)", (unsigned long long)f, (unsigned long long)f,
+		 (unsigned long long)d);
+	assert_int_equal(sqlite3_exec(st->s.db, sql, NULL, NULL, NULL), 0);
+	state_restart(st);
+}
+
+static void test_many_links(void **p)
+{
+	struct state *st = *p;
+	u64 f = made(st, st->root, "f", REG);
+	char name[32];
+	int i;
+
+	for (i = 0; i < 1500; i++) {
+		snprintf(name, sizeof(name), "l%d", i);
+		assert_int_equal(do_link(st, f, st->root, name), 0);
+	}
+	assert_int_equal(get(st, f).nlink, 1501);
+}
+
+static void test_setattr(void **p)
+{
+	struct state *st = *p;
+	u64 f = made(st, st->root, "f", REG), d = made(st, st->root, "d", DIR1), change;
+	struct flint_setattr v = {
+		.mode = cpu_to_le32(S_IFDIR | 06711), .uid = cpu_to_le32(5), .gid = cpu_to_le32(6),
+		.atime = cpu_to_le64(-5000000000ll), .mtime = cpu_to_le64(77),
+		.project = cpu_to_le32(9),
+	};
+	struct meta_inode i;
+
+	change = get(st, f).change;
+	assert_int_equal(do_setattr(st, f, FLINT_SET_MODE | FLINT_SET_UID | FLINT_SET_GID |
+				    FLINT_SET_ATIME | FLINT_SET_MTIME | FLINT_SET_PROJECT, &v), 0);
+	i = get(st, f);
+	assert_int_equal(i.mode, S_IFREG | 06711);
+	assert_int_equal(i.uid, 5);
+	assert_int_equal(i.gid, 6);
+	assert_true(i.atime == -5000000000ll && i.mtime == 77);
+	assert_int_equal(i.project, 9);
+	assert_true(i.change > change && i.ctime > i.btime);
+	assert_int_equal(do_setattr(st, f, FLINT_SET_ATIME_NOW | FLINT_SET_MTIME_NOW, NULL), 0);
+	i = get(st, f);
+	assert_true(i.atime == i.ctime && i.mtime == i.ctime);
+	assert_int_equal(do_setattr(st, f, 0x80000000, NULL), EINVAL);
+	assert_int_equal(do_truncate(st, d, 1), EISDIR);
+	assert_int_equal(do_truncate(st, made(st, st->root, "p", S_IFIFO), 1), EINVAL);
+	assert_int_equal(do_truncate(st, f, 1ull << 53), EFBIG);
+	assert_int_equal(do_truncate(st, f, 1ull << 52), 0);	/* 2^32 chunks of 1 MiB */
+	assert_int_equal(do_setattr(st, 55555, FLINT_SET_MODE, NULL), ESTALE);
+	v.gen = cpu_to_le32(7);
+	assert_int_equal(do_setattr(st, f, FLINT_SET_MODE, &v), ESTALE);
+}
+
+static void test_flags(void **p)
+{
+	struct state *st = *p;
+	u64 f = made(st, st->root, "f", REG), d = made(st, st->root, "d", DIR1);
+
+	made(st, d, "x", REG);
+	assert_int_equal(set_flags(st, f, 0x80), EINVAL);
+	assert_int_equal(set_flags(st, f, FLINT_INO_IMMUTABLE), 0);
+	assert_int_equal(do_setattr(st, f, FLINT_SET_MODE, NULL), EPERM);
+	assert_int_equal(do_truncate(st, f, 5), EPERM);
+	assert_int_equal(do_unlink(st, st->root, "f", 0), EPERM);
+	assert_int_equal(do_rename(st, st->root, "f", st->root, "g", 0), EPERM);
+	assert_int_equal(do_rename(st, d, "x", st->root, "f", 0), EPERM);
+	assert_int_equal(do_link(st, f, st->root, "g"), EPERM);
+	assert_int_equal(do_open(st, f, NULL, FLINT_OPEN_WRITE, 0), EPERM);
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 0, 10, 0), EPERM);
+	assert_int_equal(do_xattr(st, FLINT_OP_SETXATTR, f, "user.a", "v", 1, 0), EPERM);
+	assert_int_equal(set_flags(st, f, FLINT_INO_APPEND), 0);
+	assert_int_equal(do_extend(st, FLINT_OP_APPEND, f, 0, 0, 10), 0);
+	assert_int_equal(do_truncate(st, f, 0), EPERM);
+	assert_int_equal(do_open(st, f, NULL, FLINT_OPEN_TRUNC, 0), EPERM);
+	assert_int_equal(set_flags(st, f, 0), 0);
+
+	assert_int_equal(set_flags(st, d, FLINT_INO_IMMUTABLE), 0);
+	assert_int_equal(do_mknod(st, d, "y", REG, NULL), EPERM);
+	assert_int_equal(do_open(st, d, "y", FLINT_OPEN_CREATE, 0644), EPERM);
+	assert_int_equal(do_unlink(st, d, "x", 0), EPERM);
+	assert_int_equal(do_rename(st, d, "x", st->root, "x", 0), EPERM);
+	assert_int_equal(do_rename(st, st->root, "f", d, "y", 0), EPERM);
+	assert_int_equal(do_link(st, f, d, "y"), EPERM);
+	assert_int_equal(set_flags(st, d, FLINT_INO_APPEND), 0);
+	assert_int_equal(do_mknod(st, d, "y", REG, NULL), 0);
+	assert_int_equal(do_unlink(st, d, "y", 0), EPERM);
+	assert_int_equal(set_flags(st, d, 0), 0);
+}
+
+static void test_xattr(void **p)
+{
+	struct state *st = *p;
+	u64 f = made(st, st->root, "f", REG);
+	char *big = calloc(1, FLINT_XATTR_VALUE_MAX), name[300];
+	u8 buf[64];
+	u32 total;
+	int i;
+
+	assert_int_equal(do_xattr(st, FLINT_OP_SETXATTR, f, "user.a", "hello", 5, 0), 0);
+	assert_int_equal(meta_read_xattr(&st->r, f, (u8 *)"user.a", 6, buf, 64, &total), 5);
+	assert_memory_equal(buf, "hello", 5);
+	assert_int_equal(meta_read_xattr(&st->r, f, (u8 *)"user.a", 6, buf, 0, &total), 0);
+	assert_int_equal(total, 5);
+	assert_int_equal(meta_read_xattr(&st->r, f, (u8 *)"user.a", 6, buf, 4, &total), -ERANGE);
+	assert_int_equal(meta_read_xattr(&st->r, f, (u8 *)"user.b", 6, buf, 4, &total), -ENODATA);
+	assert_int_equal(do_xattr(st, FLINT_OP_SETXATTR, f, "user.a", "x", 1, FLINT_XATTR_CREATE),
+			 EEXIST);
+	assert_int_equal(do_xattr(st, FLINT_OP_SETXATTR, f, "user.b", "x", 1, FLINT_XATTR_REPLACE),
+			 ENODATA);
+	assert_int_equal(do_xattr(st, FLINT_OP_SETXATTR, f, "user.b", "x", 1, 3), EINVAL);
+	assert_int_equal(do_xattr(st, FLINT_OP_SETXATTR, f, "user.", "x", 1, 0), EOPNOTSUPP);
+	assert_int_equal(do_xattr(st, FLINT_OP_SETXATTR, f, "what.b", "x", 1, 0), EOPNOTSUPP);
+	assert_int_equal(do_xattr(st, FLINT_OP_SETXATTR, f, "", "x", 1, 0), ERANGE);
+	assert_int_equal(do_xattr(st, FLINT_OP_SETXATTR, f, "user.a", "", 0, FLINT_XATTR_REPLACE), 0);
+	assert_int_equal(meta_read_xattr(&st->r, f, (u8 *)"user.a", 6, buf, 64, &total), 0);
+	assert_int_equal(do_xattr(st, FLINT_OP_SETXATTR, f, "trusted.big", big,
+				  FLINT_XATTR_VALUE_MAX, 0), 0);
+	assert_int_equal(meta_read_xattr_list(&st->r, f, buf, 64, &total), 19);
+	assert_memory_equal(buf, "trusted.big\0user.a\0", 19);
+	assert_int_equal(meta_read_xattr_list(&st->r, f, buf, 18, &total), -ERANGE);
+	assert_int_equal(total, 19);
+	assert_int_equal(do_xattr(st, FLINT_OP_REMOVEXATTR, f, "user.a", NULL, 0, 0), 0);
+	assert_int_equal(do_xattr(st, FLINT_OP_REMOVEXATTR, f, "user.a", NULL, 0, 0), ENODATA);
+	/* The list must stay within listxattr(2)'s limit. */
+	for (i = 0; i < 400; i++) {
+		snprintf(name, sizeof(name), "user.%0250d", i);
+		if (do_xattr(st, FLINT_OP_SETXATTR, f, name, "", 0, 0))
+			break;
+	}
+	assert_int_equal(st->rep.status, ENOSPC);
+	assert_int_equal(i, (META_XATTR_LIST_MAX - 12) / 256);
+	assert_int_equal(do_unlink(st, st->root, "f", 0), 0);
+	assert_int_equal(meta_read_xattr_list(&st->r, f, NULL, 0, &total), 0);
+	assert_int_equal(total, 0);
+	free(big);
+}
+
+static void test_extend_append(void **p)
+{
+	struct state *st = *p;
+	u64 f = made(st, st->root, "f", REG);
+	struct flint_append_rep a;
+	struct flint_attr at;
+
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 0, 5000, 0), 0);
+	at = rep_attr(st);
+	assert_int_equal(le64_to_cpu(at.size), 5000);
+	assert_int_equal(le64_to_cpu(at.bytes), 8192);
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 0, 100, 0), 0);
+	assert_int_equal(get(st, f).size, 5000);
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 1, 9000, 0), FLINT_ST_STALE_EPOCH);
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 0, 0, 0), 0);
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 0, 1ull << 60, 0), EFBIG);
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, st->root, 0, 10, 0), EISDIR);
+	assert_int_equal(do_extend(st, FLINT_OP_APPEND, f, 0, 0, 0), EINVAL);
+	assert_int_equal(do_extend(st, FLINT_OP_APPEND, f, 0, 0, 123), 0);
+	memcpy(&a, st->rep.body, sizeof(a));
+	assert_int_equal(le64_to_cpu(a.offset), 5000);
+	assert_int_equal(le64_to_cpu(a.attr.size), 5123);
+	assert_int_equal(do_extend(st, FLINT_OP_APPEND, f, 0, 0, ~0ull), EFBIG);
+}
+
+static void test_other_fs(void **p)
+{
+	struct state *st = *p;
+	u64 f = made(st, st->root, "f", REG), root2;
+	struct meta_inode i;
+
+	assert_int_equal(fs_create(st, 2, "two"), 0);
+	root2 = rep_ino(st);
+	assert_int_equal(do_mknod(st, root2, "x", REG, NULL), ESTALE);
+	assert_int_equal(do_rename(st, st->root, "f", root2, "f", 0), ESTALE);
+	assert_int_equal(do_link(st, f, root2, "f"), ESTALE);
+	assert_int_equal(meta_read_lookup(&st->r, 2, st->root, (u8 *)"f", 1, &i), -ESTALE);
+	assert_int_equal(meta_read_lookup(&st->r, 1, f, (u8 *)"f", 1, &i), -ENOTDIR);
+	assert_int_equal(meta_read_lookup(&st->r, 1, 989898, (u8 *)"f", 1, &i), -ESTALE);
+}
+
+static void test_malformed(void **p)
+{
+	struct state *st = *p;
+	struct flint_mknod b = { .fixed_len = cpu_to_le32(sizeof(b)), .name_len = cpu_to_le32(9) };
+	struct meta_command c = { .op = FLINT_OP_MKNOD, .sid = st->sid, .seq = 100, .body = &b,
+				  .body_len = sizeof(b) };
+	u8 cmd[512];
+
+	assert_int_equal(meta_command_check(FLINT_OP_MKNOD, &b, sizeof(b), 0), -EPROTO);
+	assert_int_equal(meta_command_check(FLINT_OP_MKNOD, &b, 8, 0), -EPROTO);
+	assert_int_equal(meta_command_check(FLINT_OP_READ, &b, sizeof(b), 0), -EPROTO);
+	b.name_len = 0;
+	assert_int_equal(meta_command_check(FLINT_OP_MKNOD, &b, sizeof(b), 0), 0);
+	assert_int_equal(meta_command_check(FLINT_OP_MKNOD, &b, sizeof(b), 1), -EPROTO);
+	b.fixed_len = cpu_to_le32(4);
+	assert_int_equal(meta_command_check(FLINT_OP_MKNOD, &b, sizeof(b), 0), -EPROTO);
+	b.fixed_len = cpu_to_le32(sizeof(b));
+	assert_int_equal(apply(st, &c), EINVAL);		/* empty name */
+	meta_command_encode(&c, cmd);
+	cmd[70] ^= 1;
+	assert_int_equal(apply_bytes(st, cmd, meta_command_size(&c)), FLINT_ST_BAD_REQUEST);
+	assert_int_equal(apply_bytes(st, cmd, 63), FLINT_ST_BAD_REQUEST);
+	c.seq = 0;
+	assert_int_equal(apply(st, &c), FLINT_ST_BAD_REQUEST);
+}
+
+#define T(f)	cmocka_unit_test_setup_teardown(f, state_setup, state_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_fs_create), T(test_session), T(test_rdonly), T(test_mknod), T(test_setgid),
+		T(test_open), T(test_link_unlink), T(test_link_limit), T(test_many_links),
+		T(test_setattr), T(test_flags), T(test_xattr), T(test_extend_append),
+		T(test_other_fs), T(test_malformed),
+	};
+
+	meta_sqlite_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
