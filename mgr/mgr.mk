@@ -10,3 +10,9 @@ FLINT_SRCS := mgr/flint.c mgr/cli_api.c mgr/cli_show.c mgr/cli_make.c mgr/cli_lo
 	mgr/up.c mgr/upproc.c mgr/httpauth.c
 
 $(eval $(call program,flint,$(FLINT_SRCS),-ljansson -lcurl))
+
+TEST_SRCS_mgr_members := mgr/members.c mgr/image.c mgr/state.c
+TEST_LIBS_mgr_members := -lsqlite3
+TEST_SRCS_mgr_state := mgr/state.c
+TEST_LIBS_mgr_state := -lsqlite3
+TEST_SRCS_mgr_httpauth := mgr/httpauth.c

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Membership: every row of the target transition table, heartbeats good and
+ * bad, silence, and the image that follows from them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "mgr/mgrd.h"
+#include "userd/base/crc.h"
+
+#define SEC	1000000000ull
+
+/* ---- the table -------------------------------------------------------- */
+
+static void test_transitions(void **state)
+{
+	static const struct {
+		u8 state, local;
+		bool other;
+		u8 next;
+	} rows[] = {
+		{ FLINT_TARGET_SERVING, FLINT_LOCAL_OFFLINE, false, FLINT_TARGET_LASTSRV },
+		{ FLINT_TARGET_SERVING, FLINT_LOCAL_OFFLINE, true, FLINT_TARGET_OFFLINE },
+		{ FLINT_TARGET_SERVING, FLINT_LOCAL_ONLINE, false, FLINT_TARGET_SERVING },
+		{ FLINT_TARGET_SERVING, FLINT_LOCAL_ONLINE, true, FLINT_TARGET_SERVING },
+		{ FLINT_TARGET_SERVING, FLINT_LOCAL_UPTODATE, false, FLINT_TARGET_SERVING },
+		{ FLINT_TARGET_SERVING, FLINT_LOCAL_UPTODATE, true, FLINT_TARGET_SERVING },
+		{ FLINT_TARGET_LASTSRV, FLINT_LOCAL_OFFLINE, false, FLINT_TARGET_LASTSRV },
+		{ FLINT_TARGET_LASTSRV, FLINT_LOCAL_OFFLINE, true, FLINT_TARGET_OFFLINE },
+		{ FLINT_TARGET_LASTSRV, FLINT_LOCAL_ONLINE, false, FLINT_TARGET_SERVING },
+		{ FLINT_TARGET_LASTSRV, FLINT_LOCAL_ONLINE, true, FLINT_TARGET_WAITING },
+		{ FLINT_TARGET_LASTSRV, FLINT_LOCAL_UPTODATE, false, FLINT_TARGET_SERVING },
+		{ FLINT_TARGET_LASTSRV, FLINT_LOCAL_UPTODATE, true, FLINT_TARGET_WAITING },
+		{ FLINT_TARGET_SYNCING, FLINT_LOCAL_OFFLINE, false, FLINT_TARGET_OFFLINE },
+		{ FLINT_TARGET_SYNCING, FLINT_LOCAL_OFFLINE, true, FLINT_TARGET_OFFLINE },
+		{ FLINT_TARGET_SYNCING, FLINT_LOCAL_ONLINE, false, FLINT_TARGET_WAITING },
+		{ FLINT_TARGET_SYNCING, FLINT_LOCAL_ONLINE, true, FLINT_TARGET_SYNCING },
+		{ FLINT_TARGET_SYNCING, FLINT_LOCAL_UPTODATE, false, FLINT_TARGET_SERVING },
+		{ FLINT_TARGET_SYNCING, FLINT_LOCAL_UPTODATE, true, FLINT_TARGET_SERVING },
+		{ FLINT_TARGET_WAITING, FLINT_LOCAL_OFFLINE, false, FLINT_TARGET_OFFLINE },
+		{ FLINT_TARGET_WAITING, FLINT_LOCAL_OFFLINE, true, FLINT_TARGET_OFFLINE },
+		{ FLINT_TARGET_WAITING, FLINT_LOCAL_ONLINE, false, FLINT_TARGET_WAITING },
+		{ FLINT_TARGET_WAITING, FLINT_LOCAL_ONLINE, true, FLINT_TARGET_SYNCING },
+		{ FLINT_TARGET_WAITING, FLINT_LOCAL_UPTODATE, false, FLINT_TARGET_WAITING },
+		{ FLINT_TARGET_WAITING, FLINT_LOCAL_UPTODATE, true, FLINT_TARGET_WAITING },
+		{ FLINT_TARGET_OFFLINE, FLINT_LOCAL_OFFLINE, false, FLINT_TARGET_OFFLINE },
+		{ FLINT_TARGET_OFFLINE, FLINT_LOCAL_OFFLINE, true, FLINT_TARGET_OFFLINE },
+		{ FLINT_TARGET_OFFLINE, FLINT_LOCAL_ONLINE, false, FLINT_TARGET_WAITING },
+		{ FLINT_TARGET_OFFLINE, FLINT_LOCAL_ONLINE, true, FLINT_TARGET_WAITING },
+		{ FLINT_TARGET_OFFLINE, FLINT_LOCAL_UPTODATE, false, FLINT_TARGET_WAITING },
+		{ FLINT_TARGET_OFFLINE, FLINT_LOCAL_UPTODATE, true, FLINT_TARGET_WAITING },
+	};
+	size_t i;
+
+	assert_int_equal(sizeof(rows) / sizeof(rows[0]), 5 * 3 * 2);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_int_equal(mgr_target_next(rows[i].state, rows[i].local, rows[i].other),
+				 rows[i].next);
+}
+
+/* ---- heartbeats ------------------------------------------------------- */
+
+static char dir[64];
+static struct mgr_state *st;
+static char why[MGR_ERR_LEN];
+
+static int setup(void **state)
+{
+	strcpy(dir, "/tmp/mgr_members_XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(mgr_state_open(&st, dir, "test", why, sizeof(why)), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char cmd[128];
+
+	mgr_state_close(st);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+	return system(cmd);
+}
+
+static void commit(void)
+{
+	assert_int_equal(mgr_state_commit(st, true, why, sizeof(why)), 0);
+}
+
+static struct flint_hb_target target(u32 id, u8 local, u8 uuid)
+{
+	struct flint_hb_target t = {
+		.target_id = cpu_to_le32(id), .local_state = local,
+		.capacity = cpu_to_le64(1 << 30), .used = cpu_to_le64(1 << 20),
+	};
+
+	memset(t.uuid, uuid, sizeof(t.uuid));
+	return t;
+}
+
+static struct mgr_beat beat(u8 role, const char *name, u64 incarnation,
+			    const struct flint_hb_target *t, u32 nr)
+{
+	struct mgr_beat b = { .role = role, .incarnation = incarnation, .targets = t,
+			      .nr_targets = nr };
+
+	strcpy(b.name, name);
+	b.addrs[0].family = 4;
+	b.addrs[0].proto = FLINT_PROTO_TCP;
+	b.addrs[0].port = cpu_to_le16(7461);
+	return b;
+}
+
+static u32 apply(struct mgr_beat b, u64 now, u32 *id, bool *changed)
+{
+	u32 status = mgr_beat_apply(st, &b, now, id, changed, why, sizeof(why));
+
+	if (!status && *changed)
+		commit();
+	return status;
+}
+
+static void test_registration(void **state)
+{
+	struct flint_hb_target t = target(7, FLINT_LOCAL_UPTODATE, 1);
+	u64 epoch = st->epoch;
+	bool changed;
+	u32 id, id2;
+
+	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c1", 11, &t, 1), SEC, &id, &changed), 0);
+	assert_true(changed);
+	assert_int_equal(st->epoch, epoch + 1);
+	assert_int_equal(mgr_node_find(st, id)->state, FLINT_NODE_UP);
+	assert_int_equal(mgr_target_find(st, 7)->node, id);
+	assert_int_equal(mgr_target_find(st, 7)->state, FLINT_TARGET_WAITING);
+
+	/* The same again changes nothing; one name in two roles is two nodes. */
+	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c1", 11, &t, 1), 2 * SEC, &id2, &changed),
+			 0);
+	assert_false(changed);
+	assert_int_equal(id, id2);
+	assert_int_equal(apply(beat(FLINT_ROLE_META, "c1", 12, NULL, 0), 2 * SEC, &id2, &changed),
+			 0);
+	assert_int_not_equal(id, id2);
+}
+
+static void test_refusals(void **state)
+{
+	struct flint_hb_target t = target(7, FLINT_LOCAL_UPTODATE, 1), other = target(7, 2, 9);
+	struct flint_hb_target twice[2] = { t, t }, bad = target(7, 3, 1), zero = target(0, 1, 1);
+	bool changed;
+	u32 id;
+
+	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c1", 11, &t, 1), SEC, &id, &changed), 0);
+	/* Another disk with this id; the same disk from a second server. */
+	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c2", 21, &other, 1), SEC, &id, &changed),
+			 EEXIST);
+	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c2", 21, &t, 1), SEC, &id, &changed),
+			 EEXIST);
+	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c1", 11, twice, 2), SEC, &id, &changed),
+			 FLINT_ST_BAD_REQUEST);
+	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c1", 11, &bad, 1), SEC, &id, &changed),
+			 FLINT_ST_BAD_REQUEST);
+	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c1", 11, &zero, 1), SEC, &id, &changed),
+			 FLINT_ST_BAD_REQUEST);
+	assert_int_equal(apply(beat(FLINT_ROLE_META, "m", 11, &t, 1), SEC, &id, &changed),
+			 FLINT_ST_BAD_REQUEST);
+	assert_null(mgr_node_find_name(st, FLINT_ROLE_CHUNK, "c2"));
+	assert_null(mgr_node_find_name(st, FLINT_ROLE_META, "m"));
+}
+
+static void test_two_of_a_name(void **state)
+{
+	bool changed;
+	u32 id;
+
+	assert_int_equal(apply(beat(FLINT_ROLE_META, "m", 1, NULL, 0), SEC, &id, &changed), 0);
+	/* A restart brings a new incarnation; the old one must not come back. */
+	assert_int_equal(apply(beat(FLINT_ROLE_META, "m", 2, NULL, 0), SEC, &id, &changed), 0);
+	assert_int_equal(apply(beat(FLINT_ROLE_META, "m", 1, NULL, 0), SEC, &id, &changed),
+			 FLINT_ST_FENCED);
+	assert_int_equal(apply(beat(FLINT_ROLE_META, "m", 2, NULL, 0), SEC, &id, &changed), 0);
+}
+
+/* One chain of one target. */
+static void make_chain(u32 target_id)
+{
+	struct mgr_table *table = mgr_table_add(st, 1, 1, 1);
+	struct mgr_chain *c = mgr_chain_add(st);
+	struct mgr_target *t = mgr_target_find(st, target_id);
+
+	c->nr = 1;
+	c->targets[0] = target_id;
+	t->chain = c->id;
+	t->state = FLINT_TARGET_SERVING;
+	t->dirty = true;
+	table->chains[0] = c->id;
+	commit();
+}
+
+static void test_silence_and_return(void **state)
+{
+	struct flint_hb_target t = target(1, FLINT_LOCAL_UPTODATE, 1);
+	u32 id, version;
+	bool changed;
+
+	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c1", 1, &t, 1), 10 * SEC, &id, &changed), 0);
+	make_chain(1);
+	version = st->chains[0].version;
+
+	assert_false(mgr_silence_apply(st, 15 * SEC));
+	assert_true(mgr_silence_apply(st, 16 * SEC));
+	assert_int_equal(mgr_node_find(st, id)->state, FLINT_NODE_DOWN);
+	assert_int_equal(mgr_target_find(st, 1)->state, FLINT_TARGET_LASTSRV);
+	assert_int_equal(st->chains[0].version, version + 1);
+	commit();
+
+	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c1", 2, &t, 1), 20 * SEC, &id, &changed), 0);
+	assert_int_equal(mgr_target_find(st, 1)->state, FLINT_TARGET_SERVING);
+	assert_int_equal(st->chains[0].version, version + 2);
+
+	/* A target that its server no longer names is offline. */
+	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c1", 2, NULL, 0), 21 * SEC, &id, &changed),
+			 0);
+	assert_int_equal(mgr_target_find(st, 1)->state, FLINT_TARGET_LASTSRV);
+}
+
+static void test_disk_moves(void **state)
+{
+	struct flint_hb_target t = target(1, FLINT_LOCAL_UPTODATE, 1);
+	u32 first, second;
+	bool changed;
+
+	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c1", 1, &t, 1), SEC, &first, &changed), 0);
+	make_chain(1);
+	mgr_silence_apply(st, 10 * SEC);
+	commit();
+	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c2", 5, &t, 1), 11 * SEC, &second, &changed),
+			 0);
+	assert_int_equal(mgr_target_find(st, 1)->node, second);
+	assert_int_equal(mgr_target_find(st, 1)->state, FLINT_TARGET_SERVING);
+	/* The first server without its disk is welcome. */
+	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c1", 2, NULL, 0), 12 * SEC, &first, &changed),
+			 0);
+	assert_int_equal(mgr_target_find(st, 1)->state, FLINT_TARGET_SERVING);
+}
+
+static void test_usage(void **state)
+{
+	struct flint_hb_target t = target(1, FLINT_LOCAL_UPTODATE, 1);
+	bool changed;
+	u32 id;
+
+	apply(beat(FLINT_ROLE_CHUNK, "c1", 1, &t, 1), SEC, &id, &changed);
+	assert_false(mgr_usage_apply(st, true));
+	t.used = cpu_to_le64((1 << 20) + 4096);
+	apply(beat(FLINT_ROLE_CHUNK, "c1", 1, &t, 1), SEC, &id, &changed);
+	assert_false(changed);
+	assert_false(mgr_usage_apply(st, false));
+	assert_true(mgr_usage_apply(st, true));
+	t.used = cpu_to_le64(1 << 29);
+	apply(beat(FLINT_ROLE_CHUNK, "c1", 1, &t, 1), SEC, &id, &changed);
+	assert_true(mgr_usage_apply(st, false));
+	assert_int_equal(mgr_target_find(st, 1)->used, 1 << 29);
+}
+
+/* ---- the image -------------------------------------------------------- */
+
+static void test_image(void **state)
+{
+	struct flint_hb_target t[2] = { target(9, 2, 9), target(4, 2, 4) };
+	u8 *buf = aligned_alloc(8, 65536);
+	struct flint_map_hdr *h = (void *)buf;
+	struct flint_map map;
+	struct mgr_fs *fs;
+	bool changed;
+	__le32 crc;
+	u32 id, len;
+
+	assert_int_equal(mgr_image_build(st, buf, 65536, &len), 0);
+	assert_int_equal(len, sizeof(*h));
+	apply(beat(FLINT_ROLE_CHUNK, "c1", 1, t, 2), SEC, &id, &changed);
+	make_chain(9);
+	fs = mgr_fs_add(st, "half");
+	fs->meta_node = id;
+	fs = mgr_fs_add(st, "whole");
+	fs->meta_node = id;
+	fs->root_ino = 77;
+	commit();
+
+	assert_int_equal(mgr_image_build(st, buf, 65536, &len), 0);
+	assert_int_equal(flint_map_check(buf, len, &map), 0);
+	assert_int_equal(map.epoch, st->epoch);
+	assert_int_equal(map.nr_targets, 2);
+	assert_int_equal(le32_to_cpu(map.targets[0].id), 4);
+	assert_int_equal(map.nr_chains, 1);
+	assert_int_equal(map.nr_fs, 1);	/* a file system without a root stays hidden */
+	assert_string_equal((const char *)map.fs[0].name, "whole");
+	crc = h->crc;
+	h->crc = 0;
+	assert_int_equal(le32_to_cpu(crc), flint_crc32c(0, buf, len));
+
+	assert_int_equal(mgr_image_build(st, buf, len - 1, &len), -ERANGE);
+	free(buf);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_transitions),
+		cmocka_unit_test_setup_teardown(test_registration, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_two_of_a_name, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_silence_and_return, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_disk_moves, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_usage, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_image, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
