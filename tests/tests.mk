@@ -12,6 +12,7 @@ FUZZ_NAMES := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 TEST_SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 FUZZ_SAN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 TREE_MAKE = $(MAKE) --no-print-directory
+include tests/kunit/kunit.mk
 
 # Expanded twice, because a component's TEST_SRCS_ may be set in a file that is included later.
 objects = $(1:%.c=$(B)/%.o)
