@@ -154,7 +154,8 @@ int flint_auth_handshake(struct flint_conn *conn)
 		return err;
 	if (!net->hmac) {
 		if (rep.auth) {
-			flint_conn_fail(conn, -EACCES, "the server demands the cluster key: mount with a key");
+			flint_conn_fail(conn, -EACCES,
+					"the server demands the cluster key: mount with a key");
 			return -EACCES;
 		}
 		return flint_auth_settle(conn, &rep);

@@ -12,6 +12,7 @@
 #define pr_fmt(fmt) "flintfs: " fmt
 
 #include "xprt_rdma.h"
+#include "flint_trace.h"
 
 DECLARE_WAIT_QUEUE_HEAD(flint_mr_wq);
 
@@ -131,9 +132,12 @@ u32 flint_runs_span(const struct bio_vec *bvec, unsigned int nr, size_t skip, u3
 /* Only a failed REG_MR or LOCAL_INV completes here: they are posted unsignaled. */
 static void flint_mr_wc_done(struct ib_cq *cq, struct ib_wc *wc)
 {
-	if (wc->status != IB_WC_SUCCESS && wc->status != IB_WC_WR_FLUSH_ERR)
-		flint_conn_fail(cq->cq_context, -EIO, "registering memory failed: %s",
-				ib_wc_status_msg(wc->status));
+	struct flint_conn *conn = cq->cq_context;
+
+	if (wc->status == IB_WC_SUCCESS || wc->status == IB_WC_WR_FLUSH_ERR)
+		return;
+	trace_flint_wc_error(conn->id, 2, wc->status, wc->vendor_err);
+	flint_conn_fail(conn, -EIO, "registering memory failed: %s", ib_wc_status_msg(wc->status));
 }
 
 static struct flint_mr *flint_mr_new(struct flint_dev *dev)
@@ -207,6 +211,7 @@ int flint_mr_map(struct flint_dev *dev, struct flint_mr *mr, const struct bio_ve
 	mr->reg.key = mr->mr->rkey;
 	mr->reg.access = in ? IB_ACCESS_LOCAL_WRITE | IB_ACCESS_REMOTE_WRITE :
 			      IB_ACCESS_REMOTE_READ;
+	trace_flint_mr_map(mr->mr->rkey, len, nents);
 	desc->addr = cpu_to_le64(mr->mr->iova);
 	desc->len = cpu_to_le32(len);
 	desc->rkey = cpu_to_le32(mr->mr->rkey);
@@ -295,6 +300,7 @@ void flint_mr_scrap(struct flint_dev *dev, struct flint_mr *mr)
 {
 	struct flint_mr_pool *pool = &dev->mrs;
 
+	trace_flint_mr_scrap(mr->mr->rkey, mr->mr->length, mr->nents);
 	spin_lock_bh(&pool->lock);
 	list_add(&mr->node, &pool->broken);
 	spin_unlock_bh(&pool->lock);

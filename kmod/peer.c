@@ -21,6 +21,8 @@
 #include <linux/seq_file.h>
 #include <net/net_namespace.h>
 #include "xprt.h"
+#define CREATE_TRACE_POINTS
+#include "flint_trace.h"
 
 struct workqueue_struct *flint_cm_wq;
 struct workqueue_struct *flint_io_wq;
@@ -55,6 +57,7 @@ static bool flint_conn_move(struct flint_conn *conn, enum flint_conn_state to)
 	lockdep_assert_held(&conn->lock);
 	if (!(flint_conn_next[conn->state] & BIT(to)))
 		return false;
+	trace_flint_conn_state(conn->id, conn->state, to, conn->err);
 	WRITE_ONCE(conn->state, to);
 	return true;
 }
@@ -92,11 +95,12 @@ void flint_conn_fail(struct flint_conn *conn, int err, const char *fmt, ...)
 
 	spin_lock_bh(&conn->lock);
 	was = conn->state;
-	if (!flint_conn_move(conn, FLINT_CONN_DRAINING)) {
+	if (was >= FLINT_CONN_DRAINING) {
 		spin_unlock_bh(&conn->lock);
 		return;
 	}
 	conn->err = err;
+	flint_conn_move(conn, FLINT_CONN_DRAINING);
 	va_start(args, fmt);
 	vscnprintf(conn->reason, sizeof(conn->reason), fmt, args);
 	va_end(args);
@@ -224,9 +228,11 @@ static void flint_conn_teardown(struct work_struct *work)
  */
 void flint_conn_init(struct flint_conn *conn, struct flint_peer *peer, struct flint_lane *lane)
 {
+	static atomic_t last_id = ATOMIC_INIT(0);
 	const struct flint_net_opts *o = &peer->net->opts;
 
 	kref_init(&conn->ref);
+	conn->id = atomic_inc_return(&last_id);
 	kref_get(&peer->ref);
 	atomic_inc(&peer->net->nr_conns);
 	conn->peer = peer;
@@ -387,8 +393,8 @@ static void flint_net_free(struct kref *ref)
 }
 
 /*
- * struct flint_peer grows by nothing but what peer.c needs to close it: the
- * work is apart so that flint_peer_put() may be called from ->done().
+ * A peer is closed by a work, so that flint_peer_put() may be called from
+ * ->done(), which its connections' end waits for.
  */
 struct flint_peer_obj {
 	struct flint_peer p;

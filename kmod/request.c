@@ -17,6 +17,7 @@
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include "xprt.h"
+#include "flint_trace.h"
 
 static struct kmem_cache *flint_req_cache;
 
@@ -294,6 +295,8 @@ static int flint_slot_send(struct flint_conn *conn, struct flint_slot *slot, u32
 	} else {
 		slot->state = FLINT_SLOT_SENT;
 		slot->tag = req->tag;
+		trace_flint_req_send(conn->id, slot->tag, req->op, req->data_len,
+				     ((struct flint_hdr *)slot->msg)->nr_desc, conn->inflight);
 		err = flint_xprt_post(conn, slot, len);
 	}
 	if (err == -EAGAIN) {
@@ -392,7 +395,7 @@ static int flint_submit_wait(struct flint_peer *peer, struct flint_req *req,
 		DEFINE_WAIT(wait);
 		int err;
 
-		/* Exclusive: one credit wakes one. Whoever leaves without using it wakes the next. */
+		/* Exclusive: one credit wakes one; who leaves without using it wakes the next. */
 		prepare_to_wait_exclusive(wq, &wait, TASK_KILLABLE);
 		err = flint_peer_try(peer, req, &want);
 		if (err != -EAGAIN || left <= 0 || fatal_signal_pending(current)) {
@@ -422,6 +425,7 @@ int flint_req_submit(struct flint_peer *peer, struct flint_req *req, unsigned in
 	if (err != -EAGAIN || (flags & FLINT_SUBMIT_NOWAIT))
 		return err;
 	might_sleep();
+	trace_flint_req_wait(req->op, want);
 	return flint_submit_wait(peer, req, want);
 }
 
@@ -432,6 +436,8 @@ static void flint_req_end(struct flint_req *req, int err, bool hold)
 {
 	req->err = err;
 	req->state = FLINT_REQ_DONE;
+	trace_flint_req_end(req->tag, req->op, err, req->status,
+			    jiffies_to_msecs(jiffies - req->sent));
 	if (hold && req->hold)
 		flint_hold_put(req->hold);
 	req->done(req);
@@ -521,6 +527,7 @@ void flint_slot_finish(struct flint_conn *conn, struct flint_slot *slot,
 	struct flint_req *req = NULL;
 	struct flint_hold *hold = NULL;
 
+	trace_flint_req_reply(conn->id, m->tag, m->op, m->status, m->data_len, m->credits);
 	spin_lock_bh(&conn->lock);
 	if (slot->state == FLINT_SLOT_REPLIED)
 		req = slot->req;

@@ -172,9 +172,10 @@ struct flint_slot {
  */
 struct flint_conn {
 	struct kref ref;
+	u32 id;				/* for traces and logs; never used again */
 	struct flint_peer *peer;
 	struct flint_lane *lane;
-	spinlock_t lock;
+	spinlock_t lock;		/* see above */
 	enum flint_conn_state state;
 	int err;
 	char reason[FLINT_REASON_LEN];

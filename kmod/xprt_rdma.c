@@ -25,6 +25,7 @@
 
 #include <linux/module.h>
 #include "xprt_rdma.h"
+#include "flint_trace.h"
 
 #define FLINT_RX_SPARE	16
 #define FLINT_RX_BATCH	8
@@ -349,15 +350,23 @@ int flint_xprt_post(struct flint_conn *conn, struct flint_slot *slot, u32 len)
 	return ib_post_send(rc->qp, first, NULL) ? -EIO : 0;
 }
 
+/* A completion with an error: only its status means anything. Flushes follow a failure. */
+static void flint_rdma_wc_failed(struct flint_rdma_conn *rc, const struct ib_wc *wc, int kind,
+				 const char *what)
+{
+	if (wc->status == IB_WC_WR_FLUSH_ERR)
+		return;
+	trace_flint_wc_error(rc->c.id, kind, wc->status, wc->vendor_err);
+	flint_conn_fail(&rc->c, -ENOTCONN, "%s failed: %s", what, ib_wc_status_msg(wc->status));
+}
+
 static void flint_rdma_send_done(struct ib_cq *cq, struct ib_wc *wc)
 {
 	struct flint_rdma_slot *rs = container_of(wc->wr_cqe, struct flint_rdma_slot, send_cqe);
 	struct flint_rdma_conn *rc = cq->cq_context;
 
 	if (wc->status != IB_WC_SUCCESS) {
-		if (wc->status != IB_WC_WR_FLUSH_ERR)
-			flint_conn_fail(&rc->c, -ENOTCONN, "sending failed: %s",
-					ib_wc_status_msg(wc->status));
+		flint_rdma_wc_failed(rc, wc, 0, "sending");
 		return;
 	}
 	spin_lock_bh(&rc->c.lock);
@@ -405,9 +414,7 @@ static void flint_rdma_inv_done(struct ib_cq *cq, struct ib_wc *wc)
 	unsigned int i;
 
 	if (wc->status != IB_WC_SUCCESS) {
-		if (wc->status != IB_WC_WR_FLUSH_ERR)
-			flint_conn_fail(&rc->c, -EIO, "invalidating memory failed: %s",
-					ib_wc_status_msg(wc->status));
+		flint_rdma_wc_failed(rc, wc, 2, "invalidating memory");
 		return;
 	}
 	for (i = 0; i < rs->nr_mr; i++)
@@ -427,6 +434,7 @@ static void flint_rdma_invalidate(struct flint_rdma_conn *rc, struct flint_rdma_
 
 		if (!mr->valid)
 			continue;
+		trace_flint_mr_localinv(mr->mr->rkey, mr->mr->length, mr->nents);
 		mr->inv.next = first;
 		mr->inv.opcode = IB_WR_LOCAL_INV;
 		mr->inv.ex.invalidate_rkey = mr->mr->rkey;
@@ -450,6 +458,7 @@ static bool flint_rdma_reminv(struct flint_rdma_slot *rs, u32 rkey)
 	for (i = 0; i < rs->nr_mr; i++)
 		if (rs->mr[i]->mr->rkey == rkey) {
 			rs->mr[i]->valid = false;
+			trace_flint_mr_reminv(rkey, rs->mr[i]->mr->length, rs->mr[i]->nents);
 			return true;
 		}
 	return false;
@@ -475,9 +484,7 @@ static void flint_rdma_recv_done(struct ib_cq *cq, struct ib_wc *wc)
 	int err;
 
 	if (wc->status != IB_WC_SUCCESS) {
-		if (wc->status != IB_WC_WR_FLUSH_ERR)
-			flint_conn_fail(&rc->c, -ENOTCONN, "receiving failed: %s",
-					ib_wc_status_msg(wc->status));
+		flint_rdma_wc_failed(rc, wc, 1, "receiving");
 		return;
 	}
 	ib_dma_sync_single_for_cpu(rc->dev->ibdev, rbuf->sge.addr, wc->byte_len, DMA_FROM_DEVICE);
@@ -770,7 +777,8 @@ static int flint_rdma_resolve(struct flint_rdma_conn *rc, const struct sockaddr 
 		err = flint_rdma_await(rc, FLINT_CM_ROUTE, "resolving the route");
 	if (err)
 		flint_conn_fail(&rc->c, err,
-				"no route over RDMA (%d): is a device set up on that network?", err);
+				"no route over RDMA (%d): is a device set up on that network?",
+				err);
 	return err;
 }
 

@@ -42,7 +42,7 @@ struct flint_mr {
  * @grow: more are wanted; @work makes them
  */
 struct flint_mr_pool {
-	spinlock_t lock;
+	spinlock_t lock;		/* all of these; a leaf */
 	struct list_head free;
 	struct list_head broken;
 	unsigned int nr_free;

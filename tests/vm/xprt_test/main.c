@@ -11,18 +11,17 @@
  * expect=refused: no connection may come up.
  * expect=shutdown: requests wait for a silent server; shutting down ends them.
  *
- * It includes the transport's sources instead of linking to them.
+ * The transport's objects are linked into it (Kbuild).
  */
-#include "../../../kmod/request.c"
-#include "../../../kmod/peer.c"
-#include "../../../kmod/auth.c"
-#include "../../../kmod/mr.c"
-#include "../../../kmod/xprt_rdma.c"
+#define pr_fmt(fmt) "xprt_test: " fmt
 
 #include <linux/delay.h>
 #include <linux/kernel.h>
 #include <linux/inet.h>
-#include <linux/kthread.h>
+#include <linux/module.h>
+#include <linux/vmalloc.h>
+#include <net/net_namespace.h>
+#include "../../../kmod/xprt.h"
 
 static char *addr = "127.0.0.1";
 module_param(addr, charp, 0444);
@@ -194,7 +193,7 @@ static int xt_one(struct flint_peer *peer, const struct xt_shape *s, u16 op)
 		return -ERANGE;
 	}
 	if (len < s->len)
-		pr_info("xprt_test: %s: %u of %u bytes fit one request\n", s->name, len, s->len);
+		pr_info("%s: %u of %u bytes fit one request\n", s->name, len, s->len);
 	req = xt_req(b, op, s->skip, len);
 	if (!req) {
 		xt_buf_free(b);
@@ -231,7 +230,7 @@ static int xt_shapes_run(struct flint_peer *peer, bool must)
 			int err = xt_one(peer, &xt_shapes[i], ops[k]);
 
 			t = jiffies_to_msecs(jiffies - t);
-			pr_info("xprt_test: %s %s: %d in %lu ms (%s)\n", k ? "write" : "read",
+			pr_info("%s %s: %d in %lu ms (%s)\n", k ? "write" : "read",
 				xt_shapes[i].name, err, t, flint_peer_reason(peer));
 			if (err == -EILSEQ || err == -EBUSY || (must && err) ||
 			    t > deadline_ms + 3000)
@@ -292,7 +291,7 @@ static int xt_many_run(struct flint_peer *peer, int want, bool shutdown)
 	if (shutdown)
 		flint_net_shutdown(peer->net);
 	if (!atomic_dec_and_test(&left) && !wait_for_completion_timeout(&all, 40 * HZ)) {
-		pr_err("xprt_test: requests never ended\n");
+		pr_err("requests never ended\n");
 		return -EBUSY;	/* their memory is left */
 	}
 	for (i = 0; i < n; i++) {
@@ -309,7 +308,7 @@ static int xt_many_run(struct flint_peer *peer, int want, bool shutdown)
 			xt_buf_free(m[i].b);
 	}
 	kfree(m);
-	pr_info("xprt_test: %u at once: %d\n", n, err);
+	pr_info("%u at once: %d\n", n, err);
 	return err;
 }
 
@@ -334,7 +333,7 @@ static void xt_time(struct flint_peer *peer)
 				flint_req_put(req);
 		}
 		t = ktime_get_ns() - t;
-		pr_info("xprt_test: %u of %u reads of %s: %llu us each\n", ok, n, shapes[k].name,
+		pr_info("%u of %u reads of %s: %llu us each\n", ok, n, shapes[k].name,
 			div_u64(t, n * 1000));
 		if (b) {
 			flint_hold_put(&b->hold);
@@ -350,7 +349,7 @@ static int xt_run(struct flint_peer *peer)
 {
 	int err = flint_peer_wait(peer, 8 * HZ);
 
-	pr_info("xprt_test: connecting: %d, refused %d (%s)\n", err, flint_peer_refused(peer),
+	pr_info("connecting: %d, refused %d (%s)\n", err, flint_peer_refused(peer),
 		flint_peer_reason(peer));
 	if (!strcmp(expect, "refused"))
 		return err ? 0 : -EINVAL;
@@ -413,7 +412,7 @@ static int __init xt_init(void)
 	}
 	flint_net_destroy(net);
 out:
-	pr_info("xprt_test: %s: %d\n", expect, err);
+	pr_info("%s: %d\n", expect, err);
 	if (err)
 		flint_transport_exit();
 	return err;
