@@ -49,7 +49,7 @@ bail()
 cluster_start()
 {
 	mountpoint -q /data || mkdata ext4 brd "${DATA_MIB:-2048}" /data || bail "no /data"
-	"$B/bin/flint" up $STATE --listen "$ADDR" "$@" > /tmp/up.log 2>&1 ||
+	"$B/bin/flint" up $STATE --listen "$ADDR" --size "${TARGET_SIZE:-512M}" "$@" > /tmp/up.log 2>&1 ||
 		{ sed 's/^/# /' /tmp/up.log; bail "flint up failed"; }
 }
 
