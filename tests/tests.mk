@@ -53,4 +53,4 @@ fuzz: check-fuzz
 
 .PHONY: check check-static check-unit check-fuzz check-native check-kunit check-guest fuzz \
 	unit-programs fuzz-programs test-tree fuzz-tree guest-tree
-.SECONDARY:
+.SECONDARY: $(UNIT_NAMES:%=$(B)/tests/unit/%_test.o) $(FUZZ_NAMES:%=$(B)/tests/fuzz/%_fuzz.o)
