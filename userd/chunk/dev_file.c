@@ -299,11 +299,13 @@ void flint_engine_drain(struct flint_engine *eng)
 	}
 }
 
-/* Newer kernels run completions when we ask; older ones when they like. */
+/*
+ * Without DEFER_TASKRUN: a ring whose completions wait for us to ask does not
+ * become readable in epoll when one is due (seen on 6.18), and we would sleep.
+ */
 static int ring_init(struct flint_engine *eng)
 {
 	static const unsigned int flags[] = {
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
 		IORING_SETUP_COOP_TASKRUN,
 		0,
 	};
