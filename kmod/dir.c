@@ -21,6 +21,8 @@
  * @next: position of that record
  * @eof: nothing follows the page
  * @valid: there is a page
+ * @sent: jiffies before it was asked for
+ * @data: the records
  */
 struct flint_dirpage {
 	loff_t from;

@@ -82,6 +82,20 @@ static bool flint_map_crc_ok(void *image, u32 len)
 	return true;
 }
 
+/* Connections outlive the map that named them: carry them over before publishing. */
+static void flint_map_inherit(struct flint_fs *fs, struct flint_mapref *ref)
+{
+	struct flint_mapref *old = flint_map_get(fs);
+	u32 i;
+
+	if (!old)
+		return;
+	for (i = 0; i < old->map.nr_nodes; i++)
+		if (READ_ONCE(old->peers[i]))
+			flint_map_peer(ref, le32_to_cpu(old->map.nodes[i].id));
+	flint_map_put(old);
+}
+
 /* Takes ownership of @image. */
 static int flint_map_install(struct flint_fs *fs, void *image, u32 len)
 {
@@ -105,6 +119,7 @@ static int flint_map_install(struct flint_fs *fs, void *image, u32 len)
 	ref->fs = fs;
 	ref->map = map;
 	ref->image = image;
+	flint_map_inherit(fs, ref);
 
 	spin_lock(&fs->map_lock);
 	old = rcu_dereference_protected(fs->map, lockdep_is_held(&fs->map_lock));

@@ -87,7 +87,7 @@ static int flint_d_revalidate(struct dentry *dentry, unsigned int flags)
 	struct dentry *parent;
 	int ret;
 
-	if (time_before(jiffies, READ_ONCE(dentry->d_time)))
+	if (!(flags & LOOKUP_REVAL) && time_before(jiffies, READ_ONCE(dentry->d_time)))
 		return 1;
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;

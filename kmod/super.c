@@ -462,3 +462,4 @@ module_exit(flint_exit);
 MODULE_DESCRIPTION("FlintFS client");
 MODULE_AUTHOR("The FlintFS authors");
 MODULE_LICENSE("GPL");
+MODULE_SOFTDEP("pre: crc32c");
