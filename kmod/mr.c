@@ -60,7 +60,7 @@ u32 flint_run_next(const struct bio_vec *bvec, struct flint_cursor *cur, u32 max
 		   u32 max_seg, struct scatterlist *sg, unsigned int *nents)
 {
 	unsigned int n = 0;
-	u32 total = 0, room = 0, seg = 0;
+	u32 total = 0, room = 0, seg = 0, seg_max = 0;
 	phys_addr_t end = 0;
 
 	while (cur->left) {
@@ -75,15 +75,16 @@ u32 flint_run_next(const struct bio_vec *bvec, struct flint_cursor *cur, u32 max
 		len = min(len, room - total);
 		if (!len)
 			break;
-		if (total && at == end && seg < max_seg) {
-			len = min(len, max_seg - seg);
+		if (total && at == end && seg < seg_max) {
+			len = min(len, seg_max - seg);
 		} else {
 			/* A new entry must start on a page, or start the run. */
 			if (total && offset_in_page(at))
 				break;
 			n++;
 			seg = 0;
-			len = min_t(u32, len, max_seg - offset_in_page(at));
+			seg_max = max_seg - offset_in_page(at);	/* so that it ends on a page */
+			len = min(len, seg_max);
 			if (sg)
 				sg_set_page(&sg[n - 1], pfn_to_page(PHYS_PFN(at)), 0,
 					    offset_in_page(at));
