@@ -13,6 +13,7 @@
  * by it, so it survives as long as the session.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include "command.h"
 #include "../base/crc.h"
@@ -327,6 +328,11 @@ int meta_apply(struct meta_store *s, const u8 *in, u32 len, struct meta_reply *r
 			err = apply_session_op(&o, d);
 	} else {
 		err = d->fn(&o);
+	}
+	if (err == -ESTALE) {
+		/* Operations turn this into a status where a client's number may be wrong. */
+		snprintf(s->err, sizeof(s->err), "an entry leads to an inode that does not exist");
+		return -EUCLEAN;
 	}
 	if (err < 0)
 		return err;

@@ -35,7 +35,7 @@ int meta_reader_open(struct meta_reader *r, const char *path, char *err, size_t 
 	}
 	if (!rc)
 		rc = prepare(r, "SELECT " META_INODE_COLS " FROM inode WHERE ino=?1", &r->inode);
-	/* The outer join tells "no such entry" from "no such directory" in one statement. */
+	/* The outer join finds the directory also when it lacks the entry. */
 	if (!rc)
 		rc = prepare(r, "SELECT p.mode, p.fs, i.ino, " I_COLS " FROM inode p"
 			     " LEFT JOIN dentry d ON d.parent=p.ino AND d.name=?2"
@@ -111,7 +111,7 @@ int meta_read_inode(struct meta_reader *r, u64 ino, struct meta_inode *out)
 	sqlite3_bind_int64(r->inode, 1, ino);
 	err = step(r->inode);
 	if (err != 1)
-		return err ? err : -ESTALE;
+		return err ? err : -ENOENT;
 	memset(out, 0, sizeof(*out));
 	out->ino = ino;
 	meta_inode_row(r->inode, 0, out);
@@ -129,7 +129,7 @@ int meta_read_lookup(struct meta_reader *r, u32 fs, u64 parent, const u8 *name, 
 	sqlite3_bind_blob(st, 2, name, len, SQLITE_STATIC);
 	err = step(st);
 	if (err != 1)
-		return err ? err : -ESTALE;
+		return err ? err : -ENOENT;
 	if (fs && sqlite3_column_int64(st, 1) != fs) {
 		err = -ESTALE;
 	} else if ((sqlite3_column_int64(st, 0) & 0170000) != 0040000) {
