@@ -47,6 +47,8 @@ void flint_wal_commit(struct flint_wal *w, u32 len, u32 nr, struct flint_wal_wai
 		*w->waiters_tail = waiter;
 		w->waiters_tail = &waiter->next;
 	}
+	/* A change without device I/O of its own (CUT, PUNCH) wakes nobody else. */
+	w->st->kick(w->st->kick_arg);
 }
 
 void flint_wal_mark(const struct flint_wal *w, u64 *pos, u64 *seq)
