@@ -120,6 +120,7 @@ int cli_down(struct cli *c);
  * @argv: command, NULL-terminated
  * @pid: 0 when it does not run
  * @started_ns: when this run started it, 0 if it ran before
+ * @tries: how often it was started again because it ended at once
  */
 struct up_proc {
 	char name[32];
@@ -127,6 +128,7 @@ struct up_proc {
 	int argc;
 	int pid;
 	uint64_t started_ns;
+	unsigned int tries;
 };
 
 /* Full path of a program beside this one or in PATH. Return: malloced, or NULL with errno. */

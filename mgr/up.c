@@ -12,6 +12,9 @@
  * when it is formatted, the configuration is replaced whole, and the manager
  * answers repeated requests.
  */
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 #include <dirent.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
@@ -35,6 +38,10 @@
 #define UP_SERVERS_MAX	16
 #define UP_WAIT_S	90		/* for everything to be healthy, times time_scale */
 #define UP_STOP_MS	10000
+#define UP_TRIES	4		/* starts after one that ended at once */
+#define UP_TRY_MS	3000
+#define UP_TRY_PAUSE_US	400000
+#define UP_EMULATED_SCALE 3		/* default time scale on emulated machines */
 #define UP_IB		"/sys/class/infiniband"
 
 /* What flint.conf remembers of how the cluster was made. */
@@ -210,6 +217,22 @@ static char *up_rdma_address(void)
 	return found;
 }
 
+/*
+ * Is this machine emulated, so that everything takes many times longer? QEMU's
+ * emulator names itself in the hypervisor leaf of CPUID.
+ */
+static bool up_emulated(void)
+{
+#ifdef __x86_64__
+	unsigned int eax, sig[3];
+
+	__cpuid(0x40000000, eax, sig[0], sig[1], sig[2]);
+	return !memcmp(sig, "TCGTCGTCGTCG", sizeof(sig));
+#else
+	return false;
+#endif
+}
+
 /* Replace one string. */
 static int up_set(char **dst, const char *value)
 {
@@ -229,6 +252,8 @@ static int up_conf_merge(struct up *u, bool fresh)
 	struct up_conf *k = &u->conf;
 	uint64_t servers;
 
+	if (fresh && up_emulated())
+		k->time_scale = UP_EMULATED_SCALE;
 	if (cli_number(c, CLI_OPT_CHUNK_SERVERS, "chunk-servers", k->servers, 1, UP_SERVERS_MAX,
 		       &servers) ||
 	    cli_number(c, CLI_OPT_BASE_PORT, "base-port", k->base_port, 1, 65000,
@@ -523,18 +548,48 @@ static const char *up_look(struct up *u, unsigned int *unused, char *text, size_
 	return missing;
 }
 
+/*
+ * Look after daemons that this run has started. What a killed predecessor held
+ * (its target, its port) may be released by the kernel a moment later, so one
+ * that ends at once gets a few more chances. Return: 0 or 1 after a message.
+ */
+static int up_watch(struct up *u)
+{
+	char err[CLI_ERR_LEN];
+	unsigned int i;
+
+	for (i = 0; i < u->nr_procs; i++) {
+		struct up_proc *p = &u->procs[i];
+
+		if (!p->started_ns) {
+			/* It ran when we looked, but perhaps it was just dying. */
+			up_proc_look(p, u->dir);
+			if (p->pid)
+				continue;
+		} else if (!up_proc_ended(p, u->dir, err, sizeof(err))) {
+			continue;
+		}
+		if (p->tries++ == UP_TRIES ||
+		    (p->started_ns && up_ms_since(p->started_ns) > UP_TRY_MS))
+			return cli_fail("%s", err);
+		if (p->started_ns)
+			usleep(UP_TRY_PAUSE_US);
+		if (up_proc_start(p, u->dir, err, sizeof(err)))
+			return cli_fail("%s", err);
+	}
+	return 0;
+}
+
 /* Wait until every daemon has reported. Return: 0 or 1 after a message. */
 static int up_wait(struct up *u, unsigned int *unused)
 {
 	uint64_t limit = UP_WAIT_S * 1000ull * u->conf.time_scale;
-	char err[CLI_ERR_LEN], text[CLI_ERR_LEN + 64];
+	char text[CLI_ERR_LEN + 64];
 	const char *missing;
-	unsigned int i;
 
 	for (;;) {
-		for (i = 0; i < u->nr_procs; i++)
-			if (up_proc_ended(&u->procs[i], u->dir, err, sizeof(err)))
-				return cli_fail("%s", err);
+		if (up_watch(u))
+			return 1;
 		missing = up_look(u, unused, text, sizeof(text));
 		if (!missing)
 			return 0;

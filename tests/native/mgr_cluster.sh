@@ -1,0 +1,141 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A cluster by `flint up`: made, found again, grown, killed, stopped; the
+# commands that list and create; the map's epoch never goes back.
+# timeout: 240
+set -u
+
+ROOT=${FLINT_ROOT:-$(cd "$(dirname "$0")/../.." && pwd)}
+BIN=${BIN:-$ROOT/build/bin}
+W=$(mktemp -d /var/tmp/flint-mgr.XXXXXX)
+D=$W/cluster
+PORT=$((20000 + RANDOM % 20000))
+n=0 failed=0
+
+finish()
+{
+	"$BIN/flint" down "$D" > /dev/null 2>&1
+	rm -rf "$W"
+}
+trap finish EXIT
+
+# ok NAME COMMAND...: one TAP line; what a failed command printed is shown.
+ok()
+{
+	local name=$1
+	shift
+	n=$((n + 1))
+	if "$@" > "$W/out" 2>&1; then
+		echo "ok $n - $name"
+	else
+		echo "not ok $n - $name"
+		failed=1
+		tail -n 40 "$W/out" | sed 's/^/# /'
+		tail -n 5 "$D"/log/*.log 2>/dev/null | sed 's/^/# /'
+	fi
+}
+
+up() { "$BIN/flint" up "$D" --no-rdma --size 64M "$@"; }
+fl() { "$BIN/flint" "$@" --dir "$D"; }
+json() { fl "${@:2}" --json | python3 -c "import json,sys; d=json.load(sys.stdin); sys.exit(not ($1))"; }
+epoch() { fl map --json | python3 -c 'import json,sys; print(json.load(sys.stdin)["epoch"])'; }
+pids() { cat "$D"/run/*.pid | sort -n | tr '\n' ' '; }
+
+make_it() { up --base-port $PORT --chunk-servers 2 --fs work; }
+nothing_to_do() { local before; before=$(pids); up && [ "$(pids)" = "$before" ]; }
+grow() { up --chunk-servers 3 && json 'len(d["chains"]) == 3 and d["tables"][-1]["version"] == 2' chain list; }
+no_fewer() { ! up --chunk-servers 1; }
+
+kill_one()
+{
+	local pid
+
+	pid=$(cat "$D/run/chunk2.pid")
+	kill -9 "$pid" && up && [ "$(cat "$D/run/chunk2.pid")" != "$pid" ]
+}
+
+kill_all()
+{
+	local before after
+
+	before=$(epoch)
+	kill -9 $(pids)
+	up || return 1
+	after=$(epoch)
+	echo "epoch $before, then $after"
+	[ "$after" -gt "$before" ] &&
+		json 'd["healthy"] and d["file_systems"] == 2 and d["chains"] == 3' status
+}
+
+# Five times: whatever the daemons were doing, they come back with the same state.
+kill_often()
+{
+	local i
+
+	for i in 1 2 3 4 5; do
+		kill -9 $(pids)
+		up > "$W/often" 2>&1 || { cat "$W/often"; return 1; }
+	done
+	json 'len(d["file_systems"]) == 2' fs list
+}
+
+silent_server()
+{
+	local i
+
+	kill -STOP $(cat "$D/run/chunk1.pid")
+	for ((i = 0; i < 100; i++)); do
+		fl status > "$W/status" && sleep 0.2 && continue
+		break
+	done
+	kill -CONT $(cat "$D/run/chunk1.pid")
+	cat "$W/status"
+	grep -q 'chunk server chunk1 is down' "$W/status" && grep -q 'only copy of chain' "$W/status"
+}
+
+well_again()
+{
+	local i
+
+	for ((i = 0; i < 100; i++)); do
+		fl status > "$W/status" && return 0
+		sleep 0.2
+	done
+	cat "$W/status"
+	return 1
+}
+
+metrics()
+{
+	local token
+
+	token=$(fl cluster metrics-token)
+	curl -sf -H "Authorization: Bearer $token" "http://127.0.0.1:$PORT/metrics" |
+		grep -q '^flint_node_up{node="chunk1",role="chunk"} 1'
+}
+
+stop_it() { fl status > /dev/null && "$BIN/flint" down "$D" && ! ls "$D"/run/*.pid; }
+no_sanitizer() { ! grep -hE 'ERROR: (Address|Leak)Sanitizer|runtime error:' "$D"/log/*.log; }
+
+echo 1..20
+ok "a cluster is made" make_it
+ok "it is healthy" fl status
+ok "again: nothing to do" nothing_to_do
+ok "another file system" fl fs create second --stripe 1 --chunk-size 64K
+ok "the same once more" fl fs create second
+ok "both are listed" json '[f["name"] for f in d["file_systems"]] == ["work", "second"]' fs list
+ok "a bad name is refused" bash -c "! '$BIN/flint' fs create 'a b' --dir '$D'"
+ok "two copies are refused" bash -c "! '$BIN/flint' chain create --replicas 2 --dir '$D'"
+ok "a third server is added" grow
+ok "servers cannot be taken away" no_fewer
+ok "a killed server is started again" kill_one
+ok "all killed and started again" kill_all
+ok "killed five times" kill_often
+ok "a silent server is told in words" silent_server
+ok "and is well after it speaks again" well_again
+ok "metrics" metrics
+ok "node list" fl node list
+ok "map" fl map
+ok "flint down stops everything" stop_it
+ok "sanitizers are silent" no_sanitizer
+exit $failed
