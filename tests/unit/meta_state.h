@@ -348,7 +348,7 @@ static inline bool gone(struct state *st, u64 ino)
 {
 	struct meta_inode i;
 
-	return meta_read_inode(&st->r, ino, &i) == -ENOENT;
+	return meta_read_inode(&st->r, ino, &i) == -ESTALE;
 }
 
 /* Number behind a name; 0: none. */

@@ -159,8 +159,8 @@ int meta_reply_store(struct meta_store *s, u64 sid, u64 seq, u64 low, u64 digest
 		     const struct meta_reply *rep);
 
 /*
- * An inode of the session's file system: 0, ENOENT (removed), ESTALE (another generation or file
- * system), or -errno. @gen 0: any.
+ * An inode of the session's file system: 0, ESTALE (removed, another generation or file
+ * system: the client knows it by an old name and looks that up again), or -errno. @gen 0: any.
  */
 int meta_op_inode(struct meta_op *o, u64 ino, u32 gen, struct meta_inode **out);
 /* The same, and a directory: also ENOTDIR. */

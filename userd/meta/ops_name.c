@@ -13,7 +13,7 @@ int meta_op_inode(struct meta_op *o, u64 ino, u32 gen, struct meta_inode **out)
 	int err = meta_inode_get(o->s, ino, out);
 
 	if (err)
-		return err == -ESTALE ? ENOENT : err;
+		return err == -ESTALE ? ESTALE : err;
 	if ((gen && gen != (*out)->gen) || (*out)->fs != o->sn->fs)
 		return ESTALE;
 	return 0;

@@ -111,7 +111,7 @@ int meta_read_inode(struct meta_reader *r, u64 ino, struct meta_inode *out)
 	sqlite3_bind_int64(r->inode, 1, ino);
 	err = step(r->inode);
 	if (err != 1)
-		return err ? err : -ENOENT;
+		return err ? err : -ESTALE;
 	memset(out, 0, sizeof(*out));
 	out->ino = ino;
 	meta_inode_row(r->inode, 0, out);
@@ -129,7 +129,7 @@ int meta_read_lookup(struct meta_reader *r, u32 fs, u64 parent, const u8 *name, 
 	sqlite3_bind_blob(st, 2, name, len, SQLITE_STATIC);
 	err = step(st);
 	if (err != 1)
-		return err ? err : -ENOENT;
+		return err ? err : -ESTALE;
 	if (fs && sqlite3_column_int64(st, 1) != fs) {
 		err = -ESTALE;
 	} else if ((sqlite3_column_int64(st, 0) & 0170000) != 0040000) {

@@ -203,8 +203,8 @@ static void job_run(struct job *j)
 	err = meta_read_inode(&r->m->reader, j->ino, &i);
 	if (!err && !j->remove && (meta_read_intents(&r->m->reader, j->ino, &it, 1) != 1 ||
 				   it.ino != j->ino))
-		err = -ENOENT;
-	if (err == -ENOENT) {
+		err = -ESTALE;
+	if (err == -ESTALE) {
 		job_free(j);	/* done already */
 		return;
 	}

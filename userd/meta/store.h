@@ -281,16 +281,16 @@ struct meta_reader {
 int meta_reader_open(struct meta_reader *r, const char *path, char *err, size_t errlen);
 void meta_reader_close(struct meta_reader *r);
 
-/* 0, -ENOENT or -errno. */
+/* 0, -ESTALE or -errno. */
 int meta_read_inode(struct meta_reader *r, u64 ino, struct meta_inode *out);
-/* 0, -ENOENT, -ENOTDIR, -ESTALE (another file system than @fs, 0: any) or -errno. */
+/* 0, -ESTALE (no such directory in file system @fs, 0: any), -ENOTDIR, -ENOENT or -errno. */
 int meta_read_lookup(struct meta_reader *r, u32 fs, u64 parent, const u8 *name, u32 len,
 		     struct meta_inode *out);
 /**
  * meta_read_dir() - fill a READDIR payload
  * @buf, @len: room
  * @used: result: bytes
- * Return: 0, -ENOENT, -ESTALE, -ENOTDIR, -EINVAL (no room for one record) or -errno.
+ * Return: 0, -ESTALE, -ENOTDIR, -EINVAL (no room for one record) or -errno.
  */
 int meta_read_dir(struct meta_reader *r, u32 fs, u32 valid_ms, const struct flint_readdir *req,
 		  u8 *buf, u32 len, u32 *used, struct flint_readdir_rep *rep);
