@@ -56,6 +56,7 @@ struct up_conf {
  * struct up - one run
  * @dir: absolute
  * @procs: manager, metadata server, then chunk servers
+ * @made: this run made @dir
  */
 struct up {
 	struct cli *cli;
@@ -63,6 +64,7 @@ struct up {
 	struct up_conf conf;
 	struct up_proc procs[2 + UP_SERVERS_MAX];
 	unsigned int nr_procs;
+	bool made;
 	int lock;
 	uint64_t begin_ns;
 	uint64_t told_ns;
@@ -122,7 +124,6 @@ static int up_dir_open(struct up *u, bool create)
 {
 	char text[PATH_MAX], *slash, lock[PATH_MAX + 16];
 	const char *name = u->cli->words[0];
-	bool made = false;
 
 	snprintf(text, sizeof(text), "%s", name);
 	while (strlen(text) > 1 && text[strlen(text) - 1] == '/')
@@ -141,13 +142,13 @@ static int up_dir_open(struct up *u, bool create)
 		if (mkdir(text, 0700))
 			return cli_fail("cannot make %s (%s): choose a directory that you may write",
 					text, strerror(errno));
-		made = true;
+		u->made = true;
 	}
 	if (!realpath(text, u->dir))
 		return cli_fail("cannot find %s (%s)", text, strerror(errno));
 	if (strlen(u->dir) > PATH_MAX / 2 || strpbrk(u->dir, "\n;#"))
 		return cli_fail("%s is too long or holds ';' or '#': choose a simpler name", u->dir);
-	if (create && !made && up_check_fs(u->dir))
+	if (create && !u->made && up_check_fs(u->dir))
 		return 1;
 	snprintf(lock, sizeof(lock), "%s/up.lock", u->dir);
 	u->lock = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -410,12 +411,17 @@ static int up_procs_build(struct up *u)
 /* ---- targets ---------------------------------------------------------- */
 
 /* Is there room for the targets that are still to be made? */
-static int up_targets_room(struct up *u, unsigned int missing)
+static int up_targets_room(struct up *u)
 {
-	char need[32], have[32];
+	char need[32], have[32], path[PATH_MAX + 64];
+	unsigned int i, missing = 0;
 	struct statvfs sv;
 	uint64_t room;
 
+	for (i = 1; i <= u->conf.servers; i++) {
+		snprintf(path, sizeof(path), "%s/chunk%u/target", u->dir, i);
+		missing += access(path, F_OK) != 0;
+	}
 	if (!missing || statvfs(u->dir, &sv))
 		return 0;
 	room = (uint64_t)sv.f_bavail * sv.f_frsize;
@@ -455,15 +461,8 @@ static int up_target_format(struct up *u, unsigned int id)
 
 static int up_targets(struct up *u)
 {
-	char path[PATH_MAX + 64];
-	unsigned int i, missing = 0;
+	unsigned int i;
 
-	for (i = 1; i <= u->conf.servers; i++) {
-		snprintf(path, sizeof(path), "%s/chunk%u/target", u->dir, i);
-		missing += access(path, F_OK) != 0;
-	}
-	if (up_targets_room(u, missing))
-		return 1;
 	for (i = 1; i <= u->conf.servers; i++)
 		if (up_target_format(u, i))
 			return 1;
@@ -748,10 +747,17 @@ static int up_check_running(struct up *u, const struct up_conf *old)
 	return cli_fail("the cluster runs with another address, port or transport: add --restart to change them");
 }
 
-static void up_end(struct up *u, struct up_conf *old)
+static void up_end(struct up *u, struct up_conf *old, bool failed)
 {
+	char lock[PATH_MAX + 16];
 	unsigned int i;
 
+	/* A directory that nothing came of goes again; rmdir() spares all others. */
+	if (failed && u->made && !u->procs[0].started_ns) {
+		snprintf(lock, sizeof(lock), "%s/up.lock", u->dir);
+		unlink(lock);
+		rmdir(u->dir);
+	}
 	for (i = 0; i < sizeof(u->procs) / sizeof(u->procs[0]); i++)
 		up_proc_free(&u->procs[i]);
 	flint_conf_free(&up_conf_spec, &u->conf);
@@ -784,7 +790,7 @@ static int up_go(struct up *u, struct up_conf *old)
 		up_stop_all(u);
 	else if (up_check_running(u, old))
 		return 1;
-	if (up_make_dirs(u) || up_targets(u) || up_conf_write(u))
+	if (up_targets_room(u) || up_make_dirs(u) || up_targets(u) || up_conf_write(u))
 		return 1;
 	snprintf(dir_conf, sizeof(dir_conf), "%s", u->dir);
 	u->cli->opt[CLI_OPT_DIR - CLI_OPT_JSON] = dir_conf;
@@ -801,7 +807,7 @@ int cli_up(struct cli *c)
 	int ret;
 
 	ret = up_dir_open(&u, true) || up_go(&u, &old);
-	up_end(&u, &old);
+	up_end(&u, &old, ret);
 	return ret;
 }
 
@@ -839,6 +845,6 @@ int cli_down(struct cli *c)
 		printf("nothing was running\n");
 	ret = 0;
 out:
-	up_end(&u, NULL);
+	up_end(&u, NULL, false);
 	return ret;
 }
