@@ -71,6 +71,12 @@ static bool ok_now;
 
 #define TRUE(expr) WANT(!!(expr), 1)
 
+/* What an inode number that is not in use any more is answered with. */
+static bool gone(int rc)
+{
+	return rc == -ENOENT || rc == -ESTALE;
+}
+
 static void run(const char *name, void (*fn)(void))
 {
 	ok_now = true;
@@ -153,7 +159,7 @@ static void m_dirs(void)
 	WANT(flint_fs_rmdir(fs, ino_of(&d), "e"), 0);
 	WANT(flint_fs_rmdir(fs, top, "d"), 0);
 	WANT(flint_fs_lookup(fs, top, "d", &a), -ENOENT);
-	WANT(flint_fs_mkdir(fs, ino_of(&d), "late", 0755, &a), -ESTALE);
+	TRUE(gone(flint_fs_mkdir(fs, ino_of(&d), "late", 0755, &a)));
 }
 
 static void m_links(void)
@@ -200,7 +206,7 @@ static void m_rename(void)
 	WANT(flint_fs_lookup(fs, top, "b", &b), 0);
 	WANT(ino_of(&a), ino_of(&b));
 	WANT(flint_fs_rename(fs, ino_of(&d), "a2", top, "b", 0), 0);
-	WANT(flint_fs_getattr(fs, ino_of(&a), &a), -ESTALE);
+	TRUE(gone(flint_fs_getattr(fs, ino_of(&a), &a)));
 	WANT(flint_fs_rename(fs, top, "nothing", top, "b", 0), -ENOENT);
 	WANT(flint_fs_rename(fs, top, "rd", ino_of(&d), "loop", 0), -EINVAL);
 	WANT(flint_fs_rename(fs, top, "b", top, "a", 0), 0);
@@ -225,7 +231,7 @@ static void m_attrs(void)
 	WANT(le32_to_cpu(a.uid), 5);
 	WANT(le32_to_cpu(a.gid), 6);
 	WANT(le64_to_cpu(a.mtime), 1234567890123456789ll);
-	WANT(flint_fs_getattr(fs, 0x7fffffffffffffull, &a), -ESTALE);
+	TRUE(gone(flint_fs_getattr(fs, 0x7fffffffffffffull, &a)));
 }
 
 static void m_xattrs(void)
