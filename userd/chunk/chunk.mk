@@ -7,4 +7,4 @@ CHUNK_STORE_SRCS := $(addprefix userd/chunk/,alloc.c index.c window.c wal.c appl
 $(eval $(call program,flint-chunkd,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
 	userd/chunk/service.c userd/chunk/main.c,-luring))
 
-TEST_SRCS_chunk_store_test := $(CHUNK_STORE_SRCS)
+TEST_SRCS_chunk_store := $(CHUNK_STORE_SRCS)
