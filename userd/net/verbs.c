@@ -495,6 +495,9 @@ static void wc_failed(struct vlink *v, const struct ibv_wc *wc)
 		flint_xprt_fail(&v->link, -ENOTCONN, "connection lost (%s)",
 				ibv_wc_status_str(wc->status));
 		break;
+	case IBV_WC_RNR_RETRY_EXC_ERR:
+		flint_xprt_fail(&v->link, -EPROTO, "the peer has no receive buffer for an answer");
+		break;
 	case IBV_WC_REM_ACCESS_ERR:
 	case IBV_WC_REM_OP_ERR:
 	case IBV_WC_REM_INV_REQ_ERR:
