@@ -47,7 +47,7 @@ struct flint_mem {
 };
 
 /* A place in a flint_mem. */
-struct flint_cursor {
+struct flint_mempos {
 	unsigned int i;
 	size_t skip;
 };
@@ -223,7 +223,7 @@ static struct flint_mem *flint_mem_get(struct iov_iter *iter, size_t max, bool w
 	return flint_mem_own(iter, max, write);
 }
 
-static void flint_cursor_advance(const struct flint_mem *mem, struct flint_cursor *c, size_t n)
+static void flint_mempos_advance(const struct flint_mem *mem, struct flint_mempos *c, size_t n)
 {
 	while (n && c->i < mem->nr) {
 		size_t left = mem->bv[c->i].bv_len - c->skip;
@@ -239,7 +239,7 @@ static void flint_cursor_advance(const struct flint_mem *mem, struct flint_curso
 }
 
 /* CRC-32C of the next @len bytes; the cursor moves. */
-static u32 flint_mem_crc(const struct flint_mem *mem, struct flint_cursor *c, u32 len)
+static u32 flint_mem_crc(const struct flint_mem *mem, struct flint_mempos *c, u32 len)
 {
 	u32 crc = ~0;
 
@@ -252,7 +252,7 @@ static u32 flint_mem_crc(const struct flint_mem *mem, struct flint_cursor *c, u3
 
 		crc = crc32c(crc, p + offset_in_page(off), n);
 		kunmap_local(p);
-		flint_cursor_advance(mem, c, n);
+		flint_mempos_advance(mem, c, n);
 		len -= n;
 	}
 	return ~crc;
@@ -295,7 +295,7 @@ struct flint_dio {
 struct flint_piece {
 	struct flint_dio *dio;
 	struct flint_seq seq;
-	struct flint_cursor at;
+	struct flint_mempos at;
 	size_t rel;			/* bytes from the start of the dio */
 	u32 index;
 	u32 offset;
@@ -494,7 +494,7 @@ static void flint_dio_unpend(struct flint_dio *dio)
 }
 
 static struct flint_piece *flint_piece_new(struct flint_dio *dio, size_t rel,
-					   const struct flint_cursor *at,
+					   const struct flint_mempos *at,
 					   const struct flint_iopart *part)
 {
 	struct flint_piece *piece = kmem_cache_zalloc(flint_piece_cache, GFP_NOFS);
@@ -549,6 +549,8 @@ static void flint_piece_fail(struct flint_piece *piece, int err)
 	}
 	if (flint_piece_retriable(err)) {
 		flint_stat_inc(dio->fs, timeouts);
+		if (dio->kind == FLINT_DIO_CACHE)
+			atomic_inc(&flint_i(dio->inode)->lost);
 		err = READ_ONCE(dio->aborted) ? -EINTR : -EIO;
 	}
 	flint_piece_end(piece, err);
@@ -568,7 +570,7 @@ static bool flint_piece_crc_ok(const struct flint_piece *piece, const struct fli
 			       const u8 *crcs)
 {
 	u32 left = le32_to_cpu(rep->length), off = piece->offset, n;
-	struct flint_cursor c = piece->at;
+	struct flint_mempos c = piece->at;
 
 	for (; left; left -= n, off += n, crcs += sizeof(__le32)) {
 		u32 block = 1u << rep->crc_shift;
@@ -721,7 +723,7 @@ static int flint_piece_cut(struct flint_piece *piece, struct flint_peer *peer,
 			   struct flint_piece **rest)
 {
 	const struct flint_mem *mem = piece->dio->mem;
-	struct flint_cursor at = piece->at;
+	struct flint_mempos at = piece->at;
 	struct flint_iopart part;
 	u32 len;
 
@@ -729,7 +731,7 @@ static int flint_piece_cut(struct flint_piece *piece, struct flint_peer *peer,
 	if (len >= piece->len)
 		return 0;
 	len = flint_iosplit_cut(piece->offset, piece->len, max(len, 1u));
-	flint_cursor_advance(mem, &at, len);
+	flint_mempos_advance(mem, &at, len);
 	part.index = piece->index;
 	part.offset = piece->offset + len;
 	part.len = piece->len - len;
@@ -849,7 +851,7 @@ static int flint_dio_start(struct flint_dio *dio, bool nowait)
 {
 	unsigned int flags = nowait ? FLINT_SUBMIT_NOWAIT : 0;
 	u8 shift = flint_i(dio->inode)->layout.chunk_shift;
-	struct flint_cursor at = {};
+	struct flint_mempos at = {};
 	struct flint_iopart part;
 	struct flint_piece *piece;
 	size_t rel = 0;
@@ -866,7 +868,7 @@ static int flint_dio_start(struct flint_dio *dio, bool nowait)
 		if (flint_piece_go(piece, flags, !rel))
 			return -EAGAIN;
 		rel += part.len;
-		flint_cursor_advance(dio->mem, &at, part.len);
+		flint_mempos_advance(dio->mem, &at, part.len);
 		err = -EINTR;
 		if (dio->kind == FLINT_DIO_SYNC && fatal_signal_pending(current))
 			goto fail;

@@ -12,6 +12,7 @@
 
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
 #include <linux/splice.h>
 #include "flint.h"
 
@@ -210,9 +211,29 @@ static int flint_read_begin(struct kiocb *iocb)
 	return flint_inode_refresh(inode, 0);
 }
 
-static ssize_t flint_read_iter(struct kiocb *iocb, struct iov_iter *to)
+/*
+ * Fills of the page cache always end within io_timeo. On a hard mount a read()
+ * that met such an end goes on until its task is killed.
+ */
+static ssize_t flint_read_cached(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+	bool forever = !fs->opts.soft && is_sync_kiocb(iocb) && !(current->flags & PF_KTHREAD);
+	ssize_t ret;
+	int lost;
+
+	flint_cache_revalidate(inode);
+	do {
+		lost = atomic_read(&flint_i(inode)->lost);
+		ret = filemap_read(iocb, to, 0);
+	} while (ret == -EIO && forever && lost != atomic_read(&flint_i(inode)->lost) &&
+		 !READ_ONCE(fs->shutdown) && !fatal_signal_pending(current));
+	return ret;
+}
+
+static ssize_t flint_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
 	int err;
 
 	if (!iov_iter_count(to))
@@ -222,8 +243,7 @@ static ssize_t flint_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		return err;
 	if ((iocb->ki_flags & IOCB_DIRECT) && !iov_iter_is_pipe(to))
 		return flint_dio_rw(iocb, to, false);
-	flint_cache_revalidate(inode);
-	return filemap_read(iocb, to, 0);
+	return flint_read_cached(iocb, to);
 }
 
 /* ---- writing ---------------------------------------------------------- */

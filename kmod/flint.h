@@ -318,6 +318,7 @@ void flint_close_start(struct flint_fs *fs);
  * @stale_at: jiffies when FLINT_I_TIMES_STALE was set
  * @known: attributes were set at all
  * @cache_change: change counter that the page cache belongs to
+ * @lost: reads into the page cache that ran out of time
  * @place: the file's chains in the layout's table, computed when first needed
  */
 struct flint_inode {
@@ -336,6 +337,7 @@ struct flint_inode {
 	bool known;
 	struct flint_layout layout;
 	unsigned long state;
+	atomic_t lost;
 	struct flint_place *place;
 };
 

@@ -59,6 +59,7 @@ struct inode *flint_inode_alloc(struct super_block *sb)
 	fi->stale_at = jiffies;
 	fi->known = false;
 	fi->state = 0;
+	atomic_set(&fi->lost, 0);
 	fi->place = NULL;
 	fi->btime = (struct timespec64){};
 	memset(&fi->layout, 0, sizeof(fi->layout));
@@ -303,8 +304,12 @@ int flint_inode_refresh(struct inode *inode, unsigned long deadline)
 		.rep = &attr, .rep_size = sizeof(attr),
 		.deadline = deadline,
 	};
-	int err = flint_meta_call(flint_fs(inode->i_sb), &c);
+	int err;
 
+	/* A directory that we removed is gone at the server, but not for who is in it. */
+	if (S_ISDIR(inode->i_mode) && !inode->i_nlink)
+		return 0;
+	err = flint_meta_call(flint_fs(inode->i_sb), &c);
 	if (err == -ENOENT)
 		err = -ESTALE;	/* removed for good by another client */
 	return err ? err : flint_inode_apply(inode, &attr, c.sent);

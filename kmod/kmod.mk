@@ -25,4 +25,7 @@ module-check: $(KMOD_LINKS)
 	$(KMOD_MAKE) clean
 	$(KMOD_MAKE) W=1 C=1 CF="-D__CHECK_ENDIAN__" FLINT_KCFLAGS=-Werror modules
 
+# Pure code, compiled for the unit tests too.
+TEST_SRCS_iosplit := kmod/iosplit.c
+
 .PHONY: module-check
