@@ -91,7 +91,17 @@ static void fail(struct meta_log *log, struct meta_proposal *p, int err)
 	pthread_mutex_lock(&log->lock);
 	log->stats.failures++;
 	pthread_mutex_unlock(&log->lock);
-	if (err == -ENOSPC || err == -ENOMEM || log->dead)
+}
+
+/* A full disk or full memory fails what needs it; anything else means that nothing works. */
+static bool passing(int err)
+{
+	return err == -ENOSPC || err == -ENOMEM;
+}
+
+static void give_up(struct meta_log *log)
+{
+	if (log->dead)
 		return;
 	log->dead = true;
 	log->fatal(log->arg, log->store->err);
@@ -106,9 +116,13 @@ static void run_singly(struct meta_log *log, struct meta_proposal *list)
 		next = p->next;
 		p->next = NULL;
 		err = log->dead ? -EIO : run_batch(log->store, p);
+		p->next = next;
+		if (err && !passing(err)) {
+			give_up(log);
+			err = -EIO;
+		}
 		if (err)
 			fail(log, p, err);
-		p->next = next;
 	}
 }
 
@@ -119,6 +133,8 @@ static void run_list(struct meta_log *log, struct meta_proposal *list)
 	int err;
 
 	err = log->dead ? -EIO : run_batch(log->store, list);
+	if (err && !passing(err))
+		give_up(log);
 	if (err)
 		run_singly(log, list);
 	for (p = list; p; p = p->next)

@@ -8,6 +8,7 @@ META_SERVER := $(META_CORE) userd/meta/log_local.c userd/meta/sessions.c userd/m
 	userd/meta/mutate.c userd/meta/reaper.c userd/meta/main.c
 
 $(eval $(call program,flint-metad,$(META_SERVER),-lsqlite3))
+$(eval $(call program,flint-metad-bench,tests/native/metad_bench.c,))
 
 TEST_SRCS_meta_ops := $(META_CORE)
 TEST_LIBS_meta_ops := -lsqlite3

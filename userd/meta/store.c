@@ -191,7 +191,10 @@ static int exec(struct meta_store *s, const char *sql)
 {
 	int rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
 
-	return rc ? meta_store_errno(s, sqlite3_extended_errcode(s->db)) : 0;
+	if (!rc)
+		return 0;
+	snprintf(s->err, sizeof(s->err), "%s", sqlite3_errmsg(s->db));
+	return meta_store_errno(s, sqlite3_extended_errcode(s->db));
 }
 
 static int schema_create(struct meta_store *s)
