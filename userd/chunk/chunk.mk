@@ -8,3 +8,6 @@ $(eval $(call program,flint-chunkd,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
 	userd/chunk/service.c userd/chunk/main.c,-luring))
 
 TEST_SRCS_chunk_store := $(CHUNK_STORE_SRCS)
+
+$(eval $(call program,flint-chunkbench,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
+	tools/bench/chunk_bench.c,-luring))

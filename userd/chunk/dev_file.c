@@ -25,11 +25,13 @@
 #include <unistd.h>
 #include "dev.h"
 #include "../base/log.h"
-#include "../net/net.h"
+#include "../net/loop_int.h"
 
 #define RING_DEPTH	512u
 #define RING_INFLIGHT	2048u
 #define MAX_REGIONS	64u
+#define LOCK_TRIES	60
+#define LOCK_PAUSE_US	50000
 
 struct file_dev {
 	struct flint_dev dev;		/* first: cast both ways */
@@ -400,12 +402,20 @@ fail:
 	return NULL;
 }
 
+static void nothing(void *arg)
+{
+}
+
 void flint_engine_free(struct flint_engine *eng)
 {
 	if (!eng)
 		return;
+	/* Our task may still be posted to the loop, which has stopped: run it. */
+	while (eng->posted)
+		flint_loop_sync(eng->loop, nothing, NULL);
 	flint_engine_drain(eng);
 	flint_watch_del(eng->loop, &eng->watch);
+	io_uring_unregister_files(&eng->ring);
 	io_uring_queue_exit(&eng->ring);
 	free(eng);
 }
@@ -468,6 +478,22 @@ static int file_grow(int fd, const char *path, u64 size, char *err, size_t errle
 	return -ret;
 }
 
+/*
+ * The lock of a process that has just died may last a moment longer: its
+ * io_uring gives the file back in the background.
+ */
+static int lock_wait(int fd)
+{
+	int tries = LOCK_TRIES;
+
+	while (flock(fd, LOCK_EX | LOCK_NB)) {
+		if (errno != EWOULDBLOCK || !tries--)
+			return -errno;
+		usleep(LOCK_PAUSE_US);
+	}
+	return 0;
+}
+
 static int dev_check(int fd, const char *path, int flags, u64 size, struct flint_dev *dev,
 		     char *err, size_t errlen)
 {
@@ -483,7 +509,7 @@ static int dev_check(int fd, const char *path, int flags, u64 size, struct flint
 		snprintf(err, errlen, "%s: a target is a regular file or a block device", path);
 		return -EINVAL;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
+	if (lock_wait(fd)) {
 		snprintf(err, errlen, "%s: another process uses this target: stop it first", path);
 		return -EBUSY;
 	}

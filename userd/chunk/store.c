@@ -369,6 +369,7 @@ void flint_sop_block(struct flint_sop *op, void (*resume)(struct flint_sop *op))
 	op->next = NULL;
 	*st->blocked_tail = op;
 	st->blocked_tail = &op->next;
+	st->kick(st->kick_arg);		/* a turn may make what is missing */
 }
 
 bool flint_chunk_take(struct flint_sop *op, struct flint_chunk *c,
