@@ -411,9 +411,11 @@ void flint_engine_free(struct flint_engine *eng)
 	if (!eng)
 		return;
 	/* Our task may still be posted to the loop, which has stopped: run it. */
-	while (eng->posted)
-		flint_loop_sync(eng->loop, nothing, NULL);
 	flint_engine_drain(eng);
+	while (eng->posted) {
+		flint_loop_sync(eng->loop, nothing, NULL);
+		flint_engine_drain(eng);
+	}
 	flint_watch_del(eng->loop, &eng->watch);
 	io_uring_unregister_files(&eng->ring);
 	io_uring_queue_exit(&eng->ring);
