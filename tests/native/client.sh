@@ -88,6 +88,6 @@ result $? "and still is after kill -9 of everything"
 
 "$BIN/flint" down "$DIR/c" >"$DIR/down.out" 2>&1
 result $? "the cluster stops cleanly"
-! grep -lE "AddressSanitizer|LeakSanitizer|runtime error" "$DIR"/*.out "$DIR"/c/log/*
+! grep -hE -A 30 "ERROR: (Address|Leak)Sanitizer|runtime error" "$DIR"/*.out "$DIR"/c/log/* | sed 's/^/# /' | grep .
 result $? "no sanitizer has complained"
 exit $failed
