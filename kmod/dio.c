@@ -543,12 +543,12 @@ static void flint_piece_fail(struct flint_piece *piece, int err)
 	    !READ_ONCE(dio->fs->shutdown) &&
 	    (!dio->deadline || time_before(jiffies + delay, dio->deadline))) {
 		piece->tries++;
-		flint_stat_inc(dio->fs, retries);
+		flint_stat_inc(dio->fs, FLINT_STAT_RETRIES);
 		queue_delayed_work(dio->fs->wq, &piece->again, delay);
 		return;
 	}
 	if (flint_piece_retriable(err)) {
-		flint_stat_inc(dio->fs, timeouts);
+		flint_stat_inc(dio->fs, FLINT_STAT_TIMEOUTS);
 		if (dio->kind == FLINT_DIO_CACHE)
 			atomic_inc(&flint_i(dio->inode)->lost);
 		err = READ_ONCE(dio->aborted) ? -EINTR : -EIO;
@@ -601,7 +601,7 @@ static int flint_piece_data(struct flint_piece *piece, struct flint_req *req)
 	if (dio->write)
 		return 0;
 	if (!flint_piece_crc_ok(piece, &rep, (const u8 *)req->rep_body + sizeof(rep))) {
-		flint_stat_inc(dio->fs, crc_errors);
+		flint_stat_inc(dio->fs, FLINT_STAT_CRC_ERRORS);
 		flint_piece_log(piece, piece->crc_again ?
 				"the data does not match its checksum, twice" :
 				"the data does not match its checksum; reading again");
@@ -633,7 +633,7 @@ static int flint_piece_status(struct flint_piece *piece, u32 status)
 	case FLINT_ST_NOT_LEADER:
 		return -EAGAIN;
 	case FLINT_ST_CHECKSUM:
-		flint_stat_inc(fs, crc_errors);
+		flint_stat_inc(fs, FLINT_STAT_CRC_ERRORS);
 		flint_piece_log(piece, "the stored data fails its checksum");
 		return -EIO;
 	}
@@ -1009,8 +1009,8 @@ static int flint_dio_prepare(struct kiocb *iocb, struct iov_iter *iter, bool wri
 	loff_t end = iocb->ki_pos + iov_iter_count(iter) - 1;
 
 	if (!write) {
-		flint_stat_inc(fs, read_ops);
-		flint_stat_add(fs, read_bytes, iov_iter_count(iter));
+		flint_stat_inc(fs, FLINT_STAT_READ_OPS);
+		flint_stat_add(fs, FLINT_STAT_READ_BYTES, iov_iter_count(iter));
 		return 0;
 	}
 	if (inode->i_mapping->nrpages) {
@@ -1019,8 +1019,8 @@ static int flint_dio_prepare(struct kiocb *iocb, struct iov_iter *iter, bool wri
 		invalidate_inode_pages2_range(inode->i_mapping, iocb->ki_pos >> PAGE_SHIFT,
 					      end >> PAGE_SHIFT);
 	}
-	flint_stat_inc(fs, write_ops);
-	flint_stat_add(fs, write_bytes, iov_iter_count(iter));
+	flint_stat_inc(fs, FLINT_STAT_WRITE_OPS);
+	flint_stat_add(fs, FLINT_STAT_WRITE_BYTES, iov_iter_count(iter));
 	return 0;
 }
 
@@ -1091,7 +1091,7 @@ int flint_dio_folios(struct inode *inode, struct bio_vec *bv, unsigned int nr, l
 		get_page(bv[i].bv_page);
 		flint_mem_add(mem, bv[i].bv_page, bv[i].bv_offset, bv[i].bv_len);
 	}
-	flint_stat_add(fs, cache_pages, len >> PAGE_SHIFT);
+	flint_stat_add(fs, FLINT_STAT_CACHE_PAGES, len >> PAGE_SHIFT);
 	dio = flint_dio_alloc(inode, mem, FLINT_DIO_CACHE, false, pos);
 	if (!dio) {
 		flint_folios_end(inode, bv, nr, 0, false);

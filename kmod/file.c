@@ -143,7 +143,7 @@ int flint_extend(struct inode *inode, u64 end, unsigned long deadline)
 	u64 before = READ_ONCE(fi->change);
 	int err = flint_meta_call(fs, &c);
 
-	flint_stat_inc(fs, extends);
+	flint_stat_inc(fs, FLINT_STAT_EXTENDS);
 	if (err == -ESTALE)
 		return flint_inode_refresh(inode, deadline);
 	if (err)

@@ -46,19 +46,27 @@ struct seq_file;
 
 /* ---- counters --------------------------------------------------------- */
 
-#define FLINT_STATS(x)							\
-	x(read_ops) x(read_bytes) x(write_ops) x(write_bytes)		\
-	x(meta_ops) x(extends) x(retries) x(crc_errors) x(timeouts)	\
-	x(cache_pages) x(map_updates)
-
-struct flint_stats {
-#define FLINT_STAT_MEMBER(name)	u64 name;
-	FLINT_STATS(FLINT_STAT_MEMBER)
-#undef FLINT_STAT_MEMBER
+enum flint_stat {
+	FLINT_STAT_READ_OPS,
+	FLINT_STAT_READ_BYTES,
+	FLINT_STAT_WRITE_OPS,
+	FLINT_STAT_WRITE_BYTES,
+	FLINT_STAT_META_OPS,
+	FLINT_STAT_EXTENDS,
+	FLINT_STAT_RETRIES,
+	FLINT_STAT_CRC_ERRORS,
+	FLINT_STAT_TIMEOUTS,
+	FLINT_STAT_CACHE_PAGES,
+	FLINT_STAT_MAP_UPDATES,
+	FLINT_STAT_NR
 };
 
-#define flint_stat_add(fs, name, n)	this_cpu_add((fs)->stats->name, n)
-#define flint_stat_inc(fs, name)	this_cpu_inc((fs)->stats->name)
+struct flint_stats {
+	u64 v[FLINT_STAT_NR];
+};
+
+#define flint_stat_add(fs, stat, n)	this_cpu_add((fs)->stats->v[stat], n)
+#define flint_stat_inc(fs, stat)	flint_stat_add(fs, stat, 1)
 
 /* ---- opts.c ----------------------------------------------------------- */
 
@@ -122,15 +130,15 @@ struct flint_fs {
 	struct workqueue_struct *wq;		/* unbound; its work may wait, with a deadline */
 	struct flint_mapref __rcu *map;
 	struct flint_mapref *map_meta;		/* keeps @meta */
-	spinlock_t map_lock;
+	spinlock_t map_lock;			/* replacing @map */
 	struct delayed_work map_watch;		/* the standing request */
 	struct work_struct map_now;		/* a reply named a newer epoch */
 
-	spinlock_t seq_lock;
+	spinlock_t seq_lock;			/* the next two */
 	u64 seq_next;
 	struct list_head seq_open;		/* unfinished sequences, rising */
 
-	spinlock_t close_lock;
+	spinlock_t close_lock;			/* @closes */
 	struct list_head closes;		/* struct flint_handle to give back */
 	struct delayed_work close_work;
 	atomic_t inflight;			/* dios, closes: what teardown waits for */
@@ -170,7 +178,8 @@ static inline void flint_fs_end(struct flint_fs *fs)
 
 int flint_get_tree(struct fs_context *fc);
 void flint_fs_abort(struct flint_fs *fs);
-u64 flint_stats_sum(struct flint_fs *fs, size_t offset);
+u64 flint_stats_sum(struct flint_fs *fs, enum flint_stat stat);
+extern const char * const flint_stat_names[FLINT_STAT_NR];
 extern struct file_system_type flint_fs_type;
 
 /* ---- map.c ------------------------------------------------------------ */
@@ -323,7 +332,7 @@ void flint_close_start(struct flint_fs *fs);
  */
 struct flint_inode {
 	struct inode vfs;
-	spinlock_t lock;
+	spinlock_t lock;			/* what follows, to @state */
 	u32 gen;
 	u32 trunc_epoch;
 	u64 change;

@@ -129,7 +129,7 @@ static int flint_map_install(struct flint_fs *fs, void *image, u32 len)
 		rcu_assign_pointer(fs->map, ref);
 	spin_unlock(&fs->map_lock);
 	if (old != ref)
-		flint_stat_inc(fs, map_updates);
+		flint_stat_inc(fs, FLINT_STAT_MAP_UPDATES);
 	flint_map_put(old);
 	return 0;
 free:

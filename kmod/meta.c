@@ -200,7 +200,7 @@ static bool flint_meta_again(int err, u32 status)
 static int flint_meta_result(struct flint_fs *fs, struct flint_mcall *c, int err, u32 status)
 {
 	if (err == -ENOTCONN || err == -ETIMEDOUT) {
-		flint_stat_inc(fs, timeouts);
+		flint_stat_inc(fs, FLINT_STAT_TIMEOUTS);
 		return -EIO;
 	}
 	if (err)
@@ -233,7 +233,7 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 		end = jiffies + msecs_to_jiffies(fs->opts.meta_timeo);
 		forever = !fs->opts.soft && !(current->flags & PF_KTHREAD);
 	}
-	flint_stat_inc(fs, meta_ops);
+	flint_stat_inc(fs, FLINT_STAT_META_OPS);
 	c->unknown = false;
 	if (c->mutates)
 		flint_seq_begin(fs, &seq);
@@ -246,7 +246,7 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 		      flint_meta_try(fs, c, c->mutates ? &seq : NULL, until, &status);
 		if (c->once || !flint_meta_again(err, status))
 			break;
-		flint_stat_inc(fs, retries);
+		flint_stat_inc(fs, FLINT_STAT_RETRIES);
 		if (!forever && time_after_eq(jiffies + pause, end))
 			break;
 		if (err)

@@ -255,26 +255,38 @@ static int flint_show_options(struct seq_file *m, struct dentry *root)
 	return 0;
 }
 
-u64 flint_stats_sum(struct flint_fs *fs, size_t offset)
+const char * const flint_stat_names[FLINT_STAT_NR] = {
+	[FLINT_STAT_READ_OPS]		= "read_ops",
+	[FLINT_STAT_READ_BYTES]		= "read_bytes",
+	[FLINT_STAT_WRITE_OPS]		= "write_ops",
+	[FLINT_STAT_WRITE_BYTES]	= "write_bytes",
+	[FLINT_STAT_META_OPS]		= "meta_ops",
+	[FLINT_STAT_EXTENDS]		= "extends",
+	[FLINT_STAT_RETRIES]		= "retries",
+	[FLINT_STAT_CRC_ERRORS]		= "crc_errors",
+	[FLINT_STAT_TIMEOUTS]		= "timeouts",
+	[FLINT_STAT_CACHE_PAGES]	= "cache_pages",
+	[FLINT_STAT_MAP_UPDATES]	= "map_updates",
+};
+
+u64 flint_stats_sum(struct flint_fs *fs, enum flint_stat stat)
 {
 	u64 sum = 0;
 	int cpu;
 
 	for_each_possible_cpu(cpu)
-		sum += *(u64 *)((u8 *)per_cpu_ptr(fs->stats, cpu) + offset);
+		sum += per_cpu_ptr(fs->stats, cpu)->v[stat];
 	return sum;
 }
 
 static int flint_show_stats(struct seq_file *m, struct dentry *root)
 {
 	struct flint_fs *fs = flint_fs(root->d_sb);
+	int i;
 
 	seq_puts(m, "statvers=1");
-#define FLINT_STAT_SHOW(name)						\
-	seq_printf(m, " " #name "=%llu",				\
-		   flint_stats_sum(fs, offsetof(struct flint_stats, name)));
-	FLINT_STATS(FLINT_STAT_SHOW)
-#undef FLINT_STAT_SHOW
+	for (i = 0; i < FLINT_STAT_NR; i++)
+		seq_printf(m, " %s=%llu", flint_stat_names[i], flint_stats_sum(fs, i));
 	return 0;
 }
 

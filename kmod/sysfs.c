@@ -92,16 +92,6 @@ static struct flint_attribute flint_attr_abort = {
 	.store = abort_store,
 };
 
-#define FLINT_STAT_FILE(_name)						\
-static ssize_t _name##_show(struct flint_fs *fs, char *buf)		\
-{									\
-	return sysfs_emit(buf, "%llu\n",				\
-			  flint_stats_sum(fs, offsetof(struct flint_stats, _name))); \
-}									\
-FLINT_ATTR_RO(_name);
-FLINT_STATS(FLINT_STAT_FILE)
-#undef FLINT_STAT_FILE
-
 static struct attribute *flint_attrs[] = {
 	&flint_attr_state.attr,
 	&flint_attr_reason.attr,
@@ -115,30 +105,39 @@ static struct attribute *flint_attrs[] = {
 };
 ATTRIBUTE_GROUPS(flint);
 
-static struct attribute *flint_stat_attrs[] = {
-#define FLINT_STAT_PTR(_name)	&flint_attr_##_name.attr,
-	FLINT_STATS(FLINT_STAT_PTR)
-#undef FLINT_STAT_PTR
-	NULL
-};
+/* The counters, one file each, named at initialisation. */
+static struct attribute flint_stat_attr[FLINT_STAT_NR];
+static struct attribute *flint_stat_attrs[FLINT_STAT_NR + 1];
 
 static const struct attribute_group flint_stat_group = {
 	.name = "stats",
 	.attrs = flint_stat_attrs,
 };
 
+static bool flint_attr_is_stat(const struct attribute *attr)
+{
+	return attr >= flint_stat_attr && attr < flint_stat_attr + FLINT_STAT_NR;
+}
+
 static ssize_t flint_sysfs_show(struct kobject *kobj, struct attribute *attr, char *buf)
 {
-	struct flint_attribute *a = container_of(attr, struct flint_attribute, attr);
+	struct flint_fs *fs = container_of(kobj, struct flint_fs, kobj);
+	struct flint_attribute *a;
 
-	return a->show ? a->show(container_of(kobj, struct flint_fs, kobj), buf) : -EIO;
+	if (flint_attr_is_stat(attr))
+		return sysfs_emit(buf, "%llu\n", flint_stats_sum(fs, attr - flint_stat_attr));
+	a = container_of(attr, struct flint_attribute, attr);
+	return a->show ? a->show(fs, buf) : -EIO;
 }
 
 static ssize_t flint_sysfs_store(struct kobject *kobj, struct attribute *attr, const char *buf,
 				 size_t len)
 {
-	struct flint_attribute *a = container_of(attr, struct flint_attribute, attr);
+	struct flint_attribute *a;
 
+	if (flint_attr_is_stat(attr))
+		return -EIO;
+	a = container_of(attr, struct flint_attribute, attr);
 	return a->store ? a->store(container_of(kobj, struct flint_fs, kobj), buf, len) : -EIO;
 }
 
@@ -160,6 +159,13 @@ static struct kobj_type flint_ktype = {
 
 int flint_sysfs_init(void)
 {
+	int i;
+
+	for (i = 0; i < FLINT_STAT_NR; i++) {
+		flint_stat_attr[i].name = flint_stat_names[i];
+		flint_stat_attr[i].mode = 0444;
+		flint_stat_attrs[i] = &flint_stat_attr[i];
+	}
 	flint_kset = kset_create_and_add("flintfs", NULL, fs_kobj);
 	return flint_kset ? 0 : -ENOMEM;
 }
