@@ -43,7 +43,7 @@ says()
 	timeout 15 bash -c '"$@"' says "$@" > "$W/out" 2>&1
 	status=$?
 	[ $status -ne 0 ] && [ $status -lt 124 ] && grep -qiE "$words" "$W/out" &&
-		[ "$(grep -cvE '^(Try |$)| info: | warning: ' "$W/out")" -le 1 ]
+		[ "$(grep -cvE '^(Try |$)| info: | warning: |libgcov' "$W/out")" -le 1 ]
 	report $? "$name"
 }
 
@@ -100,7 +100,7 @@ full_disk()
 	holds "nothing half-made on it" test ! -e "$W/small/up"
 }
 
-echo 1..44
+echo 1..55
 
 # --- command lines
 says "no such command" "there is no command 'bogus'" "$BIN/flint" bogus
@@ -169,4 +169,26 @@ else
 	skip "'flint up' on a memory file system" "mounting is not possible here"
 fi
 full_disk
+
+# --- the mount helper
+M=$BIN/mount.flintfs
+says "mount: no source" "source and a directory" "$M"
+says "mount: a source that is none" "is no source" "$M" mgr1 "$W"
+says "mount: no file system in it" "names no file system" "$M" mgr1:/ "$W"
+says "mount: no such directory" "does not exist: make it" "$M" 127.0.0.1:/default "$W/nodir"
+says "mount: no directory" "is no directory" "$M" 127.0.0.1:/default "$K"
+says "mount: an option that is ours" "leave it out" "$M" 127.0.0.1:/default "$W" -o key=mine
+says "mount: an unknown switch" "not understood" "$M" 127.0.0.1:/default "$W" -q
+says "mount: secretfile without a file" "secretfile= needs" "$M" 127.0.0.1:/default "$W" -o secretfile=
+if [ "$(id -u)" = 0 ]; then
+	says "mount: a host that nobody has" "nohost.invalid" "$M" nohost.invalid:/default "$W"
+else
+	says "mount: not root" "root" "$M" nohost.invalid:/default "$W"
+fi
+if [ "$(id -u)" = 0 ] && [ -z "$(ls /sys/class/infiniband 2> /dev/null)" ]; then
+	says "mount: no RDMA device" "no RDMA device: .*rdma link add" "$M" 127.0.0.1:/default "$W" -o "secretfile=$K"
+else
+	skip "mount: no RDMA device" "this machine has one, or the test is not root"
+fi
+holds "mount: --help" "$M" --help
 exit $failed
