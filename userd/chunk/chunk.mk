@@ -11,3 +11,4 @@ TEST_SRCS_chunk_store := $(CHUNK_STORE_SRCS)
 
 $(eval $(call program,flint-chunkbench,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
 	tools/bench/chunk_bench.c,-luring))
+$(eval $(call program,flint-chunkload,tests/native/chunkd_load.c,))
