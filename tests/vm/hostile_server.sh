@@ -4,6 +4,7 @@
 # way we could think of: each request ends in time, no wrong byte is taken for
 # data, memory comes back, the module unloads, and the kernel does not complain.
 #
+# vm: --timeout 900
 #   hostile_server.sh [MODE ...]     default: all
 # XT: xprt_test.ko, HS: the hostile_server program.
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)
@@ -38,6 +39,7 @@ try()
 		kill -0 $pid 2>/dev/null || break
 		sleep 0.1
 	done
+	case $mode in kill-server|freeze-server|remove-device) meanwhile $pid & ;; esac
 	if insmod "$XT" addr=$ADDR port=$PORT expect=$expect key=$key loops=${LOOPS:-0} 2>/tmp/insmod.err &&
 	   rmmod xprt_test; then
 		echo "ok - $mode: $expect"
@@ -78,6 +80,16 @@ for m in close short tiny long huge-body magic version flags op tag tag-range ge
 	want fail $m
 done
 want ok no-inv
+
+want idle good
+want dead ping-silent
+want load good
+meanwhile() { sleep 4; kill -9 "$1"; sleep 2; "$HS" -m good -p $PORT -k $KEYFILE & sleep 8; kill -9 $!; }
+want load kill-server
+meanwhile() { for _ in 1 2; do sleep 3; kill -STOP "$1"; sleep 8; kill -CONT "$1"; done; }
+want load freeze-server
+meanwhile() { sleep 5; rdma link delete rxe0 & sleep 2; kill -9 "$1"; wait $!; rdma link add rxe0 type rxe netdev d0; }
+[ -e /sys/class/infiniband/rxe0 ] && want load remove-device
 
 if dmesg | grep -E 'WARNING:|BUG:|Oops|KASAN|general protection|blocked for more than|lockdep'; then
 	echo "not ok - the kernel complained"

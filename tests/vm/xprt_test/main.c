@@ -10,6 +10,10 @@
  *	error or with the right bytes, and leave nothing behind.
  * expect=refused: no connection may come up.
  * expect=shutdown: requests wait for a silent server; shutting down ends them.
+ * expect=idle: nothing is sent for two heartbeat times; the connection stays.
+ * expect=dead: the same, and the connection must be found dead.
+ * expect=load: requests for @seconds, while the test's script breaks things:
+ *	each must end in time, with an error or with the right bytes.
  *
  * The transport's objects are linked into it (Kbuild).
  */
@@ -17,6 +21,7 @@
 
 #include <linux/delay.h>
 #include <linux/kernel.h>
+#include <linux/kthread.h>
 #include <linux/inet.h>
 #include <linux/module.h>
 #include <linux/vmalloc.h>
@@ -31,7 +36,7 @@ module_param(port, ushort, 0444);
 MODULE_PARM_DESC(port, "its port");
 static char *expect = "ok";
 module_param(expect, charp, 0444);
-MODULE_PARM_DESC(expect, "ok, fail, refused or shutdown");
+MODULE_PARM_DESC(expect, "ok, fail, refused, shutdown, idle, dead or load");
 static char *key = "";
 module_param(key, charp, 0400);
 MODULE_PARM_DESC(key, "cluster key, 64 hex digits, or empty");
@@ -44,6 +49,9 @@ MODULE_PARM_DESC(nconn, "connections");
 static uint deadline_ms = 4000;
 module_param(deadline_ms, uint, 0444);
 MODULE_PARM_DESC(deadline_ms, "of each request");
+static uint seconds = 20;
+module_param(seconds, uint, 0444);
+MODULE_PARM_DESC(seconds, "of load");
 
 #define XT_PAGES	520
 
@@ -343,6 +351,84 @@ static void xt_time(struct flint_peer *peer)
 	}
 }
 
+/* ---- while things break ----------------------------------------------- */
+
+#define XT_THREADS	6
+
+struct xt_worker {
+	struct flint_peer *peer;
+	unsigned long until;
+	unsigned int seed, good, failed, wrong;
+	struct completion done;
+};
+
+static int xt_worker_run(void *arg)
+{
+	struct xt_worker *w = arg;
+
+	while (time_before(jiffies, w->until)) {
+		unsigned int n = w->seed++;
+		unsigned long t = jiffies;
+		int err = xt_one(w->peer, &xt_shapes[n % ARRAY_SIZE(xt_shapes)],
+				 n & 16 ? FLINT_OP_WRITE : FLINT_OP_READ);
+
+		if (!err)
+			w->good++;
+		else if (err == -EILSEQ || err == -EBUSY)
+			w->wrong++;
+		else
+			w->failed++;
+		if (jiffies - t > msecs_to_jiffies(deadline_ms) + 5 * HZ) {
+			pr_err("a request took %u ms\n", jiffies_to_msecs(jiffies - t));
+			w->wrong++;
+		}
+		if (err)
+			msleep(20);
+	}
+	complete(&w->done);
+	return 0;
+}
+
+static int xt_load(struct flint_peer *peer)
+{
+	struct xt_worker *w = kcalloc(XT_THREADS, sizeof(*w), GFP_KERNEL);
+	unsigned int i, good = 0, failed = 0, wrong = 0;
+
+	if (!w)
+		return -ENOMEM;
+	for (i = 0; i < XT_THREADS; i++) {
+		w[i].peer = peer;
+		w[i].until = jiffies + seconds * HZ;
+		w[i].seed = i * 5;
+		init_completion(&w[i].done);
+		if (IS_ERR(kthread_run(xt_worker_run, &w[i], "xt/%u", i)))
+			complete(&w[i].done);
+	}
+	for (i = 0; i < XT_THREADS; i++) {
+		while (!wait_for_completion_timeout(&w[i].done, 10 * HZ))
+			;
+		good += w[i].good;
+		failed += w[i].failed;
+		wrong += w[i].wrong;
+	}
+	kfree(w);
+	pr_info("load: %u good, %u failed, %u wrong (%s)\n", good, failed, wrong,
+		flint_peer_reason(peer));
+	return wrong || !good ? -EINVAL : 0;
+}
+
+static int xt_idle(struct flint_peer *peer, bool dead)
+{
+	u32 before = READ_ONCE(peer->reconnects);
+
+	msleep(2 * jiffies_to_msecs(peer->net->opts.hb_timeo) + 2000);
+	pr_info("idle: %u connections before, %u now, rtt %u us (%s)\n", before,
+		peer->reconnects, peer->rtt_us, flint_peer_reason(peer));
+	if (dead)
+		return peer->reconnects > before ? 0 : -EINVAL;
+	return peer->reconnects == before && peer->rtt_us ? 0 : -EINVAL;
+}
+
 /* ---- the run ---------------------------------------------------------- */
 
 static int xt_run(struct flint_peer *peer)
@@ -359,6 +445,10 @@ static int xt_run(struct flint_peer *peer)
 		return xt_many_run(peer, -EIO, true);
 	if (!strcmp(expect, "fail"))
 		return xt_shapes_run(peer, false);
+	if (!strcmp(expect, "load"))
+		return xt_load(peer);
+	if (!strcmp(expect, "idle") || !strcmp(expect, "dead"))
+		return xt_idle(peer, expect[0] == 'd');
 	err = xt_shapes_run(peer, true);
 	if (!err)
 		err = xt_many_run(peer, 0, false);
