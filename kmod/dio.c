@@ -17,6 +17,8 @@
  *  - Memory is released before the caller hears of the end. A killed waiter
  *    detaches only from memory that does not belong to anybody else.
  *  - A write's sequence lasts over all retries of its piece.
+ *  - A write reaches the chunk servers and is announced under one truncate
+ *    epoch. A truncation in between makes it start again, or counts as later.
  *  - Every asynchronous dio has a deadline, every attempt too. A synchronous
  *    one on a hard mount ends when its task is killed.
  */
@@ -275,8 +277,11 @@ struct flint_dio {
 	refcount_t ref;			/* the engine's, and a synchronous waiter's */
 	atomic_t pending;		/* pieces, and the submitter until it is through */
 	u8 kind;
-	bool write;
+	bool write;			/* WRITE or PUNCH */
+	bool punch;
 	bool aborted;			/* the waiter left: no more retries */
+	bool stale;			/* write: the truncate epoch is old, start again */
+	u32 epoch;			/* write: truncate epoch of all its requests */
 	struct flint_fs *fs;
 	struct inode *inode;		/* SYNC: a reference; else the caller's holds it */
 	struct kiocb *iocb;		/* ASYNC */
@@ -313,6 +318,8 @@ static struct kmem_cache *flint_dio_cache;
 static struct kmem_cache *flint_piece_cache;
 
 static void flint_piece_again(struct work_struct *work);
+static int flint_dio_start(struct flint_dio *dio, bool nowait);
+static void flint_dio_unpend(struct flint_dio *dio);
 static void flint_dio_work(struct work_struct *work);
 
 int flint_dio_init(void)
@@ -351,6 +358,7 @@ static struct flint_dio *flint_dio_alloc(struct inode *inode, struct flint_mem *
 	dio->pos = pos;
 	dio->size = mem->len;
 	dio->good = mem->len;
+	dio->epoch = READ_ONCE(flint_i(inode)->trunc_epoch);
 	spin_lock_init(&dio->lock);
 	init_completion(&dio->done);
 	INIT_WORK(&dio->work, flint_dio_work);
@@ -402,7 +410,8 @@ static ssize_t flint_dio_result(const struct flint_dio *dio)
 }
 
 /* What follows a write that reached the chunk servers. May wait. */
-static int flint_write_end(struct inode *inode, loff_t pos, size_t len, unsigned long deadline)
+static int flint_write_end(struct inode *inode, loff_t pos, size_t len, u32 epoch,
+			   unsigned long deadline)
 {
 	struct flint_inode *fi = flint_i(inode);
 	struct timespec64 now;
@@ -411,7 +420,7 @@ static int flint_write_end(struct inode *inode, loff_t pos, size_t len, unsigned
 		invalidate_inode_pages2_range(inode->i_mapping, pos >> PAGE_SHIFT,
 					      (pos + len - 1) >> PAGE_SHIFT);
 	if ((u64)pos + len > READ_ONCE(fi->size))
-		return flint_extend(inode, pos + len, deadline);
+		return flint_extend(inode, pos + len, epoch, deadline);
 	now = current_time(inode);
 	if (!timespec64_equal(&now, &inode->i_mtime) ||
 	    !test_bit(FLINT_I_MTIME_DIRTY, &fi->state)) {
@@ -437,6 +446,30 @@ static void flint_dio_async_end(struct flint_dio *dio, ssize_t ret)
 	iocb->ki_complete(iocb, ret);
 }
 
+/*
+ * A truncation overtook a write: send all of it again under the new epoch.
+ * Return: whether it is on its way, with a pending count for the caller.
+ */
+static bool flint_dio_restart(struct flint_dio *dio)
+{
+	if (!dio->stale || READ_ONCE(dio->fs->shutdown) || fatal_signal_pending(current) ||
+	    (dio->deadline && time_after_eq(jiffies, dio->deadline)))
+		return false;
+	if (flint_inode_refresh(dio->inode, dio->deadline))
+		return false;
+	dio->stale = false;
+	dio->epoch = READ_ONCE(flint_i(dio->inode)->trunc_epoch);
+	dio->good = dio->size;
+	dio->err = 0;
+	atomic_set(&dio->pending, 1);
+	if (dio->kind == FLINT_DIO_SYNC) {
+		reinit_completion(&dio->done);
+		refcount_inc(&dio->ref);
+	}
+	flint_dio_start(dio, false);
+	return true;
+}
+
 /* Deferred: the end of an asynchronous write, or freeing what a killed waiter left. */
 static void flint_dio_work(struct work_struct *work)
 {
@@ -448,9 +481,13 @@ static void flint_dio_work(struct work_struct *work)
 		flint_dio_free(dio);
 		return;
 	}
+	if (flint_dio_restart(dio)) {
+		flint_dio_unpend(dio);
+		return;
+	}
 	ret = flint_dio_result(dio);
 	if (ret > 0) {
-		err = flint_write_end(dio->inode, dio->pos, ret, dio->deadline +
+		err = flint_write_end(dio->inode, dio->pos, ret, dio->epoch, dio->deadline +
 				      msecs_to_jiffies(dio->fs->opts.io_timeo / 8));
 		if (err)
 			ret = err;
@@ -626,6 +663,10 @@ static int flint_piece_status(struct flint_piece *piece, u32 status)
 		flint_map_refresh(fs);
 		return -EAGAIN;
 	case FLINT_ST_STALE_EPOCH:
+		if (piece->dio->write) {
+			WRITE_ONCE(piece->dio->stale, true);
+			return -ESTALE;
+		}
 		piece->refresh = true;
 		return -EAGAIN;
 	case FLINT_ST_RETRY:
@@ -709,7 +750,8 @@ static void flint_piece_fill(struct flint_piece *piece, struct flint_io *io,
 	io->fs = cpu_to_le32(piece->dio->fs->fsid);
 	io->ino = cpu_to_le64(piece->dio->inode->i_ino);
 	io->gen = cpu_to_le32(fi->gen);
-	io->trunc_epoch = cpu_to_le32(READ_ONCE(fi->trunc_epoch));
+	io->trunc_epoch = cpu_to_le32(piece->dio->write ? piece->dio->epoch :
+				      READ_ONCE(fi->trunc_epoch));
 	io->index = cpu_to_le32(piece->index);
 	io->offset = cpu_to_le32(piece->offset);
 	io->length = cpu_to_le32(piece->len);
@@ -727,7 +769,8 @@ static int flint_piece_cut(struct flint_piece *piece, struct flint_peer *peer,
 	struct flint_iopart part;
 	u32 len;
 
-	len = flint_bvec_span(peer, mem->bv + at.i, mem->nr - at.i, at.skip, piece->len);
+	len = piece->dio->punch ? flint_peer_max_io(peer) :
+	      flint_bvec_span(peer, mem->bv + at.i, mem->nr - at.i, at.skip, piece->len);
 	if (len >= piece->len)
 		return 0;
 	len = flint_iosplit_cut(piece->offset, piece->len, max(len, 1u));
@@ -767,8 +810,8 @@ static int flint_piece_send(struct flint_piece *piece, unsigned int flags,
 	if (err)
 		goto put_map;
 	err = -ENOMEM;
-	req = flint_req_alloc(dio->write ? FLINT_OP_WRITE : FLINT_OP_READ,
-			      sizeof(struct flint_io), GFP_NOFS);
+	req = flint_req_alloc(dio->punch ? FLINT_OP_PUNCH : dio->write ? FLINT_OP_WRITE :
+			      FLINT_OP_READ, sizeof(struct flint_io), GFP_NOFS);
 	if (!req)
 		goto put_map;
 	flint_piece_fill(piece, req->body, &route);
@@ -777,12 +820,14 @@ static int flint_piece_send(struct flint_piece *piece, unsigned int flags,
 		req->seq_low = flint_seq_low(dio->fs);
 		req->retry = piece->sent;
 	}
-	req->dir = dio->write ? FLINT_DIR_OUT : FLINT_DIR_IN;
-	req->bvec = dio->mem->bv + piece->at.i;
-	req->nr_bvec = dio->mem->nr - piece->at.i;
-	req->bv_skip = piece->at.skip;
-	req->data_len = piece->len;
-	req->hold = &dio->mem->hold;
+	if (!dio->punch) {
+		req->dir = dio->write ? FLINT_DIR_OUT : FLINT_DIR_IN;
+		req->bvec = dio->mem->bv + piece->at.i;
+		req->nr_bvec = dio->mem->nr - piece->at.i;
+		req->bv_skip = piece->at.skip;
+		req->data_len = piece->len;
+		req->hold = &dio->mem->hold;
+	}
 	req->done = flint_piece_done;
 	req->priv = piece;
 	req->deadline = jiffies + FLINT_RPC_TIMEO;
@@ -933,10 +978,12 @@ static ssize_t flint_dio_sync(struct kiocb *iocb, struct iov_iter *iter, bool wr
 	if (fs->opts.soft || !is_sync_kiocb(iocb) || (current->flags & PF_KTHREAD))
 		dio->deadline = flint_dio_deadline(fs);
 	flint_dio_start(dio, false);
-	flint_dio_unpend(dio);
-	ret = flint_dio_wait(dio, iter);
+	do {
+		flint_dio_unpend(dio);
+		ret = flint_dio_wait(dio, iter);
+	} while (write && ret != -EINTR && flint_dio_restart(dio));
 	if (ret > 0 && write) {
-		err = flint_write_end(inode, iocb->ki_pos, ret, dio->deadline);
+		err = flint_write_end(inode, iocb->ki_pos, ret, dio->epoch, dio->deadline);
 		if (err)
 			ret = err;
 	}
@@ -1060,6 +1107,42 @@ ssize_t flint_dio_rw(struct kiocb *iocb, struct iov_iter *iter, bool write)
 out:
 	if (ret != -EIOCBQUEUED)
 		iov_iter_reexpand(iter, iov_iter_count(iter) + cut);
+	return ret;
+}
+
+/**
+ * flint_dio_punch() - make a range read as zeros
+ * @inode: regular file, locked
+ * @pos: first byte
+ * @len: bytes, at most FLINT_DIO_MAX
+ *
+ * Context: killable. The size does not change; the page cache is the caller's.
+ * Return: 0, -EINTR, or an error.
+ */
+int flint_dio_punch(struct inode *inode, loff_t pos, size_t len)
+{
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+	struct flint_mem *mem = flint_mem_alloc(0, FLINT_MEM_OWN, GFP_KERNEL);
+	struct flint_dio *dio;
+	ssize_t ret;
+
+	if (!mem)
+		return -ENOMEM;
+	mem->len = len;
+	dio = flint_dio_alloc(inode, mem, FLINT_DIO_SYNC, true, pos);
+	if (!dio)
+		return -ENOMEM;
+	dio->punch = true;
+	if (fs->opts.soft || (current->flags & PF_KTHREAD))
+		dio->deadline = flint_dio_deadline(fs);
+	flint_dio_start(dio, false);
+	do {
+		flint_dio_unpend(dio);
+		ret = flint_dio_wait(dio, NULL);
+	} while (ret != -EINTR && flint_dio_restart(dio));
+	if (ret > 0)
+		ret = ret == len ? 0 : dio->err;
+	flint_dio_put(dio, false);
 	return ret;
 }
 

@@ -10,10 +10,13 @@
  */
 #define pr_fmt(fmt) "flintfs: " fmt
 
+#include <linux/fs.h>
+#include <linux/falloc.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/splice.h>
+#include <linux/wait_bit.h>
 #include "flint.h"
 
 /* ---- opening ---------------------------------------------------------- */
@@ -112,25 +115,14 @@ static int flint_file_release(struct inode *inode, struct file *file)
 
 /* ---- size and times --------------------------------------------------- */
 
-/**
- * flint_extend() - announce that a file was written up to @end
- * @inode: regular file
- * @end: first byte after what was written; 0: only the times
- * @deadline: jiffies, or 0 for what the mount options say
- *
- * A truncation that came between the write and this call wins: the write
- * counts as done before it.
- *
- * Return: 0 or an error of flint_meta_call().
- */
-int flint_extend(struct inode *inode, u64 end, unsigned long deadline)
+static int flint_extend_call(struct inode *inode, u64 end, u32 epoch, unsigned long deadline)
 {
 	struct flint_inode *fi = flint_i(inode);
 	struct flint_fs *fs = flint_fs(inode->i_sb);
 	struct flint_extend body = {
 		.ino = cpu_to_le64(inode->i_ino),
 		.gen = cpu_to_le32(fi->gen),
-		.trunc_epoch = cpu_to_le32(READ_ONCE(fi->trunc_epoch)),
+		.trunc_epoch = cpu_to_le32(epoch),
 		.end = cpu_to_le64(end),
 	};
 	struct flint_attr attr;
@@ -152,6 +144,74 @@ int flint_extend(struct inode *inode, u64 end, unsigned long deadline)
 	if (le64_to_cpu(attr.change) == before + 1)
 		cmpxchg(&fi->cache_change, before, before + 1);
 	return flint_inode_apply(inode, &attr, c.sent);
+}
+
+static bool flint_extend_idle(struct flint_inode *fi)
+{
+	return !test_bit(FLINT_I_EXTENDING, &fi->state);
+}
+
+/* Wait until nobody announces a size of this file. */
+static int flint_extend_wait(struct flint_inode *fi, unsigned long deadline)
+{
+	long left = deadline ? (long)(deadline - jiffies) : HZ;
+
+	if (deadline && left <= 0)
+		return -EIO;
+	if (current->flags & PF_KTHREAD) {
+		wait_var_event_timeout(&fi->state, flint_extend_idle(fi), left);
+		return 0;
+	}
+	return wait_var_event_killable(&fi->state, flint_extend_idle(fi)) ? -EINTR : 0;
+}
+
+/**
+ * flint_extend() - announce that a file was written up to @end
+ * @inode: regular file
+ * @end: first byte after what was written; 0: only the times
+ * @epoch: truncate epoch that the write was done under
+ * @deadline: jiffies, or 0 for what the mount options say
+ *
+ * Writers who wait at the same time are announced together. A truncation that
+ * came between the write and this call wins: the write counts as done before.
+ *
+ * Return: 0 or an error of flint_meta_call().
+ */
+int flint_extend(struct inode *inode, u64 end, u32 epoch, unsigned long deadline)
+{
+	struct flint_inode *fi = flint_i(inode);
+	u64 want;
+	int err;
+
+	if (!end)
+		return flint_extend_call(inode, 0, epoch, deadline);
+	for (;;) {
+		spin_lock(&fi->lock);
+		if (epoch != fi->trunc_epoch) {
+			spin_unlock(&fi->lock);
+			return 0;	/* truncated since */
+		}
+		if (end <= fi->size) {
+			spin_unlock(&fi->lock);
+			return 0;	/* announced by another */
+		}
+		fi->ext_want = max(fi->ext_want, end);
+		want = fi->ext_want;
+		if (!test_and_set_bit(FLINT_I_EXTENDING, &fi->state)) {
+			fi->ext_want = 0;
+			spin_unlock(&fi->lock);
+			break;
+		}
+		spin_unlock(&fi->lock);
+		err = flint_extend_wait(fi, deadline);
+		if (err)
+			return err;
+	}
+	err = flint_extend_call(inode, want, epoch, deadline);
+	clear_bit_unlock(FLINT_I_EXTENDING, &fi->state);
+	smp_mb__after_atomic();
+	wake_up_var(&fi->state);
+	return err;
 }
 
 /* Reserve room at the end of file. Return: 0 with *pos set, or an error. */
@@ -336,6 +396,56 @@ static loff_t flint_llseek(struct file *file, loff_t offset, int whence)
 	return generic_file_llseek(file, offset, whence);
 }
 
+static int flint_punch(struct inode *inode, loff_t pos, loff_t end)
+{
+	int err = 0;
+
+	while (pos < end && !err) {
+		size_t n = min_t(loff_t, end - pos, FLINT_DIO_MAX);
+
+		err = flint_dio_punch(inode, pos, n);
+		pos += n;
+	}
+	return err;
+}
+
+/*
+ * Growing, zeroing and punching. Space is not reserved yet: a later write may
+ * still meet a full target. Preallocation beyond the end of file is refused.
+ */
+static long flint_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
+{
+	struct inode *inode = file_inode(file);
+	struct flint_inode *fi = flint_i(inode);
+	bool punch = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
+	loff_t end = offset + len;
+	long err;
+
+	if ((mode & ~(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)) ||
+	    mode == FALLOC_FL_KEEP_SIZE)
+		return -EOPNOTSUPP;
+	if ((u64)end > flint_iosplit_limit(fi->layout.chunk_shift))
+		return -EFBIG;
+	if (down_write_killable(&inode->i_rwsem))
+		return -EINTR;
+	err = flint_inode_revalidate(inode);
+	if (!err && !(mode & FALLOC_FL_KEEP_SIZE))
+		err = inode_newsize_ok(inode, end);
+	if (!err && punch && offset < i_size_read(inode)) {
+		loff_t stop = min_t(loff_t, end, i_size_read(inode));
+
+		truncate_pagecache_range(inode, offset, stop - 1);
+		err = flint_punch(inode, offset, stop);
+		truncate_pagecache_range(inode, offset, stop - 1);
+		if (!err)
+			err = flint_extend(inode, 0, READ_ONCE(fi->trunc_epoch), 0);
+	}
+	if (!err && !(mode & FALLOC_FL_KEEP_SIZE) && end > i_size_read(inode))
+		err = flint_extend(inode, end, READ_ONCE(fi->trunc_epoch), 0);
+	inode_unlock(inode);
+	return err;
+}
+
 const struct inode_operations flint_file_iops = {
 	.permission	= flint_permission,
 	.getattr	= flint_getattr,
@@ -352,6 +462,7 @@ const struct file_operations flint_file_fops = {
 	.write_iter	= flint_write_iter,
 	.mmap		= flint_mmap,
 	.fsync		= flint_fsync,
+	.fallocate	= flint_fallocate,
 	.splice_read	= generic_file_splice_read,
 	.splice_write	= iter_file_splice_write,
 };

@@ -316,6 +316,7 @@ void flint_close_start(struct flint_fs *fs);
 /* struct flint_inode.state */
 #define FLINT_I_TIMES_STALE	0	/* getattr must ask again */
 #define FLINT_I_MTIME_DIRTY	1	/* written in place; the server does not know yet */
+#define FLINT_I_EXTENDING	2	/* somebody announces a size; waiters: wait_var(&state) */
 
 /**
  * struct flint_inode - cached state of an inode
@@ -328,6 +329,7 @@ void flint_close_start(struct flint_fs *fs);
  * @known: attributes were set at all
  * @cache_change: change counter that the page cache belongs to
  * @lost: reads into the page cache that ran out of time
+ * @ext_want: largest end of file of those who wait to announce one, or 0
  * @place: the file's chains in the layout's table, computed when first needed
  */
 struct flint_inode {
@@ -339,6 +341,7 @@ struct flint_inode {
 	u64 size;
 	u64 bytes;
 	u64 cache_change;
+	u64 ext_want;
 	u64 parent;
 	struct timespec64 btime;
 	unsigned long valid;
@@ -402,13 +405,14 @@ extern const struct file_operations flint_file_fops;
 struct flint_handle *flint_handle_new(struct flint_fs *fs, u64 handle, u64 ino);
 int flint_file_adopt(struct inode *inode, struct file *file);
 u32 flint_open_flags(unsigned int f_flags);
-int flint_extend(struct inode *inode, u64 end, unsigned long deadline);
+int flint_extend(struct inode *inode, u64 end, u32 epoch, unsigned long deadline);
 
 /* ---- dio.c ------------------------------------------------------------ */
 
 int flint_dio_init(void);
 void flint_dio_exit(void);
 ssize_t flint_dio_rw(struct kiocb *iocb, struct iov_iter *iter, bool write);
+int flint_dio_punch(struct inode *inode, loff_t pos, size_t len);
 int flint_dio_folios(struct inode *inode, struct bio_vec *bv, unsigned int nr, loff_t pos,
 		     size_t len);
 

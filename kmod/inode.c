@@ -54,6 +54,7 @@ struct inode *flint_inode_alloc(struct super_block *sb)
 	fi->size = 0;
 	fi->bytes = 0;
 	fi->cache_change = 0;
+	fi->ext_want = 0;
 	fi->parent = 0;
 	fi->valid = jiffies;
 	fi->stale_at = jiffies;
@@ -146,6 +147,8 @@ static void flint_inode_copy(struct inode *inode, const struct flint_attr *a)
 	flint_inode_times(inode, a);
 	fi->gen = le32_to_cpu(a->gen);
 	inode->i_generation = fi->gen;
+	if (fi->trunc_epoch != le32_to_cpu(a->trunc_epoch))
+		fi->ext_want = 0;	/* a killed waiter's, maybe */
 	fi->trunc_epoch = le32_to_cpu(a->trunc_epoch);
 	fi->change = le64_to_cpu(a->change);
 	fi->size = le64_to_cpu(a->size);
@@ -335,7 +338,7 @@ int flint_inode_touch(struct inode *inode, unsigned long deadline)
 
 	if (!test_and_clear_bit(FLINT_I_MTIME_DIRTY, &flint_i(inode)->state))
 		return 0;
-	err = flint_extend(inode, 0, deadline);
+	err = flint_extend(inode, 0, READ_ONCE(flint_i(inode)->trunc_epoch), deadline);
 	if (err)
 		set_bit(FLINT_I_MTIME_DIRTY, &flint_i(inode)->state);
 	return err;
