@@ -104,7 +104,8 @@ int metad_session_get(struct metad *m, struct flint_call *call, u64 *sid, u32 *f
 /* A session was opened or ended. Any thread. */
 void metad_session_opened(struct metad *m, u64 sid, const u8 client[16], u32 fs);
 void metad_session_ended(struct metad *m, u64 sid);
-/* flint_server_config's. */
+/* flint_server_config's. On the loop. */
+void metad_conn_opened(void *arg, struct flint_conn *conn);
 void metad_conn_closed(void *arg, struct flint_conn *conn);
 /* End sessions that are silent and without a connection. On the loop. */
 void metad_sessions_expire(struct metad *m);

@@ -68,40 +68,55 @@ void metad_sessions_free(struct metad *m)
 		session_unlink(m, sn);
 }
 
-int metad_session_get(struct metad *m, struct flint_call *call, u64 *sid, u32 *fs)
+/* The connection's entry, made if its client has a session. Lock held. */
+static struct metad_conn *conn_get(struct metad *m, struct flint_conn *conn)
 {
-	const struct flint_conn_info *info = flint_conn_info(call->conn);
-	struct metad_session *sn = NULL;
+	struct metad_session *sn;
 	struct metad_conn *c;
-	int err = -ENOENT;
 
-	pthread_mutex_lock(&m->lock);
-	HASH_FIND_PTR(m->conns, &call->conn, c);
+	HASH_FIND_PTR(m->conns, &conn, c);
 	if (c && c->session->gone) {
 		HASH_DEL(m->conns, c);
 		session_put(c->session);
 		free(c);
 		c = NULL;
 	}
-	if (!c) {
-		HASH_FIND(hh, m->sessions, info->client_id, 16, sn);
-		if (!sn)
-			goto out;
-		c = calloc(1, sizeof(*c));
-		if (!c)
-			goto out;
-		c->conn = call->conn;
-		c->session = sn;
-		sn->conns++;
-		HASH_ADD_PTR(m->conns, conn, c);
+	if (c)
+		return c;
+	HASH_FIND(hh, m->sessions, flint_conn_info(conn)->client_id, 16, sn);
+	c = sn ? calloc(1, sizeof(*c)) : NULL;
+	if (!c)
+		return NULL;
+	c->conn = conn;
+	c->session = sn;
+	sn->conns++;
+	HASH_ADD_PTR(m->conns, conn, c);
+	return c;
+}
+
+int metad_session_get(struct metad *m, struct flint_call *call, u64 *sid, u32 *fs)
+{
+	struct metad_conn *c;
+
+	pthread_mutex_lock(&m->lock);
+	c = conn_get(m, call->conn);
+	if (c) {
+		c->session->seen_ns = flint_now_ns();
+		*sid = c->session->id;
+		*fs = c->session->fs;
 	}
-	c->session->seen_ns = flint_now_ns();
-	*sid = c->session->id;
-	*fs = c->session->fs;
-	err = 0;
-out:
 	pthread_mutex_unlock(&m->lock);
-	return err;
+	return c ? 0 : -ENOENT;
+}
+
+/* A mount that does nothing but answer is there, too. */
+void metad_conn_opened(void *arg, struct flint_conn *conn)
+{
+	struct metad *m = arg;
+
+	pthread_mutex_lock(&m->lock);
+	conn_get(m, conn);
+	pthread_mutex_unlock(&m->lock);
 }
 
 void metad_session_opened(struct metad *m, u64 sid, const u8 client[16], u32 fs)

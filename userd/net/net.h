@@ -161,6 +161,8 @@ struct flint_server_config {
 	unsigned int nr_loops;
 	/* A request; must end with exactly one flint_call_reply(). On the conn's loop. */
 	void (*request)(void *arg, struct flint_call *call);
+	/* A connection has been authenticated; may be NULL. On its loop, before its requests. */
+	void (*opened)(void *arg, struct flint_conn *conn);
 	/* The connection is gone; open calls may still be replied to (dropped). */
 	void (*closed)(void *arg, struct flint_conn *conn);
 	/* Map epoch to put into replies' headers. Any thread that replies. */

@@ -276,6 +276,8 @@ static void conn_live(struct flint_conn *conn)
 	flint_timer_set(conn->loop, &conn->timer, SILENT_MS / 2);
 	flint_debug("connection of %s, %s: role %u, %u credits", conn->info.name,
 		    conn->link->address, conn->info.role, conn->credits);
+	if (conn->srv->cfg.opened)
+		conn->srv->cfg.opened(conn->srv->cfg.arg, conn);
 }
 
 static uint32_t min_u32(uint32_t a, uint32_t b)
