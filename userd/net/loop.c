@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The event loop: file descriptors (epoll), timers (a binary heap), and tasks
- * posted from any thread (a list and an eventfd).
+ * The event loop: file descriptors (epoll), timers (a binary heap and one
+ * timerfd), and tasks posted from any thread (a list and an eventfd).
  *
  * Invariants
  *  - One iteration is: wait, timers, descriptors, tasks. Tasks that a thread
@@ -9,6 +9,9 @@
  *    this is where replies made by several handlers are sent together.
  *  - epoll_wait() gets a zero timeout only when tasks are waiting, so an idle
  *    loop sleeps.
+ *  - The timerfd is set to the earliest timer or before. It is set again only
+ *    when an earlier timer comes, so a busy loop asks for the time once per
+ *    iteration and has no other system call for its timers.
  *  - A watch that was removed is never called again, even when its event was
  *    already fetched: flint_watch_del() takes it out of the current batch.
  */
@@ -17,6 +20,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,10 +37,14 @@ struct task_list {
 struct flint_loop {
 	int epfd;
 	int evfd;
+	int tmfd;
+	uint64_t now_ns;		/* when the loop last woke up */
+	uint64_t armed_ns;		/* what tmfd is set to; UINT64_MAX: not set */
 	atomic_bool stop;
 	atomic_bool running;
 	pthread_t thread;		/* valid while running */
 	struct flint_watch wake;
+	struct flint_watch alarm;
 
 	struct epoll_event batch[LOOP_BATCH];
 	int batch_len;
@@ -279,13 +287,8 @@ void flint_timer_set(struct flint_loop *loop, struct flint_timer *t, uint64_t af
 
 static void timers_run(struct flint_loop *loop)
 {
-	uint64_t now;
-
-	if (!loop->nr_timers)
-		return;
-	now = flint_now_ns();
-	/* Timers set by these handlers lie after now, so this ends. */
-	while (loop->nr_timers && loop->heap[0]->due_ns <= now) {
+	/* Timers set by these handlers lie after now_ns, so this ends. */
+	while (loop->nr_timers && loop->heap[0]->due_ns <= loop->now_ns) {
 		struct flint_timer *t = loop->heap[0];
 
 		flint_timer_cancel(loop, t);
@@ -293,20 +296,33 @@ static void timers_run(struct flint_loop *loop)
 	}
 }
 
-/* Milliseconds to sleep, rounded up so that a timer is due when we wake. */
-static int loop_timeout(struct flint_loop *loop)
+/* Make sure that the loop wakes up for its earliest timer. */
+static void timers_arm(struct flint_loop *loop)
 {
-	uint64_t now, ms;
+	struct itimerspec ts = { 0 };
+	uint64_t due;
 
-	if (loop->local.head)
-		return 0;
-	if (!loop->nr_timers)
-		return -1;
-	now = flint_now_ns();
-	if (loop->heap[0]->due_ns <= now)
-		return 0;
-	ms = (loop->heap[0]->due_ns - now) / 1000000 + 1;
-	return ms > 3600000 ? 3600000 : (int)ms;
+	if (!loop->nr_timers || loop->heap[0]->due_ns >= loop->armed_ns)
+		return;
+	due = loop->heap[0]->due_ns;
+	ts.it_value.tv_sec = (time_t)(due / 1000000000);
+	ts.it_value.tv_nsec = (long)(due % 1000000000);
+	timerfd_settime(loop->tmfd, TFD_TIMER_ABSTIME, &ts, NULL);
+	loop->armed_ns = due;
+}
+
+static void loop_on_alarm(struct flint_watch *w, uint32_t events)
+{
+	struct flint_loop *loop = w->arg;
+	uint64_t n;
+
+	if (read(w->fd, &n, sizeof(n)) == sizeof(n))
+		loop->armed_ns = UINT64_MAX;
+}
+
+uint64_t flint_loop_now(struct flint_loop *loop)
+{
+	return flint_loop_inside(loop) ? loop->now_ns : flint_now_ns();
 }
 
 /* ---- descriptors ------------------------------------------------------ */
@@ -387,8 +403,19 @@ struct flint_loop *flint_loop_new(void)
 	loop->wake = (struct flint_watch){ .fd = loop->evfd, .fn = loop_on_wake, .arg = loop };
 	if (flint_watch_add(loop, &loop->wake, EPOLLIN))
 		goto fail_event;
+	loop->tmfd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (loop->tmfd < 0)
+		goto fail_event;
+	loop->armed_ns = UINT64_MAX;
+	loop->alarm = (struct flint_watch){ .fd = loop->tmfd, .fn = loop_on_alarm, .arg = loop };
+	if (flint_watch_add(loop, &loop->alarm, EPOLLIN))
+		goto fail_timer;
 	return loop;
 
+fail_timer:
+	err = errno;
+	close(loop->tmfd);
+	errno = err;
 fail_event:
 	err = errno;
 	close(loop->evfd);
@@ -421,6 +448,7 @@ void flint_loop_free(struct flint_loop *loop)
 	}
 	if (loop->slot_free)
 		loop->slot_free(loop->slot);
+	close(loop->tmfd);
 	close(loop->evfd);
 	close(loop->epfd);
 	pthread_mutex_destroy(&loop->lock);
@@ -439,15 +467,20 @@ int flint_loop_run(struct flint_loop *loop)
 	int i, ret = 0;
 
 	loop->thread = pthread_self();
+	loop->now_ns = flint_now_ns();
 	atomic_store_explicit(&loop->running, true, memory_order_release);
 	tasks_collect(loop);
 	while (!atomic_load(&loop->stop)) {
-		int n = epoll_wait(loop->epfd, loop->batch, LOOP_BATCH, loop_timeout(loop));
+		int n;
+
+		timers_arm(loop);
+		n = epoll_wait(loop->epfd, loop->batch, LOOP_BATCH, loop->local.head ? 0 : -1);
 
 		if (n < 0 && errno != EINTR) {
 			ret = -errno;
 			break;
 		}
+		loop->now_ns = flint_now_ns();
 		loop->batch_len = n > 0 ? n : 0;
 		timers_run(loop);
 		for (i = 0; i < loop->batch_len; i++) {

@@ -14,6 +14,12 @@ bool flint_loop_here(struct flint_loop *loop);
 bool flint_loop_inside(struct flint_loop *loop);
 
 /*
+ * When the loop last woke up: good enough for what is measured in seconds, and
+ * costs no system call. Elsewhere than inside the loop it is the time.
+ */
+uint64_t flint_loop_now(struct flint_loop *loop);
+
+/*
  * Run @fn(arg) on the loop and wait until it has run. Called from the loop's
  * own thread, or when nobody runs the loop, it is called directly.
  */

@@ -374,7 +374,7 @@ static void slot_free(struct flint_peer *peer, struct slot *s)
 static int rpc_start(struct flint_peer *peer, struct flint_rpc *rpc)
 {
 	struct slot *s = &peer->slots[peer->free];
-	uint64_t now = flint_now_ns();
+	uint64_t now = flint_loop_now(peer->cfg.loop);
 	struct flint_hdr *h;
 	struct flint_tx *tx;
 	uint64_t ms;

@@ -483,7 +483,7 @@ static int rx_read(struct tlink *t)
 		return 0;
 	}
 	t->progress += (uint64_t)n;
-	t->link.rx_ns = flint_now_ns();
+	t->link.rx_ns = flint_loop_now(t->link.loop);
 	room -= (size_t)n;
 	if (t->left && t->dst) {
 		uint32_t got = (size_t)n < t->left ? (uint32_t)n : t->left;

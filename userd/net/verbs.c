@@ -519,7 +519,7 @@ static void wc_recv(struct vlink *v, const struct ibv_wc *wc, struct flint_rx *r
 	uint32_t len = wc->byte_len;
 	int err;
 
-	v->link.rx_ns = flint_now_ns();
+	v->link.rx_ns = flint_loop_now(v->link.loop);
 	if (wc->opcode != IBV_WC_RECV || (wc->wc_flags & (IBV_WC_WITH_IMM | IBV_WC_WITH_INV))) {
 		flint_xprt_fail(&v->link, -EPROTO, "a message other than a plain SEND");
 		return;

@@ -53,6 +53,8 @@ struct vdev {
 	struct ibv_pd *pd;
 	struct ibv_comp_channel *cc;
 	struct flint_watch watch;
+	bool crowded;			/* several completion events at once, lately */
+	uint32_t wakes;
 	uint32_t reads;
 	struct vlink *starved;		/* links whose READs wait for @reads to fall */
 	struct vreg *regs;
