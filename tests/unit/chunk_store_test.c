@@ -635,8 +635,10 @@ static void check_crash(struct world *w, struct test_dev *start, u32 upto, u64 s
 	td_free(d);
 }
 
-static void power_cuts(bool volatile_cache, bool prewritten, u32 ops, u32 step)
+/* Every third moment; with FLINT_TEST_LONG set, every one. */
+static void power_cuts(bool volatile_cache, bool prewritten, u32 ops)
 {
+	u32 step = getenv("FLINT_TEST_LONG") ? 1 : 3;
 	struct world *w = calloc(1, sizeof(*w));
 	struct test_dev *start;
 	u32 i;
@@ -659,12 +661,12 @@ static void power_cuts(bool volatile_cache, bool prewritten, u32 ops, u32 step)
 
 static void test_power_cut(void **state)
 {
-	power_cuts(false, true, 60, 1);
+	power_cuts(false, true, 60);
 }
 
 static void test_power_cut_volatile(void **state)
 {
-	power_cuts(true, false, 40, 2);
+	power_cuts(true, false, 40);
 }
 
 /* ---- damage -------------------------------------------------------------- */
@@ -748,7 +750,7 @@ static void test_flips(void **state)
 	settle(w->disk, w->st);
 	run_ops(w, 40);
 	last_group(w->st, &from, &to);
-	for (i = 0; i < 400; i++) {
+	for (i = 0; i < 240; i++) {
 		const struct flint_store *st = w->st;
 		u64 at;
 

@@ -359,6 +359,7 @@ static int ring_register(struct flint_engine *eng, const struct iovec *mem, unsi
 			   strerror(-ret));
 		return 0;
 	}
+	io_uring_register_ring_fd(&eng->ring);	/* a little less per call, if it can */
 	for (i = 0; i < nr_mem; i++) {
 		eng->regions[i].base = mem[i].iov_base;
 		eng->regions[i].len = mem[i].iov_len;

@@ -48,7 +48,7 @@ static const struct flint_conf_opt opts[] = {
 	  "file or block device that --format made a target; may be repeated", 0, 0, 0 },
 	{ "threads", 0, FLINT_CONF_U64, OFF(threads), "1", "N",
 	  "event loops; targets and connections are dealt to them", 1, 64, 0 },
-	{ "buffers", 0, FLINT_CONF_U64, OFF(buffers), "128", "N",
+	{ "buffers", 0, FLINT_CONF_U64, OFF(buffers), "64", "N",
 	  "buffers of 1 MiB for payloads under way", 16, 4096, 0 },
 	{ "alone", 0, FLINT_CONF_BOOL, OFF(alone), "no", NULL,
 	  "serve without managers: chains and leases are not checked (tests)", 0, 0, 0 },

@@ -26,7 +26,8 @@ struct chunkd_req {
 	struct flint_buf *buf;
 	struct flint_buf_waiter waiter;
 	struct flint_task task;
-	struct chunkd_req *next;
+	struct chunkd_req *next;	/* free list */
+	struct chunkd_req *all;		/* every request ever made */
 };
 
 /* ---- requests' memory --------------------------------------------------- */
@@ -38,15 +39,18 @@ static struct chunkd_req *req_get(struct flint_chunkd *d)
 	if (d->nr_workers > 1)
 		pthread_mutex_lock(&d->free_lock);
 	r = d->free;
-	if (r)
+	if (r) {
 		d->free = r->next;
+	} else {
+		r = calloc(1, sizeof(*r));
+		if (r) {
+			r->d = d;
+			r->all = d->all;
+			d->all = r;
+		}
+	}
 	if (d->nr_workers > 1)
 		pthread_mutex_unlock(&d->free_lock);
-	if (!r) {
-		r = calloc(1, sizeof(*r));
-		if (r)
-			r->d = d;
-	}
 	return r;
 }
 
@@ -64,10 +68,10 @@ static void req_put(struct chunkd_req *r)
 
 void chunkd_reqs_free(struct flint_chunkd *d)
 {
-	while (d->free) {
-		struct chunkd_req *r = d->free;
+	while (d->all) {
+		struct chunkd_req *r = d->all;
 
-		d->free = r->next;
+		d->all = r->all;
 		free(r);
 	}
 }

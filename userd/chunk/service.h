@@ -50,7 +50,8 @@ struct flint_chunkd {
 	struct flint_cluster *cluster;	/* NULL: alone, nothing of the map is checked */
 	struct flint_member *member;
 	struct chunkd_req *free;	/* requests for use again */
-	pthread_mutex_t free_lock;	/* protects free, when there are several workers */
+	struct chunkd_req *all;		/* every one that was made */
+	pthread_mutex_t free_lock;	/* protects free and all, when there are several workers */
 };
 
 /* flint_server_config.request */

@@ -559,7 +559,7 @@ void flint_store_submit(struct flint_store *st, struct flint_sop *op)
 /* Blocks to have written and free before they are wanted. */
 static u32 zero_ahead(const struct flint_store *st)
 {
-	u64 bytes = clamp64(st->size / 16, 16u << 20, 1u << 30);
+	u64 bytes = clamp64(st->size / 4, 16u << 20, 1u << 30);
 
 	return (u32)(bytes >> st->bs);
 }
