@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The client library against one server inside the test that plays manager,
+ * metadata server and chunk server, and misbehaves on request: wrong checksums,
+ * malformed answers, refusals, lost answers. One file, kept in memory.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <errno.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "../../userd/base/log.h"
+#include "../../userd/client/fs.h"
+#include "fake_server.h"
+#include "map_sample.h"
+
+#define FILE_MAX	(1u << 20)
+#define SHIFT		16
+#define CRC_SHIFT	12
+
+/* What the server does wrong; each counts down to 0. */
+struct faults {
+	int bad_crc;		/* READ: data that does not fit its CRCs */
+	int checksum;		/* READ: status CHECKSUM */
+	int bad_rep;		/* READ, WRITE: a body that makes no sense */
+	int busy;		/* anything with data: RETRY */
+	int stale_map;		/* WRITE: STALE_MAP and a new map */
+	int stale_epoch;	/* READ, WRITE: STALE_EPOCH, with the epoch raised */
+	int drop;		/* WRITE: done, but the connection dies before the answer */
+	int stale_extend;	/* EXTEND: STALE_EPOCH, with the epoch raised */
+	int no_handle;		/* OPEN: a directory */
+};
+
+static struct fake {
+	struct fake_server f;
+	pthread_mutex_t lock;
+	struct map_sample map;
+	struct faults fault;
+	uint8_t data[FILE_MAX];
+	uint64_t size, change;
+	uint32_t epoch;
+	uint64_t last_seq, max_low;
+	unsigned int writes, repeated, extends, getattrs, seq_errors;
+	struct flint_call *held;
+} fake;
+
+static uint8_t key[FLINT_KEY_LEN] = { 7 };
+static struct flint_fs *fs;
+static struct flint_file *file;
+
+static bool take(int *fault)
+{
+	return *fault > 0 && (*fault)--;
+}
+
+static struct flint_attr attr(void)
+{
+	struct flint_attr a = {
+		.ino = cpu_to_le64(5), .gen = cpu_to_le32(1), .mode = cpu_to_le32(0100644),
+		.nlink = cpu_to_le32(1), .size = cpu_to_le64(fake.size),
+		.change = cpu_to_le64(++fake.change), .trunc_epoch = cpu_to_le32(fake.epoch),
+		.fs = cpu_to_le32(1),
+		.layout = { .version = 1, .chunk_shift = SHIFT, .stripe = cpu_to_le16(3),
+			    .table = cpu_to_le32(1), .table_ver = cpu_to_le32(2),
+			    .seed = cpu_to_le64(3) },
+	};
+
+	return a;
+}
+
+static void map_answer(struct flint_call *call)
+{
+	struct flint_map_get get;
+	struct flint_map_got got = { .epoch = fake.map.hdr.epoch,
+				     .total_len = cpu_to_le32(sizeof(fake.map)) };
+	struct flint_buf *buf;
+
+	flint_body_get(&get, sizeof(get), sizeof(get), call->msg.body, call->msg.body_len);
+	if (le64_to_cpu(get.have_epoch) >= le64_to_cpu(fake.map.hdr.epoch)) {
+		fake.held = call;
+		return;
+	}
+	buf = flint_buf_get(fake.f.pool);
+	memcpy(buf->data, &fake.map, sizeof(fake.map));
+	flint_call_reply(call, FLINT_OK, &got, sizeof(got), buf, 0, sizeof(fake.map));
+}
+
+static void map_raise(void)
+{
+	struct flint_call *call = fake.held;
+
+	fake.map.hdr.epoch = cpu_to_le64(le64_to_cpu(fake.map.hdr.epoch) + 1);
+	map_sample_seal(&fake.map);
+	fake.held = NULL;
+	if (call)
+		map_answer(call);
+}
+
+static void read_answer(struct flint_call *call, const struct flint_io *io)
+{
+	uint64_t at = ((uint64_t)le32_to_cpu(io->index) << SHIFT) + le32_to_cpu(io->offset);
+	uint32_t off = le32_to_cpu(io->offset), len = le32_to_cpu(io->length), done = 0;
+	struct { struct flint_io_rep r; __le32 crc[64]; } rep = { 0 };
+	struct flint_buf *buf = flint_buf_get(fake.f.pool);
+
+	/* What lies behind the end of the data is not sent. */
+	if (at >= fake.size)
+		len = 0;
+	else if (len > fake.size - at)
+		len = fake.size - at;
+	memcpy(buf->data, fake.data + at, len);
+	rep.r.length = cpu_to_le32(len);
+	rep.r.crc_shift = CRC_SHIFT;
+	while (done < len) {
+		uint32_t n = (1u << CRC_SHIFT) - ((off + done) & ((1u << CRC_SHIFT) - 1));
+
+		if (n > len - done)
+			n = len - done;
+		rep.crc[le16_to_cpu(rep.r.nr_crc)] =
+			cpu_to_le32(flint_crc32c(0, buf->data + done, n));
+		rep.r.nr_crc = cpu_to_le16(le16_to_cpu(rep.r.nr_crc) + 1);
+		done += n;
+	}
+	if (len && take(&fake.fault.bad_crc))
+		buf->data[len / 2] ^= 0x10;
+	if (take(&fake.fault.bad_rep))
+		rep.r.nr_crc = cpu_to_le16(63);
+	flint_call_reply(call, FLINT_OK, &rep,
+			 sizeof(rep.r) + 4u * flint_crc_pieces(off, len, CRC_SHIFT), buf, 0, len);
+}
+
+/* The payload is here: do it once, whatever happens to the answer. */
+static void write_pulled(struct flint_call *call, int err)
+{
+	struct flint_io_rep rep = { 0 };
+	struct flint_io io;
+	uint64_t at;
+
+	if (err) {
+		flint_call_reply(call, EIO, NULL, 0, NULL, 0, 0);
+		return;
+	}
+	pthread_mutex_lock(&fake.lock);
+	flint_body_get(&io, sizeof(io), sizeof(io), call->msg.body, call->msg.body_len);
+	at = ((uint64_t)le32_to_cpu(io.index) << SHIFT) + le32_to_cpu(io.offset);
+	if (call->msg.flags & FLINT_F_RETRY)
+		fake.repeated++;
+	fake.writes++;
+	memcpy(fake.data + at, call->payload->data, le32_to_cpu(io.length));
+	rep.length = io.length;
+	if (take(&fake.fault.bad_rep))
+		rep.length = 0;
+	if (take(&fake.fault.drop))
+		flint_conn_kill(call->conn, "the test wants it");
+	pthread_mutex_unlock(&fake.lock);
+	flint_call_reply(call, FLINT_OK, &rep, sizeof(rep), NULL, 0, 0);
+}
+
+static void io_answer(struct flint_call *call)
+{
+	struct flint_io io;
+
+	flint_body_get(&io, sizeof(io), sizeof(io), call->msg.body, call->msg.body_len);
+	if (flint_io_check(&io, FLINT_MAX_IO)) {
+		flint_call_reply(call, FLINT_ST_BAD_REQUEST, NULL, 0, NULL, 0, 0);
+	} else if (take(&fake.fault.busy)) {
+		flint_call_reply(call, FLINT_ST_RETRY, NULL, 0, NULL, 0, 0);
+	} else if (take(&fake.fault.stale_map)) {
+		flint_call_reply(call, FLINT_ST_STALE_MAP, NULL, 0, NULL, 0, 0);
+		map_raise();
+	} else if (take(&fake.fault.stale_epoch)) {
+		fake.epoch++;
+		flint_call_reply(call, FLINT_ST_STALE_EPOCH, NULL, 0, NULL, 0, 0);
+	} else if (le32_to_cpu(io.trunc_epoch) != fake.epoch) {
+		flint_call_reply(call, FLINT_ST_STALE_EPOCH, NULL, 0, NULL, 0, 0);
+	} else if (call->msg.op == FLINT_OP_READ && take(&fake.fault.checksum)) {
+		flint_call_reply(call, FLINT_ST_CHECKSUM, NULL, 0, NULL, 0, 0);
+	} else if (call->msg.op == FLINT_OP_READ) {
+		read_answer(call, &io);
+	} else {
+		flint_call_pull(call, write_pulled);
+	}
+}
+
+static void extend_answer(struct flint_call *call)
+{
+	struct flint_extend e;
+	struct flint_attr a;
+
+	flint_body_get(&e, sizeof(e), sizeof(e), call->msg.body, call->msg.body_len);
+	fake.extends++;
+	if (take(&fake.fault.stale_extend)) {
+		fake.epoch++;
+		memset(fake.data, 0, sizeof(fake.data));	/* cut off meanwhile */
+		fake.size = 0;
+	}
+	if (le32_to_cpu(e.trunc_epoch) != fake.epoch) {
+		flint_call_reply(call, FLINT_ST_STALE_EPOCH, NULL, 0, NULL, 0, 0);
+		return;
+	}
+	if (le64_to_cpu(e.end) > fake.size)
+		fake.size = le64_to_cpu(e.end);
+	a = attr();
+	flint_call_reply(call, FLINT_OK, &a, sizeof(a), NULL, 0, 0);
+}
+
+static void meta_answer(struct flint_call *call)
+{
+	struct flint_session_rep srep = { .session_epoch = cpu_to_le64(3),
+		.lease_ms = cpu_to_le32(3000), .fs = cpu_to_le32(1), .root = attr() };
+	struct flint_open_rep orep = { .handle = cpu_to_le64(11), .attr = attr() };
+	struct flint_attr a = attr();
+
+	switch (call->msg.op) {
+	case FLINT_OP_SESSION_OPEN:
+		flint_call_reply(call, FLINT_OK, &srep, sizeof(srep), NULL, 0, 0);
+		break;
+	case FLINT_OP_OPEN:
+		if (take(&fake.fault.no_handle)) {
+			orep.handle = 0;
+			orep.attr.mode = cpu_to_le32(0040755);
+		}
+		flint_call_reply(call, FLINT_OK, &orep, sizeof(orep), NULL, 0, 0);
+		break;
+	case FLINT_OP_GETATTR:
+		fake.getattrs++;
+		flint_call_reply(call, FLINT_OK, &a, sizeof(a), NULL, 0, 0);
+		break;
+	case FLINT_OP_LOOKUP:	/* an answer that is too short */
+		flint_call_reply(call, FLINT_OK, &a, sizeof(a) - 8, NULL, 0, 0);
+		break;
+	case FLINT_OP_EXTEND:
+		extend_answer(call);
+		break;
+	default:
+		flint_call_reply(call, FLINT_OK, NULL, 0, NULL, 0, 0);
+	}
+}
+
+static void on_request(void *arg, struct flint_call *call)
+{
+	const struct flint_msg *m = &call->msg;
+
+	pthread_mutex_lock(&fake.lock);
+	if (m->seq) {
+		/* seq_low never falls and never exceeds seq. */
+		if (m->seq_low > m->seq || m->seq < fake.max_low)
+			fake.seq_errors++;
+		if (m->seq_low > fake.max_low)
+			fake.max_low = m->seq_low;
+	}
+	if (m->op == FLINT_OP_MAP_GET)
+		map_answer(call);
+	else if (m->op >= FLINT_OP_READ)
+		io_answer(call);
+	else
+		meta_answer(call);
+	pthread_mutex_unlock(&fake.lock);
+}
+
+static void set_faults(struct faults f)
+{
+	pthread_mutex_lock(&fake.lock);
+	fake.fault = f;
+	pthread_mutex_unlock(&fake.lock);
+}
+
+static int setup(void **state)
+{
+	struct flint_fs_config cfg = { .fs_name = "d", .key = key, .timeout_ms = 3000 };
+	char err[200] = "", addr[FLINT_ADDR_STR];
+	unsigned int i;
+
+	memset(&fake, 0, sizeof(fake));
+	pthread_mutex_init(&fake.lock, NULL);
+	if (fake_server_start(&fake.f, key, FLINT_ROLE_META, on_request, NULL))
+		return -1;
+	map_sample_make(&fake.map);
+	for (i = 0; i < 2; i++)
+		fake.map.nodes[i].addrs[0].port = cpu_to_le16(flint_addr_port(&fake.f.addr));
+	map_sample_seal(&fake.map);
+	cfg.mgrs = flint_addr_format(&fake.f.addr, addr, sizeof(addr));
+	fs = flint_fs_open(&cfg, err, sizeof(err));
+	if (!fs) {
+		fprintf(stderr, "%s\n", err);
+		return -1;
+	}
+	return flint_fs_open_file(fs, 1, "f", FLINT_OPEN_READ | FLINT_OPEN_WRITE, 0, &file);
+}
+
+static int teardown(void **state)
+{
+	flint_file_close(file);
+	flint_fs_close(fs);
+	pthread_mutex_lock(&fake.lock);
+	if (fake.held)		/* dropped, but it must be answered */
+		flint_call_reply(fake.held, FLINT_OK, NULL, 0, NULL, 0, 0);
+	pthread_mutex_unlock(&fake.lock);
+	fake_server_stop(&fake.f);
+	return fake.seq_errors != 0;
+}
+
+static uint8_t buf[FILE_MAX], want[FILE_MAX];
+
+static void fill(size_t len)
+{
+	uint64_t rng = 5;
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		want[i] = (uint8_t)flint_splitmix64(&rng);
+}
+
+static void test_plain(void **state)
+{
+	fill(300000);
+	assert_int_equal(flint_file_pwrite(file, want, 300000, 1000), 300000);
+	assert_int_equal(fake.size, 301000);
+	assert_int_equal(fake.extends, 1);
+	assert_memory_equal(fake.data + 1000, want, 300000);
+	memset(buf, 0xee, sizeof(buf));
+	assert_int_equal(flint_file_pread(file, buf, sizeof(buf), 1000), 300000);
+	assert_memory_equal(buf, want, 300000);
+	assert_int_equal(flint_file_pwrite(file, want, 100, 0), 100);
+	assert_int_equal(fake.extends, 1);	/* inside the size: nobody needs to know */
+	assert_int_equal(flint_file_pread(file, buf, 10, 500000), 0);
+	assert_int_equal(flint_file_pread(file, buf, 0, 0), 0);
+	assert_int_equal(flint_file_pwrite(file, want, 0, 0), 0);
+}
+
+static void test_checksums(void **state)
+{
+	fill(200000);
+	assert_int_equal(flint_file_pwrite(file, want, 200000, 0), 200000);
+	/* Once may be the network: it is read again. */
+	set_faults((struct faults){ .bad_crc = 1 });
+	assert_int_equal(flint_file_pread(file, buf, 200000, 0), 200000);
+	assert_memory_equal(buf, want, 200000);
+	/* Always: an error, never the data. */
+	set_faults((struct faults){ .bad_crc = 1000 });
+	assert_int_equal(flint_file_pread(file, buf, 200000, 0), -EIO);
+	set_faults((struct faults){ .checksum = 1 });
+	assert_int_equal(flint_file_pread(file, buf, 200000, 0), -EIO);
+	set_faults((struct faults){ 0 });
+	assert_int_equal(flint_file_pread(file, buf, 77777, 4097), 77777);
+	assert_memory_equal(buf, want + 4097, 77777);
+}
+
+static void test_short_is_zero(void **state)
+{
+	size_t i;
+
+	fill(1000);
+	assert_int_equal(flint_file_pwrite(file, want, 1000, 0), 1000);
+	assert_int_equal(flint_file_pwrite(file, "x", 1, 199999), 1);
+	pthread_mutex_lock(&fake.lock);
+	fake.size = 1000;	/* the chunk server has no more; the client believes in 200000 */
+	pthread_mutex_unlock(&fake.lock);
+	memset(buf, 0xee, sizeof(buf));
+	assert_int_equal(flint_file_pread(file, buf, 200000, 0), 200000);
+	assert_memory_equal(buf, want, 1000);
+	for (i = 1000; i < 200000; i++)
+		assert_int_equal(buf[i], 0);
+}
+
+static void test_malformed(void **state)
+{
+	struct flint_attr a;
+	struct flint_file *f;
+
+	fill(5000);
+	assert_int_equal(flint_file_pwrite(file, want, 5000, 0), 5000);
+	set_faults((struct faults){ .bad_rep = 1 });
+	assert_int_equal(flint_file_pread(file, buf, 5000, 0), -EPROTO);
+	set_faults((struct faults){ .bad_rep = 1 });
+	assert_int_equal(flint_file_pwrite(file, want, 5000, 0), -EPROTO);
+	assert_int_equal(flint_fs_lookup(fs, 1, "short", &a), -EPROTO);
+	set_faults((struct faults){ .no_handle = 1 });
+	assert_int_equal(flint_fs_open_file(fs, 1, "d", FLINT_OPEN_READ, 0, &f), -EISDIR);
+	assert_int_equal(flint_file_pread(file, buf, 5000, 0), 5000);
+}
+
+static void test_refused_and_repeated(void **state)
+{
+	fill(400000);
+	set_faults((struct faults){ .busy = 5, .stale_map = 1 });
+	assert_int_equal(flint_file_pwrite(file, want, 400000, 0), 400000);
+	assert_true(flint_cluster_epoch(flint_fs_cluster(fs)) >= 8);
+	set_faults((struct faults){ .busy = 3 });
+	assert_int_equal(flint_file_pread(file, buf, 400000, 0), 400000);
+	assert_memory_equal(buf, want, 400000);
+	/* Forever busy ends with the call's time. */
+	set_faults((struct faults){ .busy = 1000000 });
+	assert_int_equal(flint_file_pread(file, buf, 10, 0), -EAGAIN);
+}
+
+static void test_lost_answers(void **state)
+{
+	fill(400000);
+	set_faults((struct faults){ .drop = 2 });
+	assert_int_equal(flint_file_pwrite(file, want, 400000, 0), 400000);
+	assert_true(fake.repeated >= 1);	/* with the flag, and (teardown) rising numbers */
+	assert_int_equal(flint_file_pread(file, buf, 400000, 0), 400000);
+	assert_memory_equal(buf, want, 400000);
+}
+
+static void test_truncated_meanwhile(void **state)
+{
+	fill(300000);
+	set_faults((struct faults){ .stale_epoch = 2 });
+	assert_int_equal(flint_file_pwrite(file, want, 300000, 0), 300000);
+	assert_int_equal(flint_file_pread(file, buf, 300000, 0), 300000);
+	assert_memory_equal(buf, want, 300000);
+	set_faults((struct faults){ .stale_epoch = 1 });
+	assert_int_equal(flint_file_pread(file, buf, 300000, 0), 300000);
+	/* Cut off between the data and EXTEND: everything is written again. */
+	set_faults((struct faults){ .stale_extend = 1 });
+	assert_int_equal(flint_file_pwrite(file, want, 300000, 100), 300000);
+	assert_int_equal(fake.size, 300100);
+	assert_memory_equal(fake.data + 100, want, 300000);
+}
+
+static void test_limits(void **state)
+{
+	/* An index has 32 bits. */
+	assert_int_equal(flint_file_pwrite(file, want, 2, ((uint64_t)1 << (32 + SHIFT)) - 1),
+			 -EFBIG);
+	assert_int_equal(flint_file_pwrite(file, want, 10, UINT64_MAX - 3), -EFBIG);
+	assert_int_equal(flint_file_pread(file, buf, 10, UINT64_MAX - 3), -EINVAL);
+	assert_int_equal(flint_fs_unlink(fs, 1, "a/b"), -EINVAL);
+	assert_int_equal(flint_fs_unlink(fs, 1, ".."), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_plain, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_checksums, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_short_is_zero, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused_and_repeated, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lost_answers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_truncated_meanwhile, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
+	};
+
+	flint_log_init("test", FLINT_LOG_ERR - 1);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
