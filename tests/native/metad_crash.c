@@ -27,6 +27,7 @@
 #define NAMES		24
 #define CALL_MS		500	/* one try */
 #define GIVE_UP_MS	60000
+#define LEASE_MS	2000
 
 struct options {
 	char *metad, *state, *key;
@@ -286,7 +287,7 @@ static void op_ghost(struct client *cl)
 	}
 	strcpy(o.name, "ghost");
 	o.o.fixed_len = cpu_to_le32(sizeof(o.o));
-	o.o.flags = cpu_to_le32(FLINT_OPEN_CREATE | FLINT_OPEN_EXCL | FLINT_OPEN_WRITE);
+	o.o.flags = cpu_to_le32(FLINT_OPEN_CREATE | FLINT_OPEN_EXCL | FLINT_OPEN_READ);
 	o.o.ino = cpu_to_le64(cl->dir);
 	o.o.mode = cpu_to_le32(0600);
 	o.o.name_len = cpu_to_le32(5);
@@ -399,15 +400,16 @@ static void *client_main(void *arg)
 
 static pid_t server_start(struct test *t)
 {
-	char port[16];
+	char port[16], lease[16];
 	pid_t pid = fork();
 
 	if (pid)
 		return pid;
 	snprintf(port, sizeof(port), "%u", (unsigned int)t->o.port);
+	snprintf(lease, sizeof(lease), "%u", LEASE_MS);
 	sigprocmask(SIG_SETMASK, &(sigset_t) { 0 }, NULL);
 	execl(t->o.metad, t->o.metad, "--state", t->o.state, "--key", t->o.key, "--mgr", "127.0.0.1:1",
-	      "--listen", "127.0.0.1", "--tcp-port", port, "--rdma-port", "0", NULL);
+	      "--listen", "127.0.0.1", "--tcp-port", port, "--rdma-port", "0", "--lease-ms", lease, NULL);
 	perror(t->o.metad);
 	_exit(127);
 }
@@ -463,6 +465,51 @@ static void fs_make(struct test *t)
 	expect(&cl, "fs create", call(&cl, &c, FLINT_OP_FS_CREATE, &b, sizeof(b), true, NULL, 0), 0);
 }
 
+struct farewell {
+	struct flint_task task;
+	struct flint_peer *peer;
+	sem_t sem;
+};
+
+static void say_nothing(struct flint_task *task)
+{
+	struct farewell *f = (struct farewell *)task;
+
+	flint_peer_free(f->peer);
+	sem_post(&f->sem);
+}
+
+/*
+ * A client that vanishes loses its open files after the lease, not before; one
+ * that is there and asks for nothing loses nothing.
+ */
+static void lease_check(struct test *t)
+{
+	struct client gone = { .t = t }, idle = { .t = t }, watch = { .t = t };
+	struct farewell f = { .task.fn = say_nothing };
+	u64 start, lasted;
+	struct flint_attr a;
+
+	if (!client_start(&gone, 1001) || !client_start(&idle, 1002) || !client_start(&watch, 1003))
+		return;
+	op_ghost(&gone);
+	op_ghost(&idle);
+	f.peer = gone.peer;
+	sem_init(&f.sem, 0, 0);
+	flint_loop_post(t->loop, &f.task);
+	while (sem_wait(&f.sem))
+		;
+	start = flint_now_ns();
+	while (!t->failed && !getattr(&watch, gone.ghost, &a) &&
+	       flint_now_ns() - start < 5 * LEASE_MS * 1000000ull)
+		usleep(50000);
+	lasted = (flint_now_ns() - start) / 1000000;
+	expect(&watch, "the open file of a client that vanished", getattr(&watch, gone.ghost, &a),
+	       ESTALE);
+	expect(&watch, "it went before the lease was over", lasted < LEASE_MS * 9 / 10, 0);
+	op_ghost(&idle);	/* closes, which needs the session and the handle */
+}
+
 static void *loop_main(void *arg)
 {
 	flint_loop_run(arg);
@@ -495,6 +542,8 @@ static int run(struct test *t)
 		ops += cl[i].ops;
 		retries += cl[i].retries;
 	}
+	if (!t->failed)
+		lease_check(t);
 	kill(pid, SIGTERM);
 	waitpid(pid, &status, 0);
 	if (!WIFEXITED(status) || WEXITSTATUS(status)) {

@@ -212,7 +212,8 @@ static int net_start(struct run *r, char *err, size_t errlen)
 	struct flint_server_config cfg = {
 		.role = FLINT_ROLE_META, .key = r->key, .max_io = METAD_MAX_IO, .pool = m->pool,
 		.loops = &m->loop, .nr_loops = 1, .request = metad_request,
-		.opened = metad_conn_opened, .closed = metad_conn_closed, .map_epoch = on_map_epoch, .arg = m,
+		.opened = metad_conn_opened, .closed = metad_conn_closed,
+		.map_epoch = on_map_epoch, .arg = m,
 	};
 
 	r->cluster.loop = m->loop;

@@ -39,9 +39,10 @@ struct metad_session {
 	UT_hash_handle hh;	/* by client */
 };
 
-/* A connection and the session it belongs to. */
+/* A live connection, whose it is, and its session, if there is one. */
 struct metad_conn {
 	struct flint_conn *conn;
+	u8 client[16];
 	struct metad_session *session;
 	UT_hash_handle hh;
 };

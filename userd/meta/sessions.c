@@ -68,45 +68,52 @@ void metad_sessions_free(struct metad *m)
 		session_unlink(m, sn);
 }
 
-/* The connection's entry, made if its client has a session. Lock held. */
+static void conn_attach(struct metad_conn *c, struct metad_session *sn)
+{
+	if (c->session)
+		session_put(c->session);
+	c->session = sn;
+	sn->conns++;
+}
+
+/* The connection's entry, with its client's session if there is one. Lock held. */
 static struct metad_conn *conn_get(struct metad *m, struct flint_conn *conn)
 {
 	struct metad_session *sn;
 	struct metad_conn *c;
 
 	HASH_FIND_PTR(m->conns, &conn, c);
-	if (c && c->session->gone) {
-		HASH_DEL(m->conns, c);
-		session_put(c->session);
-		free(c);
-		c = NULL;
-	}
-	if (c)
+	if (c && c->session && !c->session->gone)
 		return c;
-	HASH_FIND(hh, m->sessions, flint_conn_info(conn)->client_id, 16, sn);
-	c = sn ? calloc(1, sizeof(*c)) : NULL;
-	if (!c)
-		return NULL;
-	c->conn = conn;
-	c->session = sn;
-	sn->conns++;
-	HASH_ADD_PTR(m->conns, conn, c);
+	if (!c) {
+		c = calloc(1, sizeof(*c));
+		if (!c)
+			return NULL;
+		c->conn = conn;
+		memcpy(c->client, flint_conn_info(conn)->client_id, sizeof(c->client));
+		HASH_ADD_PTR(m->conns, conn, c);
+	}
+	HASH_FIND(hh, m->sessions, c->client, sizeof(c->client), sn);
+	if (sn)
+		conn_attach(c, sn);
 	return c;
 }
 
 int metad_session_get(struct metad *m, struct flint_call *call, u64 *sid, u32 *fs)
 {
 	struct metad_conn *c;
+	int err = -ENOENT;
 
 	pthread_mutex_lock(&m->lock);
 	c = conn_get(m, call->conn);
-	if (c) {
+	if (c && c->session && !c->session->gone) {
 		c->session->seen_ns = flint_now_ns();
 		*sid = c->session->id;
 		*fs = c->session->fs;
+		err = 0;
 	}
 	pthread_mutex_unlock(&m->lock);
-	return c ? 0 : -ENOENT;
+	return err;
 }
 
 /* A mount that does nothing but answer is there, too. */
@@ -122,13 +129,21 @@ void metad_conn_opened(void *arg, struct flint_conn *conn)
 void metad_session_opened(struct metad *m, u64 sid, const u8 client[16], u32 fs)
 {
 	struct metad_session *sn;
+	struct metad_conn *c, *tmp;
 
 	pthread_mutex_lock(&m->lock);
 	HASH_FIND(hh, m->sessions, client, 16, sn);
-	if (sn)
-		sn->seen_ns = flint_now_ns();
-	else if (!session_new(m, sid, client, fs))
+	if (!sn)
+		sn = session_new(m, sid, client, fs);
+	if (!sn)
 		flint_err("no memory for a session: it will work after a restart");
+	else
+		sn->seen_ns = flint_now_ns();
+	/* The connection that asked was there before its session. */
+	if (sn)
+		HASH_ITER(hh, m->conns, c, tmp)
+			if (c->session != sn && !memcmp(c->client, client, sizeof(c->client)))
+				conn_attach(c, sn);
 	pthread_mutex_unlock(&m->lock);
 }
 
@@ -152,7 +167,8 @@ void metad_conn_closed(void *arg, struct flint_conn *conn)
 	HASH_FIND_PTR(m->conns, &conn, c);
 	if (c) {
 		HASH_DEL(m->conns, c);
-		session_put(c->session);
+		if (c->session)
+			session_put(c->session);
 		free(c);
 	}
 	pthread_mutex_unlock(&m->lock);
