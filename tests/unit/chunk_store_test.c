@@ -145,7 +145,7 @@ static struct flint_sop *new_op(u8 kind, u64 ino, u32 index, u32 offset, u32 len
 	struct flint_sop *op = calloc(1, sizeof(*op));
 	void *mem = NULL;
 
-	assert_int_equal(posix_memalign(&mem, 4096, CHUNK * 8 + FLINT_STORE_SLACK), 0);
+	assert_int_equal(posix_memalign(&mem, 4096, CHUNK + FLINT_STORE_SLACK), 0);
 	op->kind = kind;
 	op->shift = SHIFT;
 	op->fs = 1;
@@ -157,7 +157,7 @@ static struct flint_sop *new_op(u8 kind, u64 ino, u32 index, u32 offset, u32 len
 	memset(op->client, 9, sizeof(op->client));
 	op->session = 4;
 	op->data = mem;
-	op->room = CHUNK * 8 + FLINT_STORE_SLACK;
+	op->room = CHUNK + FLINT_STORE_SLACK;
 	return op;
 }
 
