@@ -28,6 +28,7 @@
 struct options {
 	char *mgr, *key, *fs;
 	uint64_t seed, threads, timeout;
+	bool rdma;
 	struct flint_conf_list args;
 };
 
@@ -45,6 +46,8 @@ static const struct flint_conf_opt table[] = {
 	  .min = 1, .max = 64, .help = "that chaos runs" },
 	{ .key = "timeout", .type = FLINT_CONF_U64, .off = OFF(timeout), .def = "60", .arg = "S",
 	  .help = "of each call, seconds" },
+	{ .key = "rdma", .type = FLINT_CONF_BOOL, .off = OFF(rdma),
+	  .help = "speak RDMA to metadata and chunk servers" },
 	{ 0 }
 };
 static const struct flint_conf_spec spec = {
@@ -903,6 +906,7 @@ static int open_fs(const struct options *o)
 	struct flint_fs_config cfg = {
 		.mgrs = o->mgr, .fs_name = o->fs, .key = key,
 		.timeout_ms = o->timeout * 1000,
+		.proto = o->rdma ? FLINT_PROTO_RDMA : FLINT_PROTO_TCP,
 	};
 	char err[256];
 

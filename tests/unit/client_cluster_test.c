@@ -312,17 +312,6 @@ static void test_second_manager(void **state)
 	cluster_stop();
 }
 
-static void test_wrong_key(void **state)
-{
-	uint8_t wrong[FLINT_KEY_LEN] = { 4 };
-
-	cluster_start(wrong, NULL);
-	usleep(300000);
-	assert_int_equal(flint_cluster_epoch(cluster), 0);
-	assert_int_equal(mgr_asked(), 0);
-	cluster_stop();
-}
-
 struct waiting {
 	struct flint_cluster_waiter w;
 	uint64_t epoch, timeout_ms;
@@ -346,6 +335,21 @@ static void wait_start(void *arg)
 }
 
 #define CALLS(x) __atomic_load_n(&(x).calls, __ATOMIC_ACQUIRE)
+
+static void test_wrong_key(void **state)
+{
+	uint8_t wrong[FLINT_KEY_LEN] = { 4 };
+
+	struct waiting w = { .epoch = 1, .timeout_ms = 60000 };
+
+	cluster_start(wrong, NULL);
+	test_on_loop(&loop, wait_start, &w);
+	WAIT_FOR(CALLS(w) == 1);	/* nobody waits in vain for a key to become right */
+	assert_int_equal(w.err, -EACCES);
+	assert_int_equal(flint_cluster_epoch(cluster), 0);
+	assert_int_equal(mgr_asked(), 0);
+	cluster_stop();
+}
 
 static void test_waiters(void **state)
 {

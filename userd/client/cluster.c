@@ -30,6 +30,7 @@ struct node_peer {
 	uint32_t node;
 	struct sockaddr_storage addr;
 	struct flint_peer *peer;
+	uint64_t complained_ns;
 	struct node_peer *next;
 };
 
@@ -148,7 +149,8 @@ static struct flint_map_ref *map_ref_new(uint8_t *image, uint32_t len, const cha
 	return ref;
 }
 
-static void waiters_wake(struct flint_cluster *c, uint64_t epoch)
+/* End the waits for @epoch and below. */
+static void waiters_wake(struct flint_cluster *c, uint64_t epoch, int err)
 {
 	struct flint_cluster_waiter **link = &c->waiters, *w, *ready = NULL, **tail = &ready;
 
@@ -167,7 +169,7 @@ static void waiters_wake(struct flint_cluster *c, uint64_t epoch)
 	while ((w = ready)) {
 		ready = w->next;
 		w->cluster = NULL;
-		w->fn(w, 0);
+		w->fn(w, err);
 	}
 }
 
@@ -186,7 +188,7 @@ static void map_install(struct flint_cluster *c, struct flint_map_ref *ref)
 		    ref->map.nr_targets, ref->map.nr_chains, ref->map.nr_fs);
 	if (c->cfg.changed)
 		c->cfg.changed(c->cfg.arg, &ref->map);
-	waiters_wake(c, ref->map.epoch);
+	waiters_wake(c, ref->map.epoch, 0);
 }
 
 /* ---- the standing request ----------------------------------------------- */
@@ -238,6 +240,12 @@ static void map_received(struct flint_cluster *c, uint32_t len)
 	map_get_send(c);
 }
 
+/* One reply's payload carries the image. */
+static uint32_t map_room_max(const struct flint_cluster *c)
+{
+	return c->cfg.max_io ? c->cfg.max_io : FLINT_MAX_IO;
+}
+
 static void cluster_destroy(struct flint_cluster *c)
 {
 	flint_map_put(c->cur);
@@ -269,8 +277,11 @@ static void on_map_got(struct flint_rpc *rpc)
 		return;
 	}
 	c->complained_ns = 0;
-	if (rpc->status == ERANGE && le32_to_cpu(got.total_len) > c->room_len &&
-	    le32_to_cpu(got.total_len) <= FLINT_MAP_MAX_LEN) {
+	if (rpc->status == ERANGE && le32_to_cpu(got.total_len) > map_room_max(c)) {
+		flint_err_rl("the cluster map has %u bytes, a connection carries only %u",
+			     le32_to_cpu(got.total_len), map_room_max(c));
+		retry_later(c);
+	} else if (rpc->status == ERANGE && le32_to_cpu(got.total_len) > c->room_len) {
 		free(c->room);
 		c->room = NULL;
 		c->room_len = le32_to_cpu(got.total_len) + (le32_to_cpu(got.total_len) >> 2);
@@ -298,6 +309,8 @@ static void map_get_send(struct flint_cluster *c)
 		if (!c->room_len)
 			c->room_len = c->cur && c->cur->len > MAP_ROOM_FIRST / 2 ?
 				      c->cur->len * 2 : MAP_ROOM_FIRST;
+		if (c->room_len > map_room_max(c))
+			c->room_len = map_room_max(c);
 		c->room = malloc(c->room_len);
 		if (!c->room) {
 			retry_later(c);
@@ -382,6 +395,8 @@ static void mgr_state(void *arg, struct flint_peer *peer, int err, const char *w
 	}
 	if (c->cfg.nr_mgrs > 1)
 		flint_timer_set(c->cfg.loop, &c->mgr_switch, RETRY_MIN_MS);
+	else if (!c->cur && (err == -EACCES || err == -EPROTONOSUPPORT))
+		waiters_wake(c, UINT64_MAX, err);	/* waiting longer will not help */
 }
 
 /* The manager in use does not answer: leave it for the next in the list. */
@@ -432,6 +447,7 @@ static void node_state(void *arg, struct flint_peer *peer, int err, const char *
 	struct flint_cluster *c = arg;
 	struct node_peer *np;
 	char addr[FLINT_ADDR_STR];
+	uint64_t now;
 
 	for (np = c->peers; np; np = np->next)
 		if (np->peer == peer)
@@ -439,11 +455,16 @@ static void node_state(void *arg, struct flint_peer *peer, int err, const char *
 	if (!np || c->closing)
 		return;
 	flint_addr_format(&np->addr, addr, sizeof(addr));
-	if (err)
-		flint_warn_rl("no connection to node %u at %s: %s", np->node, addr,
-			      why && *why ? why : strerror(-err));
-	else
-		flint_debug("connected to node %u at %s", np->node, addr);
+	now = flint_now_ns();
+	if (!err) {
+		if (np->complained_ns)
+			flint_info("connected to node %u at %s again", np->node, addr);
+		np->complained_ns = 0;
+	} else if (!np->complained_ns || now - np->complained_ns > COMPLAIN_NS) {
+		flint_warn("no connection to node %u at %s: %s; trying again", np->node, addr,
+			   why && *why ? why : strerror(-err));
+		np->complained_ns = now;
+	}
 }
 
 struct flint_peer *flint_cluster_peer(struct flint_cluster *c, uint32_t node, int *err)

@@ -101,7 +101,7 @@ void flint_cluster_set_session(struct flint_cluster *c, uint64_t session_epoch);
  * Zero-initialise, fill fn; the memory is the caller's until fn is called.
  */
 struct flint_cluster_waiter {
-	void (*fn)(struct flint_cluster_waiter *w, int err);	/* 0 or -ETIMEDOUT */
+	void (*fn)(struct flint_cluster_waiter *w, int err);	/* 0 or -errno */
 	uint64_t epoch;
 	struct flint_timer timer;
 	struct flint_cluster *cluster;
@@ -111,6 +111,9 @@ struct flint_cluster_waiter {
 /**
  * flint_cluster_wait() - call w->fn as soon as the map's epoch is at least @epoch
  * @timeout_ms: after this, -ETIMEDOUT
+ *
+ * -EACCES or -EPROTONOSUPPORT when the only manager refuses us before there was
+ * a map: another key, another protocol version.
  *
  * On the loop; fn is called at once, from here, when the map is there already.
  */

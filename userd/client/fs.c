@@ -534,8 +534,15 @@ struct flint_fs *flint_fs_open(const struct flint_fs_config *cfg, char *err, siz
 		goto fail_cluster;
 	rc = wait_first_map(fs);
 	if (rc) {
-		snprintf(err, errlen, "no manager answers at %s; check that flint-mgrd runs there and that the key is the cluster's",
-			 cfg->mgrs);
+		if (rc == -EACCES)
+			snprintf(err, errlen, "the manager at %s has another cluster key; copy its key file to this machine",
+				 cfg->mgrs);
+		else if (rc == -EPROTONOSUPPORT)
+			snprintf(err, errlen, "the manager at %s speaks another version of the protocol; install the same version here",
+				 cfg->mgrs);
+		else
+			snprintf(err, errlen, "no manager answers at %s; check that flint-mgrd runs there",
+				 cfg->mgrs);
 		goto fail_thread;
 	}
 	rc = find_fs(fs, cfg->fs_name, err, errlen);

@@ -15,7 +15,7 @@
 
 #define BEAT_MAX_MS	2000
 #define BEAT_FIRST_MS	300	/* while nobody has answered yet */
-#define BEAT_TIMEOUT_MS	2000
+#define BEAT_TIMEOUT_MS	2000	/* at least; a third of the lease if that is more */
 #define TARGETS_MAX	1024
 #define COMPLAIN_NS	60000000000ull
 
@@ -190,7 +190,8 @@ void flint_member_beat(struct flint_member *m)
 	hb->tcp_port = cpu_to_le16(m->cfg.tcp_port);
 	hb->rdma_port = cpu_to_le16(m->cfg.rdma_port);
 	m->rpc = (struct flint_rpc){
-		.op = FLINT_OP_HEARTBEAT, .timeout_ms = BEAT_TIMEOUT_MS,
+		.op = FLINT_OP_HEARTBEAT,
+		.timeout_ms = m->lease_ms / 3 > BEAT_TIMEOUT_MS ? m->lease_ms / 3 : BEAT_TIMEOUT_MS,
 		.body = m->body, .body_len = sizeof(*hb) + nr * sizeof(*targets),
 		.done = on_beat_done, .priv = m,
 	};
