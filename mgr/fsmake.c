@@ -56,13 +56,20 @@ static struct flint_peer *mgr_meta_peer(struct mgr *m, const struct mgr_node *n)
 		.key = m->key,
 		.name = m->name,
 	};
-	struct mgr_meta_peer *mp;
+	struct mgr_meta_peer **pp, *mp;
 
 	if (mgr_node_tcp(n, &cfg.addr))
 		return NULL;
-	for (mp = m->metas; mp; mp = mp->next)
-		if (mp->node == n->id && flint_addr_equal(&mp->addr, &cfg.addr))
+	for (pp = &m->metas; (mp = *pp); pp = &mp->next) {
+		if (mp->node != n->id)
+			continue;
+		if (flint_addr_equal(&mp->addr, &cfg.addr))
 			return mp->peer;
+		*pp = mp->next;
+		flint_peer_free(mp->peer);
+		free(mp);
+		break;
+	}
 
 	mp = calloc(1, sizeof(*mp));
 	if (!mp)

@@ -234,7 +234,16 @@ static void mgr_tick(struct flint_timer *t)
 	u64 now = flint_now_ns();
 	char err[MGR_ERR_LEN];
 	bool changed, all = now - m->usage_ns >= MGR_USAGE_NS;
+	u32 i;
 
+	/*
+	 * We were not running (stopped, or starved): heartbeats are waiting to
+	 * be read, so silence proves nothing before another full T.
+	 */
+	if (m->tick_ns && now - m->tick_ns > (u64)m->st->lease_ms * 500000)
+		for (i = 0; i < m->st->nr_nodes; i++)
+			m->st->nodes[i].heard_ns = now;
+	m->tick_ns = now;
 	changed = mgr_silence_apply(m->st, now);
 	changed |= mgr_usage_apply(m->st, all);
 	if (all)

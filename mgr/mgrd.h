@@ -37,6 +37,7 @@ struct mgr_meta_peer;
  * @waits: standing MAP_GET requests
  * @next_seq: of mutating requests that this process sends
  * @usage_ns: when small differences of usage were last brought into the map
+ * @tick_ns: when the tick last ran
  */
 struct mgr {
 	struct flint_loop *loop;
@@ -55,6 +56,7 @@ struct mgr {
 	u64 next_seq;
 	u64 started_ns;
 	u64 usage_ns;
+	u64 tick_ns;
 	const char *name;
 	bool stopping;
 };

@@ -1,0 +1,78 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The mount helper in a guest: each mistake ends in one sentence that names the
+# remedy, leaves nothing mounted and no key behind; a good mount works with
+# names, several managers, sub-trees, options and remount.
+# timeout: 300
+
+. "$(dirname "$0")/lib/cluster.sh"
+
+M=$B/bin/mount.flintfs
+OUT=/tmp/mount.out
+
+# says WORDS COMMAND...: it fails, says WORDS, and mounts nothing.
+says()
+{
+	local words=$1
+	shift
+	"$@" > $OUT 2>&1 && { echo "# it did not fail"; return 1; }
+	sed 's/^/# /' $OUT
+	grep -qiE "$words" $OUT && [ "$(grep -c . $OUT)" -le 2 ] && ! grep -q " $MNT flintfs" /proc/mounts
+}
+
+mnt() { mount.flintfs "$ADDR:/default" $MNT -o "secretfile=$KEY${1:+,$1}"; }
+no_keys_left() { ! grep 'logon.*flintfs:' /proc/keys; }
+
+wrong_key()
+{
+	"$B/bin/flint" cluster init --key /tmp/other.key > /dev/null
+	says 'key' mount.flintfs "$ADDR:/default" $MNT -o secretfile=/tmp/other.key
+}
+
+subtree()
+{
+	mnt && mkdir -p $MNT/a/b && echo hello > $MNT/a/b/file && umount $MNT &&
+		mount.flintfs "$ADDR:/default/a/b" $MNT -o secretfile=$KEY,ro &&
+		grep -q hello $MNT/file && ! touch $MNT/new 2> /dev/null && umount $MNT
+}
+
+remount()
+{
+	mnt && mount -o remount,ro $MNT && ! touch $MNT/x 2> /dev/null &&
+		mount -o remount,rw $MNT && touch $MNT/x && umount $MNT
+}
+
+# The kernel waits for the daemons' use of the device: they go first.
+no_device()
+{
+	cluster_stop && rdma link delete rxe0 || return 1
+	says 'no RDMA device.*rdma link add' mnt
+}
+
+cluster_start --chunk-servers 1 --size 128M
+mkdir -p $MNT
+echo "$ADDR server.example" >> /etc/hosts
+
+plan 16
+ok "an unknown file system" says 'no such file system|no file system|nonesuch' \
+	mount.flintfs "$ADDR:/nonesuch" $MNT -o secretfile=$KEY
+ok "an unknown option" says 'bogus' mnt bogus
+ok "an option's bad value" says 'io_timeo' mnt io_timeo=soon
+ok "a wrong key" wrong_key
+ok "a port where nobody listens" says 'manager' \
+	mount.flintfs "$ADDR:7999:/default" $MNT -o secretfile=$KEY
+ok "an address that nobody has" says 'manager|reach' \
+	mount.flintfs "10.77.0.99:/default" $MNT -o secretfile=$KEY,connect_timeo=2s
+ok "an unknown sub-tree" says 'no such|nodir|subtree' \
+	mount.flintfs "$ADDR:/default/nodir" $MNT -o secretfile=$KEY
+ok "no key is left in a keyring" no_keys_left
+ok "by name" mount.flintfs "server.example:/default" $MNT -o secretfile=$KEY,noatime
+ok "flint mounts lists it" grep -q "server.example:/default on $MNT" <("$B/bin/flint" mounts)
+umount_flint
+ok "several managers, one away" mount.flintfs "10.77.0.99,$ADDR:/default" $MNT \
+	-o secretfile=$KEY,connect_timeo=2s
+umount_flint
+ok "a sub-tree, read-only" subtree
+ok "remount" remount
+ok "no RDMA device" no_device
+done_testing
