@@ -162,6 +162,7 @@ static int state_start(struct run *r, char *err, size_t errlen)
 	ret = meta_store_open(&r->m.store, r->o.state, err, errlen);
 	if (ret)
 		goto unlock;
+	meta_store_grow_wal(&r->m.store);
 	ret = meta_reader_open(&r->m.reader, r->m.store.path, err, errlen);
 	if (ret)
 		goto store;

@@ -18,10 +18,12 @@
 #include "store.h"
 #include "../base/crc.h"
 
+#define WAL_BYTES	67108864	/* about where the log makes a checkpoint; see journal_size_limit */
+#define WAL_STEP	65536		/* SQLite writes less than 128 KiB at once */
 #define QUICK_CHECK_MAX	(256ll << 20)	/* larger files are checked as they are read */
 #define WRITER_PRAGMAS	"PRAGMA cache_size=-131072; PRAGMA mmap_size=2147418112;" \
 			" PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=0;" \
-			" PRAGMA journal_size_limit=67108864;"
+			" PRAGMA journal_size_limit=69206016;"
 
 #define INODE_PARAMS "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17," \
 	" ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25"
@@ -630,6 +632,27 @@ void meta_store_checkpoint(struct meta_store *s, bool force)
 				      SQLITE_CHECKPOINT_PASSIVE, &log, &done) == SQLITE_OK &&
 	    log == done)
 		s->wal_pages = 0;
+}
+
+void meta_store_grow_wal(struct meta_store *s)
+{
+	sqlite3_file *f = NULL;
+	sqlite3_int64 size, at;
+	char *zeros;
+	int rc = SQLITE_OK;
+
+	if (sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &f) || !f ||
+	    !f->pMethods || f->pMethods->xFileSize(f, &size) || size >= WAL_BYTES)
+		return;
+	zeros = calloc(1, WAL_STEP);
+	if (!zeros)
+		return;
+	for (at = size; !rc && at < WAL_BYTES; at += WAL_STEP)
+		rc = f->pMethods->xWrite(f, zeros, WAL_STEP, at);
+	if (rc)
+		f->pMethods->xTruncate(f, size);
+	f->pMethods->xSync(f, SQLITE_SYNC_NORMAL);
+	free(zeros);
 }
 
 /* ---- checks --------------------------------------------------------------- */

@@ -192,6 +192,15 @@ int meta_store_rollback(struct meta_store *s);
  */
 void meta_store_checkpoint(struct meta_store *s, bool force);
 
+/**
+ * meta_store_grow_wal() - give the WAL its working size at once
+ *
+ * A commit that makes the file longer also writes the file system's journal:
+ * measured, five times the latency of one that overwrites. Zeros behind the
+ * last frame mean nothing to SQLite. Without the space, nothing changes.
+ */
+void meta_store_grow_wal(struct meta_store *s);
+
 /* From an SQLite result: -ENOSPC, -ENOMEM, -EUCLEAN (damaged), -EROFS, else -EIO. */
 int meta_store_errno(struct meta_store *s, int rc);
 
