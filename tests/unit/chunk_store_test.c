@@ -815,6 +815,39 @@ static void test_dedupe(void **state)
 	free(buf);
 }
 
+/* A window of more results than a segment of a checkpoint holds survives. */
+static void test_large_window(void **state)
+{
+	struct test_dev *d = td_new(DISK, NULL, 1);
+	struct flint_sop *op = new_op(FLINT_SOP_PUNCH, 100, 0, 0, 4096);
+	struct flint_store *st;
+	u64 seq;
+
+	format_disk(d, 12);
+	st = open_store(d);
+	for (seq = 1; seq <= 25000; seq++) {
+		op->seq = seq;
+		op->seq_low = 1;
+		wait_op(d, st, op);
+		assert_int_equal(op->status, FLINT_OK);
+	}
+	flint_ckpt_start(st);
+	settle(d, st);
+	close_store(d, st);
+	st = open_store(d);
+	assert_int_equal(flint_wal_used(&st->wal), 0);
+	/* Another request with a remembered sequence is refused, each of them. */
+	op->length = 512;
+	for (seq = 1; seq <= 25000; seq++) {
+		op->seq = seq;
+		wait_op(d, st, op);
+		assert_int_equal(op->status, FLINT_ST_BAD_SEQ);
+	}
+	free_op(op);
+	close_store(d, st);
+	td_free(d);
+}
+
 static void test_epochs(void **state)
 {
 	struct test_dev *d = td_new(DISK, NULL, 1);
@@ -1082,6 +1115,7 @@ int main(void)
 		cmocka_unit_test(test_random_16k),
 		cmocka_unit_test(test_random_64k),
 		cmocka_unit_test(test_dedupe),
+		cmocka_unit_test(test_large_window),
 		cmocka_unit_test(test_epochs),
 		cmocka_unit_test(test_bad_crc_refused),
 		cmocka_unit_test(test_races),

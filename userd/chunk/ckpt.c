@@ -29,10 +29,17 @@ struct flint_ckpt {
 	u32 used;
 	u32 slot;		/* of the slab being walked, or hash bucket */
 	u64 seq, wal_pos, wal_seq, nr_segs;
+	u32 in_bucket;		/* clients of the bucket that are done */
+	bool snapped;		/* a client is half written: */
+	struct flint_rec_client head;
+	struct flint_rec_seq *snap;
+	u32 snap_cap, snap_nr, snap_at;
 	struct flint_dio io;
 };
 
 #define RESULTS_PER_REC	1000u
+/* No request outlives its connection's deadline, which is seconds. */
+#define TOMBSTONE_KEEP_S	3600u
 
 static u64 area_of(const struct flint_store *st, u64 seq)
 {
@@ -50,6 +57,8 @@ int flint_ckpt_init(struct flint_store *st)
 
 void flint_ckpt_free(struct flint_store *st)
 {
+	if (st->ckpt)
+		free(st->ckpt->snap);
 	free(st->ckpt);
 }
 
@@ -188,43 +197,83 @@ static bool add_chunk(struct flint_store *st, const struct flint_chunk *c)
 	return true;
 }
 
-/* A window in records of at most RESULTS_PER_REC; all of one client or nothing. */
-static bool add_client(struct flint_ckpt *k, const struct flint_client *c)
+/* Copy what a client may still ask for: the window may change between segments. */
+static bool snap_take(struct flint_ckpt *k, const struct flint_client *c)
 {
-	u32 before = k->used, i = 0;
+	u32 i, n = 0;
 
-	do {
-		struct flint_rec_client *r;
-		struct flint_rec_seq *s;
-		u32 n = 0;
+	if (c->cap > k->snap_cap) {
+		struct flint_rec_seq *p = realloc(k->snap, c->cap * sizeof(*p));
 
-		r = rec_add(k, FLINT_REC_CLIENT, sizeof(*r) + RESULTS_PER_REC * sizeof(*s));
-		if (!r) {
-			if (before == sizeof(struct flint_ckpt_seg))
-				return true;	/* larger than a segment: as many as fit */
-			k->used = before;
+		if (!p)
 			return false;
-		}
-		memcpy(r->client, c->id, sizeof(r->client));
-		r->session = cpu_to_le64(c->session);
-		r->seq_low = cpu_to_le64(c->seq_low);
-		r->stamp_s = cpu_to_le64(c->stamp_s);
-		s = (void *)(r + 1);
-		for (; i < c->cap && n < RESULTS_PER_REC; i++) {
-			const struct flint_result *e = &c->tab[i];
+		k->snap = p;
+		k->snap_cap = c->cap;
+	}
+	for (i = 0; i < c->cap; i++) {
+		const struct flint_result *e = &c->tab[i];
 
-			if (!e->seq || e->seq == ~0ull || e->op || e->seq < c->seq_low)
-				continue;
-			s[n].seq = cpu_to_le64(e->seq);
-			s[n].version = cpu_to_le64(e->version);
-			s[n].print = cpu_to_le32(e->print);
-			s[n++].length = cpu_to_le32(e->length);
-		}
+		if (!e->seq || e->seq == ~0ull || e->op || e->seq < c->seq_low)
+			continue;
+		k->snap[n].seq = cpu_to_le64(e->seq);
+		k->snap[n].version = cpu_to_le64(e->version);
+		k->snap[n].print = cpu_to_le32(e->print);
+		k->snap[n++].length = cpu_to_le32(e->length);
+	}
+	memset(&k->head, 0, sizeof(k->head));
+	memcpy(k->head.client, c->id, sizeof(k->head.client));
+	k->head.session = cpu_to_le64(c->session);
+	k->head.seq_low = cpu_to_le64(c->seq_low);
+	k->head.stamp_s = cpu_to_le64(c->stamp_s);
+	k->snap_nr = n;
+	k->snap_at = 0;
+	k->snapped = true;
+	return true;
+}
+
+/* Records of the client that was copied. Return: false when the segment is full. */
+static bool snap_write(struct flint_ckpt *k)
+{
+	do {
+		u32 n = k->snap_nr - k->snap_at;
+		struct flint_rec_client *r;
+		struct flint_rec_hdr h;
+
+		if (n > RESULTS_PER_REC)
+			n = RESULTS_PER_REC;
+		r = rec_add(k, FLINT_REC_CLIENT,
+			    (u32)(sizeof(*r) + n * sizeof(struct flint_rec_seq)));
+		if (!r)
+			return false;
+		h = r->h;
+		*r = k->head;
+		r->h = h;
 		r->nr = cpu_to_le32(n);
-		/* give back what was not needed */
-		k->used -= (u32)((RESULTS_PER_REC - n) * sizeof(*s));
-		r->h.len = cpu_to_le32((u32)(sizeof(*r) + n * sizeof(*s)));
-	} while (i < c->cap);
+		memcpy(r + 1, k->snap + k->snap_at, n * sizeof(*k->snap));
+		k->snap_at += n;
+	} while (k->snap_at < k->snap_nr);
+	k->snapped = false;
+	return true;
+}
+
+/*
+ * The clients of one bucket. Those that come meanwhile come in front, so that
+ * counting skips none that was there when the checkpoint began.
+ */
+static bool add_bucket(struct flint_ckpt *k, const struct flint_client *c)
+{
+	u32 n;
+
+	for (n = 0; c; c = c->next, n++) {
+		if (n < k->in_bucket)
+			continue;
+		if (!k->snapped && !snap_take(k, c))
+			return false;
+		if (!snap_write(k))
+			return false;
+		k->in_bucket++;
+	}
+	k->in_bucket = 0;
 	return true;
 }
 
@@ -257,14 +306,10 @@ static bool segment_fill(struct flint_store *st)
 			return false;
 	}
 	for (; k->phase == CKPT_CLIENTS; k->slot++) {
-		struct flint_client *c;
-
 		if (k->slot > st->windows.mask)
 			return true;
-		/* A bucket is short; one that does not fit is begun again, which is harmless. */
-		for (c = st->windows.hash[k->slot]; c; c = c->next)
-			if (!add_client(k, c))
-				return false;
+		if (!add_bucket(k, st->windows.hash[k->slot]))
+			return false;
 	}
 	return true;
 }
@@ -277,6 +322,26 @@ static void ckpt_end(struct flint_store *st)
 	st->kick(st->kick_arg);
 }
 
+/*
+ * The area is full. New chunks are refused long before (flint_store_index_full),
+ * so it is the windows of very many clients: some are left out, and after a
+ * crash a repetition of theirs would be carried out again.
+ */
+static void ckpt_overflow(struct flint_store *st)
+{
+	struct flint_ckpt *k = st->ckpt;
+
+	if (k->phase != CKPT_CLIENTS) {
+		flint_store_fail(st, "checkpoint: the area is too small", -ENOSPC);
+		ckpt_end(st);
+		return;
+	}
+	flint_warn("%s: too many clients for a checkpoint: results of some will not survive a restart",
+		   st->name);
+	k->phase = CKPT_SYNC;
+	ckpt_io(st, FLINT_DIO_SYNC, 0, 0);
+}
+
 /* Write the next segment, or go on to the header. */
 static void ckpt_step(struct flint_store *st)
 {
@@ -286,12 +351,10 @@ static void ckpt_step(struct flint_store *st)
 	bool last;
 
 	if (off + FLINT_CKPT_SEG_SIZE > area_of(st, k->seq) + st->ckpt_len) {
-		flint_store_fail(st, "checkpoint: the area is too small", ENOSPC);
-		ckpt_end(st);
+		ckpt_overflow(st);
 		return;
 	}
 	last = segment_fill(st);
-	memset(k->buf + k->used, 0, FLINT_CKPT_SEG_SIZE - k->used);
 	memset(s, 0, sizeof(*s));
 	s->magic = cpu_to_le32(FLINT_CKPT_SEG_MAGIC);
 	s->seq = cpu_to_le64(k->seq);
@@ -351,14 +414,14 @@ void flint_ckpt_start(struct flint_store *st)
 	struct flint_ckpt *k = st->ckpt;
 	u64 now = flint_now_s();
 
-	if (now > FLINT_WINDOW_KEEP_S) {
-		flint_windows_expire(&st->windows, now - FLINT_WINDOW_KEEP_S);
-		expire_tombstones(st, now - FLINT_WINDOW_KEEP_S);
-	}
+	flint_windows_expire(&st->windows, now - FLINT_WINDOW_KEEP_S);
+	expire_tombstones(st, now - TOMBSTONE_KEEP_S);
 	flint_wal_mark(&st->wal, &k->wal_pos, &k->wal_seq);
 	k->phase = CKPT_INODES;
 	k->slot = 1;
 	k->nr_segs = 0;
+	k->in_bucket = 0;
+	k->snapped = false;
 	k->seq = st->ckpt_seq + 1;
 	ckpt_step(st);
 }
