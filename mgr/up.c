@@ -488,12 +488,13 @@ static void up_tell(struct up *u, const char *what)
 }
 
 /*
- * Is this daemon in the manager's list, and heard since it was started? A
+ * Is this daemon in the manager's list, and heard since it was started, or, if
+ * it ran before, since we began? It may have been killed a moment ago, and a
  * manager that starts anew takes what was up for up until it knows better.
  */
-static bool up_node_ready(json_t *nodes, const struct up_proc *p)
+static bool up_node_ready(const struct up *u, json_t *nodes, const struct up_proc *p)
 {
-	uint64_t run_ms = p->started_ns ? up_ms_since(p->started_ns) : UINT64_MAX;
+	uint64_t run_ms = up_ms_since(p->started_ns ? p->started_ns : u->begin_ns);
 	json_t *n, *heard;
 	size_t i;
 
@@ -538,7 +539,7 @@ static const char *up_look(struct up *u, unsigned int *unused, char *text, size_
 	}
 	nodes = json_object_get(map, "nodes");
 	for (i = 1; i < u->nr_procs && !missing; i++)
-		if (!up_node_ready(nodes, &u->procs[i]))
+		if (!up_node_ready(u, nodes, &u->procs[i]))
 			missing = u->procs[i].name;
 	if (!missing && !up_targets_ready(json_object_get(map, "targets"), u->conf.servers,
 					  unused))

@@ -117,7 +117,24 @@ metrics()
 stop_it() { fl status > /dev/null && "$BIN/flint" down "$D" && ! ls "$D"/run/*.pid; }
 no_sanitizer() { ! grep -hE 'ERROR: (Address|Leak)Sanitizer|runtime error:' "$D"/log/*.log; }
 
-echo 1..20
+# A new target gets the next free number; its file is not formatted twice.
+add_target()
+{
+	json 'd["id"] == 4' target add "$W/extra" --size 64M &&
+		! fl target add "$W/extra" --size 64M && [ -s "$W/extra" ]
+}
+
+completes()
+{
+	"$BIN/flint" completion bash > "$W/completion" && bash -c '
+		. "$1"
+		COMP_WORDS=(flint fs cr) COMP_CWORD=2
+		_flint
+		[ "${COMPREPLY[*]}" = create ]
+		' sh "$W/completion"
+}
+
+echo 1..22
 ok "a cluster is made" make_it
 ok "it is healthy" fl status
 ok "again: nothing to do" nothing_to_do
@@ -136,6 +153,8 @@ ok "and is well after it speaks again" well_again
 ok "metrics" metrics
 ok "node list" fl node list
 ok "map" fl map
+ok "a target is added" add_target
+ok "the shell completes" completes
 ok "flint down stops everything" stop_it
 ok "sanitizers are silent" no_sanitizer
 exit $failed

@@ -84,7 +84,8 @@ static void mnt_kernel_words(struct mnt *m, int fd)
 			text += 9;
 		text[strcspn(text, "\n")] = 0;
 		if (buf[0] == 'e' || m->verbose)
-			mnt_say("%s", text);
+			mnt_say("%s%s", text, strncmp(text, "Unknown parameter", 17) ? "" :
+				": mount.flintfs(8) lists the options");
 		m->said |= buf[0] == 'e';
 	}
 }
