@@ -10,6 +10,7 @@ META_SERVER := $(META_CORE) userd/meta/log_local.c userd/meta/sessions.c userd/m
 $(eval $(call program,flint-metad,$(META_SERVER),-lsqlite3))
 $(eval $(call program,flint-metad-bench,tests/native/metad_bench.c,))
 $(eval $(call program,flint-metad-crash,tests/native/metad_crash.c $(META_CORE),-lsqlite3))
+$(eval $(call program,flint-metad-cut,tests/native/metad_cut.c,))
 
 TEST_SRCS_meta_ops := $(META_CORE)
 TEST_LIBS_meta_ops := -lsqlite3
