@@ -247,7 +247,8 @@ static enum rdma_cm_event_type raw_connect(struct raw *r, const void *priv, uint
 
 static struct flint_cm_priv good_priv;	/* filled by main() */
 
-static void raw_send_op(struct raw *r, uint32_t len, enum ibv_wr_opcode op)
+/* Return: false when our own device does not know the operation. */
+static bool raw_send_op(struct raw *r, uint32_t len, enum ibv_wr_opcode op)
 {
 	struct ibv_sge sge = { .addr = (uintptr_t)r->mem, .length = len, .lkey = r->mr->lkey };
 	struct ibv_send_wr wr = { .wr_id = 99, .sg_list = &sge, .num_sge = 1, .opcode = op,
@@ -256,8 +257,11 @@ static void raw_send_op(struct raw *r, uint32_t len, enum ibv_wr_opcode op)
 	wr.imm_data = htonl(7);
 	if (op == IBV_WR_SEND_WITH_INV)
 		wr.invalidate_rkey = 0x1234;
-	if (ibv_post_send(r->id->qp, &wr, &bad))
+	if (!ibv_post_send(r->id->qp, &wr, &bad))
+		return true;
+	if (op == IBV_WR_SEND)
 		die("post_send");
+	return false;
 }
 
 /* Wait for a message. Return: it, or NULL when the connection ended: then ->ended is set. */
@@ -326,6 +330,8 @@ static void raw_begin(struct raw *r, int nr_recv)
 	raw_open(r, nr_recv);
 	if (raw_connect(r, &good_priv, sizeof(good_priv), NULL) != RDMA_CM_EVENT_ESTABLISHED)
 		die("connect");
+	if (r->id->verbs->device->transport_type == IBV_TRANSPORT_IWARP)
+		usleep(20000);		/* see link_established() in verbs.c */
 }
 
 static void raw_live(struct raw *r, int nr_recv)
@@ -445,9 +451,11 @@ static void malformed(bool live)
 			len += 8;
 			break;
 		}
-		raw_send_op(&r, len, op);
 		snprintf(name, sizeof(name), "%s%s", names[i], live ? " when live" : " first");
-		report(raw_ends(&r), name);
+		if (raw_send_op(&r, len, op))
+			report(raw_ends(&r), name);
+		else
+			report(true, "# SKIP the device has no such operation");
 		raw_close(&r);
 	}
 	report(served(), "served after malformed messages");
