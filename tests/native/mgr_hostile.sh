@@ -15,7 +15,7 @@ n=0 failed=0
 
 finish()
 {
-	kill -CONT $(cat "$D/run/meta.pid") 2> /dev/null
+	kill -CONT $(cat "$D/run/meta.pid" 2> /dev/null) 2> /dev/null
 	"$BIN/flint" down "$D" > /dev/null 2>&1
 	rm -rf "$W"
 }
