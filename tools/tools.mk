@@ -12,7 +12,7 @@ demo:
 
 bench:
 	@tools/setup.sh
-	@$(MAKE) --no-print-directory all build/bin/fuse-passthrough
+	@$(MAKE) --no-print-directory all bench-programs
 	@tools/bench/bench $(BENCH_ARGS)
 
 vm-shell:

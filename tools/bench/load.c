@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * flint-load WORK DIR COUNT [SIZE]: one kind of work, COUNT times, from one
+ * thread, timed by CLOCK_MONOTONIC; prints nanoseconds in all.
+ *
+ *	fill	make DIR/data of COUNT x SIZE bytes, on stable storage
+ *	read	read SIZE bytes at a random aligned place of DIR/data, O_DIRECT
+ *	write	write SIZE bytes there, O_DIRECT
+ *	make	make COUNT files DIR/sNNN of SIZE bytes (not a work: prepares small)
+ *	small	open, read SIZE bytes, close, of each of them, O_DIRECT
+ *	create	create and close COUNT files DIR/fNNN
+ *	stat	stat each of them
+ *	unlink	remove each of them
+ *
+ * Under instruction counting the clock counts instructions of the whole guest.
+ * Directories hold 1,000 files each. Every call must do all it was asked.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PER_DIR	1000
+
+struct load {
+	const char *dir;
+	unsigned long count;
+	size_t size;
+	char *buf;
+	int fd;				/* of DIR/data, or -1 */
+	uint64_t seed;
+	unsigned long places;		/* SIZE-aligned places in DIR/data */
+};
+
+struct work {
+	const char *name;
+	int (*prepare)(struct load *l);
+	int (*one)(struct load *l, unsigned long i);
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t next_random(struct load *l)
+{
+	l->seed ^= l->seed << 13;
+	l->seed ^= l->seed >> 7;
+	l->seed ^= l->seed << 17;
+	return l->seed;
+}
+
+static void file_name(struct load *l, char kind, unsigned long i, char *out, size_t len)
+{
+	snprintf(out, len, "%s/%c%lu/%lu", l->dir, kind, i / PER_DIR, i % PER_DIR);
+}
+
+static int make_dirs(struct load *l, char kind)
+{
+	char path[4096];
+	unsigned long i;
+
+	for (i = 0; i < l->count; i += PER_DIR) {
+		snprintf(path, sizeof(path), "%s/%c%lu", l->dir, kind, i / PER_DIR);
+		if (mkdir(path, 0755) && errno != EEXIST)
+			return -1;
+	}
+	return 0;
+}
+
+static int open_data(struct load *l, int flags)
+{
+	char path[4096];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/data", l->dir);
+	l->fd = open(path, flags, 0644);
+	if (l->fd < 0 || fstat(l->fd, &st))
+		return -1;
+	l->places = (unsigned long)st.st_size / l->size;
+	return 0;
+}
+
+static int fill_prepare(struct load *l)
+{
+	return open_data(l, O_CREAT | O_WRONLY | O_DIRECT);
+}
+
+static int io_prepare(struct load *l)
+{
+	if (open_data(l, O_RDWR | O_DIRECT))
+		return -1;
+	if (!l->places) {
+		errno = ENODATA;
+		return -1;
+	}
+	return 0;
+}
+
+static int files_prepare(struct load *l)
+{
+	return make_dirs(l, 'f');
+}
+
+static int small_prepare(struct load *l)
+{
+	return make_dirs(l, 's');
+}
+
+static int all_of_it(struct load *l, ssize_t n)
+{
+	if (n == (ssize_t)l->size)
+		return 0;
+	if (n >= 0)
+		errno = EIO;
+	return -1;
+}
+
+static int fill_one(struct load *l, unsigned long i)
+{
+	memset(l->buf, (int)(i & 0xff), l->size);
+	if (all_of_it(l, pwrite(l->fd, l->buf, l->size, (off_t)(i * l->size))))
+		return -1;
+	return i + 1 == l->count ? fsync(l->fd) : 0;
+}
+
+static int read_one(struct load *l, unsigned long i)
+{
+	off_t at = (off_t)(next_random(l) % l->places * l->size);
+
+	return all_of_it(l, pread(l->fd, l->buf, l->size, at));
+}
+
+static int write_one(struct load *l, unsigned long i)
+{
+	off_t at = (off_t)(next_random(l) % l->places * l->size);
+
+	return all_of_it(l, pwrite(l->fd, l->buf, l->size, at));
+}
+
+static int with_file(struct load *l, char kind, unsigned long i, int flags)
+{
+	char path[4096];
+	int fd, rc = 0;
+
+	file_name(l, kind, i, path, sizeof(path));
+	fd = open(path, flags, 0644);
+	if (fd < 0)
+		return -1;
+	if (kind == 's')
+		rc = all_of_it(l, flags & O_CREAT ? write(fd, l->buf, l->size) :
+			       read(fd, l->buf, l->size));
+	return close(fd) || rc ? -1 : 0;
+}
+
+static int make_one(struct load *l, unsigned long i)
+{
+	return with_file(l, 's', i, O_CREAT | O_WRONLY | O_DIRECT);
+}
+
+static int small_one(struct load *l, unsigned long i)
+{
+	return with_file(l, 's', i, O_RDONLY | O_DIRECT);
+}
+
+static int create_one(struct load *l, unsigned long i)
+{
+	return with_file(l, 'f', i, O_CREAT | O_EXCL | O_WRONLY);
+}
+
+static int stat_one(struct load *l, unsigned long i)
+{
+	char path[4096];
+	struct stat st;
+
+	file_name(l, 'f', i, path, sizeof(path));
+	return stat(path, &st);
+}
+
+static int unlink_one(struct load *l, unsigned long i)
+{
+	char path[4096];
+
+	file_name(l, 'f', i, path, sizeof(path));
+	return unlink(path);
+}
+
+static const struct work works[] = {
+	{ "fill", fill_prepare, fill_one },
+	{ "read", io_prepare, read_one },
+	{ "write", io_prepare, write_one },
+	{ "make", small_prepare, make_one },
+	{ "small", small_prepare, small_one },
+	{ "create", files_prepare, create_one },
+	{ "stat", files_prepare, stat_one },
+	{ "unlink", files_prepare, unlink_one },
+};
+
+static const struct work *work_find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(works) / sizeof(works[0]); i++)
+		if (!strcmp(works[i].name, name))
+			return &works[i];
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	struct load l = { .fd = -1, .seed = 88172645463325252u };
+	const struct work *w = argc >= 4 ? work_find(argv[1]) : NULL;
+	unsigned long i;
+	uint64_t start;
+
+	if (!w) {
+		fprintf(stderr, "usage: flint-load fill|read|write|make|small|create|stat|unlink "
+			"DIR COUNT [SIZE]\n");
+		return 2;
+	}
+	l.dir = argv[2];
+	l.count = strtoul(argv[3], NULL, 0);
+	l.size = argc > 4 ? strtoul(argv[4], NULL, 0) : 4096;
+	if (!l.count || !l.size || posix_memalign((void **)&l.buf, 4096, l.size)) {
+		fprintf(stderr, "flint-load: COUNT and SIZE must be positive numbers\n");
+		return 2;
+	}
+	memset(l.buf, 'x', l.size);
+	if (w->prepare(&l)) {
+		fprintf(stderr, "flint-load: preparing %s in %s: %s\n", w->name, l.dir, strerror(errno));
+		return 1;
+	}
+	start = now_ns();
+	for (i = 0; i < l.count; i++) {
+		if (w->one(&l, i)) {
+			fprintf(stderr, "flint-load: %s %lu in %s: %s\n", w->name, i, l.dir,
+				strerror(errno));
+			return 1;
+		}
+	}
+	printf("%llu\n", (unsigned long long)(now_ns() - start));
+	return 0;
+}
