@@ -29,7 +29,8 @@
 
 #define RING_DEPTH	512u
 #define RING_INFLIGHT	2048u
-#define MAX_REGIONS	64u
+#define MAX_REGIONS	66u
+#define MAX_ROUNDS	32u
 #define LOCK_TRIES	60
 #define LOCK_PAUSE_US	50000
 
@@ -247,12 +248,17 @@ static void ring_submit(struct flint_engine *eng)
 
 static void engine_run(struct flint_engine *eng)
 {
-	unsigned int n;
+	unsigned int n, rounds = 0;
 
 	if (eng->running)
 		return;
 	eng->running = true;
 	do {
+		if (rounds++ == MAX_ROUNDS) {	/* let the network have its turn */
+			eng->running = false;
+			flint_engine_kick(eng);
+			return;
+		}
 		eng->again = false;
 		eng->turn(eng->arg);
 		queue_run(eng);
@@ -497,6 +503,16 @@ static int lock_wait(int fd)
 	return 0;
 }
 
+/* The same for a block device. */
+static int open_wait(const char *path, int flags)
+{
+	int tries = LOCK_TRIES, fd;
+
+	while ((fd = open(path, flags, 0600)) < 0 && errno == EBUSY && tries--)
+		usleep(LOCK_PAUSE_US);
+	return fd;
+}
+
 static int dev_check(int fd, const char *path, int flags, u64 size, struct flint_dev *dev,
 		     char *err, size_t errlen)
 {
@@ -536,6 +552,7 @@ struct flint_dev *flint_dev_open(const char *path, int flags, u64 size, char *er
 {
 	int open_flags = O_RDWR | O_CLOEXEC | (flags & FLINT_DEV_CREATE ? O_CREAT : 0);
 	struct file_dev *f = calloc(1, sizeof(*f));
+	struct stat sb;
 	int ret;
 
 	if (!f) {
@@ -543,11 +560,19 @@ struct flint_dev *flint_dev_open(const char *path, int flags, u64 size, char *er
 		errno = ENOMEM;
 		return NULL;
 	}
+	/* On a block device this asks that nothing is mounted on it. */
+	if (!stat(path, &sb) && S_ISBLK(sb.st_mode))
+		open_flags = O_RDWR | O_CLOEXEC | O_EXCL;
 	f->dev.ops = &file_ops;
-	f->fd = open(path, open_flags, 0600);
+	f->fd = open_wait(path, open_flags);
 	if (f->fd < 0) {
 		ret = -errno;
-		snprintf(err, errlen, "%s: cannot open the target: %s", path, strerror(errno));
+		if (ret == -EBUSY)
+			snprintf(err, errlen, "%s: the device is in use, mounted or by another process: free it first",
+				 path);
+		else
+			snprintf(err, errlen, "%s: cannot open the target: %s", path,
+				 strerror(errno));
 		goto fail;
 	}
 	ret = dev_check(f->fd, path, flags, size, &f->dev, err, errlen);

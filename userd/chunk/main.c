@@ -89,6 +89,26 @@ struct run {
 
 /* ---- --format and --inspect --------------------------------------------- */
 
+/* Does a block device hold something, a file system perhaps? */
+static bool device_in_use(struct flint_dev *dev)
+{
+	u32 len = 128u << 10, i;
+	u8 *buf = NULL;
+	bool found = false;
+
+	if (!dev->prewritten || dev->size < len)
+		return false;
+	if (posix_memalign((void **)&buf, FLINT_STORE_ALIGN, len) ||
+	    dev->ops->pread(dev, buf, len, 0)) {
+		free(buf);
+		return true;
+	}
+	for (i = 0; i < len && !found; i++)
+		found = buf[i] != 0;
+	free(buf);
+	return found;
+}
+
 static int format(const struct options *o, char *err, size_t errlen)
 {
 	struct flint_store_format f = { .id = (u32)o->id, .size = o->size };
@@ -125,6 +145,10 @@ static int format(const struct options *o, char *err, size_t errlen)
 	flint_uuid_make(f.uuid);
 	if (!o->force && flint_store_present(dev)) {
 		snprintf(err, errlen, "%s: is a target already: --force overwrites it, and all its data is lost",
+			 o->format);
+		ret = -EEXIST;
+	} else if (!o->force && device_in_use(dev)) {
+		snprintf(err, errlen, "%s: holds data that is not FlintFS's: --force overwrites it",
 			 o->format);
 		ret = -EEXIST;
 	} else {

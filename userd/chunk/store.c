@@ -139,9 +139,12 @@ int flint_store_format(struct flint_dev *dev, const struct flint_store_format *f
 /* One copy. Return: 0, -ENOENT (no magic), -EUCLEAN, -EPROTONOSUPPORT, or an I/O error. */
 static int super_read_copy(struct flint_dev *dev, struct flint_disk_super *sb, int copy)
 {
-	int err = dev->ops->pread(dev, sb, FLINT_SB_SIZE, (u64)copy * FLINT_SB_SIZE);
 	u64 end;
+	int err;
 
+	if (dev->size < 2 * FLINT_SB_SIZE)
+		return -ENOENT;
+	err = dev->ops->pread(dev, sb, FLINT_SB_SIZE, (u64)copy * FLINT_SB_SIZE);
 	if (err)
 		return err;
 	if (sb->magic != cpu_to_le64(FLINT_SB_MAGIC))
