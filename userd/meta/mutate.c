@@ -39,7 +39,8 @@ static void complete_body(struct metad *m, u16 op, struct meta_reply *r)
 
 	switch (op) {
 	case FLINT_OP_SESSION_OPEN:
-		memcpy(r->body + offsetof(struct flint_session_rep, lease_ms), &lease, sizeof(lease));
+		memcpy(r->body + offsetof(struct flint_session_rep, lease_ms), &lease,
+		       sizeof(lease));
 		attr = offsetof(struct flint_session_rep, root);
 		break;
 	case FLINT_OP_OPEN:

@@ -193,7 +193,7 @@ int meta_read_dir(struct meta_reader *r, u32 fs, u32 valid_ms, const struct flin
 	memset(rep, 0, sizeof(*rep));
 	if (le64_to_cpu(req->cookie) > INT64_MAX)
 		return -EINVAL;
-	/* Before the entries: a change that falls between makes the counter too old, never too new. */
+	/* Before the entries: a change in between makes the counter too old, never too new. */
 	err = meta_read_inode(r, le64_to_cpu(req->ino), &dir);
 	if (err)
 		return err;

@@ -113,8 +113,8 @@ static void cut_done(struct flint_rpc *rpc)
 	if (rpc->err || rpc->status) {
 		j->failed = true;
 		if (!j->r->stopping)
-			flint_warn_rl("data of inode %llu could not be removed from target %u (%s %d):"
-				      " it will be tried again", (unsigned long long)j->ino,
+			flint_warn_rl("data of inode %llu could not be removed from target %u"
+				      " (%s %d): it will be tried again", (unsigned long long)j->ino,
 				      le32_to_cpu(c->body.target), rpc->err ? "error" : "status",
 				      rpc->err ? -rpc->err : (int)rpc->status);
 	}
@@ -156,8 +156,9 @@ static void cut_chain(struct job *j, const struct flint_map *map, u32 chain, str
 	b->chain = cpu_to_le32(chain);
 	b->chain_ver = c->version;
 	for (i = 0; i < c->nr; i++) {
-		const struct flint_map_target *t = flint_map_target(map, le32_to_cpu(c->targets[i]));
+		const struct flint_map_target *t;
 
+		t = flint_map_target(map, le32_to_cpu(c->targets[i]));
 		b->target = c->targets[i];
 		cut_send(j, b, le32_to_cpu(t->node));
 	}
@@ -171,6 +172,7 @@ static bool cut_all(struct job *j, const struct flint_map *map, const struct met
 	struct flint_cut b = { 0 };
 	struct flint_placement pl;
 	struct flint_layout layout;
+	const __le32 *ids;
 	u32 n;
 
 	meta_inode_layout(i, &layout);
@@ -184,8 +186,9 @@ static bool cut_all(struct job *j, const struct flint_map *map, const struct met
 	b.chunk_shift = i->chunk_shift;
 	b.flags = cpu_to_le32(j->remove ? FLINT_CUT_REMOVE : 0);
 	j->left = 1;		/* answers that come at once must not finish it */
+	ids = map->chain_ids + le32_to_cpu(t->first);
 	for (n = 0; n < pl.width; n++)
-		cut_chain(j, map, le32_to_cpu(map->chain_ids[le32_to_cpu(t->first) + pl.slot[n]]), &b);
+		cut_chain(j, map, le32_to_cpu(ids[pl.slot[n]]), &b);
 	if (!--j->left)
 		job_finish(j);
 	return true;
@@ -211,9 +214,10 @@ static void job_run(struct job *j)
 	j->epoch = j->remove ? i.trunc_epoch : it.epoch;
 	ref = flint_cluster_map(r->m->cluster);
 	if (err || !ref || !cut_all(j, &ref->map, &i, j->remove ? 0 : it.size)) {
-		flint_warn_rl("data of inode %llu cannot be removed: %s", (unsigned long long)j->ino,
-			      err ? "the database cannot be read" : !ref ? "there is no cluster map yet" :
-			      "the cluster map lacks its chain table");
+		flint_warn_rl("data of inode %llu cannot be removed: %s",
+			      (unsigned long long)j->ino, err ? "the database cannot be read" :
+			      ref ? "the cluster map lacks its chain table" :
+				    "there is no cluster map yet");
 		flint_timer_set(r->m->loop, &j->retry, RETRY_MS);
 	}
 	flint_map_put(ref);

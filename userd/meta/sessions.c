@@ -200,7 +200,7 @@ void metad_sessions_expire(struct metad *m)
 	HASH_ITER(hh, m->sessions, sn, tmp) {
 		if (sn->conns || sn->expiring || now - sn->seen_ns < lease)
 			continue;
-		/* A request that comes in between finds the session until the command is applied. */
+		/* A request in between finds the session until the command is applied. */
 		if (metad_propose_own(m, META_OP_EXPIRE, sn->id, 0, expired, NULL))
 			continue;
 		sn->expiring = true;

@@ -18,7 +18,7 @@
 #include "store.h"
 #include "../base/crc.h"
 
-#define WAL_BYTES	67108864	/* about where the log makes a checkpoint; see journal_size_limit */
+#define WAL_BYTES	67108864	/* about where the log makes a checkpoint */
 #define WAL_STEP	65536		/* SQLite writes less than 128 KiB at once */
 #define QUICK_CHECK_MAX	(256ll << 20)	/* larger files are checked as they are read */
 #define WRITER_PRAGMAS	"PRAGMA cache_size=-131072; PRAGMA mmap_size=2147418112;" \

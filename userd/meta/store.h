@@ -206,7 +206,7 @@ int meta_store_errno(struct meta_store *s, int rc);
 
 /* CRC over all rows of all tables in key order; 0 on failure. Outside a transaction. */
 u64 meta_store_checksum(struct meta_store *s);
-/* SQLite's own check and ours (link counts, cookies, entry counts). 0 or -EUCLEAN with a sentence. */
+/* SQLite's own check and ours (links, cookies, counts). 0, or -EUCLEAN with a sentence. */
 int meta_store_verify(struct meta_store *s, char *err, size_t errlen);
 
 /* A ready statement: reset, nothing bound. */
