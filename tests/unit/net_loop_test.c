@@ -123,7 +123,7 @@ static void *runner(void *arg)
 
 static void sync_count(void *arg)
 {
-	assert_true(flint_loop_here(the_loop));
+	assert_true(flint_loop_inside(the_loop));
 	++*(int *)arg;
 }
 

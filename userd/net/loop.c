@@ -41,8 +41,9 @@ struct flint_loop {
 	uint64_t now_ns;		/* when the loop last woke up */
 	uint64_t armed_ns;		/* what tmfd is set to; UINT64_MAX: not set */
 	atomic_bool stop;
+	pthread_mutex_t owner;		/* held by whoever runs the loop, or its tasks */
 	atomic_bool running;
-	pthread_t thread;		/* valid while running */
+	pthread_t thread;		/* the owner, valid while running */
 	struct flint_watch wake;
 	struct flint_watch alarm;
 
@@ -124,7 +125,7 @@ static void tasks_collect(struct flint_loop *loop)
 	pthread_mutex_unlock(&loop->lock);
 }
 
-void flint_loop_run_tasks(struct flint_loop *loop)
+static void loop_run_tasks(struct flint_loop *loop)
 {
 	struct flint_task *t, *next, **tail;
 
@@ -151,6 +152,21 @@ static void loop_on_wake(struct flint_watch *w, uint32_t events)
 	if (read(w->fd, &n, sizeof(n)) < 0)
 		return;
 	tasks_collect(w->arg);
+}
+
+/* With the owner lock. */
+static void loop_enter(struct flint_loop *loop)
+{
+	loop->thread = pthread_self();
+	loop->now_ns = flint_now_ns();
+	atomic_store_explicit(&loop->running, true, memory_order_release);
+	tasks_collect(loop);
+}
+
+static void loop_leave(struct flint_loop *loop)
+{
+	atomic_store_explicit(&loop->running, false, memory_order_release);
+	pthread_mutex_unlock(&loop->owner);
 }
 
 struct sync_task {
@@ -188,11 +204,12 @@ void flint_loop_sync(struct flint_loop *loop, void (*fn)(void *arg), void *arg)
 	do {
 		struct timespec ts;
 
-		/* A loop that stopped in between runs its tasks here. */
-		if (!atomic_load(&loop->running)) {
-			tasks_collect(loop);
+		/* When nobody runs the loop, its tasks run here. */
+		if (!pthread_mutex_trylock(&loop->owner)) {
+			loop_enter(loop);
 			while (loop->local.head)
-				flint_loop_run_tasks(loop);
+				loop_run_tasks(loop);
+			loop_leave(loop);
 		}
 		clock_gettime(CLOCK_REALTIME, &ts);
 		ts.tv_nsec += 20 * 1000 * 1000;
@@ -362,12 +379,6 @@ bool flint_loop_inside(struct flint_loop *loop)
 	       pthread_equal(loop->thread, pthread_self());
 }
 
-bool flint_loop_here(struct flint_loop *loop)
-{
-	return !atomic_load_explicit(&loop->running, memory_order_acquire) ||
-	       pthread_equal(loop->thread, pthread_self());
-}
-
 void *flint_loop_slot(struct flint_loop *loop)
 {
 	return loop->slot;
@@ -394,6 +405,7 @@ struct flint_loop *flint_loop_new(void)
 	tasks_init(&loop->local);
 	tasks_init(&loop->remote);
 	pthread_mutex_init(&loop->lock, NULL);
+	pthread_mutex_init(&loop->owner, NULL);
 	loop->epfd = epoll_create1(EPOLL_CLOEXEC);
 	if (loop->epfd < 0)
 		goto fail_free;
@@ -426,6 +438,7 @@ fail_epoll:
 	errno = err;
 fail_free:
 	err = errno;
+	pthread_mutex_destroy(&loop->owner);
 	pthread_mutex_destroy(&loop->lock);
 	free(loop);
 	errno = err;
@@ -443,7 +456,7 @@ void flint_loop_free(struct flint_loop *loop)
 		return;
 	tasks_collect(loop);
 	while (loop->local.head || loop->remote.head) {
-		flint_loop_run_tasks(loop);
+		loop_run_tasks(loop);
 		tasks_collect(loop);
 	}
 	if (loop->slot_free)
@@ -451,6 +464,7 @@ void flint_loop_free(struct flint_loop *loop)
 	close(loop->tmfd);
 	close(loop->evfd);
 	close(loop->epfd);
+	pthread_mutex_destroy(&loop->owner);
 	pthread_mutex_destroy(&loop->lock);
 	free(loop->heap);
 	free(loop);
@@ -466,10 +480,8 @@ int flint_loop_run(struct flint_loop *loop)
 {
 	int i, ret = 0;
 
-	loop->thread = pthread_self();
-	loop->now_ns = flint_now_ns();
-	atomic_store_explicit(&loop->running, true, memory_order_release);
-	tasks_collect(loop);
+	pthread_mutex_lock(&loop->owner);
+	loop_enter(loop);
 	while (!atomic_load(&loop->stop)) {
 		int n;
 
@@ -490,9 +502,9 @@ int flint_loop_run(struct flint_loop *loop)
 				w->fn(w, loop->batch[i].events);
 		}
 		loop->batch_len = 0;
-		flint_loop_run_tasks(loop);
+		loop_run_tasks(loop);
 	}
 	atomic_store(&loop->stop, false);
-	atomic_store_explicit(&loop->running, false, memory_order_release);
+	loop_leave(loop);
 	return ret;
 }

@@ -7,9 +7,6 @@
 
 #include "net.h"
 
-/* Is the caller the loop's thread, or does no thread run the loop? */
-bool flint_loop_here(struct flint_loop *loop);
-
 /* Is the caller the thread that runs the loop now? */
 bool flint_loop_inside(struct flint_loop *loop);
 
@@ -21,16 +18,14 @@ uint64_t flint_loop_now(struct flint_loop *loop);
 
 /*
  * Run @fn(arg) on the loop and wait until it has run. Called from the loop's
- * own thread, or when nobody runs the loop, it is called directly.
+ * own thread it runs at once; while nobody runs the loop, the caller does for
+ * as long as there are tasks.
  */
 void flint_loop_sync(struct flint_loop *loop, void (*fn)(void *arg), void *arg);
 
-/* Run what was posted, without waiting. Only when flint_loop_here(). */
-void flint_loop_run_tasks(struct flint_loop *loop);
-
 /*
  * One slot for the state that a transport keeps per loop; freed with the loop.
- * Only when flint_loop_here().
+ * Only inside the loop, or while nobody runs it.
  */
 void *flint_loop_slot(struct flint_loop *loop);
 void flint_loop_set_slot(struct flint_loop *loop, void *p, void (*free_fn)(void *p));

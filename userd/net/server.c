@@ -562,7 +562,7 @@ void flint_call_pull(struct flint_call *call, void (*done)(struct flint_call *ca
 	struct call *c = to_call(call);
 
 	c->done = done;
-	if (flint_loop_here(call->conn->loop)) {
+	if (flint_loop_inside(call->conn->loop)) {
 		pull_begin(c);
 		return;
 	}
@@ -864,10 +864,7 @@ int flint_server_listen(struct flint_server *srv, int proto, struct sockaddr_sto
 		.srv = srv, .proto = proto, .addr = addr, .err = err, .errlen = errlen,
 	};
 
-	if (flint_loop_here(srv->loops[0]))
-		listen_run(&la);
-	else
-		flint_loop_sync(srv->loops[0], listen_run, &la);
+	flint_loop_sync(srv->loops[0], listen_run, &la);
 	return la.ret;
 }
 
