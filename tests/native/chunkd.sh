@@ -81,6 +81,8 @@ result $? "after kill -9 the allocator is what the index says"
 threads=2 start
 "$BIN/flint-chunkload" $PORT "$DIR/key" 3 >"$DIR/load2.out" 2>&1
 result $? "the same with two threads"
+"$BIN/flint-chunkload" $PORT "$DIR/key" refusals >"$DIR/refusals.out" 2>&1
+result $? "what is senseless is refused, each with its status"
 kill -TERM $daemon; wait $daemon
 daemon=
 dd if=/dev/zero of="$DIR/target" bs=4096 count=2 conv=notrunc status=none

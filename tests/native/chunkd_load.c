@@ -6,6 +6,9 @@
  * has one. Every read must give exactly the model's bytes, with right CRCs.
  *
  *	flint-chunkload PORT KEYFILE SECONDS
+ *	flint-chunkload PORT KEYFILE refusals
+ *
+ * The second form sends what must be refused and checks how.
  *
  * The server runs with --alone and one target with id 1, empty or left by an
  * earlier run of this program. Prints what was done; status 0: all as expected.
@@ -300,6 +303,101 @@ static void next(struct worker *w)
 	send_request(w);
 }
 
+/* ---- refusals ----------------------------------------------------------- */
+
+struct refusal {
+	const char *what;
+	u16 op;
+	struct {		/* differences from a good request, where not 0 */
+		u32 length, offset, flags, crc, target;
+		u8 chunk_shift;
+	} io;
+	u32 body_len, out_len, in_len;
+	bool no_seq;
+	u32 want;
+};
+
+static const struct refusal refusals[] = {
+	{ "a good write", FLINT_OP_WRITE, { .length = 100 }, 56, 100, 0, false, FLINT_OK },
+	{ "a good read", FLINT_OP_READ, { .length = 100 }, 56, 0, 100, false, FLINT_OK },
+	{ "a short body", FLINT_OP_READ, { .length = 100 }, 40, 0, 100, false,
+	  FLINT_ST_BAD_REQUEST },
+	{ "a range beyond the chunk", FLINT_OP_READ,
+	  { .length = 100, .offset = CHUNK - 50 }, 56, 0, 100, false,
+	  FLINT_ST_BAD_REQUEST },
+	{ "no length", FLINT_OP_READ, { 0 }, 56, 0, 100, false, FLINT_ST_BAD_REQUEST },
+	{ "a chunk size out of range", FLINT_OP_READ,
+	  { .length = 100, .chunk_shift = 40 }, 56, 0, 100, false, FLINT_ST_BAD_REQUEST },
+	{ "another chunk size than the chunk's", FLINT_OP_WRITE,
+	  { .length = 100, .chunk_shift = 22 }, 56, 100, 0, false, FLINT_ST_BAD_REQUEST },
+	{ "less payload than announced", FLINT_OP_WRITE, { .length = 100 }, 56, 50, 0, false,
+	  FLINT_ST_BAD_REQUEST },
+	{ "a write without sequence", FLINT_OP_WRITE, { .length = 100 }, 56, 100, 0, true,
+	  FLINT_ST_BAD_REQUEST },
+	{ "a punch without sequence", FLINT_OP_PUNCH, { .length = 100 }, 56, 0, 0, true,
+	  FLINT_ST_BAD_REQUEST },
+	{ "a read with payload", FLINT_OP_READ, { .length = 100 }, 56, 100, 100, true,
+	  FLINT_ST_BAD_REQUEST },
+	{ "a wrong CRC", FLINT_OP_WRITE,
+	  { .length = 100, .flags = FLINT_IO_CRC, .crc = 7 }, 56, 100, 0, false,
+	  FLINT_ST_CHECKSUM },
+	{ "another target", FLINT_OP_READ, { .length = 100, .target = 99 }, 56, 0, 100,
+	  false, FLINT_ST_STALE_MAP },
+	{ "a request for another kind of server", FLINT_OP_LOOKUP, { .length = 100 }, 56, 0,
+	  100, false, FLINT_ST_BAD_REQUEST },
+};
+
+static u32 refusal_at;
+
+static void refusal_done(struct flint_rpc *rpc);
+
+static void refusal_send(struct load *l)
+{
+	const struct refusal *r = &refusals[refusal_at];
+	struct worker *w = &l->w[0];
+
+	w->chunk = 0;
+	w->off = r->io.offset;
+	w->len = r->io.length;
+	fill_io(w);
+	w->body.io.flags = cpu_to_le32(r->io.flags);
+	w->body.io.crc = cpu_to_le32(r->io.crc);
+	if (r->io.target)
+		w->body.io.target = cpu_to_le32(r->io.target);
+	if (r->io.chunk_shift)
+		w->body.io.chunk_shift = r->io.chunk_shift;
+	memset(&w->rpc, 0, sizeof(w->rpc));
+	w->rpc.op = r->op;
+	w->rpc.timeout_ms = 5000;
+	w->rpc.body = &w->body;
+	w->rpc.body_len = r->body_len;
+	w->rpc.out = r->out_len ? w->buf : NULL;
+	w->rpc.out_len = r->out_len;
+	w->rpc.in = r->in_len ? w->buf : NULL;
+	w->rpc.in_len = r->in_len;
+	if ((r->op == FLINT_OP_WRITE || r->op == FLINT_OP_PUNCH) && !r->no_seq)
+		w->rpc.seq = ++l->seq;
+	w->rpc.done = refusal_done;
+	w->rpc.priv = w;
+	flint_peer_call(l->peer, &w->rpc);
+}
+
+static void refusal_done(struct flint_rpc *rpc)
+{
+	struct worker *w = rpc->priv;
+	const struct refusal *r = &refusals[refusal_at];
+
+	if (rpc->err || rpc->status != r->want) {
+		fprintf(stderr, "%s: err %d, status %u, expected %u\n", r->what, rpc->err,
+			rpc->status, r->want);
+		w->l->failed = 1;
+	}
+	if (++refusal_at < sizeof(refusals) / sizeof(refusals[0]))
+		refusal_send(w->l);
+	else
+		flint_loop_stop(w->l->loop);
+}
+
 int main(int argc, char **argv)
 {
 	static struct load l;
@@ -311,7 +409,7 @@ int main(int argc, char **argv)
 	u32 i, j;
 
 	if (argc != 4) {
-		fprintf(stderr, "usage: flint-chunkload PORT KEYFILE SECONDS\n");
+		fprintf(stderr, "usage: flint-chunkload PORT KEYFILE SECONDS|refusals\n");
 		return 2;
 	}
 	flint_log_init("flint-chunkload", FLINT_LOG_ERR);
@@ -341,7 +439,10 @@ int main(int argc, char **argv)
 		for (j = 0; j < CHUNKS; j++)
 			w->model[j] = calloc(1, CHUNK);
 		l.running++;
-		next(w);
+		if (strcmp(argv[3], "refusals"))
+			next(w);
+		else if (!i)
+			refusal_send(&l);
 	}
 	flint_loop_run(l.loop);
 	flint_peer_free(l.peer);
