@@ -45,6 +45,7 @@ struct flint_map_hdr {
 	__le32 crc;			/* CRC-32C of the image with this field 0 */
 	__le32 reserved;
 };
+
 FLINT_ASSERT_SIZE(struct flint_map_hdr, 136);
 
 #define FLINT_PROTO_TCP		0x1
@@ -64,6 +65,7 @@ struct flint_addr {
 	__le32 reserved;
 	__u8 addr[16];
 };
+
 FLINT_ASSERT_SIZE(struct flint_addr, 24);
 
 enum flint_node_state {
@@ -80,6 +82,7 @@ struct flint_map_node {
 	__u8 name[FLINT_LABEL_LEN];
 	struct flint_addr addrs[FLINT_NODE_ADDRS];
 };
+
 FLINT_ASSERT_SIZE(struct flint_map_node, 168);
 
 /* What a chunk server says of its own target. */
@@ -107,6 +110,7 @@ struct flint_map_target {
 	__le64 capacity;
 	__le64 used;
 };
+
 FLINT_ASSERT_SIZE(struct flint_map_target, 32);
 
 struct flint_map_chain {
@@ -116,6 +120,7 @@ struct flint_map_chain {
 	__u8 reserved[7];
 	__le32 targets[FLINT_CHAIN_MAX];
 };
+
 FLINT_ASSERT_SIZE(struct flint_map_chain, 48);
 
 struct flint_map_table {
@@ -124,6 +129,7 @@ struct flint_map_table {
 	__le32 first;			/* index into chain_ids */
 	__le32 nr;			/* 1 or more */
 };
+
 FLINT_ASSERT_SIZE(struct flint_map_table, 16);
 
 struct flint_map_fs {
@@ -133,6 +139,7 @@ struct flint_map_fs {
 	__u8 name[FLINT_LABEL_LEN];
 	struct flint_layout layout;	/* default of the root directory */
 };
+
 FLINT_ASSERT_SIZE(struct flint_map_fs, 104);
 
 #endif /* _UAPI_FLINTFS_MAP_H */

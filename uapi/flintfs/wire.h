@@ -117,6 +117,7 @@ struct flint_hdr {
 	__le64 seq;
 	__le64 seq_low;
 };
+
 FLINT_ASSERT_SIZE(struct flint_hdr, 64);
 
 /**
@@ -131,6 +132,7 @@ struct flint_desc {
 	__le32 len;
 	__le32 rkey;
 };
+
 FLINT_ASSERT_SIZE(struct flint_desc, 16);
 
 /**
@@ -251,6 +253,7 @@ struct flint_hello {
 	__u8 nonce[FLINT_NONCE_LEN];
 	__u8 name[FLINT_LABEL_LEN];	/* for logs: host name, NUL-padded */
 };
+
 FLINT_ASSERT_SIZE(struct flint_hello, 144);
 
 struct flint_hello_rep {
@@ -269,11 +272,13 @@ struct flint_hello_rep {
 	__u8 nonce[FLINT_NONCE_LEN];
 	__u8 mac[FLINT_MAC_LEN];	/* server_mac */
 };
+
 FLINT_ASSERT_SIZE(struct flint_hello_rep, 112);
 
 struct flint_auth {
 	__u8 mac[FLINT_MAC_LEN];	/* client_mac */
 };
+
 FLINT_ASSERT_SIZE(struct flint_auth, 32);
 
 /*
@@ -288,6 +293,7 @@ struct flint_cm_priv {
 	__le32 msg_size;		/* FLINT_CTRL_SIZE + inline_size */
 	__le32 depth;			/* requests in flight the client is sized for */
 };
+
 FLINT_ASSERT_SIZE(struct flint_cm_priv, 16);
 
 enum flint_cm_reject {
@@ -305,6 +311,7 @@ struct flint_map_get {
 	__le32 wait_ms;			/* ... or after this time, with status OK and no data */
 	__le32 max_len;			/* room for the image */
 };
+
 FLINT_ASSERT_SIZE(struct flint_map_get, 16);
 
 struct flint_map_got {
@@ -312,6 +319,7 @@ struct flint_map_got {
 	__le32 total_len;		/* of the image; with status ERANGE nothing was sent */
 	__le32 reserved;
 };
+
 FLINT_ASSERT_SIZE(struct flint_map_got, 16);
 
 struct flint_heartbeat {
@@ -327,6 +335,7 @@ struct flint_heartbeat {
 	__le16 rdma_port;
 	__le32 reserved1;
 };
+
 FLINT_ASSERT_SIZE(struct flint_heartbeat, 104);
 
 struct flint_hb_target {
@@ -337,6 +346,7 @@ struct flint_hb_target {
 	__le64 used;
 	__u8 uuid[16];
 };
+
 FLINT_ASSERT_SIZE(struct flint_hb_target, 40);
 
 struct flint_heartbeat_rep {
@@ -345,6 +355,7 @@ struct flint_heartbeat_rep {
 	__le32 node_id;			/* assigned or confirmed */
 	__le32 lease_ms;		/* T */
 };
+
 FLINT_ASSERT_SIZE(struct flint_heartbeat_rep, 24);
 
 /* ---- metadata --------------------------------------------------------- */
@@ -368,6 +379,7 @@ struct flint_layout {
 	__le32 reserved;
 	__le64 seed;
 };
+
 FLINT_ASSERT_SIZE(struct flint_layout, 24);
 
 /**
@@ -402,6 +414,7 @@ struct flint_attr {
 	__le32 valid_ms;		/* how long these may be cached */
 	struct flint_layout layout;	/* files; directories: what children inherit */
 };
+
 FLINT_ASSERT_SIZE(struct flint_attr, 144);
 
 #define FLINT_INO_IMMUTABLE	0x1
@@ -414,6 +427,7 @@ struct flint_session_open {
 	__le32 path_len;		/* subtree below the root, may be 0 */
 	__le32 reserved;
 };
+
 FLINT_ASSERT_SIZE(struct flint_session_open, 80);
 
 #define FLINT_SESSION_RDONLY	0x1
@@ -424,6 +438,7 @@ struct flint_session_rep {
 	__le32 fs;
 	struct flint_attr root;
 };
+
 FLINT_ASSERT_SIZE(struct flint_session_rep, 160);
 
 /* Who asks, for ownership of what is created and for server-side checks. */
@@ -431,6 +446,7 @@ struct flint_cred {
 	__le32 uid;
 	__le32 gid;
 };
+
 FLINT_ASSERT_SIZE(struct flint_cred, 8);
 
 struct flint_ino_req {
@@ -438,6 +454,7 @@ struct flint_ino_req {
 	__le32 gen;			/* 0: any */
 	__le32 max_len;			/* READLINK: room for the target */
 };
+
 FLINT_ASSERT_SIZE(struct flint_ino_req, 16);
 
 #define FLINT_NAME_DIR		0x1	/* UNLINK: the name must be an empty directory */
@@ -450,6 +467,7 @@ struct flint_name_req {
 	struct flint_cred cred;
 	__le32 reserved;
 };
+
 FLINT_ASSERT_SIZE(struct flint_name_req, 32);
 
 /* struct flint_setattr.valid */
@@ -479,6 +497,7 @@ struct flint_setattr {
 	__le32 reserved;
 	struct flint_cred cred;
 };
+
 FLINT_ASSERT_SIZE(struct flint_setattr, 72);
 
 /* struct flint_open.flags */
@@ -505,6 +524,7 @@ struct flint_open {
 	__le32 name_len;
 	__le32 reserved;
 };
+
 FLINT_ASSERT_SIZE(struct flint_open, 40);
 
 struct flint_open_rep {
@@ -513,12 +533,14 @@ struct flint_open_rep {
 	__le32 reserved;
 	struct flint_attr attr;
 };
+
 FLINT_ASSERT_SIZE(struct flint_open_rep, 160);
 
 struct flint_close {
 	__le64 handle;
 	__le64 ino;
 };
+
 FLINT_ASSERT_SIZE(struct flint_close, 16);
 
 struct flint_mknod {
@@ -531,6 +553,7 @@ struct flint_mknod {
 	__le32 name_len;
 	__le32 target_len;		/* symlinks: bytes of target after the name */
 };
+
 FLINT_ASSERT_SIZE(struct flint_mknod, 40);
 
 struct flint_link {
@@ -540,6 +563,7 @@ struct flint_link {
 	__le64 parent;
 	struct flint_cred cred;
 };
+
 FLINT_ASSERT_SIZE(struct flint_link, 32);
 
 struct flint_unlink_rep {
@@ -548,6 +572,7 @@ struct flint_unlink_rep {
 	__le32 reserved;
 	__le64 ctime;
 };
+
 FLINT_ASSERT_SIZE(struct flint_unlink_rep, 24);
 
 #define FLINT_RENAME_NOREPLACE	0x1
@@ -562,6 +587,7 @@ struct flint_rename {
 	__le32 new_len;
 	struct flint_cred cred;
 };
+
 FLINT_ASSERT_SIZE(struct flint_rename, 40);
 
 struct flint_rename_rep {
@@ -571,6 +597,7 @@ struct flint_rename_rep {
 	__le32 reserved;
 	__le64 ctime;
 };
+
 FLINT_ASSERT_SIZE(struct flint_rename_rep, 32);
 
 #define FLINT_READDIR_PLUS	0x1	/* each record carries attributes */
@@ -585,6 +612,7 @@ struct flint_readdir {
 	__le32 max_len;			/* room for records */
 	__le32 flags;
 };
+
 FLINT_ASSERT_SIZE(struct flint_readdir, 24);
 
 struct flint_readdir_rep {
@@ -592,6 +620,7 @@ struct flint_readdir_rep {
 	__le32 eof;			/* 1: nothing after the last record */
 	__le64 dir_change;		/* the directory's change counter */
 };
+
 FLINT_ASSERT_SIZE(struct flint_readdir_rep, 16);
 
 /* Record of a READDIR payload; name follows, padded with zeros to 8 bytes;
@@ -606,6 +635,7 @@ struct flint_dirent {
 	__u8 has_attr;
 	__le16 reserved;
 };
+
 FLINT_ASSERT_SIZE(struct flint_dirent, 24);
 
 struct flint_statfs {
@@ -616,6 +646,7 @@ struct flint_statfs {
 	__le32 block_size;
 	__le32 name_max;
 };
+
 FLINT_ASSERT_SIZE(struct flint_statfs, 40);
 
 #define FLINT_XATTR_CREATE	0x1
@@ -629,12 +660,14 @@ struct flint_xattr {
 	__le32 max_len;			/* GET, LIST: room; 0 asks for the size */
 	struct flint_cred cred;
 };
+
 FLINT_ASSERT_SIZE(struct flint_xattr, 32);
 
 struct flint_xattr_rep {
 	__le32 total_len;		/* of value or list; ERANGE: did not fit */
 	__le32 reserved;
 };
+
 FLINT_ASSERT_SIZE(struct flint_xattr_rep, 8);
 
 /**
@@ -652,12 +685,14 @@ struct flint_extend {
 	__le64 end;
 	__le64 len;
 };
+
 FLINT_ASSERT_SIZE(struct flint_extend, 32);
 
 struct flint_append_rep {
 	__le64 offset;
 	struct flint_attr attr;
 };
+
 FLINT_ASSERT_SIZE(struct flint_append_rep, 152);
 
 struct flint_fs_create {
@@ -667,6 +702,7 @@ struct flint_fs_create {
 	struct flint_cred owner;
 	__u8 name[FLINT_LABEL_LEN];
 };
+
 FLINT_ASSERT_SIZE(struct flint_fs_create, 104);
 
 /* ---- chunks ----------------------------------------------------------- */
@@ -705,6 +741,7 @@ struct flint_io {
 	__le16 reserved;
 	__le32 crc;			/* WRITE with FLINT_IO_CRC: CRC-32C of the payload */
 };
+
 FLINT_ASSERT_SIZE(struct flint_io, 56);
 
 #define FLINT_IO_CRC		0x1	/* WRITE: crc is set (inline or bounced payload) */
@@ -728,6 +765,7 @@ struct flint_io_rep {
 	__u8 reserved0;
 	__le16 nr_crc;
 };
+
 FLINT_ASSERT_SIZE(struct flint_io_rep, 16);
 
 /**
@@ -751,6 +789,7 @@ struct flint_cut {
 	__u8 reserved[3];
 	__le32 flags;
 };
+
 FLINT_ASSERT_SIZE(struct flint_cut, 48);
 
 #define FLINT_CUT_REMOVE	0x1
@@ -758,12 +797,14 @@ FLINT_ASSERT_SIZE(struct flint_cut, 48);
 struct flint_cut_rep {
 	__le64 freed;			/* bytes */
 };
+
 FLINT_ASSERT_SIZE(struct flint_cut_rep, 8);
 
 struct flint_target_req {
 	__le32 target;
 	__le32 reserved;
 };
+
 FLINT_ASSERT_SIZE(struct flint_target_req, 8);
 
 struct flint_target_stat {
@@ -776,6 +817,7 @@ struct flint_target_stat {
 	__le64 device_write_bytes;	/* data and log written to the device */
 	__le64 crc_errors;
 };
+
 FLINT_ASSERT_SIZE(struct flint_target_stat, 64);
 
 #endif /* _UAPI_FLINTFS_WIRE_H */
