@@ -51,6 +51,14 @@ check-static check-unit check-fuzz check-native check-kunit check-guest:
 	@tests/run $(@:check-%=%)
 fuzz: check-fuzz
 
-.PHONY: check check-static check-unit check-fuzz check-native check-kunit check-guest fuzz \
-	unit-programs fuzz-programs test-tree fuzz-tree guest-tree
+# The module for the debug kernel, and the guest tests on it.
+debug-tree:
+	@tools/vm/vm fetch --debug-kernel
+	@$(TREE_MAKE) B=build/debug KDIR=$$(tools/vm/vm path --debug-kernel) module
+check-debug:
+	@tools/setup.sh
+	@tests/run --debug --limit 10800 guest
+
+.PHONY: check check-static check-unit check-fuzz check-native check-kunit check-guest check-debug fuzz \
+	unit-programs fuzz-programs test-tree fuzz-tree guest-tree debug-tree
 .SECONDARY: $(UNIT_NAMES:%=$(B)/tests/unit/%_test.o) $(FUZZ_NAMES:%=$(B)/tests/fuzz/%_fuzz.o)

@@ -201,7 +201,7 @@ static const struct fuse_operations pt_ops = {
 
 int main(int argc, char **argv)
 {
-	char *args[] = { argv[0], argc == 3 ? argv[2] : NULL, "-oallow_other,max_read=1048576", NULL };
+	char *args[] = { argv[0], argc == 3 ? argv[2] : NULL, "-oallow_other", NULL };
 
 	if (argc != 3) {
 		fprintf(stderr, "usage: fuse-passthrough SOURCE MOUNTPOINT\n");
