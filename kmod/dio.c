@@ -54,19 +54,28 @@ struct flint_mempos {
 	size_t skip;
 };
 
+static void flint_mem_unpin(struct flint_mem *mem)
+{
+	struct page *pages[FLINT_PIN_BATCH];
+	unsigned int i, n;
+
+	for (i = 0; i < mem->nr; i += n) {
+		for (n = 0; n < FLINT_PIN_BATCH && i + n < mem->nr; n++)
+			pages[n] = mem->bv[i + n].bv_page;
+		unpin_user_pages_dirty_lock(pages, n, mem->dirty);
+	}
+}
+
 static void flint_mem_release(struct flint_hold *hold)
 {
 	struct flint_mem *mem = container_of(hold, struct flint_mem, hold);
 	unsigned int i;
 
-	for (i = 0; i < mem->nr; i++) {
-		struct page *page = mem->bv[i].bv_page;
-
-		if (mem->kind == FLINT_MEM_PINNED)
-			unpin_user_pages_dirty_lock(&page, 1, mem->dirty);
-		else
-			put_page(page);
-	}
+	if (mem->kind == FLINT_MEM_PINNED)
+		flint_mem_unpin(mem);
+	else
+		for (i = 0; i < mem->nr; i++)
+			put_page(mem->bv[i].bv_page);
 	kvfree(mem);
 }
 
