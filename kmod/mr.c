@@ -190,12 +190,14 @@ int flint_mr_map(struct flint_dev *dev, struct flint_mr *mr, const struct bio_ve
 	u32 len;
 
 	WARN_ON_ONCE(mr->valid || mr->mapped);
+	if (mr->nents)
+		sg_unmark_end(&mr->sg[mr->nents - 1]);
 	len = flint_run_next(bvec, cur, dev->max_pages, dev->max_seg, mr->sg, &nents);
 	mr->dma_dir = in ? DMA_FROM_DEVICE : DMA_TO_DEVICE;
 	mr->nents = nents;
+	/* Stays marked until the next use: walking a full list must not look past it. */
 	sg_mark_end(&mr->sg[nents - 1]);
 	dma_nents = ib_dma_map_sg(dev->ibdev, mr->sg, nents, mr->dma_dir);
-	sg_unmark_end(&mr->sg[nents - 1]);
 	if (!dma_nents)
 		return -EIO;
 	mr->mapped = true;
