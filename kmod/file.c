@@ -209,7 +209,7 @@ int flint_extend(struct inode *inode, u64 end, u32 epoch, unsigned long deadline
 	}
 	err = flint_extend_call(inode, want, epoch, deadline);
 	clear_bit_unlock(FLINT_I_EXTENDING, &fi->state);
-	smp_mb__after_atomic();
+	smp_mb__after_atomic();	/* the bit is clear before the waiters are looked for */
 	wake_up_var(&fi->state);
 	return err;
 }

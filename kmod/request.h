@@ -142,7 +142,8 @@ struct flint_req *flint_req_alloc(u16 op, u32 body_len, gfp_t gfp);
 void flint_req_get(struct flint_req *req);
 void flint_req_put(struct flint_req *req);
 
-#define FLINT_SUBMIT_NOWAIT	0x1	/* fail instead of waiting for a connection, credit or memory region */
+/* Fail instead of waiting for a connection, a credit or a memory region. */
+#define FLINT_SUBMIT_NOWAIT	0x1
 
 /**
  * flint_req_submit() - send a request

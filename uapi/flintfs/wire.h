@@ -149,8 +149,8 @@ enum flint_op {
 	FLINT_OP_PING		= 0x03,	/* - -> - ; allowed beyond the credits */
 
 	/* flint-mgrd */
-	FLINT_OP_MAP_GET	= 0x10,	/* flint_map_get -> flint_map_got, data: map image (map.h) */
-	FLINT_OP_HEARTBEAT	= 0x11,	/* flint_heartbeat + flint_hb_target[] -> flint_heartbeat_rep */
+	FLINT_OP_MAP_GET	= 0x10,	/* flint_map_get -> flint_map_got, data: image */
+	FLINT_OP_HEARTBEAT	= 0x11,	/* flint_heartbeat + targets -> _rep */
 
 	/* flint-metad */
 	FLINT_OP_SESSION_OPEN	= 0x20,	/* flint_session_open + path -> flint_session_rep */
@@ -160,16 +160,16 @@ enum flint_op {
 	FLINT_OP_SETATTR	= 0x24,	/* m flint_setattr -> flint_attr */
 	FLINT_OP_OPEN		= 0x25,	/* m flint_open + name -> flint_open_rep */
 	FLINT_OP_CLOSE		= 0x26,	/* m flint_close -> - */
-	FLINT_OP_MKNOD		= 0x27,	/* m flint_mknod + name + target -> flint_attr (files, dirs, symlinks, devices) */
+	FLINT_OP_MKNOD		= 0x27,	/* m flint_mknod + name + target -> flint_attr */
 	FLINT_OP_LINK		= 0x28,	/* m flint_link + name -> flint_attr */
-	FLINT_OP_UNLINK		= 0x29,	/* m flint_name_req + name -> flint_unlink_rep (rmdir with FLINT_NAME_DIR) */
-	FLINT_OP_RENAME		= 0x2a,	/* m flint_rename + old name + new name -> flint_rename_rep */
-	FLINT_OP_READDIR	= 0x2b,	/* flint_readdir -> flint_readdir_rep, data: flint_dirent records */
+	FLINT_OP_UNLINK		= 0x29,	/* m flint_name_req + name -> flint_unlink_rep */
+	FLINT_OP_RENAME		= 0x2a,	/* m flint_rename + 2 names -> flint_rename_rep */
+	FLINT_OP_READDIR	= 0x2b,	/* flint_readdir -> _rep, data: flint_dirent[] */
 	FLINT_OP_READLINK	= 0x2c,	/* flint_ino_req -> -, data: the target, no NUL */
 	FLINT_OP_STATFS		= 0x2d,	/* flint_ino_req -> flint_statfs */
 	FLINT_OP_GETXATTR	= 0x2e,	/* flint_xattr + name -> flint_xattr_rep, data: the value */
 	FLINT_OP_SETXATTR	= 0x2f,	/* m flint_xattr + name, data: the value -> flint_attr */
-	FLINT_OP_LISTXATTR	= 0x30,	/* flint_xattr -> flint_xattr_rep, data: names, each with its NUL */
+	FLINT_OP_LISTXATTR	= 0x30,	/* flint_xattr -> flint_xattr_rep, data: names */
 	FLINT_OP_REMOVEXATTR	= 0x31,	/* m flint_xattr + name -> flint_attr */
 	FLINT_OP_EXTEND		= 0x32,	/* m flint_extend -> flint_attr */
 	FLINT_OP_APPEND		= 0x33,	/* m flint_extend -> flint_append_rep */
@@ -193,13 +193,13 @@ enum flint_op {
 enum flint_status {
 	FLINT_OK		= 0,
 	FLINT_ST_RETRY		= 1000,	/* busy: try again after a pause */
-	FLINT_ST_STALE_MAP	= 1001,	/* chain version or target is not current: refresh the map, retry */
-	FLINT_ST_STALE_EPOCH	= 1002,	/* inode generation or truncate epoch is old: refresh attributes, retry */
+	FLINT_ST_STALE_MAP	= 1001,	/* chain or target not current: new map, retry */
+	FLINT_ST_STALE_EPOCH	= 1002,	/* generation or epoch is old: new attr, retry */
 	FLINT_ST_NOT_LEADER	= 1003,	/* ask another replica */
 	FLINT_ST_FENCED		= 1004,	/* session was fenced; only a new mount helps */
 	FLINT_ST_NO_SESSION	= 1005,	/* unknown session: open one */
-	FLINT_ST_BAD_SEQ	= 1006,	/* below seq_low, or the same seq with another request */
-	FLINT_ST_CHECKSUM	= 1007,	/* stored or sent data fails its CRC; never accompanied by data */
+	FLINT_ST_BAD_SEQ	= 1006,	/* below seq_low, or seq of another request */
+	FLINT_ST_CHECKSUM	= 1007,	/* stored or sent data fails its CRC; no data */
 	FLINT_ST_NOT_SERVING	= 1008,	/* target exists but does not serve (lease, disk) */
 	FLINT_ST_AUTH		= 1009,	/* wrong key or not allowed */
 	FLINT_ST_VERSION	= 1010,	/* protocol major not supported */
