@@ -83,6 +83,17 @@ threads=2 start
 result $? "the same with two threads"
 "$BIN/flint-chunkload" $PORT "$DIR/key" refusals >"$DIR/refusals.out" 2>&1
 result $? "what is senseless is refused, each with its status"
+
+"$BIN/flint-chunkload" $PORT "$DIR/key" mark >"$DIR/mark.out" 2>&1
+kill -TERM $daemon; wait $daemon
+at=$(grep -abo -m1 'block 100 of the marked chunk' "$DIR/target" | head -1 | cut -d: -f1)
+printf '\377' | dd of="$DIR/target" bs=1 seek=$((at + 50)) conv=notrunc status=none
+start
+"$BIN/flint-chunkload" $PORT "$DIR/key" marked >"$DIR/marked.out" 2>&1 &&
+	grep -q 'target 1 .*checksum error in chunk 0 of inode 777 .*the data was not returned' \
+		"$DIR/chunkd.out"
+result $? "a damaged byte is an error and a log line, never data; its neighbours are served"
+
 kill -TERM $daemon; wait $daemon
 daemon=
 dd if=/dev/zero of="$DIR/target" bs=4096 count=2 conv=notrunc status=none

@@ -8,7 +8,11 @@
  *	flint-chunkload PORT KEYFILE SECONDS
  *	flint-chunkload PORT KEYFILE refusals
  *
- * The second form sends what must be refused and checks how.
+ *	flint-chunkload PORT KEYFILE mark|marked
+ *
+ * The second form sends what must be refused and checks how. "mark" writes a
+ * chunk of text, "marked" reads it block by block and wants one of them, and
+ * only one, to fail its checksum: the one that somebody has damaged.
  *
  * The server runs with --alone and one target with id 1, empty or left by an
  * earlier run of this program. Prints what was done; status 0: all as expected.
@@ -398,6 +402,103 @@ static void refusal_done(struct flint_rpc *rpc)
 		flint_loop_stop(w->l->loop);
 }
 
+/* ---- damage ------------------------------------------------------------- */
+
+#define MARK_INO	777u
+#define MARK_BLOCK	4096u
+
+static void mark_fill(u8 *p, u32 block)
+{
+	char text[64];
+	u32 at, n;
+
+	n = (u32)snprintf(text, sizeof(text), "block %03u of the marked chunk\n", block);
+	for (at = 0; at < MARK_BLOCK; at++)
+		p[at] = (u8)text[at % n];
+}
+
+static void mark_send(struct load *l, u16 op, u32 off, u32 len, void (*then)(struct flint_rpc *rpc))
+{
+	struct worker *w = &l->w[0];
+
+	w->ino = MARK_INO;
+	w->chunk = 0;
+	w->off = off;
+	w->len = len;
+	fill_io(w);
+	memset(&w->rpc, 0, sizeof(w->rpc));
+	w->rpc.op = op;
+	w->rpc.timeout_ms = 5000;
+	w->rpc.body = &w->body;
+	w->rpc.body_len = sizeof(w->body.io);
+	w->rpc.done = then;
+	w->rpc.priv = w;
+	if (op == FLINT_OP_WRITE) {
+		w->rpc.out = w->buf;
+		w->rpc.out_len = len;
+		w->rpc.seq = ++l->seq;
+	} else {
+		w->rpc.in = w->buf;
+		w->rpc.in_len = len;
+	}
+	flint_peer_call(l->peer, &w->rpc);
+}
+
+static void mark_done(struct flint_rpc *rpc)
+{
+	struct worker *w = rpc->priv;
+
+	w->l->failed = rpc->err || rpc->status != FLINT_OK;
+	flint_loop_stop(w->l->loop);
+}
+
+static void mark(struct load *l)
+{
+	u32 i;
+
+	for (i = 0; i < CHUNK / MARK_BLOCK; i++)
+		mark_fill(l->w[0].buf + i * MARK_BLOCK, i);
+	mark_send(l, FLINT_OP_WRITE, 0, CHUNK, mark_done);
+}
+
+static void marked_done(struct flint_rpc *rpc)
+{
+	struct worker *w = rpc->priv;
+	struct load *l = w->l;
+	u8 want[MARK_BLOCK];
+
+	mark_fill(want, w->off / MARK_BLOCK);
+	if (!rpc->err && rpc->status == FLINT_ST_CHECKSUM && !rpc->rep_data_len) {
+		l->retries++;
+	} else if (rpc->err || rpc->status != FLINT_OK || rpc->rep_data_len != MARK_BLOCK ||
+		   memcmp(w->buf, want, MARK_BLOCK)) {
+		give_up(w, "not what was written");
+		return;
+	}
+	if (w->off + MARK_BLOCK < CHUNK) {
+		mark_send(l, FLINT_OP_READ, w->off + MARK_BLOCK, MARK_BLOCK, marked_done);
+		return;
+	}
+	l->failed = l->retries != 1;
+	flint_loop_stop(l->loop);
+}
+
+static void begin(struct load *l, const char *mode)
+{
+	u32 i;
+
+	if (!strcmp(mode, "refusals")) {
+		refusal_send(l);
+	} else if (!strcmp(mode, "mark")) {
+		mark(l);
+	} else if (!strcmp(mode, "marked")) {
+		mark_send(l, FLINT_OP_READ, 0, MARK_BLOCK, marked_done);
+	} else {
+		for (i = 0; i < WORKERS; i++)
+			next(&l->w[i]);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static struct load l;
@@ -409,7 +510,7 @@ int main(int argc, char **argv)
 	u32 i, j;
 
 	if (argc != 4) {
-		fprintf(stderr, "usage: flint-chunkload PORT KEYFILE SECONDS|refusals\n");
+		fprintf(stderr, "usage: flint-chunkload PORT KEYFILE SECONDS|refusals|mark|marked\n");
 		return 2;
 	}
 	flint_log_init("flint-chunkload", FLINT_LOG_ERR);
@@ -439,11 +540,8 @@ int main(int argc, char **argv)
 		for (j = 0; j < CHUNKS; j++)
 			w->model[j] = calloc(1, CHUNK);
 		l.running++;
-		if (strcmp(argv[3], "refusals"))
-			next(w);
-		else if (!i)
-			refusal_send(&l);
 	}
+	begin(&l, argv[3]);
 	flint_loop_run(l.loop);
 	flint_peer_free(l.peer);
 	flint_loop_free(l.loop);
