@@ -23,6 +23,7 @@
  */
 #define pr_fmt(fmt) "flintfs: " fmt
 
+#include <linux/delay.h>
 #include <linux/module.h>
 #include "xprt_rdma.h"
 #include "flint_trace.h"
@@ -31,6 +32,11 @@
 #define FLINT_RX_BATCH	8
 #define FLINT_ACK_TIMEOUT 18	/* 4.096 us * 2^18: 1.07 s */
 #define FLINT_ARENA_BLOCK 32768
+/*
+ * siw of Linux 6.1 attaches an accepted socket after it has answered the
+ * connect request, and loses a message that comes in between: siw_accept().
+ */
+#define FLINT_IWARP_PAUSE_MS 20
 
 /*
  * struct flint_arena - message buffers, DMA-mapped once
@@ -804,6 +810,8 @@ static int flint_rdma_establish(struct flint_rdma_conn *rc)
 		err = flint_rdma_await(rc, FLINT_CM_UP, "connecting");
 	if (err)
 		flint_conn_fail(&rc->c, err, "connecting failed (%d)", err);
+	else if (rdma_protocol_iwarp(rc->id->device, rc->id->port_num))
+		msleep(FLINT_IWARP_PAUSE_MS);
 	return err;
 }
 

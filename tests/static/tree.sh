@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Rules of the tree that a machine can check: licences by SPDX line (LICENSE),
-# the two halves of the module apart, files that stay readable.
+# Rules of the tree that a machine can check: the two halves of the module apart,
+# files that stay readable.
 
 cd "$(dirname "$0")/../.." || exit 2
 n=0
@@ -20,21 +20,6 @@ check()
 	fi
 }
 
-# spdx LICENCE FILES...: print files whose first lines do not name it.
-spdx()
-{
-	local want=$1 f
-
-	shift
-	for f in "$@"; do
-		head -3 "$f" | grep -qF "SPDX-License-Identifier: $want" || echo "$f"
-	done
-	return 0
-}
-
-user_sources() { git ls-files 'userd/**/*.[ch]' 'mgr/*.[ch]' 'tools/**/*.[ch]' 'tests/**/*.[ch]' | grep -v ^tests/kunit/ |
-	grep -vE 'xprt_test|placement_vectors.h'; }
-
 long_files() { git ls-files '*.c' '*.h' '*.py' '*.sh' | xargs wc -l | awk '$2 != "total" && $1 > 1500'; }
 
 halves_apart()
@@ -45,10 +30,6 @@ halves_apart()
 	return 0
 }
 
-check "module is GPL-2.0-only" spdx GPL-2.0-only kmod/*.[ch] tests/kunit/*.c
-check "uapi is dual-licensed" spdx "(GPL-2.0-only WITH Linux-syscall-note) OR MIT" uapi/flintfs/*.h
-# shellcheck disable=SC2046
-check "user space is GPL-2.0-or-later" spdx GPL-2.0-or-later $(user_sources)
 check "transport without VFS, file system without verbs" halves_apart
 check "no source file over 1,500 lines" long_files
 echo "1..$n"

@@ -274,6 +274,7 @@ static void batch_tx(struct vlink *v, struct batch *b, struct flint_tx *tx)
 	struct ibv_send_wr *wr;
 	int first = b->n;
 	uint8_t i;
+	bool inv;
 
 	for (i = 0; i < tx->nr_desc; i++) {
 		uint32_t len = le32_to_cpu(tx->desc[i].len);
@@ -282,9 +283,15 @@ static void batch_tx(struct vlink *v, struct batch *b, struct flint_tx *tx)
 		wr_rdma(wr, &tx->desc[i]);
 		p += len;
 	}
-	wr = batch_add(b, id, tx->inv ? IBV_WR_SEND_WITH_INV : IBV_WR_SEND, tx->buf, tx->len,
+	/*
+	 * Not over iWARP: what user space posts as SEND_WITH_INV arrives with
+	 * another key through siw's provider (rdma-core 44), and ends the
+	 * connection. A requester invalidates by itself what was left valid.
+	 */
+	inv = tx->inv && !v->dev->iwarp;
+	wr = batch_add(b, id, inv ? IBV_WR_SEND_WITH_INV : IBV_WR_SEND, tx->buf, tx->len,
 		       tx->lkey);
-	if (tx->inv)
+	if (inv)
 		wr->invalidate_rkey = tx->inv_rkey;
 	if (tx->len <= v->inline_max)
 		wr->send_flags |= IBV_SEND_INLINE;
