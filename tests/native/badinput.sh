@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Bad input: each mistake ends in one clear sentence that names the thing and
 # the remedy, a non-zero status, and nothing half-created.
-# timeout: 200
+# timeout: 400
 set -u
 
 ROOT=${FLINT_ROOT:-$(cd "$(dirname "$0")/../.." && pwd)}

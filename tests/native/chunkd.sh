@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 180
+# timeout: 400
 #
 # A real flint-chunkd over TCP, killed, frozen and started again under load that knows every byte
 # (flint-chunkload); then its targets are damaged and filled, and what it says is checked.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 240
+# timeout: 400
 #
 # The client library against real daemons on this host, over TCP: operations one by one, then random
 # ones from several threads while daemons are killed, frozen and started again, then what is left is

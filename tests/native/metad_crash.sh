@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 170
+# timeout: 400
 # flint-metad, killed again and again under load: nothing answered is lost, nothing is done twice or half.
 set -eu
 BIN=${BIN:-build/bin}

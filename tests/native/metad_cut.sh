@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 170
+# timeout: 400
 # Truncation and deletion across crashes: an intent outlives the metadata server and is answered after
 # it; a removed file stays readable while open, through a crash; its chunks go after the last close.
 set -u

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A cluster by `flint up`: made, found again, grown, killed, stopped; the
 # commands that list and create; the map's epoch never goes back.
-# timeout: 240
+# timeout: 400
 set -u
 
 ROOT=${FLINT_ROOT:-$(cd "$(dirname "$0")/../.." && pwd)}

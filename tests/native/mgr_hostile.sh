@@ -3,7 +3,7 @@
 # Strangers at the manager's doors: garbage on both ports, requests cut short,
 # oversized or unsigned; callers that go away while their request waits for a
 # metadata server that does not answer. The manager goes on, and says no.
-# timeout: 120
+# timeout: 400
 set -u
 
 ROOT=${FLINT_ROOT:-$(cd "$(dirname "$0")/../.." && pwd)}

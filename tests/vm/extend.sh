@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Sizes under concurrency (extend.c), and two mounts of one file system: what
 # one wrote and closed, the other sees when it opens.
-# vm: --timeout 400
+# timeout: 600
 . "$(dirname "$0")/lib/cluster.sh"
 
 OTHER=/mnt/other

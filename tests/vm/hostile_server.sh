@@ -4,7 +4,7 @@
 # way we could think of: each request ends in time, no wrong byte is taken for
 # data, memory comes back, the module unloads, and the kernel does not complain.
 #
-# vm: --timeout 900
+# timeout: 1500
 #   hostile_server.sh [MODE ...]     default: all
 # XT: xprt_test.ko, HS: the hostile_server program.
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)

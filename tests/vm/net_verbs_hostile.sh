@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A hostile verbs client against a server of userd/net, on rxe.
-# vm: --timeout 300
+# timeout: 600
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 timeout 240 "$top/build/vm/net_verbs_hostile" 10.77.0.1
