@@ -5,4 +5,4 @@
 # timeout: 600
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
-FLINT_TEST_RDMA=10.77.0.1 CMOCKA_MESSAGE_OUTPUT=TAP timeout 200 "$top/build/vm/net_verbs_echo"
+FLINT_TEST_RDMA=10.77.0.1 CMOCKA_MESSAGE_OUTPUT=TAP timeout 550 "$top/build/vm/net_verbs_echo"

@@ -4,4 +4,4 @@
 # timeout: 600
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
-timeout 240 "$top/build/vm/net_verbs_hostile" 10.77.0.1
+timeout 550 "$top/build/vm/net_verbs_hostile" 10.77.0.1
