@@ -315,6 +315,7 @@ static void flint_lane_up(struct flint_lane *lane, struct flint_conn *conn)
 	peer->max_seg = conn->max_seg;
 	peer->reconnects++;
 	lane->backoff = FLINT_BACKOFF_MIN;
+	lane->complain = 0;
 	spin_unlock_bh(&peer->lock);
 	if (first)
 		pr_info("%pISpc: connected\n", &peer->addrs[0]);
@@ -362,8 +363,10 @@ static void flint_lane_work(struct work_struct *work)
 	/* Still ours: nobody but us queues the teardown of a connection that never was LIVE. */
 	flint_conn_fail(conn, err ? err : -ENOTCONN, "connecting failed (%d)", err);
 	flint_lane_retry_later(lane, conn->err);
-	if (!flint_peer_over(peer))
-		pr_warn_ratelimited("%pISpc: %s\n", addr, conn->reason);
+	if (!flint_peer_over(peer) && (!lane->complain || time_after(jiffies, lane->complain))) {
+		pr_warn("%pISpc: %s; trying again\n", addr, conn->reason);
+		lane->complain = (jiffies + FLINT_COMPLAIN_EVERY) | 1;
+	}
 	queue_work(flint_cm_wq, &conn->teardown);
 }
 

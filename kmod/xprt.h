@@ -48,6 +48,7 @@ struct crypto_shash;
 #define FLINT_PING_IDLE		(2 * HZ)
 #define FLINT_TICK		HZ
 #define FLINT_BACKOFF_MIN	(HZ / 4)
+#define FLINT_COMPLAIN_EVERY	(60 * HZ)	/* of failed attempts */
 #define FLINT_BACKOFF_MAX	(10 * HZ)
 #define FLINT_MIN_IO		4096
 #define FLINT_BODY_EMBED	320		/* body bytes that need no extra allocation */
@@ -102,6 +103,7 @@ struct flint_lane {
 	struct delayed_work work;
 	struct flint_conn __rcu *conn;
 	unsigned long backoff;
+	unsigned long complain;		/* jiffies: no word of failed attempts before; 0: at once */
 	unsigned int next_addr;
 };
 
