@@ -17,6 +17,7 @@
 #endif
 #include <dirent.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <ifaddrs.h>
 #include <limits.h>
 #include <linux/magic.h>
@@ -163,6 +164,40 @@ static int up_dir_open(struct up *u, bool create)
 
 /* ---- configuration ---------------------------------------------------- */
 
+/* iWARP devices do not name their network device; their GID begins with its MAC address. */
+static bool up_rdma_netdev_by_gid(const char *dev, char *out, size_t len)
+{
+	unsigned int g[3], mac[6];
+	char path[512], name[64];
+	bool found = false;
+	glob_t nets = { 0 };
+	size_t i;
+	FILE *f;
+
+	snprintf(path, sizeof(path), UP_IB "/%s/ports/1/gids/0", dev);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	found = fscanf(f, "%4x:%4x:%4x", &g[0], &g[1], &g[2]) == 3;
+	fclose(f);
+	if (!found || glob("/sys/class/net/*/address", 0, NULL, &nets))
+		return false;
+	for (found = false, i = 0; i < nets.gl_pathc && !found; i++) {
+		f = fopen(nets.gl_pathv[i], "re");
+		found = f && fscanf(f, "%2x:%2x:%2x:%2x:%2x:%2x", &mac[0], &mac[1], &mac[2],
+				    &mac[3], &mac[4], &mac[5]) == 6 &&
+			(mac[0] << 8 | mac[1]) == g[0] && (mac[2] << 8 | mac[3]) == g[1] &&
+			(mac[4] << 8 | mac[5]) == g[2] &&
+			sscanf(nets.gl_pathv[i], "/sys/class/net/%63[^/]", name) == 1;
+		if (f)
+			fclose(f);
+	}
+	globfree(&nets);
+	if (found)
+		snprintf(out, len, "%s", name);
+	return found;
+}
+
 /* Name of the network device beneath an RDMA device. Return: found? */
 static bool up_rdma_netdev(const char *dev, char *out, size_t len)
 {
@@ -183,7 +218,7 @@ static bool up_rdma_netdev(const char *dev, char *out, size_t len)
 		}
 		fclose(f);
 	}
-	return false;
+	return up_rdma_netdev_by_gid(dev, out, len);
 }
 
 /* Address of the first RDMA device that has one. Return: malloced or NULL. */
