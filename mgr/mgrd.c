@@ -24,9 +24,8 @@
 struct mgr_options {
 	char *state;
 	char *key;
-	struct flint_conf_list listen;
-	uint64_t tcp_port, rdma_port, http_port;
-	char *name;
+	struct flint_endpoint_options ep;
+	uint64_t http_port;
 	char *cluster_name;
 	uint64_t time_scale;
 };
@@ -38,17 +37,9 @@ static const struct flint_conf_opt mgr_opts[] = {
 	  "state directory", 0, 0, FLINT_CONF_REQUIRED },
 	{ "key", 'k', FLINT_CONF_STR, MGR_OFF(key), FLINT_KEY_FILE, "FILE",
 	  "cluster key, made by 'flint cluster init'", 0, 0, 0 },
-	{ "listen", 'l', FLINT_CONF_LIST, MGR_OFF(listen), NULL, "ADDR",
-	  "address to serve on, reachable from the other machines; may be repeated (default: all)",
-	  0, 0, 0 },
-	{ "tcp-port", 0, FLINT_CONF_U64, MGR_OFF(tcp_port), "7441", "N",
-	  "port for daemons over TCP", 1, 65535, 0 },
-	{ "rdma-port", 0, FLINT_CONF_U64, MGR_OFF(rdma_port), "7442", "N",
-	  "port for mounts over RDMA, 0: none", 0, 65535, 0 },
+	FLINT_ENDPOINT_OPTS(MGR_OFF(ep), "7441", "7442"),
 	{ "http-port", 0, FLINT_CONF_U64, MGR_OFF(http_port), "7440", "N",
 	  "port of the admin API, 0: none", 0, 65535, 0 },
-	{ "name", 'n', FLINT_CONF_STR, MGR_OFF(name), NULL, "NAME",
-	  "name of this manager (default: host name)", 0, 0, 0 },
 	{ "cluster-name", 0, FLINT_CONF_STR, MGR_OFF(cluster_name), "flint", "NAME",
 	  "name given to a new cluster", 0, 0, 0 },
 	{ "time-scale", 0, FLINT_CONF_U64, MGR_OFF(time_scale), "1", "N",
@@ -103,8 +94,7 @@ static void mgr_self_interfaces(struct flint_addr *addrs, int *n, u16 tcp_port, 
 }
 
 /* Register this manager as a node. Return: 0 or -errno. */
-static int mgr_self_register(struct mgr *m, const struct sockaddr_storage *listen,
-			     unsigned int nr, u16 tcp_port, u16 rdma_port, char *err,
+static int mgr_self_register(struct mgr *m, const struct flint_endpoint *ep, char *err,
 			     size_t errlen)
 {
 	struct mgr_node *n = mgr_node_find_name(m->st, FLINT_ROLE_MGR, m->name);
@@ -112,10 +102,10 @@ static int mgr_self_register(struct mgr *m, const struct sockaddr_storage *liste
 	unsigned int i;
 	int nr_addrs = 0;
 
-	for (i = 0; i < nr; i++)
-		mgr_self_addr(addrs, &nr_addrs, &listen[i], tcp_port, rdma_port);
-	if (!nr)
-		mgr_self_interfaces(addrs, &nr_addrs, tcp_port, rdma_port);
+	for (i = 0; i < ep->nr && !ep->any; i++)
+		mgr_self_addr(addrs, &nr_addrs, &ep->addrs[i], ep->tcp_port, ep->rdma_port);
+	if (ep->any)
+		mgr_self_interfaces(addrs, &nr_addrs, ep->tcp_port, ep->rdma_port);
 	if (!n)
 		n = mgr_node_add(m->st, FLINT_ROLE_MGR, m->name);
 	if (!n) {
@@ -134,47 +124,28 @@ static int mgr_self_register(struct mgr *m, const struct sockaddr_storage *liste
 /* Check what the option table cannot. Return: 0 or -EINVAL. */
 static int mgr_options_check(const struct mgr_options *o, char *err, size_t errlen)
 {
-	if (o->rdma_port && o->rdma_port == o->tcp_port) {
-		snprintf(err, errlen,
-			 "--tcp-port and --rdma-port are both %llu: RDMA over some devices uses TCP ports, choose two",
-			 (unsigned long long)o->tcp_port);
-		return -EINVAL;
-	}
-	if (o->http_port && (o->http_port == o->tcp_port || o->http_port == o->rdma_port)) {
+	if (o->http_port && (o->http_port == o->ep.tcp_port || o->http_port == o->ep.rdma_port)) {
 		snprintf(err, errlen, "--http-port %llu is taken by --tcp-port or --rdma-port",
 			 (unsigned long long)o->http_port);
 		return -EINVAL;
 	}
-	if (o->listen.nr > MGR_LISTEN_MAX) {
-		snprintf(err, errlen, "--listen may be given up to %d times", MGR_LISTEN_MAX);
-		return -EINVAL;
-	}
-	if (strlen(o->name) >= FLINT_LABEL_LEN || strlen(o->cluster_name) >= FLINT_LABEL_LEN) {
-		snprintf(err, errlen, "a name has at most %d bytes", FLINT_LABEL_LEN - 1);
+	if (strlen(o->cluster_name) >= FLINT_LABEL_LEN) {
+		snprintf(err, errlen, "--cluster-name takes at most %d bytes", FLINT_LABEL_LEN - 1);
 		return -EINVAL;
 	}
 	return 0;
 }
 
-/* Open listeners on one address; the ports chosen are the caller's business. */
-static int mgr_listen_one(struct mgr *m, const struct mgr_options *o, unsigned int i,
-			  const struct sockaddr_storage *addr, char *err, size_t errlen)
+/* The admin API, on every address. */
+static int mgr_listen_http(struct mgr *m, const struct flint_endpoint *ep, u16 port, char *err,
+			   size_t errlen)
 {
-	struct sockaddr_storage sa = *addr;
-	int ret;
+	unsigned int i;
 
-	flint_addr_set_port(&sa, o->tcp_port);
-	ret = flint_server_listen(m->srv, FLINT_PROTO_TCP, &sa, err, errlen);
-	if (ret)
-		return ret;
-	if (o->rdma_port) {
-		flint_addr_set_port(&sa, o->rdma_port);
-		ret = flint_server_listen(m->srv, FLINT_PROTO_RDMA, &sa, err, errlen);
-		if (ret)
-			return ret;
-	}
-	if (o->http_port) {
-		flint_addr_set_port(&sa, o->http_port);
+	for (i = 0; i < ep->nr && port; i++) {
+		struct sockaddr_storage sa = ep->addrs[i];
+
+		flint_addr_set_port(&sa, port);
 		m->http[i] = mgr_http_start(m, &sa, err, errlen);
 		if (!m->http[i])
 			return -EADDRINUSE;
@@ -189,8 +160,8 @@ static u64 mgr_map_epoch(void *arg)
 	return m->image_epoch;
 }
 
-static int mgr_serve(struct mgr *m, const struct mgr_options *o,
-		     const struct sockaddr_storage *listen, char *err, size_t errlen)
+static int mgr_serve(struct mgr *m, const struct flint_endpoint *ep, u16 http_port, char *err,
+		     size_t errlen)
 {
 	struct flint_server_config cfg = {
 		.role = FLINT_ROLE_MGR,
@@ -204,9 +175,7 @@ static int mgr_serve(struct mgr *m, const struct mgr_options *o,
 		.map_epoch = mgr_map_epoch,
 		.arg = m,
 	};
-	struct sockaddr_storage any = { .ss_family = AF_INET };
 	struct mgr_node *self = mgr_node_find_name(m->st, FLINT_ROLE_MGR, m->name);
-	unsigned int i;
 	int ret;
 
 	cfg.node_id = self->id;
@@ -216,14 +185,8 @@ static int mgr_serve(struct mgr *m, const struct mgr_options *o,
 		snprintf(err, errlen, "cannot make a server (%s)", strerror(errno));
 		return -errno;
 	}
-	if (!o->listen.nr)
-		return mgr_listen_one(m, o, 0, &any, err, errlen);
-	for (i = 0; i < o->listen.nr; i++) {
-		ret = mgr_listen_one(m, o, i, &listen[i], err, errlen);
-		if (ret)
-			return ret;
-	}
-	return 0;
+	ret = flint_endpoint_listen(ep, m->srv, err, errlen);
+	return ret ? ret : mgr_listen_http(m, ep, http_port, err, errlen);
 }
 
 /* ---- the tick --------------------------------------------------------- */
@@ -268,8 +231,7 @@ static void mgr_stop(void *arg)
 /* ---- main ------------------------------------------------------------- */
 
 /* Everything between the state directory and the running loop. Return: exit status. */
-static int mgr_run(struct mgr *m, const struct mgr_options *o,
-		   const struct sockaddr_storage *listen)
+static int mgr_run(struct mgr *m, const struct mgr_options *o, const struct flint_endpoint *ep)
 {
 	struct flint_signals sig = { .stop = mgr_stop, .arg = m };
 	char err[MGR_ERR_LEN] = "";
@@ -287,8 +249,7 @@ static int mgr_run(struct mgr *m, const struct mgr_options *o,
 	for (i = 0; i < m->st->nr_nodes; i++)
 		m->st->nodes[i].heard_ns = m->started_ns;
 	m->st->lease_ms = MGR_DEFAULT_LEASE_MS * o->time_scale;
-	ret = mgr_self_register(m, listen, o->listen.nr, o->tcp_port, o->rdma_port, err,
-				sizeof(err));
+	ret = mgr_self_register(m, ep, err, sizeof(err));
 	if (ret)
 		goto out;
 	ret = mgr_publish(m);
@@ -296,7 +257,7 @@ static int mgr_run(struct mgr *m, const struct mgr_options *o,
 		snprintf(err, sizeof(err), "the cluster map cannot be published");
 		goto out;
 	}
-	ret = mgr_serve(m, o, listen, err, sizeof(err));
+	ret = mgr_serve(m, ep, (u16)o->http_port, err, sizeof(err));
 	if (ret)
 		goto out;
 	ret = flint_signals_start(&sig, m->loop);
@@ -319,7 +280,7 @@ out:
 	if (err[0])
 		flint_err("%s", err);
 	mgr_meta_peers_free(m);
-	for (i = 0; i < MGR_LISTEN_MAX; i++)
+	for (i = 0; i < FLINT_LISTEN_MAX; i++)
 		mgr_http_stop(m->http[i]);
 	flint_server_free(m->srv);
 	if (m->image)
@@ -331,26 +292,20 @@ out:
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_storage listen[MGR_LISTEN_MAX];
+	struct flint_endpoint ep;
 	struct mgr_options o = { 0 };
 	struct mgr m = { 0 };
-	char err[MGR_ERR_LEN], host[FLINT_LABEL_LEN];
+	char err[MGR_ERR_LEN];
 	int dirfd, lockfd, status = 1;
 	bool verbose = false;
-	unsigned int i;
 
 	flint_signals_block();
 	flint_conf_parse_or_exit(&mgr_spec, argc, argv, &o, &verbose);
 	flint_log_init("flint-mgrd", verbose ? FLINT_LOG_DEBUG : FLINT_LOG_INFO);
-	flint_host_name(host);
-	if (!o.name)
-		o.name = strdup(host);
-	m.name = o.name;
-	if (!o.name || mgr_options_check(&o, err, sizeof(err)))
+	if (mgr_options_check(&o, err, sizeof(err)) ||
+	    flint_endpoint_check(&ep, &o.ep, err, sizeof(err)))
 		goto fail;
-	for (i = 0; i < o.listen.nr; i++)
-		if (flint_addr_parse(o.listen.items[i], 0, &listen[i], err, sizeof(err)))
-			goto fail;
+	m.name = ep.name;
 	if (flint_key_load(o.key, m.key, err, sizeof(err)))
 		goto fail;
 	dirfd = flint_state_open(o.state, err, sizeof(err));
@@ -363,7 +318,7 @@ int main(int argc, char **argv)
 	flint_random(m.client_id, sizeof(m.client_id));
 	if (mgr_state_open(&m.st, o.state, o.cluster_name, err, sizeof(err)))
 		goto unlock;
-	status = mgr_run(&m, &o, listen);
+	status = mgr_run(&m, &o, &ep);
 	mgr_state_close(m.st);
 	close(lockfd);
 	close(dirfd);

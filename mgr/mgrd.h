@@ -19,11 +19,10 @@
 
 #include <jansson.h>
 
-#include "../userd/net/net.h"
+#include "../userd/net/endpoint.h"
 #include "state.h"
 
 #define MGR_ERR_LEN		512
-#define MGR_LISTEN_MAX		4
 #define MGR_MAX_IO		(512u << 10)	/* also the largest map image sent */
 #define MGR_POOL_BUFS		8
 
@@ -49,7 +48,7 @@ struct mgr {
 	u64 image_epoch;
 	struct mgr_wait *waits;
 	struct flint_timer tick;
-	struct mgr_http *http[MGR_LISTEN_MAX];
+	struct mgr_http *http[FLINT_LISTEN_MAX];
 	struct mgr_meta_peer *metas;
 	u8 key[FLINT_KEY_LEN];
 	u8 client_id[16];

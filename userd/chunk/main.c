@@ -12,14 +12,15 @@
 #include "../base/daemon.h"
 #include "../base/key.h"
 #include "../base/log.h"
+#include "../net/endpoint.h"
 
-#define LISTEN_MAX	FLINT_NODE_ADDRS
 #define SMALL_BUF	(32u << 10)
 
 struct options {
-	char *state, *key, *mgr, *name;
-	struct flint_conf_list listen, target;
-	uint64_t tcp_port, rdma_port, threads, buffers;
+	char *state, *key, *mgr;
+	struct flint_endpoint_options ep;
+	struct flint_conf_list target;
+	uint64_t threads, buffers;
 	bool alone;
 	char *format, *inspect;
 	uint64_t id, size, crc_block;
@@ -35,15 +36,7 @@ static const struct flint_conf_opt opts[] = {
 	  "cluster key, made by 'flint cluster init'", 0, 0, 0 },
 	{ "mgr", 'm', FLINT_CONF_STR, OFF(mgr), NULL, "HOST:PORT,...",
 	  "managers (TCP)", 0, 0, 0 },
-	{ "listen", 'l', FLINT_CONF_LIST, OFF(listen), NULL, "ADDR",
-	  "address to serve on, reachable from the other machines; may be repeated (default: all)",
-	  0, 0, 0 },
-	{ "tcp-port", 0, FLINT_CONF_U64, OFF(tcp_port), "7461", "N",
-	  "port for requests over TCP", 1, 65535, 0 },
-	{ "rdma-port", 0, FLINT_CONF_U64, OFF(rdma_port), "7462", "N",
-	  "port for requests over RDMA, 0: none", 0, 65535, 0 },
-	{ "name", 'n', FLINT_CONF_STR, OFF(name), NULL, "NAME",
-	  "name of this server (default: host name)", 0, 0, 0 },
+	FLINT_ENDPOINT_OPTS(OFF(ep), "7461", "7462"),
 	{ "target", 't', FLINT_CONF_LIST, OFF(target), NULL, "PATH",
 	  "file or block device that --format made a target; may be repeated", 0, 0, 0 },
 	{ "threads", 0, FLINT_CONF_U64, OFF(threads), "1", "N",
@@ -79,12 +72,10 @@ struct run {
 	struct flint_chunkd d;
 	struct options o;
 	uint8_t key[FLINT_KEY_LEN];
-	struct sockaddr_storage listen[LISTEN_MAX];
-	unsigned int nr_listen;
+	struct flint_endpoint ep;
 	struct flint_cluster_config cluster;
 	struct flint_signals signals;
 	int dirfd, lockfd;
-	char name[FLINT_LABEL_LEN];
 };
 
 /* ---- --format and --inspect --------------------------------------------- */
@@ -196,47 +187,20 @@ static int inspect(const char *path, char *err, size_t errlen)
 static int options_check(struct run *r, char *err, size_t errlen)
 {
 	struct options *o = &r->o;
-	unsigned int i;
 	int n;
 
-	if (o->rdma_port == o->tcp_port) {
-		snprintf(err, errlen, "--tcp-port and --rdma-port are both %llu: choose two ports",
-			 (unsigned long long)o->tcp_port);
-		return -EINVAL;
-	}
 	if (!o->target.nr || o->target.nr > FLINT_CHUNKD_TARGETS) {
 		snprintf(err, errlen, "give 1 to %u targets with --target PATH (flint-chunkd --format makes one)",
 			 FLINT_CHUNKD_TARGETS);
-		return -EINVAL;
-	}
-	if (o->listen.nr > LISTEN_MAX) {
-		snprintf(err, errlen, "--listen may be given up to %d times", LISTEN_MAX);
-		return -EINVAL;
-	}
-	if (o->name && (!*o->name || strlen(o->name) >= FLINT_LABEL_LEN)) {
-		snprintf(err, errlen, "--name takes 1 to %d bytes", FLINT_LABEL_LEN - 1);
 		return -EINVAL;
 	}
 	if (!o->mgr == !o->alone) {
 		snprintf(err, errlen, "give the managers with --mgr HOST:PORT (or --alone for a test without)");
 		return -EINVAL;
 	}
-	if (o->name)
-		snprintf(r->name, sizeof(r->name), "%s", o->name);
-	else
-		flint_host_name(r->name);
-	for (i = 0; i < o->listen.nr; i++) {
-		n = flint_addr_parse(o->listen.items[i], 0, &r->listen[i], err, errlen);
-		if (n)
-			return n;
-	}
-	r->nr_listen = o->listen.nr;
-	if (!r->nr_listen) {
-		struct sockaddr_in any = { .sin_family = AF_INET };
-
-		memcpy(&r->listen[0], &any, sizeof(any));
-		r->nr_listen = 1;
-	}
+	n = flint_endpoint_check(&r->ep, &o->ep, err, errlen);
+	if (n)
+		return n;
 	if (o->mgr) {
 		n = flint_addr_parse_list(o->mgr, FLINT_PORT_MGR_TCP, r->cluster.mgrs,
 					  FLINT_MGRS_MAX, err, errlen);
@@ -410,28 +374,6 @@ static void workers_stop(struct flint_chunkd *d)
 		worker_finish(&d->workers[0]);
 }
 
-static int listen_all(struct run *r, char *err, size_t errlen)
-{
-	unsigned int i;
-	int ret;
-
-	for (i = 0; i < r->nr_listen; i++) {
-		struct sockaddr_storage sa = r->listen[i];
-
-		flint_addr_set_port(&sa, (uint16_t)r->o.tcp_port);
-		ret = flint_server_listen(r->d.server, FLINT_PROTO_TCP, &sa, err, errlen);
-		if (ret)
-			return ret;
-		if (!r->o.rdma_port)
-			continue;
-		flint_addr_set_port(&sa, (uint16_t)r->o.rdma_port);
-		ret = flint_server_listen(r->d.server, FLINT_PROTO_RDMA, &sa, err, errlen);
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
 static int net_start(struct run *r, char *err, size_t errlen)
 {
 	struct flint_chunkd *d = &r->d;
@@ -442,8 +384,8 @@ static int net_start(struct run *r, char *err, size_t errlen)
 		.request = chunkd_request, .map_epoch = chunkd_map_epoch, .arg = d,
 	};
 	struct flint_member_config member = {
-		.loop = d->workers[0].loop, .role = FLINT_ROLE_CHUNK, .name = r->name,
-		.tcp_port = (uint16_t)r->o.tcp_port, .rdma_port = (uint16_t)r->o.rdma_port,
+		.loop = d->workers[0].loop, .role = FLINT_ROLE_CHUNK, .name = r->ep.name,
+		.tcp_port = r->ep.tcp_port, .rdma_port = r->ep.rdma_port,
 		.targets = chunkd_hb_targets, .max_targets = FLINT_CHUNKD_TARGETS, .arg = d,
 	};
 	unsigned int i;
@@ -455,7 +397,7 @@ static int net_start(struct run *r, char *err, size_t errlen)
 		r->cluster.loop = d->workers[0].loop;
 		r->cluster.role = FLINT_ROLE_CHUNK;
 		r->cluster.key = r->key;
-		r->cluster.name = r->name;
+		r->cluster.name = r->ep.name;
 		r->cluster.proto = FLINT_PROTO_TCP;
 		r->cluster.changed = chunkd_map_changed;
 		r->cluster.arg = d;
@@ -470,7 +412,7 @@ static int net_start(struct run *r, char *err, size_t errlen)
 		snprintf(err, errlen, "the network cannot be set up: %s", strerror(errno));
 		return ret;
 	}
-	return listen_all(r, err, errlen);
+	return flint_endpoint_listen(&r->ep, r->d.server, err, errlen);
 }
 
 static void everything_stop(struct run *r)
@@ -521,7 +463,7 @@ static int serve(struct run *r, char *err, size_t errlen)
 	ret = net_start(r, err, errlen);
 	if (!ret) {
 		flint_info("serving %u targets on port %u", d->nr_targets,
-			   (unsigned int)r->o.tcp_port);
+			   (unsigned int)r->ep.tcp_port);
 		flint_notify("READY=1");
 		flint_engine_kick(d->workers[0].engine);
 		ret = flint_loop_run(d->workers[0].loop);

@@ -16,16 +16,13 @@
 #include "../base/daemon.h"
 #include "../base/key.h"
 #include "../base/log.h"
-
-#define LISTEN_MAX	FLINT_NODE_ADDRS
+#include "../net/endpoint.h"
 
 struct options {
 	char *state;
 	char *key;
 	char *mgr;
-	struct flint_conf_list listen;
-	uint64_t tcp_port, rdma_port;
-	char *name;
+	struct flint_endpoint_options ep;
 	uint64_t lease_ms, valid_ms, reap_rate;
 };
 
@@ -38,15 +35,7 @@ static const struct flint_conf_opt opts[] = {
 	  "cluster key, made by 'flint cluster init'", 0, 0, 0 },
 	{ "mgr", 'm', FLINT_CONF_STR, OFF(mgr), NULL, "HOST:PORT,...",
 	  "managers (TCP)", 0, 0, FLINT_CONF_REQUIRED },
-	{ "listen", 'l', FLINT_CONF_LIST, OFF(listen), NULL, "ADDR",
-	  "address to serve on, reachable from the other machines; may be repeated (default: all)",
-	  0, 0, 0 },
-	{ "tcp-port", 0, FLINT_CONF_U64, OFF(tcp_port), "7451", "N",
-	  "port for requests over TCP", 1, 65535, 0 },
-	{ "rdma-port", 0, FLINT_CONF_U64, OFF(rdma_port), "7452", "N",
-	  "port for requests over RDMA, 0: none", 0, 65535, 0 },
-	{ "name", 'n', FLINT_CONF_STR, OFF(name), NULL, "NAME",
-	  "name of this server (default: host name)", 0, 0, 0 },
+	FLINT_ENDPOINT_OPTS(OFF(ep), "7451", "7452"),
 	{ "lease-ms", 0, FLINT_CONF_U64, OFF(lease_ms), "30000", "MS",
 	  "a client without a connection for so long loses its session", 1000, 3600000, 0 },
 	{ "attr-valid-ms", 0, FLINT_CONF_U64, OFF(valid_ms), "1000", "MS",
@@ -68,49 +57,20 @@ struct run {
 	struct metad m;
 	struct options o;
 	uint8_t key[FLINT_KEY_LEN];
-	struct sockaddr_storage listen[LISTEN_MAX];
-	unsigned int nr_listen;
+	struct flint_endpoint ep;
 	struct flint_cluster_config cluster;
 	struct flint_signals signals;
 	int dirfd, lockfd;
-	char name[FLINT_LABEL_LEN];
 };
 
 static int options_check(struct run *r, char *err, size_t errlen)
 {
 	struct options *o = &r->o;
-	unsigned int i;
 	int n;
 
-	if (o->rdma_port == o->tcp_port) {
-		snprintf(err, errlen, "--tcp-port and --rdma-port are both %llu: choose two ports",
-			 (unsigned long long)o->tcp_port);
-		return -EINVAL;
-	}
-	if (o->listen.nr > LISTEN_MAX) {
-		snprintf(err, errlen, "--listen may be given up to %d times", LISTEN_MAX);
-		return -EINVAL;
-	}
-	if (o->name && (!*o->name || strlen(o->name) >= FLINT_LABEL_LEN)) {
-		snprintf(err, errlen, "--name takes 1 to %d bytes", FLINT_LABEL_LEN - 1);
-		return -EINVAL;
-	}
-	if (o->name)
-		snprintf(r->name, sizeof(r->name), "%s", o->name);
-	else
-		flint_host_name(r->name);
-	for (i = 0; i < o->listen.nr; i++) {
-		n = flint_addr_parse(o->listen.items[i], 0, &r->listen[i], err, errlen);
-		if (n)
-			return n;
-	}
-	r->nr_listen = o->listen.nr;
-	if (!r->nr_listen) {
-		struct sockaddr_in any = { .sin_family = AF_INET };
-
-		memcpy(&r->listen[0], &any, sizeof(any));
-		r->nr_listen = 1;
-	}
+	n = flint_endpoint_check(&r->ep, &o->ep, err, errlen);
+	if (n)
+		return n;
 	n = flint_addr_parse_list(o->mgr, FLINT_PORT_MGR_TCP, r->cluster.mgrs, FLINT_MGRS_MAX, err,
 				  errlen);
 	if (n < 0)
@@ -185,28 +145,6 @@ static void state_stop(struct run *r)
 	close(r->dirfd);
 }
 
-static int listen_all(struct run *r, char *err, size_t errlen)
-{
-	unsigned int i;
-	int ret;
-
-	for (i = 0; i < r->nr_listen; i++) {
-		struct sockaddr_storage sa = r->listen[i];
-
-		flint_addr_set_port(&sa, r->o.tcp_port);
-		ret = flint_server_listen(r->m.server, FLINT_PROTO_TCP, &sa, err, errlen);
-		if (ret)
-			return ret;
-		if (!r->o.rdma_port)
-			continue;
-		flint_addr_set_port(&sa, r->o.rdma_port);
-		ret = flint_server_listen(r->m.server, FLINT_PROTO_RDMA, &sa, err, errlen);
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
 static int net_start(struct run *r, char *err, size_t errlen)
 {
 	struct metad *m = &r->m;
@@ -220,7 +158,7 @@ static int net_start(struct run *r, char *err, size_t errlen)
 	r->cluster.loop = m->loop;
 	r->cluster.role = FLINT_ROLE_META;
 	r->cluster.key = r->key;
-	r->cluster.name = r->name;
+	r->cluster.name = r->ep.name;
 	r->cluster.proto = FLINT_PROTO_TCP;
 	flint_random(r->cluster.client_id, sizeof(r->cluster.client_id));
 	m->cluster = flint_cluster_new(&r->cluster);
@@ -229,15 +167,15 @@ static int net_start(struct run *r, char *err, size_t errlen)
 		snprintf(err, errlen, "the network cannot be set up (%s)", strerror(errno));
 		return -errno;
 	}
-	return listen_all(r, err, errlen);
+	return flint_endpoint_listen(&r->ep, r->m.server, err, errlen);
 }
 
 static int join_start(struct run *r, char *err, size_t errlen)
 {
 	struct metad *m = &r->m;
 	struct flint_member_config cfg = {
-		.cluster = m->cluster, .loop = m->loop, .role = FLINT_ROLE_META, .name = r->name,
-		.tcp_port = r->o.tcp_port, .rdma_port = r->o.rdma_port,
+		.cluster = m->cluster, .loop = m->loop, .role = FLINT_ROLE_META, .name = r->ep.name,
+		.tcp_port = r->ep.tcp_port, .rdma_port = r->ep.rdma_port,
 	};
 
 	m->reaper = metad_reaper_new(m, r->o.reap_rate);
@@ -295,7 +233,7 @@ static int run(struct run *r, char *err, size_t errlen)
 	if (!ret)
 		ret = join_start(r, err, errlen);
 	if (!ret) {
-		flint_info("serving %s on port %u", r->o.state, (unsigned int)r->o.tcp_port);
+		flint_info("serving %s on port %u", r->o.state, (unsigned int)r->ep.tcp_port);
 		flint_notify("READY=1");
 		ret = flint_loop_run(m->loop);
 		flint_notify("STOPPING=1");

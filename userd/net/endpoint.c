@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * See endpoint.h.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include "../base/addr.h"
+#include "../base/daemon.h"
+#include "endpoint.h"
+
+int flint_endpoint_check(struct flint_endpoint *e, const struct flint_endpoint_options *o,
+			 char *err, size_t errlen)
+{
+	unsigned int i;
+	int ret;
+
+	memset(e, 0, sizeof(*e));
+	if (o->rdma_port == o->tcp_port) {
+		snprintf(err, errlen,
+			 "--tcp-port and --rdma-port are both %llu: RDMA over some devices uses TCP ports, choose two",
+			 (unsigned long long)o->tcp_port);
+		return -EINVAL;
+	}
+	if (o->listen.nr > FLINT_LISTEN_MAX) {
+		snprintf(err, errlen, "--listen may be given up to %d times", FLINT_LISTEN_MAX);
+		return -EINVAL;
+	}
+	if (o->name && (!*o->name || strlen(o->name) >= FLINT_LABEL_LEN)) {
+		snprintf(err, errlen, "--name takes 1 to %d bytes", FLINT_LABEL_LEN - 1);
+		return -EINVAL;
+	}
+	if (o->name)
+		snprintf(e->name, sizeof(e->name), "%s", o->name);
+	else
+		flint_host_name(e->name);
+	e->tcp_port = (uint16_t)o->tcp_port;
+	e->rdma_port = (uint16_t)o->rdma_port;
+	for (i = 0; i < o->listen.nr; i++) {
+		ret = flint_addr_parse(o->listen.items[i], 0, &e->addrs[i], err, errlen);
+		if (ret)
+			return ret;
+	}
+	e->nr = o->listen.nr;
+	e->any = !e->nr;
+	if (e->any) {
+		e->addrs[0].ss_family = AF_INET;	/* INADDR_ANY is 0 */
+		e->nr = 1;
+	}
+	return 0;
+}
+
+int flint_endpoint_listen(const struct flint_endpoint *e, struct flint_server *srv, char *err,
+			  size_t errlen)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < e->nr; i++) {
+		struct sockaddr_storage sa = e->addrs[i];
+
+		flint_addr_set_port(&sa, e->tcp_port);
+		ret = flint_server_listen(srv, FLINT_PROTO_TCP, &sa, err, errlen);
+		if (ret)
+			return ret;
+		if (!e->rdma_port)
+			continue;
+		flint_addr_set_port(&sa, e->rdma_port);
+		ret = flint_server_listen(srv, FLINT_PROTO_RDMA, &sa, err, errlen);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
