@@ -310,6 +310,7 @@ struct flint_handle {
 
 void flint_handle_close(struct flint_handle *h);
 void flint_close_start(struct flint_fs *fs);
+void flint_close_stop(struct flint_fs *fs);
 
 /* ---- inode.c ---------------------------------------------------------- */
 

@@ -316,10 +316,11 @@ static void flint_close_queue(struct flint_handle *h, unsigned long delay)
 {
 	struct flint_fs *fs = h->fs;
 
+	/* Queued under the lock: once @h can be taken off the list, @fs may go. */
 	spin_lock(&fs->close_lock);
 	list_add_tail(&h->node, &fs->closes);
-	spin_unlock(&fs->close_lock);
 	queue_delayed_work(fs->wq, &fs->close_work, delay);
+	spin_unlock(&fs->close_lock);
 }
 
 static void flint_close_free(struct flint_handle *h)
@@ -423,4 +424,10 @@ void flint_close_start(struct flint_fs *fs)
 	spin_lock_init(&fs->close_lock);
 	INIT_LIST_HEAD(&fs->closes);
 	INIT_DELAYED_WORK(&fs->close_work, flint_close_work);
+}
+
+/* Nothing is in flight: a run that is still due, on a timer maybe, has nothing to do. */
+void flint_close_stop(struct flint_fs *fs)
+{
+	cancel_delayed_work_sync(&fs->close_work);
 }

@@ -347,6 +347,7 @@ static void flint_fs_free(struct flint_fs *fs)
 {
 	if (fs->wq) {
 		flint_map_stop(fs);
+		flint_close_stop(fs);
 		destroy_workqueue(fs->wq);
 	}
 	flint_map_put(fs->map_meta);
