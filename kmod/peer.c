@@ -319,7 +319,11 @@ static void flint_lane_up(struct flint_lane *lane, struct flint_conn *conn)
 	spin_unlock_bh(&peer->lock);
 	if (first)
 		pr_info("%pISpc: connected\n", &peer->addrs[0]);
-	queue_delayed_work(flint_io_wq, &conn->tick, FLINT_TICK);
+	/* Under the lock: a teardown that comes after this cancels it. */
+	spin_lock_bh(&conn->lock);
+	if (conn->state == FLINT_CONN_LIVE)
+		queue_delayed_work(flint_io_wq, &conn->tick, FLINT_TICK);
+	spin_unlock_bh(&conn->lock);
 	wake_up_all(&peer->wq);
 }
 
@@ -354,11 +358,12 @@ static void flint_lane_work(struct work_struct *work)
 		return;
 	}
 	err = READ_ONCE(conn->state) == FLINT_CONN_HELLO ? flint_auth_handshake(conn) : conn->err;
+	flint_conn_get(conn);	/* once LIVE, its teardown may come and go at any time */
 	if (!err && flint_conn_set_state(conn, FLINT_CONN_LIVE)) {
 		flint_lane_up(lane, conn);
 		if (flint_peer_over(peer))	/* it may have missed us before LIVE */
 			flint_conn_fail(conn, -EIO, "shut down");
-		return;
+		goto put;
 	}
 	/* Still ours: nobody but us queues the teardown of a connection that never was LIVE. */
 	flint_conn_fail(conn, err ? err : -ENOTCONN, "connecting failed (%d)", err);
@@ -368,6 +373,8 @@ static void flint_lane_work(struct work_struct *work)
 		lane->complain = (jiffies + FLINT_COMPLAIN_EVERY) | 1;
 	}
 	queue_work(flint_cm_wq, &conn->teardown);
+put:
+	flint_conn_put(conn);
 }
 
 /* ---- peers ------------------------------------------------------------ */
