@@ -100,8 +100,14 @@ int flint_slots_alloc(struct flint_conn *conn, u32 depth, size_t slot_size, void
 	conn->slots = kvcalloc(depth + 1, sizeof(*conn->slots), GFP_KERNEL);
 	conn->free = kvcalloc(depth + 1, sizeof(*conn->free), GFP_KERNEL);
 	*mem = p;
-	if (!p || !conn->slots || !conn->free)
+	if (!p || !conn->slots || !conn->free) {
+		/* Whoever finds a table finds slots in it. */
+		flint_slots_free(conn, p);
+		conn->slots = NULL;
+		conn->free = NULL;
+		*mem = NULL;
 		return -ENOMEM;
+	}
 	for (i = 0; i <= depth; i++) {
 		conn->slots[i] = (struct flint_slot *)(p + i * slot_size);
 		conn->slots[i]->idx = i;
@@ -753,7 +759,8 @@ static void flint_conn_show_inflight(struct flint_conn *conn, struct seq_file *m
 	u32 i;
 
 	spin_lock_bh(&conn->lock);
-	for (i = 0; i <= conn->depth && conn->slots; i++) {
+	/* Not yet DEAD under the lock: the table stays until we let go of it. */
+	for (i = 0; conn->state != FLINT_CONN_DEAD && i <= conn->depth && conn->slots; i++) {
 		const struct flint_slot *slot = conn->slots[i];
 
 		if (!slot->req || slot->state == FLINT_SLOT_PREP)
