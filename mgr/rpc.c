@@ -223,8 +223,8 @@ static int mgr_beat_parse(const struct flint_call *call, struct flint_heartbeat 
 	const u8 *tail;
 	u32 tail_len;
 
-	if (flint_body_get_var(hb, sizeof(*hb), sizeof(*hb), call->msg.body, call->msg.body_len,
-			       &tail, &tail_len))
+	if (flint_body_get_var(hb, sizeof(*hb), FLINT_HEARTBEAT_MIN, call->msg.body,
+			       call->msg.body_len, &tail, &tail_len))
 		return -EPROTO;
 	memset(b, 0, sizeof(*b));
 	b->role = hb->role;

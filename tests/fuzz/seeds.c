@@ -105,8 +105,9 @@ static void managers(void)
 			.tcp_port = cpu_to_le16(7461) },
 		.t = { .target_id = cpu_to_le32(10), .local_state = FLINT_LOCAL_UPTODATE,
 		       .capacity = cpu_to_le64(1 << 30) } };
-	struct flint_heartbeat_rep rep = { cpu_to_le64(7), cpu_to_le64(99), cpu_to_le32(2),
-					   cpu_to_le32(6000) };
+	struct flint_heartbeat_rep rep = {
+		.epoch = cpu_to_le64(7), .sent_boottime_ns = cpu_to_le64(99),
+		.node_id = cpu_to_le32(2), .lease_ms = cpu_to_le32(6000) };
 	struct map_sample map;
 
 	map_sample_make(&map);

@@ -152,6 +152,9 @@ enum flint_op {
 	FLINT_OP_MAP_GET	= 0x10,	/* flint_map_get -> flint_map_got, data: image */
 	FLINT_OP_HEARTBEAT	= 0x11,	/* flint_heartbeat + targets -> _rep */
 
+	/* flint-metad, for operators (role TOOL or MGR) */
+	FLINT_OP_META_JOB	= 0x18,	/* flint_meta_job + name -> flint_meta_job_rep, data */
+
 	/* flint-metad */
 	FLINT_OP_SESSION_OPEN	= 0x20,	/* flint_session_open + path -> flint_session_rep */
 	FLINT_OP_SESSION_CLOSE	= 0x21,	/* - -> - */
@@ -206,6 +209,17 @@ enum flint_status {
 	FLINT_ST_BAD_REQUEST	= 1011,	/* well-formed but senseless; a bug in the peer */
 	FLINT_ST_SHUTDOWN	= 1012,	/* server stops: reconnect, retry */
 };
+
+/**
+ * struct flint_leader_hint - body of a reply with FLINT_ST_NOT_LEADER
+ * @node_id: of the leader in the cluster map; 0: not known, try the others
+ */
+struct flint_leader_hint {
+	__le32 node_id;
+	__le32 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_leader_hint, 8);
 
 /* ---- connection ------------------------------------------------------- */
 
@@ -322,6 +336,42 @@ struct flint_map_got {
 
 FLINT_ASSERT_SIZE(struct flint_map_got, 16);
 
+enum flint_replica_role {
+	FLINT_REPLICA_NONE	= 0,	/* in no group: empty, asks whether to found it */
+	FLINT_REPLICA_LEARNER	= 1,
+	FLINT_REPLICA_FOLLOWER	= 2,
+	FLINT_REPLICA_CANDIDATE	= 3,
+	FLINT_REPLICA_LEADER	= 4,
+};
+
+/* struct flint_hb_replica.flags */
+#define FLINT_REPLICA_JOIN	0x1	/* a manager that shall become a member without being asked for */
+#define FLINT_REPLICA_STATE	0x2	/* in no group, but holds state of a time before replication */
+#define FLINT_REPLICA_LOW_SPACE	0x4	/* the disk of its state is nearly full */
+
+/**
+ * struct flint_hb_replica - what a replica of metadata or of a manager says of itself
+ * @id: its Raft id, made with its raft.db; 0: no replica
+ * @group: id of its group; 0 in no group
+ * @leader: Raft id of the leader it follows; 0: none
+ * @http_port: managers: of the admin API
+ */
+struct flint_hb_replica {
+	__le64 id;
+	__le64 group;
+	__le64 term;
+	__le64 leader;
+	__le64 commit;
+	__le64 applied;
+	__u8 role;			/* enum flint_replica_role */
+	__u8 flags;			/* FLINT_REPLICA_* */
+	__le16 http_port;
+	__le32 reserved0;
+	__le64 reserved1;
+};
+
+FLINT_ASSERT_SIZE(struct flint_hb_replica, 64);
+
 struct flint_heartbeat {
 	__le32 fixed_len;
 	__le32 node_id;			/* 0: not registered yet, name tells who it is */
@@ -334,9 +384,14 @@ struct flint_heartbeat {
 	__le16 tcp_port;		/* 0: not offered; the address is the peer's */
 	__le16 rdma_port;
 	__le32 reserved1;
+	/* 104 bytes in version 1.0 */
+	__le64 sent_realtime_ns;	/* CLOCK_REALTIME, 0: not told */
+	struct flint_hb_replica replica;
 };
 
-FLINT_ASSERT_SIZE(struct flint_heartbeat, 104);
+#define FLINT_HEARTBEAT_MIN	104
+
+FLINT_ASSERT_SIZE(struct flint_heartbeat, 176);
 
 struct flint_hb_target {
 	__le32 target_id;
@@ -354,9 +409,90 @@ struct flint_heartbeat_rep {
 	__le64 sent_boottime_ns;
 	__le32 node_id;			/* assigned or confirmed */
 	__le32 lease_ms;		/* T */
+	/* 24 bytes in version 1.0 */
+	__le64 group;			/* metadata: the group that exists or is to be founded */
+	__le32 order;			/* enum flint_replica_order */
+	__le32 reserved;
 };
 
-FLINT_ASSERT_SIZE(struct flint_heartbeat_rep, 24);
+#define FLINT_HEARTBEAT_REP_MIN	24
+
+FLINT_ASSERT_SIZE(struct flint_heartbeat_rep, 40);
+
+/**
+ * enum flint_replica_order - what a replica in no group shall do
+ *
+ * Only ever one replica is told to found, and that is on stable storage at the
+ * managers before it is told.
+ */
+enum flint_replica_order {
+	FLINT_ORDER_NONE	= 0,	/* go on */
+	FLINT_ORDER_FOUND	= 1,	/* found the group with the id in @group */
+	FLINT_ORDER_STANDBY	= 2,	/* wait until it is added to the group */
+	FLINT_ORDER_REMOVED	= 3,	/* it is a member no longer, and must be wiped to come back */
+};
+
+/* ---- operators' work on a metadata replica ---------------------------- */
+
+enum flint_meta_job_op {
+	FLINT_JOB_STATUS	= 0,	/* of the job that runs or ran last */
+	FLINT_JOB_BACKUP	= 1,	/* start: a backup; name: file below the backup folder, "": choose */
+	FLINT_JOB_VERIFY	= 2,	/* start: check all invariants */
+	FLINT_JOB_CHECKSUM	= 3,	/* start: checksum of the tables, with the index it is for */
+	FLINT_JOB_LIST		= 4,	/* now: backups, data: lines "SIZE TIME_NS INDEX NAME" */
+	FLINT_JOB_READ		= 5,	/* now: bytes of a backup from @offset, as data */
+	FLINT_JOB_FINDINGS	= 6,	/* now: lines of text of the last job, from byte @offset */
+	FLINT_JOB_CANCEL	= 7,
+};
+
+/**
+ * struct flint_meta_job - start a job, or ask for what it made; name follows
+ * @max_len: room for the reply's data
+ *
+ * One job at a time; a second one is refused with EBUSY. Any replica takes
+ * them: backups and checks are of what that replica has applied.
+ */
+struct flint_meta_job {
+	__le32 fixed_len;
+	__le32 op;			/* enum flint_meta_job_op */
+	__le64 offset;
+	__le32 max_len;
+	__le16 name_len;
+	__le16 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_meta_job, 24);
+
+enum flint_meta_job_state {
+	FLINT_JOB_IDLE		= 0,
+	FLINT_JOB_RUNNING	= 1,
+	FLINT_JOB_DONE		= 2,
+	FLINT_JOB_FAILED	= 3,	/* FINDINGS says why */
+};
+
+/**
+ * struct flint_meta_job_rep - a job's state
+ * @what: FLINT_JOB_BACKUP, _VERIFY or _CHECKSUM
+ * @done, @total: progress; total 0: not known yet
+ * @index: last log index that the result holds
+ * @checksum: of the tables (CHECKSUM, VERIFY and BACKUP)
+ * @findings: violations found (VERIFY)
+ * @size: of the backup, or of the text that FINDINGS or LIST has
+ * @name: of the backup made
+ */
+struct flint_meta_job_rep {
+	__le32 state;			/* enum flint_meta_job_state */
+	__le32 what;
+	__le64 done;
+	__le64 total;
+	__le64 index;
+	__le64 checksum;
+	__le64 findings;
+	__le64 size;
+	__u8 name[FLINT_LABEL_LEN];
+};
+
+FLINT_ASSERT_SIZE(struct flint_meta_job_rep, 120);
 
 /* ---- metadata --------------------------------------------------------- */
 

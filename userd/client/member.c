@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include "../base/daemon.h"
 #include "../base/log.h"
 #include "member.h"
@@ -133,6 +134,8 @@ static void beat_answered(struct flint_member *m, const struct flint_heartbeat_r
 	m->refused = 0;
 	if (m->cfg.answered)
 		m->cfg.answered(m->cfg.arg, node);
+	if (m->cfg.ordered)
+		m->cfg.ordered(m->cfg.arg, le32_to_cpu(rep->order), le64_to_cpu(rep->group));
 	beat_later(m, m->again ? 0 : beat_interval(m));
 	m->again = false;
 }
@@ -158,7 +161,8 @@ static void on_beat_done(struct flint_rpc *rpc)
 		beat_failed(m, rpc->err);
 	} else if (rpc->status != FLINT_OK) {
 		beat_refused(m, rpc->status);
-	} else if (flint_body_get(&rep, sizeof(rep), sizeof(rep), rpc->rep_body, rpc->rep_len) ||
+	} else if (flint_body_get(&rep, sizeof(rep), FLINT_HEARTBEAT_REP_MIN, rpc->rep_body,
+				  rpc->rep_len) ||
 		   rep.sent_boottime_ns != sent->sent_boottime_ns || !rep.node_id || !rep.lease_ms) {
 		/* Not the answer to what was sent: it must not extend the lease. */
 		beat_failed(m, -EPROTO);
@@ -172,6 +176,7 @@ void flint_member_beat(struct flint_member *m)
 	struct flint_heartbeat *hb = (struct flint_heartbeat *)m->body;
 	struct flint_hb_target *targets = (struct flint_hb_target *)(hb + 1);
 	unsigned int nr = 0;
+	struct timespec wall;
 
 	if (m->open) {
 		m->again = true;
@@ -189,6 +194,8 @@ void flint_member_beat(struct flint_member *m)
 	memcpy(hb->name, m->name, sizeof(hb->name));
 	hb->tcp_port = cpu_to_le16(m->cfg.tcp_port);
 	hb->rdma_port = cpu_to_le16(m->cfg.rdma_port);
+	if (m->cfg.replica)
+		m->cfg.replica(m->cfg.arg, &hb->replica);
 	m->rpc = (struct flint_rpc){
 		.op = FLINT_OP_HEARTBEAT,
 		.timeout_ms = m->lease_ms / 3 > BEAT_TIMEOUT_MS ? m->lease_ms / 3 : BEAT_TIMEOUT_MS,
@@ -196,6 +203,8 @@ void flint_member_beat(struct flint_member *m)
 		.done = on_beat_done, .priv = m,
 	};
 	m->open = true;
+	clock_gettime(CLOCK_REALTIME, &wall);
+	hb->sent_realtime_ns = cpu_to_le64(wall.tv_sec * 1000000000ull + wall.tv_nsec);
 	/* The lease counts from here, the last moment before it is sent. */
 	hb->sent_boottime_ns = cpu_to_le64(flint_now_ns());
 	flint_cluster_call_mgr(m->cfg.cluster, &m->rpc);

@@ -17,11 +17,16 @@ struct flint_member;
 /**
  * struct flint_member_config
  * @cluster: through whose manager connection heartbeats go, and whose loop runs this
- * @role: FLINT_ROLE_CHUNK or FLINT_ROLE_META
+ * @role: FLINT_ROLE_CHUNK, FLINT_ROLE_META or FLINT_ROLE_MGR
  * @name: of the node, unique for its role; copied
  * @tcp_port, @rdma_port: offered; 0: not
  * @targets: fills up to @max records, returns how many; NULL: none
  * @max_targets: room to ask for, up to 1024
+ * @replica: fills in what is said of the daemon's replica (zeroed before); NULL:
+ *	it has none. Role and leader decide what the map calls the file systems'
+ *	metadata server: flint_member_beat() whenever they change
+ * @ordered: called after each answered heartbeat: enum flint_replica_order, and
+ *	the group that it is about; may be NULL
  * @answered: called after each answered heartbeat with the node id; may be NULL
  * @refused: called when the manager refuses us (status of the reply), such as
  *	FLINT_ST_AUTH, or EEXIST for a target id that belongs to another disk; a
@@ -35,6 +40,8 @@ struct flint_member_config {
 	uint16_t tcp_port, rdma_port;
 	unsigned int (*targets)(void *arg, struct flint_hb_target *t, unsigned int max);
 	unsigned int max_targets;
+	void (*replica)(void *arg, struct flint_hb_replica *r);
+	void (*ordered)(void *arg, uint32_t order, uint64_t group);
 	void (*answered)(void *arg, uint32_t node_id);
 	void (*refused)(void *arg, uint32_t status);
 	void *arg;
