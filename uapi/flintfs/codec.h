@@ -39,6 +39,7 @@ struct flint_msg {
 	u16 op;
 	u8 flags;
 	u8 nr_desc;
+	u8 lease;
 	u16 credits;
 	u32 tag;
 	u32 status;
@@ -74,6 +75,7 @@ static inline int flint_hdr_parse(const struct flint_hdr *h,
 	m->op = le16_to_cpu(h->op);
 	m->flags = h->flags;
 	m->nr_desc = h->nr_desc;
+	m->lease = h->lease;
 	m->credits = le16_to_cpu(h->credits);
 	m->tag = le32_to_cpu(h->tag);
 	m->status = le32_to_cpu(h->status);

@@ -72,7 +72,7 @@
 #define FLINT_F_REPLY		0x01	/* this message answers a request */
 #define FLINT_F_INLINE		0x02	/* data_len bytes follow the body */
 #define FLINT_F_RETRY		0x04	/* sent before; the same seq was used */
-#define FLINT_F_PUSH		0x08	/* server to client, not answered (reserved) */
+#define FLINT_F_PUSH		0x08	/* server to client, not answered; FLINT_FEAT_LEASE only */
 #define FLINT_F_KNOWN		0x0f
 
 /**
@@ -89,7 +89,8 @@
  * @credits: reply: requests that may be in flight, 1..FLINT_MAX_CREDITS;
  *	request: 0
  * @nr_desc: descriptors that follow, 0..FLINT_MAX_DESC; 0 in replies
- * @reserved0: 0
+ * @lease: request: kinds of leases wanted with the answer; reply: grants at the
+ *	end of its body (lease.h)
  * @body_len: bytes of body
  * @data_len: bytes of payload, see above
  * @reserved1: 0
@@ -109,7 +110,7 @@ struct flint_hdr {
 	__le32 timeout_ms;
 	__le16 credits;
 	__u8 nr_desc;
-	__u8 reserved0;
+	__u8 lease;
 	__le32 body_len;
 	__le32 data_len;
 	__le64 reserved1;
@@ -239,6 +240,8 @@ enum flint_role {
  * that carried descriptors by SEND_WITH_INV. Not a part of FLINT_FEATURES.
  */
 #define FLINT_FEAT_KEEP_KEYS	(1ull << 1)
+/* The client takes pushes (lease.h). Not a part of FLINT_FEATURES either. */
+#define FLINT_FEAT_LEASE	(1ull << 2)
 
 #define FLINT_NONCE_LEN		32
 #define FLINT_MAC_LEN		32	/* HMAC-SHA256 */
@@ -567,6 +570,7 @@ struct flint_session_open {
 FLINT_ASSERT_SIZE(struct flint_session_open, 80);
 
 #define FLINT_SESSION_RDONLY	0x1
+#define FLINT_SESSION_LEASES	0x2	/* takes part in leases and reclaim (lease.h) */
 
 struct flint_session_rep {
 	__le64 session_epoch;
@@ -768,7 +772,7 @@ struct flint_dirent {
 	__le16 rec_len;			/* whole record, a multiple of 8 */
 	__le16 name_len;
 	__u8 type;			/* DT_* of dirent.h */
-	__u8 has_attr;
+	__u8 has_attr;			/* FLINT_DIRENT_*, lease.h */
 	__le16 reserved;
 };
 
