@@ -95,7 +95,8 @@ static inline int flint_hdr_parse(const struct flint_hdr *h,
 		return -EPROTO;
 	if (m->flags & FLINT_F_REPLY) {
 		if (!m->credits || m->credits > FLINT_MAX_CREDITS ||
-		    m->nr_desc || (m->flags & (FLINT_F_RETRY | FLINT_F_PUSH)))
+		    m->nr_desc ||
+		    (m->flags & (FLINT_F_RETRY | FLINT_F_PUSH | FLINT_F_CRED)))
 			return -EPROTO;
 	} else if (m->status || !m->timeout_ms || m->seq_low > m->seq) {
 		return -EPROTO;
@@ -233,6 +234,61 @@ static inline int flint_body_get_var(void *dst, u32 size, u32 min,
 	*tail = (const u8 *)body + fixed;
 	*tail_len = len - fixed;
 	return flint_body_get(dst, size, min, body, fixed);
+}
+
+/**
+ * flint_cred_tail_get() - take the credentials off the end of a body
+ * @body: of a request with FLINT_F_CRED
+ * @len: in: bytes received; out: bytes of the operation's own body
+ * @tail: result
+ * @groups: result: FLINT_GROUPS_MAX ids in host order, the first nr_groups set
+ *
+ * Return: 0 or -EPROTO.
+ */
+static inline int flint_cred_tail_get(const void *body, u32 *len,
+				      struct flint_cred_tail *tail, u32 *groups)
+{
+	const u8 *p = body;
+	u32 i, nr;
+
+	if (*len < sizeof(*tail))
+		return -EPROTO;
+	memcpy(tail, p + *len - sizeof(*tail), sizeof(*tail));
+	nr = le32_to_cpu(tail->nr_groups);
+	if (nr > FLINT_GROUPS_MAX || *len - sizeof(*tail) < nr * sizeof(__le32))
+		return -EPROTO;
+	*len -= (u32)(sizeof(*tail) + nr * sizeof(__le32));
+	for (i = 0; i < nr; i++) {
+		__le32 v;
+
+		memcpy(&v, p + *len + i * sizeof(v), sizeof(v));
+		groups[i] = le32_to_cpu(v);
+	}
+	return 0;
+}
+
+/**
+ * flint_cred_tail_put() - write credentials behind a body
+ * @out: room for 24 + 4 * @nr bytes
+ *
+ * Return: bytes written.
+ */
+static inline u32 flint_cred_tail_put(u8 *out, u32 uid, u32 gid, u32 flags, u32 umask,
+				      const u32 *groups, u32 nr)
+{
+	struct flint_cred_tail t = {
+		.uid = cpu_to_le32(uid), .gid = cpu_to_le32(gid), .flags = cpu_to_le32(flags),
+		.umask = cpu_to_le32(umask), .nr_groups = cpu_to_le32(nr),
+	};
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		__le32 v = cpu_to_le32(groups[i]);
+
+		memcpy(out + i * sizeof(v), &v, sizeof(v));
+	}
+	memcpy(out + nr * sizeof(__le32), &t, sizeof(t));
+	return nr * (u32)sizeof(__le32) + (u32)sizeof(t);
 }
 
 /**

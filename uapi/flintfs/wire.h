@@ -73,7 +73,8 @@
 #define FLINT_F_INLINE		0x02	/* data_len bytes follow the body */
 #define FLINT_F_RETRY		0x04	/* sent before; the same seq was used */
 #define FLINT_F_PUSH		0x08	/* server to client, not answered; FLINT_FEAT_LEASE only */
-#define FLINT_F_KNOWN		0x0f
+#define FLINT_F_CRED		0x10	/* request: a struct flint_cred_tail ends the body */
+#define FLINT_F_KNOWN		0x1f
 
 /**
  * struct flint_hdr - begins every message
@@ -178,6 +179,16 @@ enum flint_op {
 	FLINT_OP_EXTEND		= 0x32,	/* m flint_extend -> flint_attr */
 	FLINT_OP_APPEND		= 0x33,	/* m flint_extend -> flint_append_rep */
 	FLINT_OP_FS_CREATE	= 0x34,	/* m flint_fs_create -> flint_attr (managers only) */
+	FLINT_OP_DIRSTAT	= 0x35,	/* flint_ino_req -> flint_dirstat */
+	FLINT_OP_QUOTA_GET	= 0x36,	/* flint_quota_req -> flint_quota */
+	FLINT_OP_QUOTA_SET	= 0x37,	/* m flint_quota_set -> flint_quota */
+	FLINT_OP_QUOTA_LIST	= 0x38,	/* flint_list -> flint_list_rep, data: flint_quota[] */
+	FLINT_OP_TRASH_SET	= 0x39,	/* m flint_trash_set -> - */
+	FLINT_OP_TRASH_LIST	= 0x3a,	/* flint_list -> flint_list_rep, data: flint_trash_ent[] */
+	FLINT_OP_TRASH_RESTORE	= 0x3b,	/* m flint_trash_restore + name -> flint_attr */
+	FLINT_OP_TRASH_EMPTY	= 0x3c,	/* m flint_trash_empty -> flint_trash_emptied */
+	FLINT_OP_RMTREE		= 0x3d,	/* m flint_name_req + name -> flint_rmtree_rep */
+	FLINT_OP_RMTREE_STAT	= 0x3e,	/* flint_rmtree_req -> flint_rmtree_stat */
 
 	/* flint-chunkd */
 	FLINT_OP_READ		= 0x60,	/* flint_io -> flint_io_rep + crc[], data */
@@ -571,6 +582,7 @@ FLINT_ASSERT_SIZE(struct flint_session_open, 80);
 
 #define FLINT_SESSION_RDONLY	0x1
 #define FLINT_SESSION_LEASES	0x2	/* takes part in leases and reclaim (lease.h) */
+#define FLINT_SESSION_CHECK	0x4	/* the server checks permissions; see flint_cred_tail */
 
 struct flint_session_rep {
 	__le64 session_epoch;
@@ -588,6 +600,35 @@ struct flint_cred {
 };
 
 FLINT_ASSERT_SIZE(struct flint_cred, 8);
+
+/**
+ * struct flint_cred_tail - the whole of who asks, at the very end of a body
+ *
+ * With FLINT_F_CRED the body is followed by nr_groups group ids (__le32 each)
+ * and then by this structure; body_len counts all of it. It may accompany any
+ * request to a metadata server and takes the place of a struct flint_cred in
+ * the body. In a session opened with FLINT_SESSION_CHECK, or by a token that
+ * maps ids, the server checks permissions with it; without a tail it checks
+ * with the body's flint_cred and no further groups.
+ *
+ * @flags: FLINT_CRED_*
+ * @umask: with FLINT_CRED_UMASK
+ * @nr_groups: supplementary groups, 0..FLINT_GROUPS_MAX
+ */
+struct flint_cred_tail {
+	__le32 uid;
+	__le32 gid;
+	__le32 flags;
+	__le32 umask;
+	__le32 nr_groups;
+	__le32 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_cred_tail, 24);
+
+#define FLINT_GROUPS_MAX	32
+/* OPEN, MKNOD: mode is before umask; a default ACL of the directory takes umask's place. */
+#define FLINT_CRED_UMASK	0x1
 
 struct flint_ino_req {
 	__le64 ino;
@@ -844,6 +885,197 @@ struct flint_fs_create {
 };
 
 FLINT_ASSERT_SIZE(struct flint_fs_create, 104);
+
+/* ---- administration of a file system ------------------------------------ */
+
+/**
+ * struct flint_dirstat - totals of everything below a directory, itself excluded
+ *
+ * Kept up to date by the command that changes them. A file with several names
+ * counts once, in its home: the directory of its first name, and when no name
+ * is left there, of the remaining names' directories the one with the lowest
+ * inode number. @bytes are those of flint_attr.bytes.
+ */
+struct flint_dirstat {
+	__le64 ino;
+	__le64 bytes;
+	__le64 files;			/* inodes that are not directories */
+	__le64 dirs;
+	__le64 entries;			/* of the directory itself */
+	__le32 project;
+	__le32 trash_keep;		/* seconds that apply here, 0: no trash */
+};
+
+FLINT_ASSERT_SIZE(struct flint_dirstat, 48);
+
+enum flint_quota_kind {
+	FLINT_QUOTA_TREE	= 1,	/* id: inode of the directory */
+	FLINT_QUOTA_USER	= 2,
+	FLINT_QUOTA_GROUP	= 3,
+	FLINT_QUOTA_PROJECT	= 4,	/* id: from 1 */
+};
+
+#define FLINT_QUOTA_DEFAULT	0xffffffffu	/* id: users (groups, projects) without their own */
+#define FLINT_QUOTA_GRACE	(7u * 24 * 3600)
+
+/**
+ * struct flint_quota - limits and usage
+ * @kind: enum flint_quota_kind
+ * @grace: seconds a soft limit may be exceeded; 0: FLINT_QUOTA_GRACE
+ * @id: what it is of
+ * @space_soft, @space_hard, @inode_soft, @inode_hard: 0: none
+ * @space_since, @inode_since: ns since the epoch at which the soft limit was
+ *	passed, 0: it is kept. After @grace growth is refused with EDQUOT
+ * @space, @inodes: used
+ */
+struct flint_quota {
+	__le32 kind;
+	__le32 grace;
+	__le64 id;
+	__le64 space_soft, space_hard;
+	__le64 inode_soft, inode_hard;
+	__le64 space_since, inode_since;
+	__le64 space, inodes;
+};
+
+FLINT_ASSERT_SIZE(struct flint_quota, 80);
+
+struct flint_quota_req {
+	__le32 kind;
+	__le32 reserved;
+	__le64 id;
+};
+
+FLINT_ASSERT_SIZE(struct flint_quota_req, 16);
+
+/* All limits 0 removes the quota; usage of users, groups and projects stays known. */
+struct flint_quota_set {
+	__le32 kind;
+	__le32 grace;
+	__le64 id;
+	__le64 space_soft, space_hard;
+	__le64 inode_soft, inode_hard;
+	struct flint_cred cred;
+};
+
+FLINT_ASSERT_SIZE(struct flint_quota_set, 56);
+
+/**
+ * struct flint_list - a page of a list
+ * @kind: QUOTA_LIST: enum flint_quota_kind; TRASH_LIST: 0
+ * @max_len: room for records
+ * @after: cursor of the last record seen (quota: id, trash: id); 0: from the start
+ * @cred: TRASH_LIST: uid 0 sees everything, others what is theirs
+ */
+struct flint_list {
+	__le32 kind;
+	__le32 max_len;
+	__le64 after;
+	struct flint_cred cred;
+};
+
+FLINT_ASSERT_SIZE(struct flint_list, 24);
+
+struct flint_list_rep {
+	__le32 nr;
+	__le32 eof;
+	__le64 after;			/* cursor to go on with */
+};
+
+FLINT_ASSERT_SIZE(struct flint_list_rep, 16);
+
+/**
+ * struct flint_trash_ent - something deleted that can be had back
+ *
+ * The path it had, relative to the file system's root, follows (path_len
+ * bytes, cut at its beginning if it was longer than 4,095); rec_len is a
+ * multiple of 8.
+ */
+struct flint_trash_ent {
+	__le64 id;
+	__le64 ino;
+	__le64 parent;			/* where it was */
+	__le64 deleted;			/* ns since the epoch */
+	__le64 expires;
+	__le64 bytes;
+	__le64 files;			/* with all below it, itself included */
+	__le64 dirs;
+	__le32 mode;
+	__le32 uid;			/* owner */
+	__le16 rec_len;
+	__le16 path_len;
+	__le16 name_len;		/* the path's last bytes */
+	__le16 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_trash_ent, 80);
+
+/* Keep deleted files of a directory's tree so long; 0: not at all; ~0: as the directory above. */
+struct flint_trash_set {
+	__le64 ino;
+	__le32 keep;			/* seconds */
+	__le32 reserved;
+	struct flint_cred cred;
+};
+
+FLINT_ASSERT_SIZE(struct flint_trash_set, 24);
+
+#define FLINT_TRASH_INHERIT	0xffffffffu
+
+/* @parent 0: to where it was, under its old name; else to @parent, as @name if name_len > 0. */
+struct flint_trash_restore {
+	__le32 fixed_len;
+	__le32 name_len;
+	__le64 id;
+	__le64 parent;
+	struct flint_cred cred;
+};
+
+FLINT_ASSERT_SIZE(struct flint_trash_restore, 32);
+
+/* @id 0: everything of the caller's that was deleted before @before (ns; 0: all). */
+struct flint_trash_empty {
+	__le64 id;
+	__le64 before;
+	struct flint_cred cred;
+};
+
+FLINT_ASSERT_SIZE(struct flint_trash_empty, 24);
+
+/* One request takes a bounded number; @more 1: send another. */
+struct flint_trash_emptied {
+	__le64 nr;
+	__le32 more;
+	__le32 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_trash_emptied, 16);
+
+/* The tree is out of sight; @id 0: it went into the trash, else its removal in the background. */
+struct flint_rmtree_rep {
+	__le64 id;
+	__le64 bytes;
+	__le64 files;
+	__le64 dirs;
+};
+
+FLINT_ASSERT_SIZE(struct flint_rmtree_rep, 32);
+
+struct flint_rmtree_req {
+	__le64 id;			/* 0: all removals of the file system */
+};
+
+FLINT_ASSERT_SIZE(struct flint_rmtree_req, 8);
+
+/* What is left to remove; all 0: done. */
+struct flint_rmtree_stat {
+	__le64 trees;
+	__le64 bytes;
+	__le64 files;
+	__le64 dirs;
+};
+
+FLINT_ASSERT_SIZE(struct flint_rmtree_stat, 32);
 
 /* ---- chunks ----------------------------------------------------------- */
 

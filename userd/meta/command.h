@@ -57,6 +57,11 @@ FLINT_ASSERT_SIZE(struct meta_ino_arg, 16);
 
 /**
  * struct meta_command - a command in memory; pointers lead into bytes of others
+ *
+ * @data is the payload of SETXATTR. Of a SESSION_OPEN it is what the server put
+ * there: the token (struct flint_token and its path, verified and not expired) of
+ * the connection that asks; nothing for a holder of the cluster key. So what a
+ * session may do is decided by the command alone, alike on every replica.
  */
 struct meta_command {
 	u16 op;
@@ -68,6 +73,7 @@ struct meta_command {
 	u32 body_len;
 	const void *data;
 	u32 data_len;
+	bool cred;		/* a struct flint_cred_tail ends the body */
 };
 
 /**

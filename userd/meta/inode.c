@@ -36,6 +36,9 @@ void meta_inode_row(sqlite3_stmt *st, int c, struct meta_inode *i)
 	i->table_ver = sqlite3_column_int64(st, c++);
 	i->next_cookie = sqlite3_column_int64(st, c++);
 	i->data = sqlite3_column_int64(st, c++);
+	i->tree_bytes = sqlite3_column_int64(st, c++);
+	i->tree_files = sqlite3_column_int64(st, c++);
+	i->tree_dirs = sqlite3_column_int64(st, c++);
 }
 
 void meta_inode_layout(const struct meta_inode *i, struct flint_layout *l)
@@ -57,10 +60,10 @@ void meta_inode_attr(const struct meta_inode *i, struct flint_attr *a)
 	a->ino = cpu_to_le64(i->ino);
 	a->gen = cpu_to_le32(i->gen);
 	a->mode = cpu_to_le32(i->mode);
-	a->nlink = cpu_to_le32(i->nlink);
+	a->nlink = cpu_to_le32(i->flags & META_INO_TRASH ? 0 : i->nlink);
 	a->uid = cpu_to_le32(i->uid);
 	a->gid = cpu_to_le32(i->gid);
-	a->flags = cpu_to_le32(i->flags);
+	a->flags = cpu_to_le32(i->flags & META_INO_WIRE);
 	a->rdev_major = cpu_to_le32(i->rdev_major);
 	a->rdev_minor = cpu_to_le32(i->rdev_minor);
 	a->size = cpu_to_le64(i->size);
@@ -71,7 +74,8 @@ void meta_inode_attr(const struct meta_inode *i, struct flint_attr *a)
 	a->ctime = cpu_to_le64(i->ctime);
 	a->btime = cpu_to_le64(i->btime);
 	a->change = cpu_to_le64(i->change);
-	a->parent = cpu_to_le64(i->parent);
+	if (meta_is_dir(i))
+		a->parent = cpu_to_le64(i->parent);
 	a->project = cpu_to_le32(i->project);
 	a->trunc_epoch = cpu_to_le32(i->trunc_epoch);
 	a->fs = cpu_to_le32(i->fs);
@@ -256,6 +260,9 @@ int meta_session_add(struct meta_store *s, const struct meta_session *tmpl)
 	sqlite3_bind_int64(st, 4, sn->root);
 	sqlite3_bind_int64(st, 5, sn->flags);
 	sqlite3_bind_int64(st, 6, s->now);
+	sqlite3_bind_int64(st, 7, sn->squash_uid);
+	sqlite3_bind_int64(st, 8, sn->squash_gid);
+	sqlite3_bind_int64(st, 9, sn->expires);
 	err = meta_run(s, st);
 	if (err) {
 		free(sn);

@@ -168,7 +168,7 @@ static void set_fields(struct meta_op *o, struct meta_inode *i, const struct fli
 	if (valid & FLINT_SET_MTIME_NOW)
 		i->mtime = o->s->now;
 	if (valid & FLINT_SET_FLAGS)
-		i->flags = le32_to_cpu(b->flags);
+		i->flags = (i->flags & ~META_INO_WIRE) | le32_to_cpu(b->flags);
 	if (valid & FLINT_SET_PROJECT)
 		i->project = le32_to_cpu(b->project);
 	meta_touch(o, i);

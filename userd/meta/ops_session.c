@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include "command.h"
 
+#define SESSION_KNOWN	(FLINT_SESSION_RDONLY | FLINT_SESSION_LEASES | FLINT_SESSION_CHECK)
+
 struct handle {
 	u64 id;
 	u64 ino;
@@ -157,7 +159,7 @@ int meta_op_session_open(struct meta_op *o)
 
 	if (flint_body_get_var(&b, sizeof(b), sizeof(b), o->c->body, o->c->body_len, &path, &len))
 		return FLINT_ST_BAD_REQUEST;
-	if (!fs_name_ok(b.fs_name) || (le32_to_cpu(b.flags) & ~FLINT_SESSION_RDONLY))
+	if (!fs_name_ok(b.fs_name) || (le32_to_cpu(b.flags) & ~SESSION_KNOWN))
 		return EINVAL;
 	if (len > FLINT_PATH_MAX)
 		return ENAMETOOLONG;

@@ -16,7 +16,8 @@
 /* The columns of an inode, each with the table's name before it. */
 #define I_COLS "i.fs, i.gen, i.mode, i.nlink, i.uid, i.gid, i.flags, i.rdev_major, i.rdev_minor," \
 	" i.size, i.atime, i.mtime, i.ctime, i.btime, i.change, i.parent, i.project," \
-	" i.trunc_epoch, i.chunk_shift, i.stripe, i.chain_table, i.table_ver, i.next_cookie, i.data"
+	" i.trunc_epoch, i.chunk_shift, i.stripe, i.chain_table, i.table_ver, i.next_cookie, i.data," \
+	" i.tree_bytes, i.tree_files, i.tree_dirs"
 
 static int prepare(struct meta_reader *r, const char *sql, sqlite3_stmt **st)
 {

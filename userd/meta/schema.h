@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The tables of meta.db, version 1. Documentation/metadata.rst explains them.
+ * The tables of meta.db, version 2. Documentation/metadata.rst explains them.
  *
  * A later version adds an entry to meta_schema_steps[]: the statements that
  * turn version n into n + 1, run in one transaction at start.
@@ -10,7 +10,7 @@
 
 #define META_APPLICATION_ID	0x464c4d44	/* "FLMD", in the file's header */
 
-static const char meta_schema_v1[] =
+static const char meta_schema[] =
 "CREATE TABLE state(id INTEGER PRIMARY KEY CHECK(id=1), applied INT NOT NULL, last_ts INT NOT NULL,"
 " next_ino INT NOT NULL, next_session INT NOT NULL, next_handle INT NOT NULL) STRICT;"
 "INSERT INTO state VALUES(1, 0, 0, 16, 1, 1);"
@@ -23,7 +23,8 @@ static const char meta_schema_v1[] =
 " mtime INT NOT NULL, ctime INT NOT NULL, btime INT NOT NULL, change INT NOT NULL,"
 " parent INT NOT NULL, project INT NOT NULL, trunc_epoch INT NOT NULL, chunk_shift INT NOT NULL,"
 " stripe INT NOT NULL, chain_table INT NOT NULL, table_ver INT NOT NULL, next_cookie INT NOT NULL,"
-" data INT NOT NULL) STRICT;"
+" data INT NOT NULL, tree_bytes INT NOT NULL, tree_files INT NOT NULL, tree_dirs INT NOT NULL)"
+" STRICT;"
 "CREATE TABLE dentry(parent INT NOT NULL, name BLOB NOT NULL, cookie INT NOT NULL,"
 " ino INT NOT NULL, type INT NOT NULL, PRIMARY KEY(parent, name)) STRICT, WITHOUT ROWID;"
 "CREATE UNIQUE INDEX dentry_cookie ON dentry(parent, cookie, ino, type);"
@@ -31,7 +32,8 @@ static const char meta_schema_v1[] =
 "CREATE TABLE xattr(ino INT NOT NULL, name BLOB NOT NULL, value BLOB NOT NULL,"
 " PRIMARY KEY(ino, name)) STRICT, WITHOUT ROWID;"
 "CREATE TABLE session(id INTEGER PRIMARY KEY, client BLOB NOT NULL UNIQUE, fs INT NOT NULL,"
-" root INT NOT NULL, flags INT NOT NULL, opened INT NOT NULL) STRICT;"
+" root INT NOT NULL, flags INT NOT NULL, opened INT NOT NULL, squash_uid INT NOT NULL,"
+" squash_gid INT NOT NULL, expires INT NOT NULL) STRICT;"
 "CREATE TABLE handle(sid INT NOT NULL, id INT NOT NULL, ino INT NOT NULL, flags INT NOT NULL,"
 " PRIMARY KEY(sid, id)) STRICT, WITHOUT ROWID;"
 "CREATE TABLE reply(sid INT NOT NULL, seq INT NOT NULL, low INT NOT NULL, digest INT NOT NULL,"
@@ -46,8 +48,8 @@ static const char meta_schema_v1[] =
 /* Columns of an inode in the order of meta_inode_row(). */
 #define META_INODE_COLS "fs, gen, mode, nlink, uid, gid, flags, rdev_major, rdev_minor, size," \
 	" atime, mtime, ctime, btime, change, parent, project, trunc_epoch, chunk_shift, stripe," \
-	" chain_table, table_ver, next_cookie, data"
-#define META_INODE_NCOLS 24
+	" chain_table, table_ver, next_cookie, data, tree_bytes, tree_files, tree_dirs"
+#define META_INODE_NCOLS 27
 
 /* Every table with its key, for the checksum. */
 static const char *const meta_tables[][2] = {

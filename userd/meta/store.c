@@ -26,7 +26,7 @@
 			" PRAGMA journal_size_limit=69206016;"
 
 #define INODE_PARAMS "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17," \
-	" ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25"
+	" ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28"
 
 static const char *const stmt_sql[ST_NR] = {
 	[ST_BEGIN] = "BEGIN IMMEDIATE",
@@ -40,7 +40,7 @@ static const char *const stmt_sql[ST_NR] = {
 	[ST_INODE_INS] = "INSERT INTO inode(ino, " META_INODE_COLS ") VALUES(" INODE_PARAMS ")",
 	[ST_INODE_UPD] = "UPDATE inode SET (" META_INODE_COLS ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
 			 " ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,"
-			 " ?24, ?25) WHERE ino=?1",
+			 " ?24, ?25, ?26, ?27, ?28) WHERE ino=?1",
 	[ST_INODE_DEL] = "DELETE FROM inode WHERE ino=?1",
 	[ST_DENTRY_GET] = "SELECT ino, cookie, type FROM dentry WHERE parent=?1 AND name=?2",
 	[ST_DENTRY_INS] = "INSERT INTO dentry(parent, name, cookie, ino, type)"
@@ -56,8 +56,8 @@ static const char *const stmt_sql[ST_NR] = {
 	[ST_XATTR_DEL] = "DELETE FROM xattr WHERE ino=?1 AND name=?2",
 	[ST_XATTR_DEL_ALL] = "DELETE FROM xattr WHERE ino=?1",
 	[ST_XATTR_LIST] = "SELECT name FROM xattr WHERE ino=?1 ORDER BY name",
-	[ST_SESSION_INS] = "INSERT INTO session(id, client, fs, root, flags, opened)"
-			   " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+	[ST_SESSION_INS] = "INSERT INTO session(id, client, fs, root, flags, opened, squash_uid,"
+			   " squash_gid, expires) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 	[ST_SESSION_DEL] = "DELETE FROM session WHERE id=?1",
 	[ST_HANDLE_INS] = "INSERT INTO handle(sid, id, ino, flags) VALUES(?1, ?2, ?3, ?4)",
 	[ST_HANDLE_GET] = "SELECT ino, flags FROM handle WHERE sid=?1 AND id=?2",
@@ -209,7 +209,7 @@ static int schema_create(struct meta_store *s)
 		return err;
 	snprintf(sql, sizeof(sql), "PRAGMA application_id=%d; PRAGMA user_version=%d",
 		 META_APPLICATION_ID, META_SCHEMA_VERSION);
-	err = exec(s, meta_schema_v1);
+	err = exec(s, meta_schema);
 	if (!err)
 		err = exec(s, sql);
 	if (!err)
@@ -333,7 +333,8 @@ static int load_sessions(struct meta_store *s)
 	int rc;
 
 	rc = sqlite3_prepare_v2(s->db, "SELECT id, client, fs, root, flags,"
-				" (SELECT coalesce(max(low), 0) FROM reply WHERE sid=session.id)"
+				" (SELECT coalesce(max(low), 0) FROM reply WHERE sid=session.id),"
+				" squash_uid, squash_gid, expires"
 				" FROM session", -1, &st, NULL);
 	if (rc)
 		return meta_store_errno(s, rc);
@@ -351,6 +352,9 @@ static int load_sessions(struct meta_store *s)
 		sn->root = sqlite3_column_int64(st, 3);
 		sn->flags = sqlite3_column_int64(st, 4);
 		sn->low = sqlite3_column_int64(st, 5);
+		sn->squash_uid = sqlite3_column_int64(st, 6);
+		sn->squash_gid = sqlite3_column_int64(st, 7);
+		sn->expires = sqlite3_column_int64(st, 8);
 		HASH_ADD(hh, s->by_client, client, sizeof(sn->client), sn);
 		HASH_ADD(hh_id, s->by_id, id, sizeof(sn->id), sn);
 	}
@@ -516,7 +520,8 @@ static void bind_inode(sqlite3_stmt *st, const struct meta_inode *i)
 		i->ino, i->fs, i->gen, i->mode, i->nlink, i->uid, i->gid, i->flags,
 		i->rdev_major, i->rdev_minor, i->size, i->atime, i->mtime, i->ctime, i->btime,
 		i->change, i->parent, i->project, i->trunc_epoch, i->chunk_shift, i->stripe,
-		i->table, i->table_ver, i->next_cookie, i->data,
+		i->table, i->table_ver, i->next_cookie, i->data, i->tree_bytes, i->tree_files,
+		i->tree_dirs,
 	};
 	int n;
 

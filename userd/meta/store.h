@@ -25,12 +25,33 @@
 #include <uthash.h>
 #include "../../uapi/flintfs/codec.h"
 
-#define META_SCHEMA_VERSION	1
+#define META_SCHEMA_VERSION	2
 #define META_LINK_MAX		0x7fffffffu
 #define META_COOKIE_FIRST	16	/* below it: "." and ".." and the client's own */
 #define META_XATTR_LIST_MAX	65536
 #define META_REPLY_MAX		192	/* bytes of body a reply has at most */
 #define META_TRIM_STEP		16	/* every so many sequences, replies below low are removed */
+
+/*
+ * struct meta_inode.flags beyond FLINT_INO_*: what need not be looked for when
+ * the bit is clear, so that the usual inode costs no further look.
+ */
+#define META_INO_WIRE	0x0000ffffu	/* what clients see and set */
+#define META_INO_ACL	0x00010000u	/* xattr system.posix_acl_access */
+#define META_INO_DACL	0x00020000u	/* xattr system.posix_acl_default */
+#define META_INO_CAPS	0x00040000u	/* xattr security.capability */
+#define META_INO_XATTR	0x00080000u	/* any xattr */
+#define META_INO_QUOTA	0x00100000u	/* directory: a quota of its tree */
+#define META_INO_KEEP	0x00200000u	/* directory: a trash setting of its own */
+#define META_INO_LINKS	0x00400000u	/* file: more than one name, see table "link" */
+#define META_INO_TRASH	0x00800000u	/* its name was removed; it hangs in a hidden directory */
+#define META_INO_HIDDEN	0x01000000u	/* a hidden directory: nobody's entry leads to it */
+
+/* struct meta_session.flags beyond FLINT_SESSION_*. */
+#define META_SN_WIRE		0x0000ffffu
+#define META_SN_ROOT_SQUASH	0x00010000u
+#define META_SN_ALL_SQUASH	0x00020000u
+#define META_SN_TOKEN		0x00040000u	/* came with a token */
 
 /* Internal results of meta_apply(); never sent. */
 #define META_ST_PENDING		0x7fff0001u	/* logged; answered when its cut is done */
@@ -40,7 +61,10 @@
  * struct meta_inode - an inode as the database has it, in host order
  * @layout: of a file its own, of a directory what children inherit
  * @next_cookie: directories: of the next entry
+ * @parent: directories: of it ("/" and hidden ones: itself); others: the home,
+ *	the directory in whose totals the inode counts
  * @data: files: chunk servers may hold data of it
+ * @tree_bytes, @tree_files, @tree_dirs: directories: totals of all below
  * @dirty, @fresh, @dead: writer only: differs from its row, has no row yet,
  *	row is to go
  */
@@ -64,6 +88,7 @@ struct meta_inode {
 	u32 table, table_ver;
 	u64 next_cookie;
 	u32 data;
+	u64 tree_bytes, tree_files, tree_dirs;
 
 	bool dirty, fresh, dead;
 	struct meta_inode *next_dirty;
@@ -73,7 +98,12 @@ struct meta_inode {
 /**
  * struct meta_session - a mount or other client
  * @id: session epoch, never used again
+ * @root: nothing outside of this directory's tree is the session's
  * @low: lowest unfinished sequence the client named
+ * @squash_uid, @squash_gid: who squashed requests act as
+ * @expires: ns since the epoch at which its token ends, 0: never
+ * @seen_dir, @seen_moves: of memory: the directory last found below @root, and
+ *	the value of meta_store.moves at that time
  */
 struct meta_session {
 	u64 id;
@@ -82,6 +112,9 @@ struct meta_session {
 	u32 flags;
 	u64 root;
 	u64 low;
+	u32 squash_uid, squash_gid;
+	u64 expires;
+	u64 seen_dir, seen_moves;
 	UT_hash_handle hh;	/* by client */
 	UT_hash_handle hh_id;
 };
@@ -150,6 +183,7 @@ struct meta_store {
 	struct meta_open *opens;
 	struct meta_fs *fs;
 	u64 now;		/* time stamp of the command being applied */
+	u64 moves;		/* how often a directory got another parent; of memory */
 	int wal_pages;		/* in the WAL after the last commit */
 	bool in_tx;
 	bool sync_full;
