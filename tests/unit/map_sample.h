@@ -20,7 +20,7 @@ struct map_sample {
 	__le32 chain_ids[6];
 } __attribute__((packed, aligned(8)));
 
-_Static_assert(sizeof(struct map_sample) == 872, "sections without gaps");
+_Static_assert(sizeof(struct map_sample) == 880, "sections without gaps");
 
 static inline void map_sample_seal(struct map_sample *s)
 {

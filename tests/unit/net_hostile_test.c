@@ -248,7 +248,7 @@ static void bad_hello(void **state)
 	struct message good = hello_msg(&len), m;
 	struct flint_hello *h = (struct flint_hello *)m.body;
 
-	for (i = 2; i < sizeof(struct flint_hello); i += 3) {
+	for (i = 2; i < FLINT_HELLO_MIN; i += 3) {
 		m = good;
 		m.h.body_len = cpu_to_le32(i);
 		send_hello(&m, sizeof(m.h) + i);
@@ -294,6 +294,7 @@ static void other_version(void **state)
 static void bad_auth(void **state)
 {
 	struct message m = request_msg(FLINT_OP_AUTH, FLINT_MAC_LEN, 0);
+	struct flint_auth_refusal why;
 	struct flint_hdr rh;
 	uint32_t i;
 	int fd;
@@ -306,6 +307,9 @@ static void bad_auth(void **state)
 			put(fd, &m, sizeof(m.h) + FLINT_MAC_LEN);
 		assert_int_equal(get(fd, &rh, sizeof(rh)), sizeof(rh));
 		assert_int_equal(le32_to_cpu(rh.status), FLINT_ST_AUTH);
+		assert_int_equal(le32_to_cpu(rh.body_len), sizeof(why));
+		assert_int_equal(get(fd, &why, sizeof(why)), sizeof(why));
+		assert_int_equal(le32_to_cpu(why.reason), FLINT_AUTH_WRONG_KEY);
 		expect_closed(fd);
 	}
 	for (i = 0; i < 0x70; i += 5) {

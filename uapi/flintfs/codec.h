@@ -10,6 +10,7 @@
 
 #include "map.h"
 #include "placement.h"
+#include "token.h"
 #include "wire.h"
 
 /**
@@ -484,6 +485,14 @@ static inline void flint_auth_msg(u8 *out, bool server, const u8 *client_nonce,
 	out[16] = role;
 }
 
+/* May a client that has no more than a token ask for this operation at all? */
+static inline bool flint_token_op_ok(u16 op)
+{
+	return op == FLINT_OP_MAP_GET ||
+	       (op >= FLINT_OP_SESSION_OPEN && op < FLINT_OP_READ && op != FLINT_OP_FS_CREATE) ||
+	       (op >= FLINT_OP_READ && op <= FLINT_OP_PUNCH);
+}
+
 /* ---- cluster map ------------------------------------------------------ */
 
 /**
@@ -496,8 +505,9 @@ struct flint_map {
 	const struct flint_map_chain *chains;
 	const struct flint_map_table *tables;
 	const struct flint_map_fs *fs;
+	const __le64 *revoked;
 	const __le32 *chain_ids;
-	u32 nr_nodes, nr_targets, nr_chains, nr_tables, nr_fs, nr_table_chains;
+	u32 nr_nodes, nr_targets, nr_chains, nr_tables, nr_fs, nr_revoked, nr_table_chains;
 	u64 epoch;
 };
 
@@ -554,6 +564,25 @@ flint_map_table(const struct flint_map *m, u32 id, u32 version)
 	return NULL;
 }
 
+/* Did the managers take this token back? */
+static inline bool flint_map_token_revoked(const struct flint_map *m, const struct flint_token *t)
+{
+	u64 id = le64_to_cpu(t->id);
+	u32 lo = 0, hi = m->nr_revoked;
+
+	if (le64_to_cpu(t->issued) < le64_to_cpu(m->hdr->tokens_from))
+		return true;
+	while (lo < hi) {
+		u32 mid = lo + (hi - lo) / 2;
+
+		if (le64_to_cpu(m->revoked[mid]) < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < m->nr_revoked && le64_to_cpu(m->revoked[lo]) == id;
+}
+
 /* Are the leading ids of a section 1 or more and strictly rising? */
 static inline bool flint_map_sorted(const void *base, u32 nr, u32 size)
 {
@@ -603,6 +632,9 @@ static inline bool flint_map_refs_ok(const struct flint_map *m)
 	for (i = 0; i < m->nr_table_chains; i++)
 		if (!flint_map_chain(m, le32_to_cpu(m->chain_ids[i])))
 			return false;
+	for (i = 1; i < m->nr_revoked; i++)
+		if (le64_to_cpu(m->revoked[i]) <= le64_to_cpu(m->revoked[i - 1]))
+			return false;
 	for (i = 0; i < m->nr_fs; i++)
 		if (!flint_map_node(m, le32_to_cpu(m->fs[i].meta_node)) ||
 		    m->fs[i].name[FLINT_LABEL_LEN - 1])
@@ -643,6 +675,7 @@ static inline int flint_map_check(const void *buf, u32 len, struct flint_map *m)
 	m->nr_chains = le32_to_cpu(h->nr_chains);
 	m->nr_tables = le32_to_cpu(h->nr_tables);
 	m->nr_fs = le32_to_cpu(h->nr_fs);
+	m->nr_revoked = le32_to_cpu(h->nr_revoked);
 	m->nr_table_chains = le32_to_cpu(h->nr_table_chains);
 	need = (u64)le16_to_cpu(h->hdr_len) +
 	       (u64)m->nr_nodes * sizeof(*m->nodes) +
@@ -650,6 +683,7 @@ static inline int flint_map_check(const void *buf, u32 len, struct flint_map *m)
 	       (u64)m->nr_chains * sizeof(*m->chains) +
 	       (u64)m->nr_tables * sizeof(*m->tables) +
 	       (u64)m->nr_fs * sizeof(*m->fs) +
+	       (u64)m->nr_revoked * sizeof(*m->revoked) +
 	       (u64)m->nr_table_chains * sizeof(*m->chain_ids);
 	if (need != len || !m->epoch)
 		return -EPROTO;
@@ -665,6 +699,8 @@ static inline int flint_map_check(const void *buf, u32 len, struct flint_map *m)
 	p += (size_t)m->nr_tables * sizeof(*m->tables);
 	m->fs = (const void *)p;
 	p += (size_t)m->nr_fs * sizeof(*m->fs);
+	m->revoked = (const void *)p;
+	p += (size_t)m->nr_revoked * sizeof(*m->revoked);
 	m->chain_ids = (const void *)p;
 
 	if (!flint_map_sorted(m->nodes, m->nr_nodes, sizeof(*m->nodes)) ||

@@ -10,6 +10,7 @@
  *	flint_map_chain[nr_chains]	sorted by id
  *	flint_map_table[nr_tables]	sorted by (id, version)
  *	flint_map_fs[nr_fs]		sorted by id
+ *	__le64 revoked[nr_revoked]	ids of tokens (token.h), sorted
  *	__le32 chain_ids[nr_table_chains]
  *
  * A table names its chains as a range of chain_ids. All ids are 1 or more.
@@ -43,10 +44,11 @@ struct flint_map_hdr {
 	__le32 nr_table_chains;
 	__le32 lease_ms;		/* T of the chunk servers */
 	__le32 crc;			/* CRC-32C of the image with this field 0 */
-	__le32 reserved;
+	__le32 nr_revoked;
+	__le64 tokens_from;		/* tokens issued before this second are refused */
 };
 
-FLINT_ASSERT_SIZE(struct flint_map_hdr, 136);
+FLINT_ASSERT_SIZE(struct flint_map_hdr, 144);
 
 #define FLINT_PROTO_TCP		0x1
 #define FLINT_PROTO_RDMA	0x2

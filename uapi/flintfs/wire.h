@@ -146,8 +146,8 @@ FLINT_ASSERT_SIZE(struct flint_desc, 16);
  */
 enum flint_op {
 	/* every server */
-	FLINT_OP_HELLO		= 0x01,	/* flint_hello -> flint_hello_rep */
-	FLINT_OP_AUTH		= 0x02,	/* flint_auth -> - */
+	FLINT_OP_HELLO		= 0x01,	/* flint_hello + token -> flint_hello_rep */
+	FLINT_OP_AUTH		= 0x02,	/* flint_auth -> - (refused: flint_auth_refusal) */
 	FLINT_OP_PING		= 0x03,	/* - -> - ; allowed beyond the credits */
 
 	/* flint-mgrd */
@@ -260,7 +260,8 @@ enum flint_role {
 
 /*
  * Authentication (decisions in Documentation/protocol.rst): both sides prove
- * that they hold the cluster key.
+ * that they hold the cluster key or, when the HELLO carries a token, that
+ * token's secret (token.h), which takes the key's place.
  *   server_mac = HMAC-SHA256(key, "flint1-server" | client_nonce | server_nonce | client_id | role)
  *   client_mac = HMAC-SHA256(key, "flint1-client" | server_nonce | client_nonce | client_id | role)
  * The labels have 13 bytes, no NUL; role is the one byte of the HELLO.
@@ -280,9 +281,13 @@ struct flint_hello {
 	__le64 session_epoch;		/* 0 before SESSION_OPEN */
 	__u8 nonce[FLINT_NONCE_LEN];
 	__u8 name[FLINT_LABEL_LEN];	/* for logs: host name, NUL-padded */
+	__le16 fixed_len;		/* where the token begins: sizeof of the sender */
+	__le16 token_len;		/* claims (token.h) that follow; 0: none */
+	__le32 reserved2;
 };
 
-FLINT_ASSERT_SIZE(struct flint_hello, 144);
+FLINT_ASSERT_SIZE(struct flint_hello, 152);
+#define FLINT_HELLO_MIN	144		/* the first version's: no token */
 
 struct flint_hello_rep {
 	__u8 major;

@@ -145,6 +145,14 @@ struct flint_conn_info {
 	uint32_t inline_size;
 	uint32_t max_io;
 	int proto;			/* FLINT_PROTO_TCP or FLINT_PROTO_RDMA */
+	/*
+	 * Checked claims of a client that has a token instead of the cluster
+	 * key, else NULL. Lives as long as the connection. The server has
+	 * checked expiry, address and revocation, and lets only operations of
+	 * clients through (flint_token_op_ok()); file system, subtree and
+	 * rights are the daemon's.
+	 */
+	const struct flint_token *token;
 };
 
 struct flint_server_config {
@@ -167,6 +175,11 @@ struct flint_server_config {
 	void (*closed)(void *arg, struct flint_conn *conn);
 	/* Map epoch to put into replies' headers. Any thread that replies. */
 	uint64_t (*map_epoch)(void *arg);
+	/*
+	 * Was this token taken back? NULL: none can be. Any thread; asked when a
+	 * client comes, and again when flint_server_tokens_changed() was called.
+	 */
+	bool (*revoked)(void *arg, const struct flint_token *token);
 	void *arg;
 };
 
@@ -183,6 +196,8 @@ struct flint_server *flint_server_new(const struct flint_server_config *cfg);
  */
 int flint_server_listen(struct flint_server *srv, int proto,
 			struct sockaddr_storage *addr, char *err, size_t errlen);
+/* What cfg.revoked() answers has changed: connections are checked again. Any thread. */
+void flint_server_tokens_changed(struct flint_server *srv);
 /* Stop listening, close every connection, free. Loops must still run or be stopped. */
 void flint_server_free(struct flint_server *srv);
 
@@ -235,7 +250,8 @@ struct flint_peer_config {
 	uint8_t role;			/* ours */
 	uint8_t client_id[16];
 	uint64_t session_epoch;
-	const uint8_t *key;
+	const uint8_t *key;		/* the cluster key, or the token's secret */
+	const struct flint_token *token; /* checked claims, copied; NULL: @key is the cluster's */
 	const char *name;
 	uint32_t inline_size, max_io, credits;	/* 0: default */
 	uint32_t connect_timeo_ms;	/* 0: 5000 */

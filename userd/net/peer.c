@@ -70,6 +70,7 @@ struct slot {
 struct flint_peer {
 	struct flint_peer_config cfg;
 	uint8_t key[FLINT_KEY_LEN];
+	struct flint_token *token;
 	char name[FLINT_LABEL_LEN];
 	atomic_int refs;
 	enum peer_state state;
@@ -110,6 +111,7 @@ static void peer_put(struct flint_peer *peer)
 	if (atomic_fetch_sub(&peer->refs, 1) != 1)
 		return;
 	explicit_bzero(peer->key, sizeof(peer->key));
+	free(peer->token);
 	free(peer->slots);
 	free(peer);
 }
@@ -536,6 +538,8 @@ static bool peer_reply(struct flint_peer *peer, struct flint_rx *rx)
 static void peer_up(struct flint_xprt *link)
 {
 	struct flint_peer *peer = link->owner;
+	uint8_t text[sizeof(struct flint_hello) + FLINT_TOKEN_MAX];
+	uint32_t claims = peer->token ? flint_token_len(peer->token) : 0;
 	struct flint_hello h = {
 		.major = FLINT_PROTO_MAJOR,
 		.minor = FLINT_PROTO_MINOR,
@@ -545,6 +549,8 @@ static void peer_up(struct flint_xprt *link)
 		.credits = cpu_to_le16((uint16_t)peer->nr_slots),
 		.features = cpu_to_le64(FLINT_FEATURES),
 		.session_epoch = cpu_to_le64(peer->cfg.session_epoch),
+		.fixed_len = cpu_to_le16(sizeof(h)),
+		.token_len = cpu_to_le16((uint16_t)claims),
 	};
 
 	if (peer->cfg.proto == FLINT_PROTO_RDMA)
@@ -556,10 +562,13 @@ static void peer_up(struct flint_xprt *link)
 	memcpy(h.nonce, peer->client_nonce, sizeof(h.nonce));
 	memcpy(h.client_id, peer->cfg.client_id, sizeof(h.client_id));
 	memcpy(h.name, peer->name, sizeof(h.name));
+	memcpy(text, &h, sizeof(h));
+	if (claims)
+		memcpy(text + sizeof(h), peer->token, claims);
 	peer->state = PEER_HELLO;
 	peer->shake_gen++;
 	peer_send_own(peer, FLINT_OP_HELLO, TAG_SHAKE | (uint32_t)peer->shake_gen << 16,
-		      &h, sizeof(h));
+		      text, (uint32_t)sizeof(h) + claims);
 }
 
 static void peer_live(struct flint_peer *peer)
@@ -577,15 +586,34 @@ static void peer_live(struct flint_peer *peer)
 }
 
 /* The server said no, in a well-formed answer. */
-static void shake_refused(struct flint_peer *peer, uint32_t status)
+static void shake_refused(struct flint_peer *peer, const struct flint_msg *m)
 {
+	static const char * const why[] = {
+		[FLINT_AUTH_WRONG_KEY] = "the server refused our cluster key",
+		[FLINT_AUTH_EXPIRED] = "the token has expired: ask for a new one",
+		[FLINT_AUTH_ADDRESS] = "the token is for other addresses than ours",
+		[FLINT_AUTH_REVOKED] = "the token was revoked: ask for a new one",
+		[FLINT_AUTH_ROLE] = "a token is for clients only: use the cluster key",
+		[FLINT_AUTH_NOT_KNOWN] =
+			"the server is older than the token: upgrade it, or ask for a simpler token",
+	};
+	struct flint_auth_refusal r = { 0 };
+	uint32_t status = m->status, n;
+
+	flint_body_get(&r, sizeof(r), 0, m->body, m->body_len);
+	n = le32_to_cpu(r.reason);
 	switch (status) {
 	case FLINT_ST_VERSION:
 		flint_xprt_fail(peer->link, -EPROTONOSUPPORT,
 				"the server does not speak protocol version %u", FLINT_PROTO_MAJOR);
 		break;
 	case FLINT_ST_AUTH:
-		flint_xprt_fail(peer->link, -EACCES, "the server refused our cluster key");
+		if (n == FLINT_AUTH_WRONG_KEY && peer->token)
+			flint_xprt_fail(peer->link, -EACCES,
+					"the server refused the token: it is another cluster's, or was changed");
+		else
+			flint_xprt_fail(peer->link, -EACCES, "%s",
+					n < sizeof(why) / sizeof(why[0]) ? why[n] : why[0]);
 		break;
 	default:
 		flint_xprt_fail(peer->link, -EACCES, "the server refused us (status %u)", status);
@@ -641,7 +669,7 @@ static void peer_shake(struct flint_peer *peer, const struct flint_msg *m)
 	    m->data_len) {
 		flint_xprt_fail(peer->link, -EPROTO, "unexpected message in the handshake");
 	} else if (m->status) {
-		shake_refused(peer, m->status);
+		shake_refused(peer, m);
 	} else if (op == FLINT_OP_HELLO) {
 		shake_hello(peer, m);
 	} else {
@@ -849,6 +877,9 @@ static void peer_defaults(struct flint_peer *peer)
 		memcpy(peer->key, cfg->key, sizeof(peer->key));
 		cfg->key = peer->key;
 	}
+	if (peer->token)
+		memcpy(peer->token, cfg->token, flint_token_len(cfg->token));
+	cfg->token = peer->token;
 	snprintf(peer->name, sizeof(peer->name), "%s", cfg->name ? cfg->name : "");
 	cfg->name = peer->name;
 }
@@ -865,11 +896,17 @@ struct flint_peer *flint_peer_new(const struct flint_peer_config *cfg)
 	peer = calloc(1, sizeof(*peer));
 	if (!peer)
 		return NULL;
+	peer->token = cfg->token ? malloc(flint_token_len(cfg->token)) : NULL;
+	if (cfg->token && !peer->token) {
+		free(peer);
+		return NULL;
+	}
 	peer->cfg = *cfg;
 	peer_defaults(peer);
 	peer->nr_slots = peer->cfg.credits;
 	peer->slots = calloc(peer->nr_slots, sizeof(*peer->slots));
 	if (!peer->slots) {
+		free(peer->token);
 		free(peer);
 		return NULL;
 	}

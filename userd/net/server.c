@@ -24,6 +24,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "../base/log.h"
 #include "pool_int.h"
@@ -32,6 +33,7 @@
 #define HANDSHAKE_MS	5000
 #define REFUSED_MS	500
 #define SILENT_MS	60000
+#define TOKEN_MS	5000	/* an idle connection outlives its token's end by this at most */
 #define CALLS_KEPT	80
 
 enum conn_state {
@@ -66,7 +68,9 @@ struct flint_conn {
 	uint8_t client_nonce[FLINT_NONCE_LEN];
 	uint8_t server_nonce[FLINT_NONCE_LEN];
 	struct flint_conn_info info;
-	struct flint_timer timer;	/* handshake, then silence */
+	struct flint_token *token;	/* info.token; freed with the connection */
+	unsigned int token_gen;		/* srv->token_gen when it was last checked */
+	struct flint_timer timer;	/* handshake, then silence and the token's end */
 	struct call *free;
 	uint32_t nr_free;
 
@@ -86,6 +90,7 @@ struct flint_server {
 	unsigned int next_loop;			/* loops[0] */
 	atomic_bool closing;
 	atomic_uint nr_conns;
+	atomic_uint token_gen;
 	atomic_int refs;
 	pthread_mutex_t lock;			/* protects conns */
 	struct flint_conn *conns;
@@ -120,6 +125,7 @@ static void conn_put(struct flint_conn *conn)
 		free(c);
 	}
 	flint_xprt_put(conn->link);
+	free(conn->token);
 	atomic_fetch_sub(&conn->srv->nr_conns, 1);
 	server_put(conn->srv);
 	free(conn);
@@ -159,6 +165,115 @@ static void conn_down(struct flint_xprt *link, int err, const char *why)
 	conn_end(conn);
 }
 
+/* ---- tokens ------------------------------------------------------------ */
+
+static uint64_t wall_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+	return (uint64_t)ts.tv_sec;
+}
+
+/* Take a copy of a HELLO's claims. Return: 0 or -errno. */
+static int token_take(struct flint_conn *conn, const uint8_t *claims, uint32_t len)
+{
+	struct flint_token *t = malloc(FLINT_TOKEN_MAX);
+	int err;
+
+	if (!t)
+		return -ENOMEM;
+	if (len > FLINT_TOKEN_MAX) {
+		free(t);
+		return -EPROTO;
+	}
+	memcpy(t, claims, len);
+	err = flint_token_check(t, len);
+	if (err) {
+		free(t);
+		return err;
+	}
+	conn->token = t;
+	conn->info.token = t;
+	return 0;
+}
+
+static bool token_addr_ok(const struct flint_token *t, const struct sockaddr_storage *ss)
+{
+	const struct sockaddr_in6 *in6 = (const void *)ss;
+	const struct sockaddr_in *in4 = (const void *)ss;
+
+	if (ss->ss_family == AF_INET)
+		return flint_token_addr_in(t, 4, (const uint8_t *)&in4->sin_addr);
+	if (ss->ss_family != AF_INET6)
+		return !t->addr_family;
+	if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) && t->addr_family == 4)
+		return flint_token_addr_in(t, 4, in6->sin6_addr.s6_addr + 12);
+	return flint_token_addr_in(t, 6, in6->sin6_addr.s6_addr);
+}
+
+/* Why this token does not open the door now, or NULL. */
+static const char *token_fault(struct flint_conn *conn, enum flint_auth_reason *reason)
+{
+	struct flint_server *srv = conn->srv;
+	const struct flint_token *t = conn->token;
+
+	conn->token_gen = atomic_load(&srv->token_gen);
+	*reason = FLINT_AUTH_ROLE;
+	if (conn->info.role != FLINT_ROLE_CLIENT)
+		return "a token is for clients only";
+	*reason = FLINT_AUTH_EXPIRED;
+	if (flint_token_expired(t, wall_seconds()))
+		return "its token has expired";
+	*reason = FLINT_AUTH_ADDRESS;
+	if (!token_addr_ok(t, &conn->info.addr))
+		return "its token is for other addresses";
+	*reason = FLINT_AUTH_REVOKED;
+	if (srv->cfg.revoked && srv->cfg.revoked(srv->cfg.arg, t))
+		return "its token was revoked";
+	return NULL;
+}
+
+/* Does a live connection's token still hold? Ends the connection if not. */
+static bool token_holds(struct flint_conn *conn)
+{
+	enum flint_auth_reason reason;
+	const char *why;
+
+	if (!conn->token || (conn->token_gen == atomic_load(&conn->srv->token_gen) &&
+			     !flint_token_expired(conn->token, wall_seconds())))
+		return true;
+	why = token_fault(conn, &reason);
+	if (why)
+		flint_xprt_fail(conn->link, -EACCES, "%s", why);
+	return !why;
+}
+
+void flint_server_tokens_changed(struct flint_server *srv)
+{
+	atomic_fetch_add(&srv->token_gen, 1);
+}
+
+/* When to look at a live connection again. */
+static uint64_t conn_tick_ms(const struct flint_conn *conn)
+{
+	uint64_t ms = SILENT_MS / 2, now, end;
+
+	if (!conn->token)
+		return ms;
+	if (ms > TOKEN_MS)
+		ms = TOKEN_MS;
+	if (conn->token->expires) {
+		now = wall_seconds();
+		end = le64_to_cpu(conn->token->expires);
+		if (end <= now)
+			return 1;
+		if (end - now < ms / 1000)
+			ms = (end - now) * 1000;
+	}
+	return ms;
+}
+
 static void conn_timer(struct flint_timer *t)
 {
 	struct flint_conn *conn = t->arg;
@@ -168,8 +283,8 @@ static void conn_timer(struct flint_timer *t)
 		if (flint_now_ns() - conn->link->rx_ns > SILENT_MS * 1000000ull)
 			flint_xprt_fail(conn->link, -ETIMEDOUT, "silent for %d s",
 					SILENT_MS / 1000);
-		else
-			flint_timer_set(conn->loop, t, SILENT_MS / 2);
+		else if (token_holds(conn))
+			flint_timer_set(conn->loop, t, conn_tick_ms(conn));
 		break;
 	case CONN_REFUSED:
 		flint_xprt_fail(conn->link, -ESHUTDOWN, "refused");
@@ -258,12 +373,14 @@ static void conn_answer(struct flint_conn *conn, const struct flint_msg *m, uint
 
 /* Tell why, log it, and end the connection when the answer had time to leave. */
 static void conn_refuse(struct flint_conn *conn, const struct flint_msg *m, uint32_t status,
-			const char *why)
+			enum flint_auth_reason reason, const char *why)
 {
+	struct flint_auth_refusal body = { .reason = cpu_to_le32(reason) };
+
 	flint_warn_rl("refused %s, %s: %s", conn->info.name[0] ? conn->info.name : "unknown",
 		      conn->link->address, why);
 	conn->state = CONN_REFUSED;
-	conn_answer(conn, m, status, NULL, 0);
+	conn_answer(conn, m, status, &body, status == FLINT_ST_AUTH ? sizeof(body) : 0);
 	flint_timer_set(conn->loop, &conn->timer, REFUSED_MS);
 }
 
@@ -273,7 +390,7 @@ static void conn_live(struct flint_conn *conn)
 {
 	conn->state = CONN_LIVE;
 	conn->was_live = true;
-	flint_timer_set(conn->loop, &conn->timer, SILENT_MS / 2);
+	flint_timer_set(conn->loop, &conn->timer, conn_tick_ms(conn));
 	flint_debug("connection of %s, %s: role %u, %u credits", conn->info.name,
 		    conn->link->address, conn->info.role, conn->credits);
 	if (conn->srv->cfg.opened)
@@ -308,6 +425,21 @@ static void hello_take(struct flint_conn *conn, const struct flint_hello *h)
 	info->max_io = conn->link->max_io;
 }
 
+/* By the cluster key, or by the secret that belongs to the claims of the HELLO. */
+static void conn_mac(const struct flint_conn *conn, bool server, uint8_t *mac)
+{
+	const struct flint_conn_info *info = &conn->info;
+	uint8_t secret[FLINT_KEY_LEN];
+
+	if (conn->token)
+		flint_auth_token_secret(secret, conn->srv->key, conn->token);
+	else
+		memcpy(secret, conn->srv->key, sizeof(secret));
+	flint_auth_mac(mac, secret, server, conn->client_nonce, conn->server_nonce,
+		       info->client_id, info->role);
+	explicit_bzero(secret, sizeof(secret));
+}
+
 static void hello_answer(struct flint_conn *conn, const struct flint_msg *m,
 			 const struct flint_hello *h)
 {
@@ -327,15 +459,32 @@ static void hello_answer(struct flint_conn *conn, const struct flint_msg *m,
 	memcpy(rep.cluster_id, srv->cfg.cluster_id, sizeof(rep.cluster_id));
 	memcpy(rep.nonce, conn->server_nonce, sizeof(rep.nonce));
 	if (srv->cfg.key)
-		flint_auth_mac(rep.mac, srv->key, true, conn->client_nonce, conn->server_nonce,
-			       conn->info.client_id, conn->info.role);
+		conn_mac(conn, true, rep.mac);
 	conn_answer(conn, m, FLINT_OK, &rep, sizeof(rep));
+}
+
+/* Where a HELLO's token stands. Return: 0 with *len 0 for none, or -EPROTO. */
+static int hello_claims(const struct flint_hello *h, const struct flint_msg *m,
+			const uint8_t **claims, uint32_t *len)
+{
+	uint32_t fixed = le16_to_cpu(h->fixed_len);
+
+	*len = le16_to_cpu(h->token_len);
+	if (!*len)
+		return 0;
+	if (fixed < sizeof(*h) || fixed > m->body_len || *len > m->body_len - fixed)
+		return -EPROTO;
+	*claims = m->body + fixed;
+	return 0;
 }
 
 static void conn_hello(struct flint_conn *conn, const struct flint_msg *m)
 {
+	const uint8_t *claims = NULL;
 	struct flint_hello h;
-	char why[64];
+	uint32_t len = 0;
+	char why[96];
+	int err;
 
 	if (m->op != FLINT_OP_HELLO || m->nr_desc || m->data_len || m->body_len < 2) {
 		flint_xprt_fail(conn->link, -EPROTO, "the first message is not a HELLO");
@@ -344,11 +493,11 @@ static void conn_hello(struct flint_conn *conn, const struct flint_msg *m)
 	if (m->body[0] != FLINT_PROTO_MAJOR) {
 		snprintf(why, sizeof(why), "protocol version %u, this server speaks %u",
 			 m->body[0], FLINT_PROTO_MAJOR);
-		conn_refuse(conn, m, FLINT_ST_VERSION, why);
+		conn_refuse(conn, m, FLINT_ST_VERSION, 0, why);
 		return;
 	}
-	if (flint_body_get(&h, sizeof(h), sizeof(h), m->body, m->body_len) ||
-	    h.role < FLINT_ROLE_CLIENT || h.role > FLINT_ROLE_TOOL || !h.credits ||
+	if (flint_body_get(&h, sizeof(h), FLINT_HELLO_MIN, m->body, m->body_len) ||
+	    hello_claims(&h, m, &claims, &len) || h.role < FLINT_ROLE_CLIENT || h.role > FLINT_ROLE_TOOL || !h.credits ||
 	    !h.max_io || h.name[sizeof(h.name) - 1]) {
 		flint_xprt_fail(conn->link, -EPROTO, "malformed HELLO");
 		return;
@@ -358,6 +507,16 @@ static void conn_hello(struct flint_conn *conn, const struct flint_msg *m)
 		return;
 	}
 	hello_take(conn, &h);
+	err = len && conn->srv->cfg.key ? token_take(conn, claims, len) : 0;
+	if (err == -EPROTONOSUPPORT) {
+		conn_refuse(conn, m, FLINT_ST_AUTH, FLINT_AUTH_NOT_KNOWN,
+			    "its token has claims that this server does not know");
+		return;
+	}
+	if (err) {
+		flint_xprt_fail(conn->link, err, "malformed token");
+		return;
+	}
 	hello_answer(conn, m, &h);
 	if (conn->srv->cfg.key)
 		conn->state = CONN_AUTH;
@@ -367,7 +526,9 @@ static void conn_hello(struct flint_conn *conn, const struct flint_msg *m)
 
 static void conn_auth(struct flint_conn *conn, const struct flint_msg *m)
 {
+	enum flint_auth_reason reason;
 	uint8_t mac[FLINT_MAC_LEN];
+	const char *why = NULL;
 	struct flint_auth a;
 
 	if (m->op != FLINT_OP_AUTH || m->nr_desc || m->data_len ||
@@ -375,10 +536,17 @@ static void conn_auth(struct flint_conn *conn, const struct flint_msg *m)
 		flint_xprt_fail(conn->link, -EPROTO, "the second message is not an AUTH");
 		return;
 	}
-	flint_auth_mac(mac, conn->srv->key, false, conn->client_nonce, conn->server_nonce,
-		       conn->info.client_id, conn->info.role);
+	conn_mac(conn, false, mac);
 	if (!flint_auth_equal(mac, a.mac)) {
-		conn_refuse(conn, m, FLINT_ST_AUTH, "wrong cluster key");
+		conn_refuse(conn, m, FLINT_ST_AUTH, FLINT_AUTH_WRONG_KEY, conn->token ?
+			    "its token was not made with our cluster key, or was changed" :
+			    "wrong cluster key");
+		return;
+	}
+	if (conn->token)
+		why = token_fault(conn, &reason);
+	if (why) {
+		conn_refuse(conn, m, FLINT_ST_AUTH, reason, why);
 		return;
 	}
 	conn_live(conn);
@@ -443,6 +611,12 @@ static bool conn_request(struct flint_conn *conn, struct flint_rx *rx)
 	}
 	if (m->op == FLINT_OP_HELLO || m->op == FLINT_OP_AUTH) {
 		flint_xprt_fail(conn->link, -EPROTO, "second HELLO or AUTH");
+		return true;
+	}
+	if (!token_holds(conn))
+		return true;
+	if (conn->token && !flint_token_op_ok(m->op)) {
+		conn_answer(conn, m, FLINT_ST_AUTH, NULL, 0);
 		return true;
 	}
 	if (conn->nr_calls >= conn->credits) {
