@@ -34,6 +34,12 @@ struct flint_file;
  * @timeout_ms: of each call, 0: 60 s
  * @max_io: payload of one request, 0: default
  * @uid, @gid: on whose behalf
+ * @loop: run on this loop, which another thread runs until after
+ *	flint_fs_close(), instead of in a thread of the library's own; may be
+ *	shared by many sessions. NULL: an own thread
+ * @leases: take leases and answer from memory what they cover
+ * @cache_entries: inodes and names kept under leases at most, 0: 65,536
+ * @credits: requests in flight at one server, 0: default
  */
 struct flint_fs_config {
 	const char *mgrs;
@@ -46,6 +52,10 @@ struct flint_fs_config {
 	uint32_t timeout_ms;
 	uint32_t max_io;
 	uint32_t uid, gid;
+	struct flint_loop *loop;
+	bool leases;
+	uint32_t cache_entries;
+	uint32_t credits;
 };
 
 /* Connect, wait for the map, open a session. NULL with errno and a sentence in @err. */
