@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include "../../uapi/flintfs/codec.h"
+#include "../../uapi/flintfs/lease.h"
 
 /* ---- event loop (loop.c) ---------------------------------------------- */
 
@@ -125,12 +126,14 @@ struct flint_conn;
  * @conn: from whom
  * @msg: checked header; desc, body and data stay valid until the reply
  * @payload: the request's payload after flint_call_pull(), else NULL
+ * @lease: grants at the end of the reply's body; set before the reply
  * @priv: the handler's
  */
 struct flint_call {
 	struct flint_conn *conn;
 	struct flint_msg msg;
 	struct flint_buf *payload;
+	uint8_t lease;
 	void *priv;
 };
 
@@ -153,6 +156,7 @@ struct flint_conn_info {
 	 * rights are the daemon's.
 	 */
 	const struct flint_token *token;
+	bool pushes;			/* flint_conn_push() may be used */
 };
 
 struct flint_server_config {
@@ -164,6 +168,7 @@ struct flint_server_config {
 	uint32_t max_io;		/* 0: default */
 	uint32_t credits;		/* per connection, 0: 64 */
 	uint32_t max_conns;		/* 0: 4096 */
+	bool pushes;			/* offer FLINT_FEAT_LEASE */
 	struct flint_pool *pool;	/* for payloads; buffers >= max_io */
 	struct flint_loop **loops;	/* connections are dealt to them in turn */
 	unsigned int nr_loops;
@@ -204,6 +209,21 @@ void flint_server_free(struct flint_server *srv);
 const struct flint_conn_info *flint_conn_info(const struct flint_conn *conn);
 /* End a connection for a reason that is logged. Any thread. */
 void flint_conn_kill(struct flint_conn *conn, const char *why);
+
+/**
+ * flint_conn_push() - send a message that is no answer
+ * @op, @body, @len: copied; no payload
+ *
+ * Pushes of a connection arrive in order, and in order with its replies. At
+ * most FLINT_PUSH_WINDOW may be on their way: the client names the newest one
+ * it has taken, see flint_conn_push_taken(). On the connection's loop.
+ *
+ * Return: 0; -EAGAIN when the window is full; -EOPNOTSUPP when the client did
+ * not negotiate FLINT_FEAT_LEASE; -ENOTCONN when the connection is ending.
+ */
+int flint_conn_push(struct flint_conn *conn, uint16_t op, const void *body, uint32_t len);
+/* The client took pushes up to @push. -EPROTO: it cannot have. On the connection's loop. */
+int flint_conn_push_taken(struct flint_conn *conn, uint64_t push);
 
 /**
  * flint_call_pull() - fetch the request's payload into a buffer
@@ -258,6 +278,8 @@ struct flint_peer_config {
 	struct flint_pool *pool;	/* for payloads; NULL: TCP and inline only */
 	/* Connected (err 0, every time) or failed; may be NULL. */
 	void (*state)(void *arg, struct flint_peer *peer, int err, const char *why);
+	/* A push; m->seq is its number on this connection. NULL: pushes are not negotiated. */
+	void (*push)(void *arg, struct flint_peer *peer, const struct flint_msg *m);
 	void *arg;
 };
 
@@ -270,6 +292,7 @@ struct flint_peer_config {
  */
 struct flint_rpc {
 	uint16_t op;
+	uint8_t lease;			/* kinds wanted with the answer */
 	bool retry;
 	uint32_t timeout_ms;		/* 0: 10 s */
 	uint64_t seq, seq_low;
@@ -288,7 +311,9 @@ struct flint_rpc {
 	const void *rep_body;		/* valid in done only */
 	uint32_t rep_len;
 	uint32_t rep_data_len;
+	uint8_t rep_lease;		/* grants at the end of rep_body */
 	uint64_t rep_epoch;
+	uint64_t sent_ns;		/* when it was last sent, CLOCK_BOOTTIME */
 
 	/* the library's */
 	struct flint_rpc *next;

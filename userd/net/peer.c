@@ -86,6 +86,8 @@ struct flint_peer {
 	uint16_t shake_gen;
 	uint16_t ping_gen;
 	bool ping_out;
+	bool pushes;			/* negotiated on this connection */
+	uint64_t push_seq;		/* of the last one on this connection */
 	uint32_t misses;
 
 	struct slot *slots;
@@ -397,6 +399,8 @@ static int rpc_start(struct flint_peer *peer, struct flint_rpc *rpc)
 	h = (struct flint_hdr *)tx->buf;
 	h->seq = cpu_to_le64(rpc->seq);
 	h->seq_low = cpu_to_le64(rpc->seq_low);
+	h->lease = peer->pushes ? rpc->lease : 0;
+	rpc->sent_ns = now;
 	if (rpc->retry)
 		h->flags |= FLINT_F_RETRY;
 	err = rpc_payload(peer, s, tx, rpc);
@@ -459,6 +463,7 @@ void flint_peer_call(struct flint_peer *peer, struct flint_rpc *rpc)
 	rpc->rep_body = NULL;
 	rpc->rep_len = 0;
 	rpc->rep_data_len = 0;
+	rpc->rep_lease = 0;
 	rpc->deadline_ns = flint_now_ns() + ms * 1000000ull;
 	rpc->task.fn = call_run;
 	peer_get(peer);
@@ -476,6 +481,7 @@ static void slot_done(struct flint_peer *peer, struct slot *s, const struct flin
 	rpc->rep_body = m->body;
 	rpc->rep_len = m->body_len;
 	rpc->rep_data_len = m->data_len;
+	rpc->rep_lease = m->lease;
 	rpc->rep_epoch = m->map_epoch;
 	slot_free(peer, s);
 	rpc_finish(rpc, 0);
@@ -555,6 +561,8 @@ static void peer_up(struct flint_xprt *link)
 
 	if (peer->cfg.proto == FLINT_PROTO_RDMA)
 		h.features |= cpu_to_le64(FLINT_FEAT_KEEP_KEYS);
+	if (peer->cfg.push)
+		h.features |= cpu_to_le64(FLINT_FEAT_LEASE);
 	if (flint_auth_nonce(peer->client_nonce)) {
 		flint_xprt_fail(link, -EIO, "no random numbers");
 		return;
@@ -635,6 +643,8 @@ static void shake_hello(struct flint_peer *peer, const struct flint_msg *m)
 		return;
 	}
 	flint_xprt_limits(link, le32_to_cpu(r.inline_size), le32_to_cpu(r.max_io));
+	peer->pushes = peer->cfg.push && (le64_to_cpu(r.features) & FLINT_FEAT_LEASE);
+	peer->push_seq = 0;
 	peer->credits = le16_to_cpu(r.credits);
 	if (peer->credits > peer->nr_slots)
 		peer->credits = peer->nr_slots;
@@ -677,6 +687,18 @@ static void peer_shake(struct flint_peer *peer, const struct flint_msg *m)
 	}
 }
 
+static void peer_push(struct flint_peer *peer, const struct flint_msg *m)
+{
+	if (!peer->pushes || peer->state != PEER_LIVE) {
+		flint_xprt_fail(peer->link, -EPROTO, "a push that was not negotiated");
+	} else if (m->nr_desc || m->data_len || m->seq != peer->push_seq + 1) {
+		flint_xprt_fail(peer->link, -EPROTO, "malformed push");
+	} else {
+		peer->push_seq = m->seq;
+		peer->cfg.push(peer->cfg.arg, peer, m);
+	}
+}
+
 static void peer_message(struct flint_xprt *link, struct flint_rx *rx)
 {
 	struct flint_peer *peer = link->owner;
@@ -684,7 +706,9 @@ static void peer_message(struct flint_xprt *link, struct flint_rx *rx)
 	bool done = true;
 
 	peer_get(peer);
-	if (!(m->flags & FLINT_F_REPLY) || (m->flags & FLINT_F_PUSH)) {
+	if (m->flags & FLINT_F_PUSH) {
+		peer_push(peer, m);
+	} else if (!(m->flags & FLINT_F_REPLY)) {
 		flint_xprt_fail(link, -EPROTO, "a server sent a request");
 	} else if (peer->state != PEER_LIVE) {
 		peer_shake(peer, m);
@@ -778,6 +802,7 @@ static void peer_connect(struct flint_peer *peer)
 		.inline_size = peer->cfg.inline_size,
 		.max_io = peer->cfg.max_io,
 		.depth = peer->nr_slots,
+		.pushes = peer->cfg.push ? FLINT_PUSH_WINDOW : 0,
 		.pool = peer->cfg.pool,
 	};
 	char why[96];

@@ -62,6 +62,8 @@ struct flint_conn {
 	enum conn_state state;
 	bool was_live;
 	bool keep_keys;
+	uint64_t pushed;		/* pushes sent */
+	uint64_t taken;			/* of these, seen by the client */
 	atomic_int refs;
 	uint32_t credits;
 	uint32_t nr_calls;
@@ -384,6 +386,52 @@ static void conn_refuse(struct flint_conn *conn, const struct flint_msg *m, uint
 	flint_timer_set(conn->loop, &conn->timer, REFUSED_MS);
 }
 
+/* ---- pushes ------------------------------------------------------------- */
+
+int flint_conn_push(struct flint_conn *conn, uint16_t op, const void *body, uint32_t len)
+{
+	struct flint_server *srv = conn->srv;
+	struct flint_hdr *h;
+	struct flint_tx *tx;
+
+	if (!conn->info.pushes)
+		return -EOPNOTSUPP;
+	if (conn->state != CONN_LIVE || conn->link->dead)
+		return -ENOTCONN;
+	if (conn->pushed - conn->taken >= FLINT_PUSH_WINDOW)
+		return -EAGAIN;
+	if (sizeof(*h) + len > flint_msg_max(conn->info.inline_size))
+		return -EMSGSIZE;
+	tx = conn->link->ops->tx_get(conn->link);
+	if (!tx)
+		return -EAGAIN;
+	h = (struct flint_hdr *)tx->buf;
+	*h = (struct flint_hdr){
+		.magic = cpu_to_le32(FLINT_MAGIC),
+		.version = FLINT_PROTO_MAJOR,
+		.flags = FLINT_F_PUSH,
+		.op = cpu_to_le16(op),
+		.timeout_ms = cpu_to_le32(1),
+		.body_len = cpu_to_le32(len),
+		.map_epoch = cpu_to_le64(srv->cfg.map_epoch ? srv->cfg.map_epoch(srv->cfg.arg) : 0),
+		.seq = cpu_to_le64(++conn->pushed),
+	};
+	memcpy(tx->buf + sizeof(*h), body, len);
+	tx->len = (uint32_t)sizeof(*h) + len;
+	tx->done = tx_done;
+	conn->link->ops->send(conn->link, tx);
+	return 0;
+}
+
+int flint_conn_push_taken(struct flint_conn *conn, uint64_t push)
+{
+	if (push > conn->pushed)
+		return -EPROTO;
+	if (push > conn->taken)
+		conn->taken = push;
+	return 0;
+}
+
 /* ---- handshake -------------------------------------------------------- */
 
 static void conn_live(struct flint_conn *conn)
@@ -420,6 +468,7 @@ static void hello_take(struct flint_conn *conn, const struct flint_hello *h)
 	conn->credits = min_u32(le16_to_cpu(h->credits), min_u32(srv->cfg.credits,
 								conn->link->depth));
 	conn->keep_keys = le64_to_cpu(h->features) & FLINT_FEAT_KEEP_KEYS;
+	info->pushes = srv->cfg.pushes && (le64_to_cpu(h->features) & FLINT_FEAT_LEASE);
 	flint_xprt_limits(conn->link, le32_to_cpu(h->inline_size), le32_to_cpu(h->max_io));
 	info->inline_size = conn->link->inline_size;
 	info->max_io = conn->link->max_io;
@@ -456,6 +505,8 @@ static void hello_answer(struct flint_conn *conn, const struct flint_msg *m,
 		.node_id = cpu_to_le32(srv->cfg.node_id),
 	};
 
+	if (conn->info.pushes)
+		rep.features |= cpu_to_le64(FLINT_FEAT_LEASE);
 	memcpy(rep.cluster_id, srv->cfg.cluster_id, sizeof(rep.cluster_id));
 	memcpy(rep.nonce, conn->server_nonce, sizeof(rep.nonce));
 	if (srv->cfg.key)
@@ -847,6 +898,7 @@ void flint_call_reply(struct flint_call *call, uint32_t status, const void *body
 		return;
 	}
 	tx_header(conn, tx, m, status, body, body_len, len);
+	((struct flint_hdr *)tx->buf)->lease = call->lease;
 	if (len && (tcp || by_desc)) {
 		tx->payload = buf;
 		tx->data = buf->data + off;
@@ -875,6 +927,7 @@ void flint_call_reply_copy(struct flint_call *call, uint32_t status, const void 
 		return;
 	}
 	tx_header(call->conn, c->tx, &call->msg, status, body, body_len, len);
+	((struct flint_hdr *)c->tx->buf)->lease = call->lease;
 	if (len)
 		tx_set_inline(c->tx, data, len);
 	call_send(c);

@@ -10,7 +10,7 @@
  *
  * Invariants
  *  - Receive buffers for everything the other side may send (its credits, a
- *    PING, the handshake) are posted before the connection is accepted, and
+ *    PING, the handshake, the window of pushes) are posted before the connection is accepted, and
  *    each is posted again before the answer that returns the credit. So a
  *    receiver is never not ready, and rnr_retry is 1.
  *  - sq_free counts work requests that the send queue can still take; nothing
@@ -66,6 +66,7 @@ struct vlink {
 	uint32_t msg_max;
 	uint32_t inline_max;
 	uint32_t nr_rx;
+	uint32_t pushes;		/* client: receives for them */
 	uint32_t sq_size, sq_free;
 	uint32_t unsignaled;		/* posted since the last signaled one */
 	uint32_t max_reads, reads;
@@ -655,6 +656,7 @@ static struct vlink *vlink_new(struct flint_loop *loop, const struct flint_xprt_
 	v->link.inline_size = p->inline_size;
 	v->link.max_io = p->max_io;
 	v->link.depth = p->depth;
+	v->pushes = p->pushes;
 	v->link.reply_early = true;
 	flint_xprt_limits(&v->link, p->inline_size, p->max_io);
 	v->msg_max = flint_msg_max(p->inline_size);
@@ -710,7 +712,7 @@ static int vlink_setup(struct vlink *v, struct vloop *vl, bool client)
 		if (!v->pool_mr)
 			return errno ? errno : ENOMEM;
 	}
-	v->nr_rx = depth + 3;
+	v->nr_rx = depth + 3 + v->pushes;
 	v->sq_size = (client ? depth : 3 * depth) + 16;
 	if (v->sq_size > (uint32_t)v->dev->attr.max_qp_wr)
 		v->sq_size = (uint32_t)v->dev->attr.max_qp_wr;

@@ -163,6 +163,7 @@ struct flint_xprt_params {
 	uint32_t inline_size;
 	uint32_t max_io;
 	uint32_t depth;
+	uint32_t pushes;		/* client: messages beyond the answers */
 	struct flint_pool *pool;	/* to register, may be NULL */
 };
 
