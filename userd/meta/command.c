@@ -209,60 +209,62 @@ void meta_reply_attr(struct meta_op *o, const struct meta_inode *i)
 	meta_reply_set(o, &a, sizeof(a));
 }
 
+/* The row of table "reply": three numbers before the body. */
+struct reply_row {
+	u64 low, digest, status;
+	u8 body[META_REPLY_MAX];
+};
+
 int meta_reply_store(struct meta_store *s, u64 sid, u64 seq, u64 low, u64 digest,
 		     const struct meta_reply *rep)
 {
-	sqlite3_stmt *st = meta_stmt(s, ST_REPLY_INS);
+	struct reply_row row = { .low = low, .digest = digest, .status = rep->status };
+	u8 key[META_KEY_MAX];
+	struct meta_row r;
 	int err;
 
-	sqlite3_bind_int64(st, 1, sid);
-	sqlite3_bind_int64(st, 2, seq);
-	sqlite3_bind_int64(st, 3, low);
-	sqlite3_bind_int64(st, 4, digest);
-	sqlite3_bind_int64(st, 5, rep->status);
-	sqlite3_bind_blob(st, 6, rep->body, rep->len, SQLITE_STATIC);
-	err = meta_run(s, st);
+	memcpy(row.body, rep->body, rep->len);
+	err = meta_row_put(s, META_T_REPLY, key, meta_key2(key, sid, seq), &row,
+			   offsetof(struct reply_row, body) + rep->len);
 	if (err || seq % META_TRIM_STEP)
 		return err;
-	st = meta_stmt(s, ST_REPLY_TRIM);
-	sqlite3_bind_int64(st, 1, sid);
-	sqlite3_bind_int64(st, 2, low);
-	return meta_run(s, st);
+	while ((err = meta_row_seek(s, META_T_REPLY, key, meta_key2(key, sid, 0), &r)) == 1 &&
+	       meta_key_u64(r.key, 0) == sid && meta_key_u64(r.key, 8) < low) {
+		memcpy(key, r.key, r.klen);
+		err = meta_row_del(s, META_T_REPLY, key, r.klen);
+		if (err)
+			return err;
+	}
+	return err < 0 ? err : 0;
 }
 
 /* 1: answered before, @rep is set; 0: new; -errno. */
 static int replay(struct meta_op *o)
 {
-	sqlite3_stmt *st = meta_stmt(o->s, ST_REPLY_GET);
-	int err, len;
+	u8 key[META_KEY_MAX];
+	struct meta_intent it;
+	struct meta_row r;
+	u64 head[3];
+	int err;
 
-	sqlite3_bind_int64(st, 1, o->sn->id);
-	sqlite3_bind_int64(st, 2, o->c->seq);
-	err = meta_step(o->s, st);
+	err = meta_row_get(o->s, META_T_REPLY, key, meta_key2(key, o->sn->id, o->c->seq), &r);
 	if (err < 0)
 		return err;
 	if (err) {
-		len = sqlite3_column_bytes(st, 2);
-		if (sqlite3_column_int64(st, 0) != o->digest || len > META_REPLY_MAX) {
+		memcpy(head, r.val, sizeof(head));
+		if (head[1] != o->digest || r.vlen > sizeof(head) + META_REPLY_MAX) {
 			o->rep->status = FLINT_ST_BAD_SEQ;
 		} else {
-			o->rep->status = sqlite3_column_int64(st, 1);
-			o->rep->len = len;
-			if (len)
-				memcpy(o->rep->body, sqlite3_column_blob(st, 2), len);
+			o->rep->status = head[2];
+			o->rep->len = r.vlen - sizeof(head);
+			memcpy(o->rep->body, r.val + sizeof(head), o->rep->len);
 		}
-		sqlite3_reset(st);
 		return 1;
 	}
-	st = meta_stmt(o->s, ST_INTENT_BY_SEQ);
-	sqlite3_bind_int64(st, 1, o->sn->id);
-	sqlite3_bind_int64(st, 2, o->c->seq);
-	err = meta_step(o->s, st);
+	err = meta_intent_by_seq(o->s, o->sn->id, o->c->seq, &it);
 	if (err == 1) {
-		o->rep->status = sqlite3_column_int64(st, 5) == o->digest ? META_ST_PENDING :
-									    FLINT_ST_BAD_SEQ;
-		o->rep->ino = sqlite3_column_int64(st, 0);
-		sqlite3_reset(st);
+		o->rep->status = it.digest == o->digest ? META_ST_PENDING : FLINT_ST_BAD_SEQ;
+		o->rep->ino = it.ino;
 	}
 	return err;
 }

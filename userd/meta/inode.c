@@ -7,6 +7,7 @@
  * is on s->dirty exactly once; a dead one is found by nobody any more.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include "store.h"
 
@@ -134,22 +135,16 @@ void meta_inode_dirty(struct meta_store *s, struct meta_inode *i)
 	s->dirty = i;
 }
 
-static int run_ino(struct meta_store *s, enum meta_stmt nr, u64 ino)
-{
-	sqlite3_stmt *st = meta_stmt(s, nr);
-
-	sqlite3_bind_int64(st, 1, ino);
-	return meta_run(s, st);
-}
-
 int meta_inode_delete(struct meta_store *s, struct meta_inode *i)
 {
 	struct meta_fs *fs = meta_fs_get(s, i->fs);
+	u8 key[META_KEY_MAX];
+	u32 klen = meta_key1(key, i->ino);
 	int err;
 
-	err = run_ino(s, ST_XATTR_DEL_ALL, i->ino);
+	err = meta_row_del_prefix(s, META_T_XATTR, key, klen);
 	if (!err && meta_is_lnk(i))
-		err = run_ino(s, ST_SYMLINK_DEL, i->ino);
+		err = meta_row_del(s, META_T_SYMLINK, key, klen);
 	if (err)
 		return err;
 	if (fs) {
@@ -247,23 +242,21 @@ struct meta_session *meta_session_by_id(struct meta_store *s, u64 id)
 
 int meta_session_add(struct meta_store *s, const struct meta_session *tmpl)
 {
+	struct {
+		u64 fs, root, flags, opened, squash_uid, squash_gid, expires;
+		u8 client[16];
+	} val = { .fs = tmpl->fs, .root = tmpl->root, .flags = tmpl->flags, .opened = s->now,
+		  .squash_uid = tmpl->squash_uid, .squash_gid = tmpl->squash_gid,
+		  .expires = tmpl->expires };
 	struct meta_session *sn = malloc(sizeof(*sn));
-	sqlite3_stmt *st = meta_stmt(s, ST_SESSION_INS);
+	u8 key[META_KEY_MAX];
 	int err;
 
 	if (!sn)
 		return -ENOMEM;
 	*sn = *tmpl;
-	sqlite3_bind_int64(st, 1, sn->id);
-	sqlite3_bind_blob(st, 2, sn->client, sizeof(sn->client), SQLITE_STATIC);
-	sqlite3_bind_int64(st, 3, sn->fs);
-	sqlite3_bind_int64(st, 4, sn->root);
-	sqlite3_bind_int64(st, 5, sn->flags);
-	sqlite3_bind_int64(st, 6, s->now);
-	sqlite3_bind_int64(st, 7, sn->squash_uid);
-	sqlite3_bind_int64(st, 8, sn->squash_gid);
-	sqlite3_bind_int64(st, 9, sn->expires);
-	err = meta_run(s, st);
+	memcpy(val.client, sn->client, sizeof(val.client));
+	err = meta_row_put(s, META_T_SESSION, key, meta_key1(key, sn->id), &val, sizeof(val));
 	if (err) {
 		free(sn);
 		return err;
@@ -275,11 +268,13 @@ int meta_session_add(struct meta_store *s, const struct meta_session *tmpl)
 
 int meta_session_del(struct meta_store *s, struct meta_session *sn)
 {
+	u8 key[META_KEY_MAX];
+	u32 klen = meta_key1(key, sn->id);
 	int err;
 
-	err = run_ino(s, ST_REPLY_DEL_ALL, sn->id);
+	err = meta_row_del_prefix(s, META_T_REPLY, key, klen);
 	if (!err)
-		err = run_ino(s, ST_SESSION_DEL, sn->id);
+		err = meta_row_del(s, META_T_SESSION, key, klen);
 	if (err)
 		return err;
 	HASH_DELETE(hh_id, s->by_id, sn);
@@ -334,23 +329,28 @@ struct meta_fs *meta_fs_by_name(struct meta_store *s, const char *name)
 	return NULL;
 }
 
-int meta_intent_get(struct meta_store *s, u64 ino, struct meta_intent *it)
+int meta_fs_put(struct meta_store *s, const struct meta_fs *f)
 {
-	sqlite3_stmt *st = meta_stmt(s, ST_INTENT_GET);
-	int err;
+	u8 key[META_KEY_MAX], val[16 + FLINT_LABEL_LEN];
+	u32 n = strlen(f->name);
 
-	sqlite3_bind_int64(st, 1, ino);
-	err = meta_step(s, st);
-	if (err != 1)
-		return err;
-	it->ino = sqlite3_column_int64(st, 0);
-	it->epoch = sqlite3_column_int64(st, 1);
-	it->size = sqlite3_column_int64(st, 2);
-	it->sid = sqlite3_column_int64(st, 3);
-	it->seq = sqlite3_column_int64(st, 4);
-	it->digest = sqlite3_column_int64(st, 5);
-	it->op = sqlite3_column_int64(st, 6);
-	it->handle = sqlite3_column_int64(st, 7);
-	sqlite3_reset(st);
-	return 1;
+	memcpy(val, &f->root, 8);
+	memcpy(val + 8, &f->files, 8);
+	memcpy(val + 16, f->name, n);
+	return meta_row_put(s, META_T_FS, key, meta_key1(key, f->id), val, 16 + n);
+}
+
+int meta_fs_add(struct meta_store *s, u32 id, const char *name, u64 root)
+{
+	struct meta_fs *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return -ENOMEM;
+	f->id = id;
+	f->root = root;
+	f->files = 1;
+	f->dirty = true;
+	snprintf(f->name, sizeof(f->name), "%s", name);
+	HASH_ADD(hh, s->fs, id, sizeof(f->id), f);
+	return 0;
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # flint-metad, the metadata server. META_CORE is the state machine, without network and threads.
 
-META_CORE := userd/meta/store.c userd/meta/inode.c userd/meta/command.c userd/meta/ops_session.c \
+META_CORE := userd/meta/store.c userd/meta/inode.c userd/meta/table.c userd/meta/command.c userd/meta/ops_session.c \
 	userd/meta/ops_name.c userd/meta/ops_rename.c userd/meta/ops_attr.c userd/meta/ops_xattr.c \
 	userd/meta/read.c
 META_SERVER := $(META_CORE) userd/meta/log_local.c userd/meta/sessions.c userd/meta/requests.c \

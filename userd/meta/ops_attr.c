@@ -23,18 +23,12 @@ u64 meta_size_max(const struct meta_inode *i)
 
 static int intent_insert(struct meta_op *o, struct meta_inode *i, u64 size, u64 handle)
 {
-	sqlite3_stmt *st = meta_stmt(o->s, ST_INTENT_INS);
+	struct meta_intent it = {
+		.ino = i->ino, .epoch = i->trunc_epoch + 1, .size = size, .sid = o->sn->id,
+		.seq = o->c->seq, .digest = o->digest, .op = o->c->op, .handle = handle,
+	};
 
-	sqlite3_bind_int64(st, 1, i->ino);
-	sqlite3_bind_int64(st, 2, i->trunc_epoch + 1);
-	sqlite3_bind_int64(st, 3, size);
-	sqlite3_bind_int64(st, 4, o->sn->id);
-	sqlite3_bind_int64(st, 5, o->c->seq);
-	sqlite3_bind_int64(st, 6, o->digest);
-	sqlite3_bind_int64(st, 7, o->c->op);
-	sqlite3_bind_int64(st, 8, handle);
-	sqlite3_bind_int64(st, 9, o->s->now);
-	return meta_run(o->s, st);
+	return meta_intent_add(o->s, &it);
 }
 
 /* Is a cut of the inode under way? META_ST_WAIT, 0 or -errno. */
@@ -82,7 +76,6 @@ int meta_op_trunc_done(struct meta_op *o)
 	struct meta_ino_arg a;
 	struct meta_intent it;
 	struct meta_inode *i;
-	sqlite3_stmt *st;
 	int err;
 
 	if (flint_body_get(&a, sizeof(a), sizeof(a), o->c->body, o->c->body_len))
@@ -97,9 +90,7 @@ int meta_op_trunc_done(struct meta_op *o)
 		return err;
 	i->trunc_epoch = it.epoch;
 	meta_touch(o, i);
-	st = meta_stmt(o->s, ST_INTENT_DEL);
-	sqlite3_bind_int64(st, 1, it.ino);
-	err = meta_run(o->s, st);
+	err = meta_intent_del(o->s, &it);
 	if (err)
 		return err;
 
@@ -120,7 +111,7 @@ int meta_op_orphan_done(struct meta_op *o)
 	struct meta_ino_arg a;
 	struct meta_intent it;
 	struct meta_inode *i;
-	sqlite3_stmt *st;
+	bool ready;
 	int err;
 
 	if (flint_body_get(&a, sizeof(a), sizeof(a), o->c->body, o->c->body_len))
@@ -128,14 +119,10 @@ int meta_op_orphan_done(struct meta_op *o)
 	err = meta_inode_get(o->s, le64_to_cpu(a.ino), &i);
 	if (err)
 		return err == -ESTALE ? 0 : err;
-	st = meta_stmt(o->s, ST_ORPHAN_GET);
-	sqlite3_bind_int64(st, 1, i->ino);
-	err = meta_step(o->s, st);
+	err = meta_orphan_get(o->s, i->ino, &ready);
 	if (err != 1)
 		return err;
-	err = sqlite3_column_int64(st, 0);
-	sqlite3_reset(st);
-	if (!err || i->nlink)
+	if (!ready || i->nlink)
 		return 0;
 	err = meta_intent_get(o->s, i->ino, &it);
 	if (err)

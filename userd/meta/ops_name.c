@@ -81,35 +81,26 @@ int meta_new_inode(struct meta_op *o, struct meta_inode *dir, u32 mode,
 
 int meta_drop_link(struct meta_op *o, struct meta_inode *i)
 {
-	sqlite3_stmt *st;
-
 	i->nlink--;
 	meta_touch(o, i);
 	if (i->nlink)
 		return 0;
 	if (!meta_open_count(o->s, i->ino))
 		return meta_release_orphan(o->s, i);
-	st = meta_stmt(o->s, ST_ORPHAN_PUT);
-	sqlite3_bind_int64(st, 1, i->ino);
-	sqlite3_bind_int64(st, 2, 0);
-	sqlite3_bind_int64(st, 3, o->s->now);
-	return meta_run(o->s, st);
+	return meta_orphan_put(o->s, i->ino, false);
 }
 
 /* ---- open and close ------------------------------------------------------------ */
 
 static int handle_new(struct meta_op *o, struct meta_inode *i, u32 flags, u64 *handle)
 {
-	sqlite3_stmt *st = meta_stmt(o->s, ST_HANDLE_INS);
-	int err;
+	struct meta_handle h = {
+		.sid = o->sn->id, .id = o->s->c.next_handle++, .ino = i->ino,
+		.flags = flags & (FLINT_OPEN_READ | FLINT_OPEN_WRITE),
+	};
 
-	*handle = o->s->c.next_handle++;
-	sqlite3_bind_int64(st, 1, o->sn->id);
-	sqlite3_bind_int64(st, 2, *handle);
-	sqlite3_bind_int64(st, 3, i->ino);
-	sqlite3_bind_int64(st, 4, flags & (FLINT_OPEN_READ | FLINT_OPEN_WRITE));
-	err = meta_run(o->s, st);
-	return err ? err : meta_open_adjust(o->s, i->ino, 1);
+	*handle = h.id;
+	return meta_handle_add(o->s, &h);
 }
 
 static void open_reply(struct meta_op *o, const struct meta_inode *i, u64 handle, bool created)
@@ -224,15 +215,6 @@ int meta_op_open(struct meta_op *o)
 
 /* ---- new names --------------------------------------------------------------------- */
 
-static int symlink_set(struct meta_store *s, u64 ino, const u8 *target, u32 len)
-{
-	sqlite3_stmt *st = meta_stmt(s, ST_SYMLINK_INS);
-
-	sqlite3_bind_int64(st, 1, ino);
-	sqlite3_bind_blob(st, 2, target, len, SQLITE_STATIC);
-	return meta_run(s, st);
-}
-
 static int mknod_check(const struct flint_mknod *b, u32 tail, const u8 *name)
 {
 	u32 len = le32_to_cpu(b->name_len), tlen = le32_to_cpu(b->target_len);
@@ -294,7 +276,7 @@ int meta_op_mknod(struct meta_op *o)
 		err = meta_dentry_add(o->s, dir, name, len, i->ino, mode);
 	if (!err && S_ISLNK(mode)) {
 		i->size = le32_to_cpu(b.target_len);
-		err = symlink_set(o->s, i->ino, name + len, i->size);
+		err = meta_symlink_set(o->s, i->ino, name + len, i->size);
 	}
 	if (err)
 		return err;

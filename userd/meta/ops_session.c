@@ -18,12 +18,6 @@
 
 #define SESSION_KNOWN	(FLINT_SESSION_RDONLY | FLINT_SESSION_LEASES | FLINT_SESSION_CHECK)
 
-struct handle {
-	u64 id;
-	u64 ino;
-	u32 flags;
-};
-
 static bool fs_name_ok(const u8 *name)
 {
 	u32 i, n = strnlen((const char *)name, FLINT_LABEL_LEN);
@@ -34,30 +28,6 @@ static bool fs_name_ok(const u8 *name)
 		if (name[i] < 0x20 || name[i] == 0x7f || name[i] == '/')
 			return false;
 	return true;
-}
-
-static int fs_insert(struct meta_store *s, u32 id, const char *name, u64 root)
-{
-	struct meta_fs *f = calloc(1, sizeof(*f));
-	sqlite3_stmt *st = meta_stmt(s, ST_FS_INS);
-	int err;
-
-	if (!f)
-		return -ENOMEM;
-	sqlite3_bind_int64(st, 1, id);
-	sqlite3_bind_text(st, 2, name, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(st, 3, root);
-	sqlite3_bind_int64(st, 4, 0);
-	err = meta_run(s, st);
-	if (err) {
-		free(f);
-		return err;
-	}
-	f->id = id;
-	f->root = root;
-	memcpy(f->name, name, sizeof(f->name));
-	HASH_ADD(hh, s->fs, id, sizeof(f->id), f);
-	return 0;
 }
 
 int meta_op_fs_create(struct meta_op *o)
@@ -90,12 +60,9 @@ int meta_op_fs_create(struct meta_op *o)
 	root = meta_inode_new(o->s);
 	if (!root)
 		return -ENOMEM;
-	err = fs_insert(o->s, id, (const char *)b.name, root->ino);
+	err = meta_fs_add(o->s, id, (const char *)b.name, root->ino);
 	if (err)
 		return err;
-	f = meta_fs_get(o->s, id);
-	f->files = 1;
-	f->dirty = true;
 	root->fs = id;
 	root->mode = S_IFDIR | (le32_to_cpu(b.mode) & 07777);
 	root->nlink = 2;
@@ -195,26 +162,17 @@ int meta_op_session_open(struct meta_op *o)
 
 int meta_release_orphan(struct meta_store *s, struct meta_inode *i)
 {
-	sqlite3_stmt *st;
 	int err;
 
-	if (i->data) {
-		st = meta_stmt(s, ST_ORPHAN_PUT);
-		sqlite3_bind_int64(st, 1, i->ino);
-		sqlite3_bind_int64(st, 2, 1);
-		sqlite3_bind_int64(st, 3, s->now);
-		return meta_run(s, st);
-	}
-	st = meta_stmt(s, ST_ORPHAN_DEL);
-	sqlite3_bind_int64(st, 1, i->ino);
-	err = meta_run(s, st);
+	if (i->data)
+		return meta_orphan_put(s, i->ino, true);
+	err = meta_orphan_del(s, i->ino);
 	return err ? err : meta_inode_delete(s, i);
 }
 
 static int settle(struct meta_op *o, struct meta_inode *i)
 {
 	struct meta_intent it;
-	sqlite3_stmt *st;
 	int err;
 
 	i->data = 1;
@@ -224,30 +182,17 @@ static int settle(struct meta_op *o, struct meta_inode *i)
 	err = meta_intent_get(o->s, i->ino, &it);
 	if (err)
 		return err < 0 ? err : 0;
-	st = meta_stmt(o->s, ST_INTENT_INS);
-	sqlite3_bind_int64(st, 1, i->ino);
-	sqlite3_bind_int64(st, 2, i->trunc_epoch + 1);
-	sqlite3_bind_int64(st, 3, i->size);
-	sqlite3_bind_int64(st, 4, 0);
-	sqlite3_bind_int64(st, 5, 0);
-	sqlite3_bind_int64(st, 6, 0);
-	sqlite3_bind_int64(st, 7, META_OP_EXPIRE);
-	sqlite3_bind_int64(st, 8, 0);
-	sqlite3_bind_int64(st, 9, o->s->now);
-	return meta_run(o->s, st);
+	it = (struct meta_intent){ .ino = i->ino, .epoch = i->trunc_epoch + 1, .size = i->size,
+				   .op = META_OP_EXPIRE };
+	return meta_intent_add(o->s, &it);
 }
 
-static int close_handle(struct meta_op *o, u64 sid, const struct handle *h, bool died)
+static int close_handle(struct meta_op *o, const struct meta_handle *h, bool died)
 {
-	sqlite3_stmt *st = meta_stmt(o->s, ST_HANDLE_DEL);
 	struct meta_inode *i;
 	int err;
 
-	sqlite3_bind_int64(st, 1, sid);
-	sqlite3_bind_int64(st, 2, h->id);
-	err = meta_run(o->s, st);
-	if (!err)
-		err = meta_open_adjust(o->s, h->ino, -1);
+	err = meta_handle_del(o->s, h);
 	if (err)
 		return err;
 	err = meta_inode_get(o->s, h->ino, &i);
@@ -266,54 +211,30 @@ static int close_handle(struct meta_op *o, u64 sid, const struct handle *h, bool
 int meta_op_close(struct meta_op *o)
 {
 	struct flint_close b;
-	struct handle h;
-	sqlite3_stmt *st;
+	struct meta_handle h;
 	int err;
 
 	if (flint_body_get(&b, sizeof(b), sizeof(b), o->c->body, o->c->body_len))
 		return FLINT_ST_BAD_REQUEST;
-	st = meta_stmt(o->s, ST_HANDLE_GET);
-	sqlite3_bind_int64(st, 1, o->sn->id);
-	sqlite3_bind_int64(st, 2, le64_to_cpu(b.handle));
-	err = meta_step(o->s, st);
+	err = meta_handle_get(o->s, o->sn->id, le64_to_cpu(b.handle), &h);
 	if (err != 1)
 		return err ? err : EBADF;
-	h.id = le64_to_cpu(b.handle);
-	h.ino = sqlite3_column_int64(st, 0);
-	h.flags = sqlite3_column_int64(st, 1);
-	sqlite3_reset(st);
 	if (h.ino != le64_to_cpu(b.ino))
 		return EBADF;
-	return close_handle(o, o->sn->id, &h, false);
+	return close_handle(o, &h, false);
 }
 
 int meta_close_all(struct meta_op *o, struct meta_session *sn, bool died)
 {
-	struct handle h[256];
-	sqlite3_stmt *st;
-	int err, n, i;
+	struct meta_handle h = { 0 };
+	int err;
 
-	do {
-		st = meta_stmt(o->s, ST_HANDLE_LIST);
-		sqlite3_bind_int64(st, 1, sn->id);
-		for (n = 0; n < 256; n++) {
-			err = meta_step(o->s, st);
-			if (err < 0)
-				return err;
-			if (!err)
-				break;
-			h[n].id = sqlite3_column_int64(st, 0);
-			h[n].ino = sqlite3_column_int64(st, 1);
-			h[n].flags = sqlite3_column_int64(st, 2);
-		}
-		sqlite3_reset(st);
-		for (i = 0; i < n; i++) {
-			err = close_handle(o, sn->id, &h[i], died);
-			if (err)
-				return err;
-		}
-	} while (n == 256);
-	return 0;
+	while ((err = meta_handle_next(o->s, sn->id, h.id, &h)) == 1) {
+		err = close_handle(o, &h, died);
+		if (err)
+			return err;
+	}
+	return err;
 }
 
 int meta_op_session_close(struct meta_op *o)

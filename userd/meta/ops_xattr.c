@@ -29,16 +29,17 @@ static int name_check(const u8 *name, u32 len)
 /* Does it exist? 1, 0 or -errno. @total: bytes of all names, each with its NUL. */
 static int xattr_find(struct meta_store *s, u64 ino, const u8 *name, u32 len, u32 *total)
 {
-	sqlite3_stmt *st = meta_stmt(s, ST_XATTR_LIST);
+	struct meta_row r = { 0 };
+	u8 at[FLINT_NAME_MAX];
+	u32 alen = 0;
 	int err, found = 0;
 
 	*total = 0;
-	sqlite3_bind_int64(st, 1, ino);
-	while ((err = meta_step(s, st)) == 1) {
-		u32 n = sqlite3_column_bytes(st, 0);
-
-		*total += n + 1;
-		if (n == len && !memcmp(sqlite3_column_blob(st, 0), name, len))
+	while ((err = meta_xattr_next(s, ino, at, alen, &r)) == 1) {
+		alen = r.klen - 8;
+		memcpy(at, r.key + 8, alen);
+		*total += alen + 1;
+		if (alen == len && !memcmp(at, name, len))
 			found = 1;
 	}
 	return err ? err : found;
@@ -64,7 +65,6 @@ int meta_op_setxattr(struct meta_op *o)
 {
 	struct flint_xattr b;
 	struct meta_inode *i;
-	sqlite3_stmt *st;
 	const u8 *name;
 	u32 len, total, flags;
 	int err, found;
@@ -86,14 +86,7 @@ int meta_op_setxattr(struct meta_op *o)
 	if (!found && total + len + 1 > META_XATTR_LIST_MAX)
 		return ENOSPC;
 
-	st = meta_stmt(o->s, ST_XATTR_PUT);
-	sqlite3_bind_int64(st, 1, i->ino);
-	sqlite3_bind_blob(st, 2, name, len, SQLITE_STATIC);
-	if (o->c->data_len)
-		sqlite3_bind_blob(st, 3, o->c->data, o->c->data_len, SQLITE_STATIC);
-	else
-		sqlite3_bind_zeroblob(st, 3, 0);
-	err = meta_run(o->s, st);
+	err = meta_xattr_set(o->s, i->ino, name, len, o->c->data, o->c->data_len);
 	if (err)
 		return err;
 	meta_touch(o, i);
@@ -105,7 +98,6 @@ int meta_op_removexattr(struct meta_op *o)
 {
 	struct flint_xattr b;
 	struct meta_inode *i;
-	sqlite3_stmt *st;
 	const u8 *name;
 	u32 len, total;
 	int err, found;
@@ -116,10 +108,7 @@ int meta_op_removexattr(struct meta_op *o)
 	found = xattr_find(o->s, i->ino, name, len, &total);
 	if (found <= 0)
 		return found < 0 ? found : ENODATA;
-	st = meta_stmt(o->s, ST_XATTR_DEL);
-	sqlite3_bind_int64(st, 1, i->ino);
-	sqlite3_bind_blob(st, 2, name, len, SQLITE_STATIC);
-	err = meta_run(o->s, st);
+	err = meta_xattr_del(o->s, i->ino, name, len);
 	if (err)
 		return err;
 	meta_touch(o, i);

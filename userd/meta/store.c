@@ -47,41 +47,6 @@ static const char *const stmt_sql[ST_NR] = {
 			  " VALUES(?1, ?2, ?3, ?4, ?5)",
 	[ST_DENTRY_SET] = "UPDATE dentry SET ino=?3, type=?4 WHERE parent=?1 AND name=?2",
 	[ST_DENTRY_DEL] = "DELETE FROM dentry WHERE parent=?1 AND name=?2",
-	[ST_SYMLINK_GET] = "SELECT target FROM symlink WHERE ino=?1",
-	[ST_SYMLINK_INS] = "INSERT INTO symlink(ino, target) VALUES(?1, ?2)",
-	[ST_SYMLINK_DEL] = "DELETE FROM symlink WHERE ino=?1",
-	[ST_XATTR_GET] = "SELECT value FROM xattr WHERE ino=?1 AND name=?2",
-	[ST_XATTR_PUT] = "INSERT INTO xattr(ino, name, value) VALUES(?1, ?2, ?3)"
-			 " ON CONFLICT(ino, name) DO UPDATE SET value=excluded.value",
-	[ST_XATTR_DEL] = "DELETE FROM xattr WHERE ino=?1 AND name=?2",
-	[ST_XATTR_DEL_ALL] = "DELETE FROM xattr WHERE ino=?1",
-	[ST_XATTR_LIST] = "SELECT name FROM xattr WHERE ino=?1 ORDER BY name",
-	[ST_SESSION_INS] = "INSERT INTO session(id, client, fs, root, flags, opened, squash_uid,"
-			   " squash_gid, expires) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-	[ST_SESSION_DEL] = "DELETE FROM session WHERE id=?1",
-	[ST_HANDLE_INS] = "INSERT INTO handle(sid, id, ino, flags) VALUES(?1, ?2, ?3, ?4)",
-	[ST_HANDLE_GET] = "SELECT ino, flags FROM handle WHERE sid=?1 AND id=?2",
-	[ST_HANDLE_DEL] = "DELETE FROM handle WHERE sid=?1 AND id=?2",
-	[ST_HANDLE_LIST] = "SELECT id, ino, flags FROM handle WHERE sid=?1 ORDER BY id LIMIT 1000",
-	[ST_HANDLE_DEL_ALL] = "DELETE FROM handle WHERE sid=?1",
-	[ST_REPLY_GET] = "SELECT digest, status, body FROM reply WHERE sid=?1 AND seq=?2",
-	[ST_REPLY_INS] = "INSERT INTO reply(sid, seq, low, digest, status, body)"
-			 " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
-	[ST_REPLY_TRIM] = "DELETE FROM reply WHERE sid=?1 AND seq<?2",
-	[ST_REPLY_DEL_ALL] = "DELETE FROM reply WHERE sid=?1",
-	[ST_ORPHAN_GET] = "SELECT ready FROM orphan WHERE ino=?1",
-	[ST_ORPHAN_PUT] = "INSERT INTO orphan(ino, ready, since) VALUES(?1, ?2, ?3)"
-			  " ON CONFLICT(ino) DO UPDATE SET ready=excluded.ready",
-	[ST_ORPHAN_DEL] = "DELETE FROM orphan WHERE ino=?1",
-	[ST_INTENT_GET] = "SELECT ino, epoch, size, sid, seq, digest, op, handle FROM intent"
-			  " WHERE ino=?1",
-	[ST_INTENT_BY_SEQ] = "SELECT ino, epoch, size, sid, seq, digest, op, handle FROM intent"
-			     " WHERE sid=?1 AND seq=?2 AND seq!=0",
-	[ST_INTENT_INS] = "INSERT INTO intent(ino, epoch, size, sid, seq, digest, op, handle, since)"
-			  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-	[ST_INTENT_DEL] = "DELETE FROM intent WHERE ino=?1",
-	[ST_FS_INS] = "INSERT INTO fs(id, name, root, files) VALUES(?1, ?2, ?3, ?4)",
-	[ST_FS_PUT] = "UPDATE fs SET files=?2 WHERE id=?1",
 };
 
 void meta_sqlite_init(void)
@@ -277,6 +242,19 @@ static int quick_check(struct meta_store *s, char *msg, size_t len)
 	return err;
 }
 
+/* Tables that the file does not have yet. */
+static int tables_create(struct meta_store *s)
+{
+	char sql[512];
+	int t, err = 0;
+
+	for (t = 0; t < META_T_NR && !err; t++) {
+		meta_table_ddl(&meta_table_descs[t], sql, sizeof(sql));
+		err = exec(s, sql);
+	}
+	return err;
+}
+
 static int prepare_all(struct meta_store *s)
 {
 	int i, rc;
@@ -468,6 +446,8 @@ int meta_store_open(struct meta_store *s, const char *dir, char *msg, size_t len
 		goto fail;
 	err = exec(s, WRITER_PRAGMAS "PRAGMA synchronous=FULL");
 	if (!err)
+		err = tables_create(s);
+	if (!err)
 		err = prepare_all(s);
 	if (!err)
 		err = load_derived(s);
@@ -491,6 +471,12 @@ void meta_store_close(struct meta_store *s)
 	free_derived(s);
 	for (i = 0; i < ST_NR; i++)
 		sqlite3_finalize(s->stmt[i]);
+	for (i = 0; i < META_T_NR * META_TV_NR; i++)
+		sqlite3_finalize(s->tstmt[i / META_TV_NR][i % META_TV_NR]);
+	for (i = 0; i < META_ROWBUFS; i++)
+		free(s->rowbuf[i]);
+	memset(s->tstmt, 0, sizeof(s->tstmt));
+	memset(s->rowbuf, 0, sizeof(s->rowbuf));
 	sqlite3_close(s->db);
 	memset(s->stmt, 0, sizeof(s->stmt));
 	s->db = NULL;
@@ -560,10 +546,7 @@ static int flush_all(struct meta_store *s)
 	HASH_ITER(hh, s->fs, f, tmp) {
 		if (!f->dirty)
 			continue;
-		st = meta_stmt(s, ST_FS_PUT);
-		sqlite3_bind_int64(st, 1, f->id);
-		sqlite3_bind_int64(st, 2, f->files);
-		err = meta_run(s, st);
+		err = meta_fs_put(s, f);
 		if (err)
 			return err;
 	}

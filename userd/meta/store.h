@@ -23,13 +23,14 @@
 
 #include <sqlite3.h>
 #include <uthash.h>
-#include "../../uapi/flintfs/codec.h"
+#include "tablesql.h"
 
 #define META_SCHEMA_VERSION	2
 #define META_LINK_MAX		0x7fffffffu
 #define META_COOKIE_FIRST	16	/* below it: "." and ".." and the client's own */
 #define META_XATTR_LIST_MAX	65536
 #define META_REPLY_MAX		192	/* bytes of body a reply has at most */
+#define META_ROWBUFS		16
 #define META_TRIM_STEP		16	/* every so many sequences, replies below low are removed */
 
 /*
@@ -135,17 +136,6 @@ struct meta_fs {
 	UT_hash_handle hh;
 };
 
-/* A truncation whose cuts are under way. */
-struct meta_intent {
-	u64 ino;
-	u32 epoch;
-	u64 size;
-	u64 sid, seq;
-	u64 digest;
-	u32 op;
-	u64 handle;
-};
-
 /* The one row of table "state". */
 struct meta_counters {
 	u64 applied;		/* commands */
@@ -160,20 +150,15 @@ enum meta_stmt {
 	ST_STATE_GET, ST_STATE_PUT,
 	ST_INODE_GET, ST_INODE_INS, ST_INODE_UPD, ST_INODE_DEL,
 	ST_DENTRY_GET, ST_DENTRY_INS, ST_DENTRY_SET, ST_DENTRY_DEL,
-	ST_SYMLINK_GET, ST_SYMLINK_INS, ST_SYMLINK_DEL,
-	ST_XATTR_GET, ST_XATTR_PUT, ST_XATTR_DEL, ST_XATTR_DEL_ALL, ST_XATTR_LIST,
-	ST_SESSION_INS, ST_SESSION_DEL,
-	ST_HANDLE_INS, ST_HANDLE_GET, ST_HANDLE_DEL, ST_HANDLE_LIST, ST_HANDLE_DEL_ALL,
-	ST_REPLY_GET, ST_REPLY_INS, ST_REPLY_TRIM, ST_REPLY_DEL_ALL,
-	ST_ORPHAN_GET, ST_ORPHAN_PUT, ST_ORPHAN_DEL,
-	ST_INTENT_GET, ST_INTENT_BY_SEQ, ST_INTENT_INS, ST_INTENT_DEL,
-	ST_FS_INS, ST_FS_PUT,
 	ST_NR
 };
 
 struct meta_store {
 	sqlite3 *db;
 	sqlite3_stmt *stmt[ST_NR];
+	sqlite3_stmt *tstmt[META_T_NR][META_TV_NR];
+	u8 *rowbuf[META_ROWBUFS];	/* rows handed out, in turn */
+	u32 rownr;
 	char path[512];
 	struct meta_counters c;
 	struct meta_inode *inodes;
@@ -310,8 +295,9 @@ u32 meta_open_count(struct meta_store *s, u64 ino);
 int meta_open_adjust(struct meta_store *s, u64 ino, int by);
 struct meta_fs *meta_fs_get(struct meta_store *s, u32 id);
 struct meta_fs *meta_fs_by_name(struct meta_store *s, const char *name);
-/* 1 with *@it, 0 none, or -errno. */
-int meta_intent_get(struct meta_store *s, u64 ino, struct meta_intent *it);
+/* With one inode, its root. 0 or -ENOMEM. */
+int meta_fs_put(struct meta_store *s, const struct meta_fs *f);
+int meta_fs_add(struct meta_store *s, u32 id, const char *name, u64 root);
 
 /* ---- readers -------------------------------------------------------------- */
 
