@@ -87,21 +87,80 @@ static void op_await_map(struct fs_op *op)
 			   flint_cluster_epoch(op->fs->cluster) + 1, MAP_WAIT_MS);
 }
 
+/* ---- which metadata server ------------------------------------------------ */
+
+/* The metadata server after @node in the map, in a circle; @node if it is the only one. */
+static uint32_t meta_after(struct flint_fs *fs, uint32_t node)
+{
+	struct flint_map_ref *ref = flint_cluster_map(fs->cluster);
+	uint32_t i, id, first = 0, next = 0;
+
+	for (i = 0; ref && i < ref->map.nr_nodes; i++) {
+		if (ref->map.nodes[i].role != FLINT_ROLE_META)
+			continue;
+		id = le32_to_cpu(ref->map.nodes[i].id);
+		if (!first)
+			first = id;
+		if (id > node && !next)
+			next = id;
+	}
+	flint_map_put(ref);
+	return next ? next : first ? first : node;
+}
+
+/* @node does not lead, or cannot be reached: the hint, or the next one. Once for all that hear so. */
+void fs_meta_elsewhere(struct flint_fs *fs, uint32_t node, const struct flint_rpc *rpc)
+{
+	struct flint_leader_hint hint = { 0 };
+
+	if (fs->meta_node != node)
+		return;
+	if (rpc && !rpc->err && rpc->rep_len >= sizeof(hint))
+		memcpy(&hint, rpc->rep_body, sizeof(hint));
+	if (hint.node_id && le32_to_cpu(hint.node_id) != node)
+		fs->meta_node = le32_to_cpu(hint.node_id);
+	else
+		fs->meta_node = meta_after(fs, node);
+}
+
+/* A new map may name a new leader. On the loop. */
+static void on_map_changed(void *arg, const struct flint_map *map)
+{
+	struct flint_fs *fs = arg;
+	uint32_t i, node;
+
+	for (i = 0; i < map->nr_fs; i++) {
+		if (le32_to_cpu(map->fs[i].id) != fs->fs_id)
+			continue;
+		node = le32_to_cpu(map->fs[i].meta_node);
+		if (node != fs->map_meta)
+			fs->meta_node = node;
+		fs->map_meta = node;
+	}
+}
+
 static void op_on_reply(struct flint_rpc *rpc)
 {
 	struct fs_op *op = rpc->priv;
+	bool meta = op->route == fs_route_meta;
 
 	if (rpc->err) {
-		if (rpc->err == -EACCES)
+		if (rpc->err == -EACCES) {
 			op_finish(op, rpc->err);
-		else
-			op_again(op, rpc->err);
+			return;
+		}
+		if (meta)
+			fs_meta_elsewhere(op->fs, op->node, rpc);
+		op_again(op, rpc->err);
 		return;
 	}
 	switch (rpc->status) {
-	case FLINT_ST_RETRY:
 	case FLINT_ST_NOT_LEADER:
 	case FLINT_ST_SHUTDOWN:
+		if (meta)
+			fs_meta_elsewhere(op->fs, op->node, rpc);
+		/* fall through */
+	case FLINT_ST_RETRY:
 		op_again(op, -EAGAIN);
 		break;
 	case FLINT_ST_NOT_SERVING:
@@ -123,7 +182,6 @@ static void op_send(struct fs_op *op)
 {
 	struct flint_rpc *rpc = &op->rpc;
 	uint64_t now = flint_now_ns(), left;
-	uint32_t node;
 	int rc;
 
 	if (now >= op->deadline_ns) {
@@ -131,7 +189,7 @@ static void op_send(struct fs_op *op)
 							 -ETIMEDOUT);
 		return;
 	}
-	rc = op->route(op, &node);
+	rc = op->route(op, &op->node);
 	if (rc == -EAGAIN) {
 		op_await_map(op);
 		return;
@@ -150,9 +208,13 @@ static void op_send(struct fs_op *op)
 	rpc->rep_body = NULL;
 	rpc->rep_len = 0;
 	rpc->rep_data_len = 0;
-	rc = flint_cluster_call(op->fs->cluster, node, rpc);
-	if (rc)		/* no address for it in the map */
+	rpc->eager = op->route == fs_route_meta;
+	rc = flint_cluster_call(op->fs->cluster, op->node, rpc);
+	if (rc) {	/* no address for it in the map */
+		if (op->route == fs_route_meta)
+			fs_meta_elsewhere(op->fs, op->node, NULL);
 		op_again(op, -ENOTCONN);
+	}
 }
 
 void fs_op_start(struct fs_op *op)
@@ -380,6 +442,7 @@ static int find_fs(struct flint_fs *fs, const char *name, char *err, size_t errl
 		if (!strcmp((const char *)ref->map.fs[i].name, name)) {
 			fs->fs_id = le32_to_cpu(ref->map.fs[i].id);
 			fs->meta_node = le32_to_cpu(ref->map.fs[i].meta_node);
+			fs->map_meta = fs->meta_node;
 			rc = 0;
 		}
 	flint_map_put(ref);
@@ -478,7 +541,8 @@ static int cluster_start(struct flint_fs *fs, const struct flint_fs_config *cfg,
 	struct flint_cluster_config cc = {
 		.loop = fs->loop, .role = FLINT_ROLE_CLIENT, .key = cfg->key,
 		.proto = cfg->proto ? cfg->proto : FLINT_PROTO_TCP,
-		.pool = fs->pool, .max_io = fs->max_io,
+		.pool = fs->pool, .max_io = fs->max_io, .credits = cfg->credits,
+		.changed = on_map_changed, .arg = fs,
 	};
 	char host[FLINT_LABEL_LEN];
 	int rc;
@@ -499,10 +563,24 @@ static int cluster_start(struct flint_fs *fs, const struct flint_fs_config *cfg,
 	return rc;
 }
 
-static void loop_end(struct flint_fs *fs)
+/* On the loop, or with it stopped. */
+static void cluster_end(void *arg)
 {
-	flint_loop_stop(fs->loop);
-	pthread_join(fs->thread, NULL);
+	struct flint_fs *fs = arg;
+
+	flint_timer_cancel(fs->loop, &fs->keepalive);
+	flint_cluster_free(fs->cluster);
+}
+
+static void fs_end(struct flint_fs *fs)
+{
+	if (fs->own_loop) {
+		flint_loop_stop(fs->loop);
+		pthread_join(fs->thread, NULL);
+		cluster_end(fs);
+	} else {
+		fs_run_on_loop(fs, cluster_end, fs);
+	}
 }
 
 struct flint_fs *flint_fs_open(const struct flint_fs_config *cfg, char *err, size_t errlen)
@@ -518,7 +596,8 @@ struct flint_fs *flint_fs_open(const struct flint_fs_config *cfg, char *err, siz
 	fs->cred.uid = cpu_to_le32(cfg->uid);
 	fs->cred.gid = cpu_to_le32(cfg->gid);
 	fs->keepalive = (struct flint_timer){ .fn = on_keepalive, .arg = fs };
-	fs->loop = flint_loop_new();
+	fs->own_loop = !cfg->loop;
+	fs->loop = cfg->loop ? cfg->loop : flint_loop_new();
 	if (!fs->loop)
 		goto fail_fs;
 	if (cfg->proto == FLINT_PROTO_RDMA) {
@@ -529,7 +608,7 @@ struct flint_fs *flint_fs_open(const struct flint_fs_config *cfg, char *err, siz
 	rc = cluster_start(fs, cfg, err, errlen);
 	if (rc)
 		goto fail_pool;
-	rc = thread_start(fs);
+	rc = fs->own_loop ? thread_start(fs) : 0;
 	if (rc)
 		goto fail_cluster;
 	rc = wait_first_map(fs);
@@ -554,14 +633,16 @@ struct flint_fs *flint_fs_open(const struct flint_fs_config *cfg, char *err, siz
 	return fs;
 
 fail_thread:
-	loop_end(fs);
+	fs_end(fs);
+	goto fail_pool;
 fail_cluster:
 	flint_cluster_free(fs->cluster);
 fail_pool:
 	if (fs->pool)
 		flint_pool_free(fs->pool);
 fail_loop:
-	flint_loop_free(fs->loop);
+	if (fs->own_loop)
+		flint_loop_free(fs->loop);
 fail_fs:
 	free(fs);
 fail:
@@ -576,12 +657,11 @@ void flint_fs_close(struct flint_fs *fs)
 	if (!fs)
 		return;
 	fs_call(fs, &call);	/* a session that cannot be closed expires */
-	loop_end(fs);
-	flint_timer_cancel(fs->loop, &fs->keepalive);
-	flint_cluster_free(fs->cluster);
+	fs_end(fs);
 	if (fs->pool)
 		flint_pool_free(fs->pool);
-	flint_loop_free(fs->loop);
+	if (fs->own_loop)
+		flint_loop_free(fs->loop);
 	free(fs);
 }
 

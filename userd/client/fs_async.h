@@ -36,6 +36,7 @@ enum flint_meta_op {
 
 /**
  * struct flint_meta_req - one operation; zero-initialise, fill the first part
+ * @target: MKNOD of a symlink: its target; copied
  * @name, @name2: copied by flint_meta_submit(); no NUL needed
  * @buf, @len: READDIR: room for records (flint_dirent_next()), until done
  * @done: on the library's thread; the memory is the caller's again, and may be
@@ -52,7 +53,9 @@ struct flint_meta_req {
 	uint32_t mode;
 	uint64_t ino, ino2;
 	const char *name, *name2;
-	uint32_t name_len, name2_len;
+	const char *target;
+	uint32_t name_len, name2_len, target_len;
+	uint32_t rdev_major, rdev_minor;
 	uint64_t handle;
 	uint64_t cookie;
 	struct flint_setattr set;
@@ -71,8 +74,9 @@ struct flint_meta_req {
 
 	/* the library's */
 	struct flint_task task;
+	void *big;
 	struct flint_meta_op_state {
-		uint64_t room[192];
+		uint64_t room[160];
 	} state;
 };
 

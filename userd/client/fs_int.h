@@ -19,10 +19,12 @@ struct flint_fs {
 	struct flint_cluster *cluster;
 	struct flint_pool *pool;	/* RDMA only */
 	pthread_t thread;
+	bool own_loop;
 	struct flint_cred cred;
 	uint32_t timeout_ms;
 	uint32_t max_io;
-	uint32_t meta_node;
+	uint32_t meta_node;		/* the leader, as far as we know */
+	uint32_t map_meta;		/* whom the map names */
 	uint32_t fs_id;
 	uint32_t lease_ms;
 	struct flint_attr root;
@@ -55,6 +57,7 @@ struct fs_op {
 	void *priv;
 
 	/* the engine's */
+	uint32_t node;
 	bool sent;
 	uint32_t backoff_ms;
 	int last_err;
@@ -65,6 +68,8 @@ struct fs_op {
 
 /* On the loop. */
 void fs_op_start(struct fs_op *op);
+/* @node does not lead: try another one. @rpc: its answer, or NULL. On the loop. */
+void fs_meta_elsewhere(struct flint_fs *fs, uint32_t node, const struct flint_rpc *rpc);
 /* Route of metadata requests. */
 int fs_route_meta(struct fs_op *op, uint32_t *node);
 /* Final status of an answered operation as 0 or -errno. */

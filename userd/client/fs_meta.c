@@ -7,34 +7,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include "fs_async.h"
 #include "fs_int.h"
 
 #define READDIR_ROOM	(64u << 10)
 
-/* A body with up to two strings behind it. */
+/* A body with strings behind it. */
 struct var_body {
 	union {
-		struct flint_name_req name;
-		struct flint_open open;
 		struct flint_mknod mknod;
-		struct flint_link link;
-		struct flint_rename rename;
 		struct flint_xattr xattr;
 	};
 	uint8_t tail[FLINT_NAME_MAX + FLINT_PATH_MAX];
 };
-
-static int name_len(const char *name, uint32_t *len)
-{
-	size_t n = strlen(name);
-	int rc;
-
-	if (n > FLINT_NAME_MAX)
-		return -ENAMETOOLONG;
-	rc = flint_name_check((const uint8_t *)name, n);
-	*len = n;
-	return rc;
-}
 
 /* Put a string at @at of the tail that begins after @fixed bytes. */
 static void put_str(struct var_body *b, uint32_t fixed, uint32_t at, const char *s, uint32_t len)
@@ -53,30 +38,59 @@ static struct fs_call attr_call(uint16_t op, bool mutating, const void *body, ui
 	return call;
 }
 
-static int name_call(struct flint_fs *fs, uint16_t op, bool mutating, uint64_t dir,
-		     const char *name, uint32_t flags, void *rep, uint32_t rep_size)
-{
-	struct var_body b = { .name = {
-		.fixed_len = cpu_to_le32(sizeof(b.name)), .flags = cpu_to_le32(flags),
-		.parent = cpu_to_le64(dir), .cred = fs->cred } };
-	struct fs_call call = {
-		.op = op, .mutating = mutating, .body = &b,
-		.rep = rep, .rep_size = rep_size, .rep_min = rep_size,
-	};
-	uint32_t len;
-	int rc = name_len(name, &len);
+/* ---- operations that somebody waits for ----------------------------------- */
 
-	if (rc)
-		return rc;
-	b.name.name_len = cpu_to_le32(len);
-	put_str(&b, sizeof(b.name), 0, name, len);
-	call.body_len = sizeof(b.name) + len;
-	return fs_call(fs, &call);
+struct meta_wait {
+	struct flint_meta_req req;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+};
+
+static void meta_wait_done(struct flint_meta_req *req)
+{
+	struct meta_wait *w = req->priv;
+
+	pthread_mutex_lock(&w->lock);
+	w->done = true;
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* Any thread but the loop's. @attr may be NULL. Return: 0 or -errno. */
+static int meta_run(struct flint_fs *fs, struct meta_wait *w, struct flint_attr *attr)
+{
+	w->req.fs = fs;
+	w->req.done = meta_wait_done;
+	w->req.priv = w;
+	w->done = false;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->cond, NULL);
+	flint_meta_submit(&w->req);
+	pthread_mutex_lock(&w->lock);
+	while (!w->done)
+		pthread_cond_wait(&w->cond, &w->lock);
+	pthread_mutex_unlock(&w->lock);
+	pthread_cond_destroy(&w->cond);
+	pthread_mutex_destroy(&w->lock);
+	if (attr && !w->req.err)
+		*attr = w->req.attr;
+	return w->req.err;
+}
+
+/* Operations on one name. */
+static int name_run(struct flint_fs *fs, enum flint_meta_op op, uint64_t dir, const char *name,
+		    uint32_t flags, struct flint_attr *attr)
+{
+	struct meta_wait w = { .req = {
+		.op = op, .ino = dir, .name = name, .name_len = strlen(name), .flags = flags } };
+
+	return meta_run(fs, &w, attr);
 }
 
 int flint_fs_lookup(struct flint_fs *fs, uint64_t dir, const char *name, struct flint_attr *attr)
 {
-	return name_call(fs, FLINT_OP_LOOKUP, false, dir, name, 0, attr, sizeof(*attr));
+	return name_run(fs, FLINT_META_LOOKUP, dir, name, 0, attr);
 }
 
 int flint_fs_walk(struct flint_fs *fs, const char *path, struct flint_attr *attr)
@@ -105,20 +119,16 @@ int flint_fs_walk(struct flint_fs *fs, const char *path, struct flint_attr *attr
 
 int flint_fs_getattr(struct flint_fs *fs, uint64_t ino, struct flint_attr *attr)
 {
-	struct flint_ino_req req = { .ino = cpu_to_le64(ino) };
-	struct fs_call call = attr_call(FLINT_OP_GETATTR, false, &req, sizeof(req), attr);
+	struct meta_wait w = { .req = { .op = FLINT_META_GETATTR, .ino = ino } };
 
-	return fs_call(fs, &call);
+	return meta_run(fs, &w, attr);
 }
 
 int flint_fs_setattr(struct flint_fs *fs, struct flint_setattr *set, struct flint_attr *attr)
 {
-	struct flint_attr tmp;
-	struct fs_call call = attr_call(FLINT_OP_SETATTR, true, set, sizeof(*set),
-					attr ? attr : &tmp);
+	struct meta_wait w = { .req = { .op = FLINT_META_SETATTR, .set = *set } };
 
-	set->cred = fs->cred;
-	return fs_call(fs, &call);
+	return meta_run(fs, &w, attr);
 }
 
 int flint_fs_truncate(struct flint_fs *fs, uint64_t ino, uint64_t size)
@@ -135,26 +145,12 @@ int flint_fs_mknod(struct flint_fs *fs, uint64_t dir, const char *name, uint32_t
 		   uint32_t rdev_major, uint32_t rdev_minor, const char *target,
 		   struct flint_attr *attr)
 {
-	struct var_body b = { .mknod = {
-		.fixed_len = cpu_to_le32(sizeof(b.mknod)), .mode = cpu_to_le32(mode),
-		.parent = cpu_to_le64(dir), .rdev_major = cpu_to_le32(rdev_major),
-		.rdev_minor = cpu_to_le32(rdev_minor), .cred = fs->cred } };
-	struct flint_attr tmp;
-	struct fs_call call = attr_call(FLINT_OP_MKNOD, true, &b, 0, attr ? attr : &tmp);
-	uint32_t len, tlen = target ? strlen(target) : 0;
-	int rc = name_len(name, &len);
+	struct meta_wait w = { .req = {
+		.op = FLINT_META_MKNOD, .ino = dir, .name = name, .name_len = strlen(name),
+		.mode = mode, .rdev_major = rdev_major, .rdev_minor = rdev_minor,
+		.target = target, .target_len = target ? strlen(target) : 0 } };
 
-	if (rc)
-		return rc;
-	if (tlen > FLINT_PATH_MAX)
-		return -ENAMETOOLONG;
-	b.mknod.name_len = cpu_to_le32(len);
-	b.mknod.target_len = cpu_to_le32(tlen);
-	put_str(&b, sizeof(b.mknod), 0, name, len);
-	if (tlen)
-		put_str(&b, sizeof(b.mknod), len, target, tlen);
-	call.body_len = sizeof(b.mknod) + len + tlen;
-	return fs_call(fs, &call);
+	return meta_run(fs, &w, attr);
 }
 
 int flint_fs_mkdir(struct flint_fs *fs, uint64_t dir, const char *name, uint32_t mode,
@@ -172,61 +168,32 @@ int flint_fs_symlink(struct flint_fs *fs, uint64_t dir, const char *name, const 
 int flint_fs_link(struct flint_fs *fs, uint64_t ino, uint64_t dir, const char *name,
 		  struct flint_attr *attr)
 {
-	struct var_body b = { .link = {
-		.fixed_len = cpu_to_le32(sizeof(b.link)), .ino = cpu_to_le64(ino),
-		.parent = cpu_to_le64(dir), .cred = fs->cred } };
-	struct flint_attr tmp;
-	struct fs_call call = attr_call(FLINT_OP_LINK, true, &b, 0, attr ? attr : &tmp);
-	uint32_t len;
-	int rc = name_len(name, &len);
+	struct meta_wait w = { .req = {
+		.op = FLINT_META_LINK, .ino = dir, .ino2 = ino,
+		.name = name, .name_len = strlen(name) } };
 
-	if (rc)
-		return rc;
-	b.link.name_len = cpu_to_le32(len);
-	put_str(&b, sizeof(b.link), 0, name, len);
-	call.body_len = sizeof(b.link) + len;
-	return fs_call(fs, &call);
+	return meta_run(fs, &w, attr);
 }
 
 int flint_fs_unlink(struct flint_fs *fs, uint64_t dir, const char *name)
 {
-	struct flint_unlink_rep rep;
-
-	return name_call(fs, FLINT_OP_UNLINK, true, dir, name, 0, &rep, sizeof(rep));
+	return name_run(fs, FLINT_META_UNLINK, dir, name, 0, NULL);
 }
 
 int flint_fs_rmdir(struct flint_fs *fs, uint64_t dir, const char *name)
 {
-	struct flint_unlink_rep rep;
-
-	return name_call(fs, FLINT_OP_UNLINK, true, dir, name, FLINT_NAME_DIR, &rep, sizeof(rep));
+	return name_run(fs, FLINT_META_UNLINK, dir, name, FLINT_NAME_DIR, NULL);
 }
 
 int flint_fs_rename(struct flint_fs *fs, uint64_t old_dir, const char *old_name,
 		    uint64_t new_dir, const char *new_name, uint32_t flags)
 {
-	struct var_body b = { .rename = {
-		.fixed_len = cpu_to_le32(sizeof(b.rename)), .flags = cpu_to_le32(flags),
-		.old_parent = cpu_to_le64(old_dir), .new_parent = cpu_to_le64(new_dir),
-		.cred = fs->cred } };
-	struct flint_rename_rep rep;
-	struct fs_call call = {
-		.op = FLINT_OP_RENAME, .mutating = true, .body = &b,
-		.rep = &rep, .rep_size = sizeof(rep), .rep_min = sizeof(rep),
-	};
-	uint32_t old_len, new_len;
-	int rc = name_len(old_name, &old_len);
+	struct meta_wait w = { .req = {
+		.op = FLINT_META_RENAME, .ino = old_dir, .ino2 = new_dir, .flags = flags,
+		.name = old_name, .name_len = strlen(old_name),
+		.name2 = new_name, .name2_len = strlen(new_name) } };
 
-	if (!rc)
-		rc = name_len(new_name, &new_len);
-	if (rc)
-		return rc;
-	b.rename.old_len = cpu_to_le32(old_len);
-	b.rename.new_len = cpu_to_le32(new_len);
-	put_str(&b, sizeof(b.rename), 0, old_name, old_len);
-	put_str(&b, sizeof(b.rename), old_len, new_name, new_len);
-	call.body_len = sizeof(b.rename) + old_len + new_len;
-	return fs_call(fs, &call);
+	return meta_run(fs, &w, NULL);
 }
 
 ssize_t flint_fs_readlink(struct flint_fs *fs, uint64_t ino, char *buf, size_t len)
@@ -309,27 +276,15 @@ int flint_fs_readdir(struct flint_fs *fs, uint64_t dir, uint64_t cookie, bool pl
 	if (!buf)
 		return -ENOMEM;
 	for (;;) {
-		struct flint_readdir req = {
-			.ino = cpu_to_le64(dir), .cookie = cpu_to_le64(cookie),
-			.max_len = cpu_to_le32(room),
-			.flags = cpu_to_le32(plus ? FLINT_READDIR_PLUS : 0),
-		};
-		struct flint_readdir_rep rep;
-		struct fs_call call = {
-			.op = FLINT_OP_READDIR, .body = &req, .body_len = sizeof(req),
-			.in = buf, .in_len = room,
-			.rep = &rep, .rep_size = sizeof(rep), .rep_min = sizeof(rep),
-		};
+		struct meta_wait w = { .req = {
+			.op = FLINT_META_READDIR, .ino = dir, .cookie = cookie, .buf = buf,
+			.len = room, .flags = plus ? FLINT_READDIR_PLUS : 0 } };
 
-		rc = fs_call(fs, &call);
+		rc = meta_run(fs, &w, NULL);
 		if (!rc)
-			rc = readdir_page(buf, call.data_len, &cookie, fn, arg);
-		if (rc || rep.eof)
+			rc = readdir_page(buf, w.req.got, &cookie, fn, arg);
+		if (rc || w.req.eof)
 			break;
-		if (!call.data_len) {	/* neither entries nor the end */
-			rc = -EPROTO;
-			break;
-		}
 	}
 	free(buf);
 	return rc;
@@ -412,38 +367,25 @@ int flint_fs_removexattr(struct flint_fs *fs, uint64_t ino, const char *name)
 int flint_fs_open_file(struct flint_fs *fs, uint64_t dir, const char *name, uint32_t flags,
 		       uint32_t mode, struct flint_file **out)
 {
-	struct var_body b = { .open = {
-		.fixed_len = cpu_to_le32(sizeof(b.open)), .flags = cpu_to_le32(flags),
-		.ino = cpu_to_le64(dir), .mode = cpu_to_le32(mode & 07777), .cred = fs->cred } };
-	struct flint_open_rep rep;
-	struct fs_call call = {
-		.op = FLINT_OP_OPEN, .mutating = true, .body = &b,
-		.rep = &rep, .rep_size = sizeof(rep), .rep_min = sizeof(rep),
-	};
-	struct flint_file *f;
-	uint32_t len = 0;
-	int rc = name ? name_len(name, &len) : 0;
+	struct meta_wait w = { .req = {
+		.op = FLINT_META_OPEN, .ino = dir, .name = name, .flags = flags, .mode = mode,
+		.name_len = name ? strlen(name) : 0 } };
+	struct flint_file *f = calloc(1, sizeof(*f));
+	uint32_t type;
+	int rc;
 
-	if (rc)
-		return rc;
-	b.open.name_len = cpu_to_le32(len);
-	if (len)
-		put_str(&b, sizeof(b.open), 0, name, len);
-	call.body_len = sizeof(b.open) + len;
-	f = calloc(1, sizeof(*f));
 	if (!f)
 		return -ENOMEM;
-	rc = fs_call(fs, &call);
-	if (!rc && !rep.handle)
-		rc = S_ISLNK(le32_to_cpu(rep.attr.mode)) ? -ELOOP :
-		     S_ISDIR(le32_to_cpu(rep.attr.mode)) ? -EISDIR : -EINVAL;
+	rc = meta_run(fs, &w, &f->attr);
+	type = le32_to_cpu(f->attr.mode);
+	if (!rc && !w.req.handle)
+		rc = S_ISLNK(type) ? -ELOOP : S_ISDIR(type) ? -EISDIR : -EINVAL;
 	if (rc) {
 		free(f);
 		return rc;
 	}
 	f->fs = fs;
-	f->handle = le64_to_cpu(rep.handle);
-	f->attr = rep.attr;
+	f->handle = w.req.handle;
 	pthread_mutex_init(&f->lock, NULL);
 	*out = f;
 	return 0;

@@ -294,6 +294,7 @@ struct flint_rpc {
 	uint16_t op;
 	uint8_t lease;			/* kinds wanted with the answer */
 	bool retry;
+	bool eager;			/* -ENOTCONN as soon as an attempt to connect fails */
 	uint32_t timeout_ms;		/* 0: 10 s */
 	uint64_t seq, seq_low;
 	const void *body;

@@ -443,6 +443,8 @@ static void call_run(struct flint_task *t)
 		rpc_finish(rpc, -ENOTCONN);
 	} else if (peer->refused) {
 		rpc_finish(rpc, peer->refused);
+	} else if (rpc->eager && peer->state == PEER_WAIT && peer->timer.due_ns) {
+		rpc_finish(rpc, -ENOTCONN);
 	} else {
 		rpc->next = NULL;
 		*peer->queue_tail = rpc;
@@ -757,6 +759,28 @@ static void peer_fail_queue(struct flint_peer *peer, int err)
 	}
 }
 
+/* There is no connection: what can go elsewhere need not wait for one. */
+static void peer_fail_eager(struct flint_peer *peer)
+{
+	struct flint_rpc *rpc, **p = &peer->queue, *gone = NULL, **tail = &gone;
+
+	while ((rpc = *p)) {
+		if (!rpc->eager) {
+			p = &rpc->next;
+			continue;
+		}
+		*p = rpc->next;
+		rpc->next = NULL;
+		*tail = rpc;
+		tail = &rpc->next;
+	}
+	peer->queue_tail = p;
+	while ((rpc = gone)) {
+		gone = rpc->next;
+		rpc_finish(rpc, -ENOTCONN);
+	}
+}
+
 static void peer_backoff(struct flint_peer *peer)
 {
 	uint32_t ms = peer->backoff_ms, r = 0;
@@ -781,6 +805,8 @@ static void peer_lost(struct flint_peer *peer, int err, const char *why)
 		peer->cfg.state(peer->cfg.arg, peer, err, why);
 	if (peer->refused)
 		peer_fail_queue(peer, peer->refused);
+	else
+		peer_fail_eager(peer);
 	peer_put(peer);
 }
 

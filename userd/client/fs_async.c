@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Metadata operations: from a struct flint_meta_req to a request and back. The
+ * synchronous calls (fs_meta.c) are these with somebody who waits.
+ *
+ * A request's body is built once, when it is submitted, in the caller's memory
+ * (state), where it stays for every repetition. Everything from meta_start() on
+ * is the loop's.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include "fs_int.h"
+#include "fs_async.h"
+
+/* In struct flint_meta_req.state. */
+struct meta_state {
+	struct fs_op op;
+	union {
+		struct flint_readdir_rep readdir;
+	} rep;
+	union {
+		struct flint_name_req name;
+		struct flint_ino_req ino;
+		struct flint_setattr setattr;
+		struct flint_open open;
+		struct flint_close close;
+		struct flint_mknod mknod;
+		struct flint_link link;
+		struct flint_rename rename;
+		struct flint_readdir readdir;
+	} b;
+	u8 tail[2 * FLINT_NAME_MAX];	/* follows the widest fixed part only by name: see put() */
+};
+
+_Static_assert(sizeof(struct meta_state) <= sizeof(struct flint_meta_op_state),
+	       "a request's state must fit its room");
+
+static struct meta_state *state_of(struct flint_meta_req *req)
+{
+	return (struct meta_state *)&req->state;
+}
+
+/* Strings stand right behind the fixed part, wherever that ends. */
+static void put(struct meta_state *st, u32 fixed, const char *s, u32 len)
+{
+	struct flint_rpc *rpc = &st->op.rpc;
+
+	if (!rpc->body_len)
+		rpc->body_len = fixed;
+	if (len)
+		memcpy((u8 *)&st->b + rpc->body_len, s, len);
+	rpc->body_len += len;
+}
+
+static int check_name(const char *name, u32 len)
+{
+	return flint_name_check((const u8 *)name, len);
+}
+
+/* ---- bodies ------------------------------------------------------------------ */
+
+static void build_open(struct flint_meta_req *req, struct meta_state *st)
+{
+	st->b.open = (struct flint_open){
+		.fixed_len = cpu_to_le32(sizeof(st->b.open)), .flags = cpu_to_le32(req->flags),
+		.ino = cpu_to_le64(req->ino), .mode = cpu_to_le32(req->mode & 07777),
+		.cred = req->fs->cred, .name_len = cpu_to_le32(req->name ? req->name_len : 0),
+	};
+	put(st, sizeof(st->b.open), req->name, req->name ? req->name_len : 0);
+}
+
+static void build_mknod(struct flint_meta_req *req, struct meta_state *st)
+{
+	st->b.mknod = (struct flint_mknod){
+		.fixed_len = cpu_to_le32(sizeof(st->b.mknod)), .mode = cpu_to_le32(req->mode),
+		.parent = cpu_to_le64(req->ino), .cred = req->fs->cred,
+		.rdev_major = cpu_to_le32(req->rdev_major),
+		.rdev_minor = cpu_to_le32(req->rdev_minor),
+		.name_len = cpu_to_le32(req->name_len), .target_len = cpu_to_le32(req->target_len),
+	};
+	put(st, sizeof(st->b.mknod), req->name, req->name_len);
+	if (!req->target_len)
+		return;
+	/* The one body that may be long: in memory of its own. */
+	req->big = malloc(st->op.rpc.body_len + req->target_len);
+	if (!req->big) {
+		req->err = -ENOMEM;
+		return;
+	}
+	memcpy(req->big, &st->b, st->op.rpc.body_len);
+	memcpy((u8 *)req->big + st->op.rpc.body_len, req->target, req->target_len);
+	st->op.rpc.body = req->big;
+	st->op.rpc.body_len += req->target_len;
+}
+
+static void build_rename(struct flint_meta_req *req, struct meta_state *st)
+{
+	st->b.rename = (struct flint_rename){
+		.fixed_len = cpu_to_le32(sizeof(st->b.rename)), .flags = cpu_to_le32(req->flags),
+		.old_parent = cpu_to_le64(req->ino), .new_parent = cpu_to_le64(req->ino2),
+		.old_len = cpu_to_le32(req->name_len), .new_len = cpu_to_le32(req->name2_len),
+		.cred = req->fs->cred,
+	};
+	put(st, sizeof(st->b.rename), req->name, req->name_len);
+	put(st, 0, req->name2, req->name2_len);
+}
+
+static void build_readdir(struct flint_meta_req *req, struct meta_state *st)
+{
+	st->b.readdir = (struct flint_readdir){
+		.ino = cpu_to_le64(req->ino), .cookie = cpu_to_le64(req->cookie),
+		.max_len = cpu_to_le32(req->len), .flags = cpu_to_le32(req->flags),
+	};
+	st->op.rpc.body_len = sizeof(st->b.readdir);
+	st->op.rpc.in = req->buf;
+	st->op.rpc.in_len = req->len;
+}
+
+/* Operation and body of the request. */
+static void build(struct flint_meta_req *req, struct meta_state *st)
+{
+	struct flint_rpc *rpc = &st->op.rpc;
+
+	rpc->body = &st->b;
+	switch (req->op) {
+	case FLINT_META_LOOKUP:
+	case FLINT_META_UNLINK:
+		rpc->op = req->op == FLINT_META_LOOKUP ? FLINT_OP_LOOKUP : FLINT_OP_UNLINK;
+		st->b.name = (struct flint_name_req){
+			.fixed_len = cpu_to_le32(sizeof(st->b.name)),
+			.flags = cpu_to_le32(req->flags), .parent = cpu_to_le64(req->ino),
+			.name_len = cpu_to_le32(req->name_len), .cred = req->fs->cred,
+		};
+		put(st, sizeof(st->b.name), req->name, req->name_len);
+		break;
+	case FLINT_META_GETATTR:
+		rpc->op = FLINT_OP_GETATTR;
+		st->b.ino = (struct flint_ino_req){ .ino = cpu_to_le64(req->ino) };
+		rpc->body_len = sizeof(st->b.ino);
+		break;
+	case FLINT_META_SETATTR:
+		rpc->op = FLINT_OP_SETATTR;
+		st->b.setattr = req->set;
+		st->b.setattr.cred = req->fs->cred;
+		rpc->body_len = sizeof(st->b.setattr);
+		break;
+	case FLINT_META_OPEN:
+		rpc->op = FLINT_OP_OPEN;
+		build_open(req, st);
+		break;
+	case FLINT_META_CLOSE:
+		rpc->op = FLINT_OP_CLOSE;
+		st->b.close = (struct flint_close){
+			.handle = cpu_to_le64(req->handle), .ino = cpu_to_le64(req->ino) };
+		rpc->body_len = sizeof(st->b.close);
+		break;
+	case FLINT_META_MKNOD:
+		rpc->op = FLINT_OP_MKNOD;
+		build_mknod(req, st);
+		break;
+	case FLINT_META_LINK:
+		rpc->op = FLINT_OP_LINK;
+		st->b.link = (struct flint_link){
+			.fixed_len = cpu_to_le32(sizeof(st->b.link)),
+			.name_len = cpu_to_le32(req->name_len), .ino = cpu_to_le64(req->ino2),
+			.parent = cpu_to_le64(req->ino), .cred = req->fs->cred,
+		};
+		put(st, sizeof(st->b.link), req->name, req->name_len);
+		break;
+	case FLINT_META_RENAME:
+		rpc->op = FLINT_OP_RENAME;
+		build_rename(req, st);
+		break;
+	case FLINT_META_READDIR:
+		rpc->op = FLINT_OP_READDIR;
+		build_readdir(req, st);
+		break;
+	}
+}
+
+/* ---- answers ------------------------------------------------------------------- */
+
+static int take_attr(struct flint_meta_req *req, const struct flint_rpc *rpc)
+{
+	return flint_body_get(&req->attr, sizeof(req->attr), sizeof(req->attr), rpc->rep_body,
+			      rpc->rep_len);
+}
+
+static int take(struct flint_meta_req *req, const struct flint_rpc *rpc)
+{
+	struct flint_readdir_rep rd;
+	struct flint_open_rep open;
+
+	switch (req->op) {
+	case FLINT_META_OPEN:
+		if (flint_body_get(&open, sizeof(open), sizeof(open), rpc->rep_body, rpc->rep_len))
+			return -EPROTO;
+		req->handle = le64_to_cpu(open.handle);
+		req->created = le32_to_cpu(open.created);
+		req->attr = open.attr;
+		return 0;
+	case FLINT_META_READDIR:
+		if (flint_body_get(&rd, sizeof(rd), sizeof(rd), rpc->rep_body, rpc->rep_len))
+			return -EPROTO;
+		req->got = rpc->rep_data_len;
+		req->eof = le32_to_cpu(rd.eof);
+		return req->got || req->eof ? 0 : -EPROTO;
+	case FLINT_META_CLOSE:
+	case FLINT_META_UNLINK:
+	case FLINT_META_RENAME:
+		return 0;
+	default:
+		return take_attr(req, rpc);
+	}
+}
+
+static void meta_done(struct fs_op *op, int err)
+{
+	struct flint_meta_req *req = op->priv;
+
+	req->err = fs_op_result(op, err);
+	if (!req->err)
+		req->err = take(req, &op->rpc);
+	free(req->big);
+	req->big = NULL;
+	req->done(req);
+}
+
+/* ---- start ----------------------------------------------------------------------- */
+
+static void meta_start(struct flint_task *t)
+{
+	struct flint_meta_req *req = (struct flint_meta_req *)
+		((char *)t - offsetof(struct flint_meta_req, task));
+
+	if (req->err)
+		req->done(req);
+	else
+		fs_op_start(&state_of(req)->op);
+}
+
+static int check(const struct flint_meta_req *req)
+{
+	int rc = 0;
+
+	switch (req->op) {
+	case FLINT_META_RENAME:
+		rc = check_name(req->name2, req->name2_len);
+		/* fall through */
+	case FLINT_META_MKNOD:
+		if (req->target_len > FLINT_PATH_MAX)
+			return -ENAMETOOLONG;
+		/* fall through */
+	case FLINT_META_LOOKUP:
+	case FLINT_META_LINK:
+	case FLINT_META_UNLINK:
+		return rc ? rc : check_name(req->name, req->name_len);
+	case FLINT_META_OPEN:
+		return req->name ? check_name(req->name, req->name_len) : 0;
+	case FLINT_META_GETATTR:
+	case FLINT_META_SETATTR:
+	case FLINT_META_CLOSE:
+		return 0;
+	case FLINT_META_READDIR:
+		return req->buf && req->len ? 0 : -EINVAL;
+	}
+	return -EINVAL;
+}
+
+void flint_meta_submit(struct flint_meta_req *req)
+{
+	struct meta_state *st = state_of(req);
+	struct fs_op *op = &st->op;
+
+	req->cached = false;
+	req->err = check(req);
+	if (!req->err) {
+		*op = (struct fs_op){
+			.fs = req->fs, .route = fs_route_meta, .done = meta_done, .priv = req,
+			.mutating = req->op != FLINT_META_LOOKUP && req->op != FLINT_META_GETATTR &&
+				    req->op != FLINT_META_READDIR,
+		};
+		build(req, st);
+		op->deadline_ns = flint_now_ns() + req->fs->timeout_ms * 1000000ull;
+	}
+	req->task.fn = meta_start;
+	flint_loop_post(req->fs->loop, &req->task);
+}
