@@ -58,6 +58,7 @@ enum flint_stat {
 	FLINT_STAT_TIMEOUTS,
 	FLINT_STAT_CACHE_PAGES,
 	FLINT_STAT_MAP_UPDATES,
+	FLINT_STAT_META_MOVES,
 	FLINT_STAT_NR
 };
 
@@ -116,7 +117,7 @@ struct flint_fs {
 	struct net *netns;
 	struct flint_net *net;
 	struct flint_peer *mgr;
-	struct flint_peer *meta;
+	u32 meta_node;				/* leader.c */
 	char name[FLINT_LABEL_LEN];		/* of the file system */
 	char subtree[FLINT_PATH_MAX + 1];
 	u8 client_id[16];
@@ -125,14 +126,17 @@ struct flint_fs {
 	bool shutdown;				/* umount -f or abort: only -EIO from now on */
 	u32 fsid;
 	u64 session_epoch;
+	u32 lease_ms;				/* of the session */
 	u64 root_ino;
 
 	struct workqueue_struct *wq;		/* unbound; its work may wait, with a deadline */
 	struct flint_mapref __rcu *map;
-	struct flint_mapref *map_meta;		/* keeps @meta */
 	spinlock_t map_lock;			/* replacing @map */
 	struct delayed_work map_watch;		/* the standing request */
 	struct work_struct map_now;		/* a reply named a newer epoch */
+	struct delayed_work keepalive;
+	unsigned long heard;			/* jiffies of the last answer of ... */
+	u32 heard_of;				/* ... this metadata server */
 
 	spinlock_t seq_lock;			/* the next two */
 	u64 seq_next;
@@ -214,6 +218,33 @@ struct flint_peer *flint_map_peer(struct flint_mapref *ref, u32 node_id);
 void flint_map_init(struct flint_fs *fs);
 void flint_map_start(struct flint_fs *fs);
 void flint_map_stop(struct flint_fs *fs);
+
+/* ---- leader.c --------------------------------------------------------- */
+
+/**
+ * struct flint_leader - the metadata server to ask
+ * @map: keeps @peer
+ * @peer: to whom requests go
+ * @node: its id
+ * @alone: there is no other one
+ */
+struct flint_leader {
+	struct flint_mapref *map;
+	struct flint_peer *peer;
+	u32 node;
+	bool alone;
+};
+
+int flint_leader_get(struct flint_fs *fs, struct flint_leader *l);
+void flint_leader_put(struct flint_leader *l);
+int flint_leader_ready(struct flint_leader *l);
+void flint_leader_failed(struct flint_fs *fs, const struct flint_leader *l);
+bool flint_leader_hint(struct flint_fs *fs, const struct flint_leader *l, const void *body,
+		       u32 len);
+void flint_leader_map(struct flint_fs *fs, struct flint_mapref *old, struct flint_mapref *new);
+void flint_leader_init(struct flint_fs *fs);
+void flint_leader_start(struct flint_fs *fs);
+void flint_leader_stop(struct flint_fs *fs);
 
 /* ---- meta.c ----------------------------------------------------------- */
 
@@ -301,6 +332,7 @@ struct flint_handle {
 	u64 handle;
 	u64 ino;
 	unsigned int tries;
+	u32 asked;			/* node that it was sent to */
 	/* When the file was written in place: tell the times before closing. */
 	bool touch;
 	struct flint_extend ext;

@@ -120,6 +120,7 @@ static int flint_map_install(struct flint_fs *fs, void *image, u32 len)
 	ref->map = map;
 	ref->image = image;
 	flint_map_inherit(fs, ref);
+	kref_get(&ref->ref);	/* ours: the published one may be replaced at any time */
 
 	spin_lock(&fs->map_lock);
 	old = rcu_dereference_protected(fs->map, lockdep_is_held(&fs->map_lock));
@@ -128,9 +129,12 @@ static int flint_map_install(struct flint_fs *fs, void *image, u32 len)
 	else
 		rcu_assign_pointer(fs->map, ref);
 	spin_unlock(&fs->map_lock);
-	if (old != ref)
+	if (old != ref) {
 		flint_stat_inc(fs, FLINT_STAT_MAP_UPDATES);
+		flint_leader_map(fs, old, ref);
+	}
 	flint_map_put(old);
+	flint_map_put(ref);
 	return 0;
 free:
 	kvfree(image);

@@ -18,7 +18,10 @@
 #include <linux/sched/signal.h>
 #include "flint.h"
 
-#define FLINT_CLOSE_TRIES	20
+#define FLINT_CLOSE_TRIES	60
+#define FLINT_PAUSE_MIN		(HZ / 20)
+#define FLINT_PAUSE_MAX		(HZ / 2)
+#define FLINT_HOPS_MAX		3
 
 /* ---- sequences -------------------------------------------------------- */
 
@@ -123,13 +126,14 @@ void flint_cred_fill(struct flint_cred *cred)
 	cred->gid = cpu_to_le32(from_kgid(&init_user_ns, current_fsgid()));
 }
 
-static void flint_meta_warn(struct flint_fs *fs, const char *what)
+static void flint_meta_warn(struct flint_fs *fs, const struct flint_leader *l)
 {
 	unsigned long next = READ_ONCE(fs->next_warn);
 
 	if (time_before(jiffies, next) || cmpxchg(&fs->next_warn, next, jiffies + 60 * HZ) != next)
 		return;
-	pr_warn("%s: %s (%s); retrying\n", fs->name, what, flint_peer_reason(fs->meta));
+	pr_warn("%s: no answer from metadata server %u (%s); retrying\n", fs->name, l->node,
+		flint_peer_reason(l->peer));
 }
 
 static struct flint_req *flint_meta_req(struct flint_mcall *c)
@@ -157,12 +161,30 @@ static struct flint_req *flint_meta_req(struct flint_mcall *c)
 	return req;
 }
 
+/* What an attempt says about who leads. Return: true to try again at once. */
+static bool flint_meta_follow(struct flint_fs *fs, const struct flint_leader *l, int err,
+			      const struct flint_req *req)
+{
+	if (err == -ENOTCONN || err == -ETIMEDOUT ||
+	    (!err && req->status == FLINT_ST_SHUTDOWN)) {
+		flint_leader_failed(fs, l);
+	} else if (!err && req->status == FLINT_ST_NOT_LEADER) {
+		return flint_leader_hint(fs, l, req->rep_body, req->rep_len);
+	} else if (!err) {
+		WRITE_ONCE(fs->heard, jiffies);
+		WRITE_ONCE(fs->heard_of, l->node);
+	}
+	return false;
+}
+
 /*
- * One attempt. Return: 0 with *status, or what flint_call() said. c->unknown
- * is set when the server may have seen it.
+ * One attempt at server @l. Return: 0 with *status, or what flint_call() said.
+ * c->unknown is set when the server may have seen it. *now: the next attempt
+ * need not wait.
  */
 static int flint_meta_try(struct flint_fs *fs, struct flint_mcall *c, const struct flint_seq *seq,
-			  unsigned long deadline, u32 *status)
+			  const struct flint_leader *l, unsigned long deadline, u32 *status,
+			  bool *now)
 {
 	struct flint_req *req = flint_meta_req(c);
 	int err;
@@ -176,7 +198,8 @@ static int flint_meta_try(struct flint_fs *fs, struct flint_mcall *c, const stru
 	}
 	req->deadline = deadline;
 	c->sent = jiffies;
-	err = flint_call(fs->meta, req, c->rep, c->rep_size, c->rep_size);
+	err = flint_call(l->peer, req, c->rep, c->rep_size, c->rep_size);
+	*now = flint_meta_follow(fs, l, err, req);
 	if (!err) {
 		*status = req->status;
 		c->got = req->rep_data_len;
@@ -185,6 +208,30 @@ static int flint_meta_try(struct flint_fs *fs, struct flint_mcall *c, const stru
 		c->unknown = true;
 	}
 	flint_req_put(req);
+	return err;
+}
+
+/* One attempt at whoever leads. As flint_meta_try(). */
+static int flint_meta_ask(struct flint_fs *fs, struct flint_mcall *c, const struct flint_seq *seq,
+			  unsigned long deadline, u32 *status, bool *now)
+{
+	struct flint_leader l;
+	int err;
+
+	*now = false;
+	if (READ_ONCE(fs->shutdown))
+		return -EIO;
+	err = flint_leader_get(fs, &l);
+	if (err)
+		return err;
+	err = flint_leader_ready(&l);
+	if (err == -ENOTCONN)
+		flint_leader_failed(fs, &l);
+	else if (!err)
+		err = flint_meta_try(fs, c, seq, &l, deadline, status, now);
+	if (err == -ENOTCONN || err == -ETIMEDOUT)
+		flint_meta_warn(fs, &l);
+	flint_leader_put(&l);
 	return err;
 }
 
@@ -223,10 +270,11 @@ static int flint_meta_result(struct flint_fs *fs, struct flint_mcall *c, int err
  */
 int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 {
-	unsigned long end = c->deadline, pause = HZ / 10;
+	unsigned long end = c->deadline, pause = FLINT_PAUSE_MIN;
+	unsigned int hops = 0;
 	struct flint_seq seq;
+	bool forever = false, now;
 	u32 status = 0;
-	bool forever = false;
 	int err;
 
 	if (!end) {
@@ -242,20 +290,21 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 
 		if (!forever && time_after(until, end))
 			until = end;
-		err = READ_ONCE(fs->shutdown) ? -EIO :
-		      flint_meta_try(fs, c, c->mutates ? &seq : NULL, until, &status);
+		err = flint_meta_ask(fs, c, c->mutates ? &seq : NULL, until, &status, &now);
 		if (c->once || !flint_meta_again(err, status))
 			break;
 		flint_stat_inc(fs, FLINT_STAT_RETRIES);
+		/* Two servers that name each other must not be asked in a circle. */
+		if (now && hops++ < FLINT_HOPS_MAX)
+			continue;
+		hops = 0;
 		if (!forever && time_after_eq(jiffies + pause, end))
 			break;
-		if (err)
-			flint_meta_warn(fs, "no answer from the metadata server");
 		if (schedule_timeout_killable(pause) && fatal_signal_pending(current)) {
 			err = -EINTR;
 			break;
 		}
-		pause = min_t(unsigned long, pause * 2, HZ);
+		pause = min_t(unsigned long, pause * 2, FLINT_PAUSE_MAX);
 	}
 	if (c->mutates)
 		flint_seq_end(fs, &seq);
@@ -289,6 +338,7 @@ int flint_session_open(struct flint_fs *fs, bool rdonly, struct flint_attr *root
 	    !S_ISDIR(le32_to_cpu(rep.root.mode)))
 		return -EPROTO;
 	fs->session_epoch = le64_to_cpu(rep.session_epoch);
+	fs->lease_ms = le32_to_cpu(rep.lease_ms);
 	flint_net_set_epoch(fs->net, fs->session_epoch);
 	*root = rep.root;
 	return 0;
@@ -303,8 +353,15 @@ void flint_session_close(struct flint_fs *fs)
 		.deadline = jiffies + 5 * HZ,
 	};
 
-	if (fs->session_epoch && !READ_ONCE(fs->shutdown) && flint_peer_ready(fs->meta))
-		flint_meta_call(fs, &c);
+	struct flint_leader l;
+	bool ready;
+
+	if (fs->session_epoch && !READ_ONCE(fs->shutdown) && !flint_leader_get(fs, &l)) {
+		ready = flint_peer_ready(l.peer);
+		flint_leader_put(&l);
+		if (ready)
+			flint_meta_call(fs, &c);
+	}
 	fs->session_epoch = 0;
 }
 
@@ -337,7 +394,12 @@ static void flint_close_free(struct flint_handle *h)
 static void flint_close_done(struct flint_req *req)
 {
 	struct flint_handle *h = req->priv;
+	struct flint_leader l = { .node = h->asked, .map = flint_map_get(h->fs) };
 
+	if (l.map) {
+		flint_meta_follow(h->fs, &l, req->err, req);
+		flint_leader_put(&l);
+	}
 	if (flint_meta_again(req->err, req->status) && ++h->tries < FLINT_CLOSE_TRIES &&
 	    !READ_ONCE(h->fs->shutdown)) {
 		flint_close_queue(h, HZ / 2);
@@ -357,13 +419,22 @@ static int flint_close_send(struct flint_handle *h)
 		.handle = cpu_to_le64(h->handle),
 		.ino = cpu_to_le64(h->ino),
 	};
+	struct flint_leader l;
 	struct flint_req *req;
 	int err;
 
+	err = flint_leader_get(fs, &l);
+	if (err)
+		return err;
+	h->asked = l.node;
+	err = flint_leader_ready(&l);
+	if (err)
+		goto out;
+	err = -ENOMEM;
 	req = flint_req_alloc(touch ? FLINT_OP_EXTEND : FLINT_OP_CLOSE,
 			      touch ? sizeof(h->ext) : sizeof(body), GFP_NOFS);
 	if (!req)
-		return -ENOMEM;
+		goto out;
 	if (touch)
 		memcpy(req->body, &h->ext, sizeof(h->ext));
 	else
@@ -374,8 +445,12 @@ static int flint_close_send(struct flint_handle *h)
 	req->deadline = jiffies + FLINT_RPC_TIMEO;
 	req->done = flint_close_done;
 	req->priv = h;
-	err = flint_req_submit(fs->meta, req, 0);
+	err = flint_req_submit(l.peer, req, 0);	/* @h is the request's from here on */
 	flint_req_put(req);
+out:
+	if (err == -ENOTCONN || err == -ETIMEDOUT)
+		flint_leader_failed(fs, &l);
+	flint_leader_put(&l);
 	return err;
 }
 

@@ -349,8 +349,10 @@ static void flint_lane_work(struct work_struct *work)
 	struct flint_conn *conn;
 	int err;
 
-	if (flint_peer_over(peer))
+	/* Its connection's end brings this work back. */
+	if (flint_peer_over(peer) || rcu_access_pointer(lane->conn))
 		return;
+	WRITE_ONCE(lane->tried, jiffies);
 	addr = &peer->addrs[lane->next_addr++ % peer->nr_addrs];
 	conn = flint_xprt_connect(lane, (const struct sockaddr *)addr);
 	if (IS_ERR(conn)) {
@@ -557,6 +559,46 @@ bool flint_peer_ready(struct flint_peer *peer)
 	return ready;
 }
 
+bool flint_peer_live(struct flint_peer *peer)
+{
+	bool live;
+
+	rcu_read_lock();
+	live = flint_peer_conn(peer);
+	rcu_read_unlock();
+	return live;
+}
+
+void flint_peer_hurry(struct flint_peer *peer)
+{
+	unsigned int i;
+
+	spin_lock_bh(&peer->lock);
+	for (i = 0; i < peer->nconn && !flint_peer_over(peer); i++) {
+		struct flint_lane *lane = &peer->lanes[i];
+
+		/* A lane that has a connection, or is making one, lets its work pass. */
+		if (!rcu_access_pointer(lane->conn) &&
+		    time_after(jiffies, READ_ONCE(lane->tried) + FLINT_BACKOFF_MIN))
+			mod_delayed_work(flint_cm_wq, &lane->work, 0);
+	}
+	spin_unlock_bh(&peer->lock);
+}
+
+void flint_peer_reset(struct flint_peer *peer, const char *why)
+{
+	unsigned int i;
+
+	rcu_read_lock();
+	for (i = 0; i < peer->nconn; i++) {
+		struct flint_conn *conn = rcu_dereference(peer->lanes[i].conn);
+
+		if (conn && READ_ONCE(conn->state) == FLINT_CONN_LIVE)
+			flint_conn_fail(conn, -ENOTCONN, "%s", why);
+	}
+	rcu_read_unlock();
+}
+
 const char *flint_peer_reason(struct flint_peer *peer)
 {
 	spin_lock_bh(&peer->lock);
@@ -572,12 +614,7 @@ int flint_peer_refused(struct flint_peer *peer)
 
 static bool flint_peer_settled(struct flint_peer *peer)
 {
-	bool live;
-
-	rcu_read_lock();
-	live = flint_peer_conn(peer);
-	rcu_read_unlock();
-	return live || flint_peer_over(peer) || READ_ONCE(peer->refused);
+	return flint_peer_live(peer) || flint_peer_over(peer) || READ_ONCE(peer->refused);
 }
 
 int flint_peer_wait(struct flint_peer *peer, unsigned long timeout)

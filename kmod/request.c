@@ -667,6 +667,8 @@ static int flint_call_prepare(struct flint_req *req, u32 rep_size)
 
 	req->done = flint_call_done;
 	req->waiter = &o->reply;
+	/* Room for the body of a refusal, too. */
+	rep_size = max_t(u32, rep_size, sizeof(struct flint_leader_hint));
 	req->rep_copy_size = rep_size;
 	if (rep_size <= sizeof(o->rep))
 		req->rep_copy = o->rep;

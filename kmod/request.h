@@ -205,6 +205,23 @@ u32 flint_bvec_span(struct flint_peer *peer, const struct bio_vec *bvec,
 /* Would a NOWAIT submission have a chance? Lockless hint. */
 bool flint_peer_ready(struct flint_peer *peer);
 
+/* Is a connection up, with credits or without? Lockless hint. */
+bool flint_peer_live(struct flint_peer *peer);
+
+/* Somebody waits for it: connect now rather than after the back-off. */
+void flint_peer_hurry(struct flint_peer *peer);
+
+/**
+ * flint_peer_reset() - end the connections of a peer
+ * @peer: the peer
+ * @why: one clause
+ *
+ * What is in flight ends with -ENOTCONN; connecting begins anew.
+ *
+ * Context: any but hard interrupts; does not sleep.
+ */
+void flint_peer_reset(struct flint_peer *peer, const char *why);
+
 /* Last failure in words, for the mount error and sysfs; never NULL. */
 const char *flint_peer_reason(struct flint_peer *peer);
 

@@ -119,45 +119,47 @@ static const struct flint_map_fs *flint_mount_find(const struct flint_map *map, 
 	return NULL;
 }
 
+/* Choose a metadata server that can be reached: the one that the map names first. */
 static int flint_mount_meta(struct fs_context *fc, struct flint_fs *fs)
 {
 	struct flint_mapref *map = flint_map_get(fs);
 	const struct flint_map_node *node;
 	const struct flint_map_fs *mfs;
-	int err = -ENOENT;
+	struct flint_leader l;
+	u32 first;
+	int err = 0;
 
 	if (!map)
 		return -EIO;
 	mfs = flint_mount_find(&map->map, fs->name);
 	if (!mfs) {
+		flint_map_put(map);
 		errorfc(fc, "no file system named \"%s\" in this cluster; `flint fs list` shows them, `flint fs create` makes one",
 			fs->name);
-		goto put;
+		return -ENOENT;
 	}
 	fs->fsid = le32_to_cpu(mfs->id);
-	node = flint_map_node(&map->map, le32_to_cpu(mfs->meta_node));
-	fs->meta = flint_map_peer(map, le32_to_cpu(mfs->meta_node));
-	if (IS_ERR(fs->meta)) {
-		err = PTR_ERR(fs->meta);
-		fs->meta = NULL;
-		errorfc(fc, "the metadata server %.64s of \"%s\" has no RDMA address in the map; is it running with --rdma-port?",
-			node ? (const char *)node->name : "?", fs->name);
-		goto put;
-	}
-	err = flint_peer_wait(fs->meta, 2 * msecs_to_jiffies(fs->opts.connect_timeo));
-	if (err) {
-		errorfc(fc, "cannot reach the metadata server %.64s of \"%s\": %s",
-			(const char *)node->name, fs->name, flint_peer_reason(fs->meta));
-		err = err == -ETIMEDOUT ? -EHOSTUNREACH : err;
-	}
-put:
-	/* fs->meta lives by this reference, kept until the network goes. */
-	if (err)
-		flint_map_put(map);
-	else
-		fs->map_meta = map;
-	if (err)
-		fs->meta = NULL;
+	first = le32_to_cpu(mfs->meta_node);
+	fs->meta_node = first;
+	do {
+		node = flint_map_node(&map->map, fs->meta_node);
+		if (flint_leader_get(fs, &l)) {
+			err = -EADDRNOTAVAIL;
+			errorfc(fc, "the metadata server %.64s of \"%s\" has no RDMA address in the map; is it running with --rdma-port?",
+				node ? (const char *)node->name : "?", fs->name);
+			continue;	/* chose the next */
+		}
+		err = flint_peer_wait(l.peer, (l.alone ? 2 : 1) *
+				      msecs_to_jiffies(fs->opts.connect_timeo));
+		if (err) {
+			errorfc(fc, "cannot reach the metadata server %.64s of \"%s\": %s",
+				(const char *)node->name, fs->name, flint_peer_reason(l.peer));
+			err = err == -ETIMEDOUT ? -EHOSTUNREACH : err;
+			flint_leader_failed(fs, &l);
+		}
+		flint_leader_put(&l);
+	} while (err && err != -EINTR && fs->meta_node != first);
+	flint_map_put(map);
 	return err;
 }
 
@@ -174,8 +176,7 @@ static int flint_mount_root(struct fs_context *fc, struct super_block *sb)
 		return err;
 	}
 	if (err) {
-		errorfc(fc, "the metadata server refused a session (%d): %s", err,
-			flint_peer_reason(fs->meta));
+		errorfc(fc, "metadata server %u refused a session (%d)", fs->meta_node, err);
 		return err;
 	}
 	root = flint_iget(sb, &attr, sent);
@@ -267,6 +268,7 @@ const char * const flint_stat_names[FLINT_STAT_NR] = {
 	[FLINT_STAT_TIMEOUTS]		= "timeouts",
 	[FLINT_STAT_CACHE_PAGES]	= "cache_pages",
 	[FLINT_STAT_MAP_UPDATES]	= "map_updates",
+	[FLINT_STAT_META_MOVES]		= "meta_moves",
 };
 
 u64 flint_stats_sum(struct flint_fs *fs, enum flint_stat stat)
@@ -314,6 +316,7 @@ static int flint_fs_init(struct flint_fs *fs, struct fs_context *fc)
 	init_waitqueue_head(&fs->idle);
 	fs->next_warn = jiffies;
 	flint_map_init(fs);
+	flint_leader_init(fs);
 	flint_close_start(fs);
 	fs->stats = alloc_percpu(struct flint_stats);
 	if (!fs->stats)
@@ -330,7 +333,7 @@ static void flint_fs_stop(struct flint_fs *fs)
 	if (!fs->wq)
 		return;
 	/* Let CLOSEs of an orderly unmount reach the server. */
-	if (!READ_ONCE(fs->shutdown) && fs->meta) {
+	if (!READ_ONCE(fs->shutdown) && fs->session_epoch) {
 		mod_delayed_work(fs->wq, &fs->close_work, 0);
 		wait_event_timeout(fs->idle, !atomic_read(&fs->inflight), until - jiffies);
 		flint_session_close(fs);
@@ -347,10 +350,10 @@ static void flint_fs_free(struct flint_fs *fs)
 {
 	if (fs->wq) {
 		flint_map_stop(fs);
+		flint_leader_stop(fs);
 		flint_close_stop(fs);
 		destroy_workqueue(fs->wq);
 	}
-	flint_map_put(fs->map_meta);
 	if (fs->mgr)
 		flint_peer_put(fs->mgr);
 	if (fs->net)
@@ -397,6 +400,7 @@ static int flint_fill_super(struct super_block *sb, struct fs_context *fc)
 		return err;
 	flint_debugfs_add(fs);
 	flint_map_start(fs);
+	flint_leader_start(fs);
 	return 0;
 }
 

@@ -26,22 +26,39 @@ static struct flint_attribute flint_attr_##_name = {			\
 static ssize_t state_show(struct flint_fs *fs, char *buf)
 {
 	const char *state = "connecting";
+	struct flint_leader l;
 
 	if (READ_ONCE(fs->shutdown))
-		state = "aborted";
-	else if (flint_peer_refused(fs->meta))
-		state = "refused";
-	else if (flint_peer_ready(fs->meta))
-		state = "live";
+		return sysfs_emit(buf, "aborted\n");
+	if (!flint_leader_get(fs, &l)) {
+		if (flint_peer_refused(l.peer))
+			state = "refused";
+		else if (flint_peer_live(l.peer))
+			state = "live";
+		flint_leader_put(&l);
+	}
 	return sysfs_emit(buf, "%s\n", state);
 }
 FLINT_ATTR_RO(state);
 
 static ssize_t reason_show(struct flint_fs *fs, char *buf)
 {
-	return sysfs_emit(buf, "%s\n", flint_peer_reason(fs->meta));
+	struct flint_leader l;
+	ssize_t len;
+
+	if (flint_leader_get(fs, &l))
+		return sysfs_emit(buf, "no metadata server\n");
+	len = sysfs_emit(buf, "%s\n", flint_peer_reason(l.peer));
+	flint_leader_put(&l);
+	return len;
 }
 FLINT_ATTR_RO(reason);
+
+static ssize_t meta_node_show(struct flint_fs *fs, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", READ_ONCE(fs->meta_node));
+}
+FLINT_ATTR_RO(meta_node);
 
 static ssize_t name_show(struct flint_fs *fs, char *buf)
 {
@@ -95,6 +112,7 @@ static struct flint_attribute flint_attr_abort = {
 static struct attribute *flint_attrs[] = {
 	&flint_attr_state.attr,
 	&flint_attr_reason.attr,
+	&flint_attr_meta_node.attr,
 	&flint_attr_name.attr,
 	&flint_attr_session_epoch.attr,
 	&flint_attr_client_id.attr,

@@ -97,6 +97,7 @@ struct flint_net {
  * @conn: the live connection, or NULL. Written under peer->lock, read under RCU
  * @backoff: jiffies until the next attempt
  * @next_addr: index into peer->addrs
+ * @tried: jiffies of the last attempt
  */
 struct flint_lane {
 	struct flint_peer *peer;
@@ -105,6 +106,7 @@ struct flint_lane {
 	unsigned long backoff;
 	unsigned long complain;		/* jiffies: no word of failed attempts before; 0: at once */
 	unsigned int next_addr;
+	unsigned long tried;
 };
 
 struct flint_peer {
