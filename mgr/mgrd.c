@@ -160,6 +160,17 @@ static u64 mgr_map_epoch(void *arg)
 	return m->image_epoch;
 }
 
+/* The published image says it, to us as to everybody. */
+static int mgr_revoked(void *arg, const struct flint_token *token)
+{
+	struct mgr *m = arg;
+	struct flint_map map;
+
+	if (!m->image || flint_map_check(m->image->data, m->image_len, &map))
+		return -EAGAIN;
+	return flint_map_token_revoked(&map, token);
+}
+
 static int mgr_serve(struct mgr *m, const struct flint_endpoint *ep, u16 http_port, char *err,
 		     size_t errlen)
 {
@@ -173,6 +184,7 @@ static int mgr_serve(struct mgr *m, const struct flint_endpoint *ep, u16 http_po
 		.request = mgr_rpc_request,
 		.closed = mgr_rpc_closed,
 		.map_epoch = mgr_map_epoch,
+		.revoked = mgr_revoked,
 		.arg = m,
 	};
 	struct mgr_node *self = mgr_node_find_name(m->st, FLINT_ROLE_MGR, m->name);

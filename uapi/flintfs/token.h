@@ -87,6 +87,7 @@ enum flint_auth_reason {
 	FLINT_AUTH_REVOKED	= 3,
 	FLINT_AUTH_ROLE		= 4,	/* not a client */
 	FLINT_AUTH_NOT_KNOWN	= 5,	/* a version or claim that the server does not know */
+	FLINT_AUTH_LATER	= 6,	/* with FLINT_ST_SHUTDOWN: the server just started */
 };
 
 /* Body of such an answer; a shorter one, of older servers, means 0. */

@@ -54,8 +54,8 @@ int flint_hex_parse(const char *s, size_t slen, uint8_t *out, size_t len)
 	return 0;
 }
 
-/* Open and check type and permissions. Return: descriptor or -errno. */
-static int key_open(const char *path, char *err, size_t errlen)
+int flint_secret_open(const char *path, const char *what, const char *remedy, char *err,
+		      size_t errlen)
 {
 	struct stat st;
 	int fd, rc;
@@ -63,21 +63,21 @@ static int key_open(const char *path, char *err, size_t errlen)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
 		rc = -errno;
-		snprintf(err, errlen, "cannot read the cluster key %s: %s%s", path, strerror(-rc),
-			 rc == -ENOENT ? "; make one with \"flint cluster init\" or copy it from another node" : "");
+		snprintf(err, errlen, "cannot read the %s %s: %s%s%s", what, path, strerror(-rc),
+			 rc == -ENOENT ? "; " : "", rc == -ENOENT ? remedy : "");
 		return rc;
 	}
 	if (fstat(fd, &st)) {
 		rc = -errno;
-		snprintf(err, errlen, "cannot examine the cluster key %s: %s", path, strerror(-rc));
+		snprintf(err, errlen, "cannot examine the %s %s: %s", what, path, strerror(-rc));
 	} else if (!S_ISREG(st.st_mode)) {
 		rc = -EINVAL;
-		snprintf(err, errlen, "the cluster key %s is not a regular file", path);
+		snprintf(err, errlen, "the %s %s is not a regular file", what, path);
 	} else if (st.st_mode & 077) {
 		rc = -EACCES;
 		snprintf(err, errlen,
-			 "the cluster key %s can be read by others (mode %04o); run: chmod 600 %s",
-			 path, st.st_mode & 07777, path);
+			 "the %s %s can be read by others (mode %04o); run: chmod 600 %s",
+			 what, path, st.st_mode & 07777, path);
 	} else {
 		return fd;
 	}
@@ -91,7 +91,9 @@ int flint_key_load(const char *path, uint8_t key[FLINT_KEY_LEN], char *err, size
 	ssize_t n;
 	int fd, rc = 0;
 
-	fd = key_open(path, err, errlen);
+	fd = flint_secret_open(path, "cluster key",
+			       "make one with \"flint cluster init\" or copy it from another node",
+			       err, errlen);
 	if (fd < 0)
 		return fd;
 	n = read(fd, text, sizeof(text));

@@ -15,6 +15,16 @@
 
 #define FLINT_KEY_FILE	"/etc/flintfs/cluster.key"
 
+/**
+ * flint_secret_open() - open a file that only its owner may read
+ * @what: what it is, for messages: "cluster key"
+ * @remedy: what to do when it does not exist, a clause
+ *
+ * Return: a descriptor, or -errno with one sentence in @err.
+ */
+int flint_secret_open(const char *path, const char *what, const char *remedy, char *err,
+		      size_t errlen);
+
 /* Read the key. Return: 0 or -errno with one sentence in @err. */
 int flint_key_load(const char *path, uint8_t key[FLINT_KEY_LEN], char *err, size_t errlen);
 

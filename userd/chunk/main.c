@@ -381,7 +381,8 @@ static int net_start(struct run *r, char *err, size_t errlen)
 	struct flint_server_config cfg = {
 		.role = FLINT_ROLE_CHUNK, .key = r->key, .max_io = FLINT_STORE_MAX_IO,
 		.pool = d->pool, .loops = loops, .nr_loops = d->nr_workers,
-		.request = chunkd_request, .map_epoch = chunkd_map_epoch, .arg = d,
+		.request = chunkd_request, .map_epoch = chunkd_map_epoch,
+		.revoked = chunkd_revoked, .arg = d,
 	};
 	struct flint_member_config member = {
 		.loop = d->workers[0].loop, .role = FLINT_ROLE_CHUNK, .name = r->ep.name,

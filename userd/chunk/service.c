@@ -241,6 +241,19 @@ static u8 kind_of(u16 op)
 	       op == FLINT_OP_WRITE ? FLINT_SOP_WRITE : FLINT_SOP_PUNCH;
 }
 
+/*
+ * A token names one file system and may forbid to change it. Its subtree is not
+ * known here: an inode's number does not tell where it lies.
+ */
+static bool token_forbids(const struct flint_call *call, u32 fs)
+{
+	const struct flint_token *t = flint_conn_info(call->conn)->token;
+
+	return t && (le32_to_cpu(t->fs) != fs ||
+		     (call->msg.op != FLINT_OP_READ &&
+		      (le32_to_cpu(t->flags) & FLINT_TOKEN_RDONLY)));
+}
+
 static u32 check_io(struct flint_chunkd *d, const struct flint_call *call,
 		    const struct flint_io *io, const struct chunkd_target *t)
 {
@@ -253,6 +266,8 @@ static u32 check_io(struct flint_chunkd *d, const struct flint_call *call,
 		return FLINT_ST_BAD_REQUEST;
 	if (call->msg.op == FLINT_OP_READ ? len > reply_room(call) : !call->msg.seq)
 		return FLINT_ST_BAD_REQUEST;
+	if (token_forbids(call, le32_to_cpu(io->fs)))
+		return FLINT_ST_AUTH;
 	if (!t)
 		return FLINT_ST_STALE_MAP;
 	return check_place(d, t, le32_to_cpu(io->chain), le32_to_cpu(io->chain_ver));
@@ -459,4 +474,11 @@ uint64_t chunkd_map_epoch(void *arg)
 	struct flint_chunkd *d = arg;
 
 	return d->cluster ? flint_cluster_epoch(d->cluster) : 0;
+}
+
+int chunkd_revoked(void *arg, const struct flint_token *token)
+{
+	struct flint_chunkd *d = arg;
+
+	return d->cluster ? flint_cluster_token_revoked(d->cluster, token) : 0;
 }

@@ -62,6 +62,7 @@ void chunkd_map_changed(void *arg, const struct flint_map *map);
 unsigned int chunkd_hb_targets(void *arg, struct flint_hb_target *t, unsigned int max);
 /* flint_server_config.map_epoch */
 uint64_t chunkd_map_epoch(void *arg);
+int chunkd_revoked(void *arg, const struct flint_token *token);
 void chunkd_reqs_free(struct flint_chunkd *d);
 
 #endif /* FLINT_CHUNK_SERVICE_H */

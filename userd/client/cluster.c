@@ -37,6 +37,7 @@ struct node_peer {
 struct flint_cluster {
 	struct flint_cluster_config cfg;
 	uint8_t key[FLINT_KEY_LEN];
+	struct flint_token *token;
 	char name[FLINT_LABEL_LEN];
 	uint64_t session_epoch;
 	bool closing;
@@ -97,6 +98,17 @@ uint64_t flint_cluster_epoch(struct flint_cluster *c)
 	epoch = c->cur ? c->cur->map.epoch : 0;
 	pthread_mutex_unlock(&c->lock);
 	return epoch;
+}
+
+int flint_cluster_token_revoked(struct flint_cluster *c, const struct flint_token *token)
+{
+	int revoked = -EAGAIN;
+
+	pthread_mutex_lock(&c->lock);
+	if (c->cur)
+		revoked = flint_map_token_revoked(&c->cur->map, token);
+	pthread_mutex_unlock(&c->lock);
+	return revoked;
 }
 
 /* Does the image carry its own CRC? Computed around the field itself. */
@@ -250,6 +262,7 @@ static void cluster_destroy(struct flint_cluster *c)
 {
 	flint_map_put(c->cur);
 	free(c->room);
+	free(c->token);
 	explicit_bzero(c->key, sizeof(c->key));
 	pthread_mutex_destroy(&c->lock);
 	free(c);
@@ -342,7 +355,7 @@ static struct flint_peer *peer_make(struct flint_cluster *c, int proto,
 	struct flint_peer_config pc = {
 		.loop = c->cfg.loop, .proto = proto, .addr = *addr,
 		.role = c->cfg.role, .session_epoch = c->session_epoch,
-		.key = c->cfg.key, .name = c->name,
+		.key = c->cfg.key, .token = c->token, .name = c->name,
 		.inline_size = c->cfg.inline_size, .max_io = c->cfg.max_io,
 		.credits = c->cfg.credits, .pool = c->cfg.pool,
 		.state = state, .arg = c,
@@ -579,6 +592,15 @@ struct flint_cluster *flint_cluster_new(const struct flint_cluster_config *cfg)
 	if (!c)
 		return NULL;
 	c->cfg = *cfg;
+	if (cfg->token) {
+		c->token = malloc(flint_token_len(cfg->token));
+		if (!c->token) {
+			free(c);
+			return NULL;
+		}
+		memcpy(c->token, cfg->token, flint_token_len(cfg->token));
+	}
+	c->cfg.token = c->token;
 	if (cfg->key) {
 		memcpy(c->key, cfg->key, sizeof(c->key));
 		c->cfg.key = c->key;
@@ -592,6 +614,7 @@ struct flint_cluster *flint_cluster_new(const struct flint_cluster_config *cfg)
 	c->mgr = peer_make(c, FLINT_PROTO_TCP, &cfg->mgrs[0], mgr_state);
 	if (!c->mgr) {
 		pthread_mutex_destroy(&c->lock);
+		free(c->token);
 		free(c);
 		return NULL;
 	}

@@ -33,7 +33,8 @@ struct flint_map_ref {
  * @loop: runs everything
  * @role: ours, for HELLO
  * @client_id: random, one per process or mount
- * @key: cluster key or NULL
+ * @key: cluster key, or the secret of @token, or NULL
+ * @token: claims, if we have a token and not the cluster key; else NULL
  * @name: for the servers' logs
  * @mgrs, @nr_mgrs: TCP addresses of managers, tried in turn
  * @proto: how to reach other servers: FLINT_PROTO_TCP or FLINT_PROTO_RDMA
@@ -47,6 +48,7 @@ struct flint_cluster_config {
 	uint8_t role;
 	uint8_t client_id[16];
 	const uint8_t *key;
+	const struct flint_token *token;
 	const char *name;
 	struct sockaddr_storage mgrs[FLINT_MGRS_MAX];
 	unsigned int nr_mgrs;
@@ -57,7 +59,7 @@ struct flint_cluster_config {
 	void *arg;
 };
 
-/* Starts asking for the map. Key, name and addresses are copied. NULL with errno. */
+/* Starts asking for the map. Key, token, name and addresses are copied. NULL with errno. */
 struct flint_cluster *flint_cluster_new(const struct flint_cluster_config *cfg);
 /* On the loop, or with the loop stopped. Ends all its connections. */
 void flint_cluster_free(struct flint_cluster *c);
@@ -68,6 +70,13 @@ struct flint_map_ref *flint_cluster_map(struct flint_cluster *c);
 void flint_map_put(struct flint_map_ref *ref);
 /* Any thread. Epoch of the current snapshot, 0 before the first. */
 uint64_t flint_cluster_epoch(struct flint_cluster *c);
+
+/**
+ * flint_cluster_token_revoked() - flint_server_config.revoked of a server
+ *
+ * Any thread. Return: 0, 1, or -EAGAIN before there is a map.
+ */
+int flint_cluster_token_revoked(struct flint_cluster *c, const struct flint_token *token);
 
 /**
  * flint_cluster_peer() - the connection to a node

@@ -540,6 +540,7 @@ static int cluster_start(struct flint_fs *fs, const struct flint_fs_config *cfg,
 {
 	struct flint_cluster_config cc = {
 		.loop = fs->loop, .role = FLINT_ROLE_CLIENT, .key = cfg->key,
+		.token = cfg->token,
 		.proto = cfg->proto ? cfg->proto : FLINT_PROTO_TCP,
 		.pool = fs->pool, .max_io = fs->max_io, .credits = cfg->credits,
 		.changed = on_map_changed, .arg = fs,
@@ -613,7 +614,10 @@ struct flint_fs *flint_fs_open(const struct flint_fs_config *cfg, char *err, siz
 		goto fail_cluster;
 	rc = wait_first_map(fs);
 	if (rc) {
-		if (rc == -EACCES)
+		if (rc == -EACCES && cfg->token)
+			snprintf(err, errlen, "the manager at %s refused the token: it has expired, was revoked, is for other addresses or for another cluster; ask for a new one",
+				 cfg->mgrs);
+		else if (rc == -EACCES)
 			snprintf(err, errlen, "the manager at %s has another cluster key; copy its key file to this machine",
 				 cfg->mgrs);
 		else if (rc == -EPROTONOSUPPORT)

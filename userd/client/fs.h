@@ -27,7 +27,8 @@ struct flint_file;
  * @mgrs: "host[:port],host..." TCP addresses of managers
  * @fs_name: file system
  * @subtree: path below its root that becomes the root here, or NULL
- * @key: FLINT_KEY_LEN bytes or NULL
+ * @key: FLINT_KEY_LEN bytes: the cluster key, or the secret of @token; or NULL
+ * @token: claims (base/token.h reads them from a file), or NULL
  * @name: for the servers' logs, NULL: host name
  * @proto: for data and metadata: FLINT_PROTO_TCP (0: default) or FLINT_PROTO_RDMA
  * @rdonly: open the session read-only
@@ -46,6 +47,7 @@ struct flint_fs_config {
 	const char *fs_name;
 	const char *subtree;
 	const uint8_t *key;
+	const struct flint_token *token;
 	const char *name;
 	int proto;
 	bool rdonly;

@@ -89,6 +89,13 @@ static void on_fatal(void *arg, const char *why)
 	flint_loop_stop(m->loop);
 }
 
+static int on_revoked(void *arg, const struct flint_token *token)
+{
+	struct metad *m = arg;
+
+	return flint_cluster_token_revoked(m->cluster, token);
+}
+
 static uint64_t on_map_epoch(void *arg)
 {
 	struct metad *m = arg;
@@ -152,7 +159,7 @@ static int net_start(struct run *r, char *err, size_t errlen)
 		.role = FLINT_ROLE_META, .key = r->key, .max_io = METAD_MAX_IO, .pool = m->pool,
 		.loops = &m->loop, .nr_loops = 1, .request = metad_request,
 		.opened = metad_conn_opened, .closed = metad_conn_closed,
-		.map_epoch = on_map_epoch, .arg = m,
+		.map_epoch = on_map_epoch, .revoked = on_revoked, .arg = m,
 	};
 
 	r->cluster.loop = m->loop;

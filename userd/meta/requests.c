@@ -321,6 +321,7 @@ static void with_session(struct metad *m, struct flint_call *call)
 
 void metad_request(void *arg, struct flint_call *call)
 {
+	const struct flint_token *token;
 	struct metad *m = arg;
 
 	switch (call->msg.op) {
@@ -328,7 +329,9 @@ void metad_request(void *arg, struct flint_call *call)
 		flint_call_reply(call, FLINT_OK, NULL, 0, NULL, 0, 0);
 		break;
 	case FLINT_OP_SESSION_OPEN:
-		metad_mutate(m, call, 0, NULL, 0);
+		/* What the session may do travels with the command, see command.h. */
+		token = flint_conn_info(call->conn)->token;
+		metad_mutate(m, call, 0, token, token ? flint_token_len(token) : 0);
 		break;
 	case FLINT_OP_FS_CREATE:
 		if (flint_conn_info(call->conn)->role == FLINT_ROLE_MGR)

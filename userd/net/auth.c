@@ -30,21 +30,6 @@ void flint_auth_mac(uint8_t *mac, const uint8_t *key, bool server, const uint8_t
 	}
 }
 
-/* token.h: the secret that belongs to checked claims. */
-void flint_auth_token_secret(uint8_t *secret, const uint8_t *key, const struct flint_token *t)
-{
-	uint8_t text[FLINT_TOKEN_LABEL_LEN + FLINT_TOKEN_MAX];
-	unsigned int len = FLINT_KEY_LEN;
-
-	memcpy(text, FLINT_TOKEN_LABEL, FLINT_TOKEN_LABEL_LEN);
-	memcpy(text + FLINT_TOKEN_LABEL_LEN, t, flint_token_len(t));
-	if (!HMAC(EVP_sha256(), key, FLINT_KEY_LEN, text,
-		  FLINT_TOKEN_LABEL_LEN + flint_token_len(t), secret, &len)) {
-		if (getrandom(secret, FLINT_KEY_LEN, 0) != FLINT_KEY_LEN)
-			abort();
-	}
-}
-
 bool flint_auth_equal(const uint8_t *a, const uint8_t *b)
 {
 	return !CRYPTO_memcmp(a, b, FLINT_MAC_LEN);

@@ -181,10 +181,11 @@ struct flint_server_config {
 	/* Map epoch to put into replies' headers. Any thread that replies. */
 	uint64_t (*map_epoch)(void *arg);
 	/*
-	 * Was this token taken back? NULL: none can be. Any thread; asked when a
-	 * client comes, and again when flint_server_tokens_changed() was called.
+	 * Was this token taken back? 0, 1, or -EAGAIN: not known yet, the client
+	 * shall come again. Asked when a client comes, and again when map_epoch()
+	 * has changed. On the conn's loop. NULL: none can be taken back.
 	 */
-	bool (*revoked)(void *arg, const struct flint_token *token);
+	int (*revoked)(void *arg, const struct flint_token *token);
 	void *arg;
 };
 
@@ -201,8 +202,6 @@ struct flint_server *flint_server_new(const struct flint_server_config *cfg);
  */
 int flint_server_listen(struct flint_server *srv, int proto,
 			struct sockaddr_storage *addr, char *err, size_t errlen);
-/* What cfg.revoked() answers has changed: connections are checked again. Any thread. */
-void flint_server_tokens_changed(struct flint_server *srv);
 /* Stop listening, close every connection, free. Loops must still run or be stopped. */
 void flint_server_free(struct flint_server *srv);
 

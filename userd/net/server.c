@@ -27,6 +27,7 @@
 #include <time.h>
 
 #include "../base/log.h"
+#include "../base/token.h"
 #include "pool_int.h"
 #include "xprt.h"
 
@@ -71,7 +72,7 @@ struct flint_conn {
 	uint8_t server_nonce[FLINT_NONCE_LEN];
 	struct flint_conn_info info;
 	struct flint_token *token;	/* info.token; freed with the connection */
-	unsigned int token_gen;		/* srv->token_gen when it was last checked */
+	uint64_t token_epoch;		/* of the map when it was last checked */
 	struct flint_timer timer;	/* handshake, then silence and the token's end */
 	struct call *free;
 	uint32_t nr_free;
@@ -92,7 +93,6 @@ struct flint_server {
 	unsigned int next_loop;			/* loops[0] */
 	atomic_bool closing;
 	atomic_uint nr_conns;
-	atomic_uint token_gen;
 	atomic_int refs;
 	pthread_mutex_t lock;			/* protects conns */
 	struct flint_conn *conns;
@@ -214,13 +214,19 @@ static bool token_addr_ok(const struct flint_token *t, const struct sockaddr_sto
 	return flint_token_addr_in(t, 6, in6->sin6_addr.s6_addr);
 }
 
+static uint64_t map_epoch(const struct flint_server *srv)
+{
+	return srv->cfg.map_epoch ? srv->cfg.map_epoch(srv->cfg.arg) : 0;
+}
+
 /* Why this token does not open the door now, or NULL. */
 static const char *token_fault(struct flint_conn *conn, enum flint_auth_reason *reason)
 {
 	struct flint_server *srv = conn->srv;
 	const struct flint_token *t = conn->token;
+	int revoked;
 
-	conn->token_gen = atomic_load(&srv->token_gen);
+	conn->token_epoch = map_epoch(srv);
 	*reason = FLINT_AUTH_ROLE;
 	if (conn->info.role != FLINT_ROLE_CLIENT)
 		return "a token is for clients only";
@@ -231,9 +237,12 @@ static const char *token_fault(struct flint_conn *conn, enum flint_auth_reason *
 	if (!token_addr_ok(t, &conn->info.addr))
 		return "its token is for other addresses";
 	*reason = FLINT_AUTH_REVOKED;
-	if (srv->cfg.revoked && srv->cfg.revoked(srv->cfg.arg, t))
-		return "its token was revoked";
-	return NULL;
+	revoked = srv->cfg.revoked ? srv->cfg.revoked(srv->cfg.arg, t) : 0;
+	if (revoked < 0) {
+		*reason = FLINT_AUTH_LATER;
+		return "it has a token, and which ones are revoked is not known yet";
+	}
+	return revoked ? "its token was revoked" : NULL;
 }
 
 /* Does a live connection's token still hold? Ends the connection if not. */
@@ -242,18 +251,13 @@ static bool token_holds(struct flint_conn *conn)
 	enum flint_auth_reason reason;
 	const char *why;
 
-	if (!conn->token || (conn->token_gen == atomic_load(&conn->srv->token_gen) &&
+	if (!conn->token || (conn->token_epoch == map_epoch(conn->srv) &&
 			     !flint_token_expired(conn->token, wall_seconds())))
 		return true;
 	why = token_fault(conn, &reason);
 	if (why)
 		flint_xprt_fail(conn->link, -EACCES, "%s", why);
 	return !why;
-}
-
-void flint_server_tokens_changed(struct flint_server *srv)
-{
-	atomic_fetch_add(&srv->token_gen, 1);
 }
 
 /* When to look at a live connection again. */
@@ -345,8 +349,7 @@ static void tx_header(struct flint_conn *conn, struct flint_tx *tx, const struct
 		.credits = cpu_to_le16((uint16_t)(conn->credits ? conn->credits : 1)),
 		.body_len = cpu_to_le32(body_len),
 		.data_len = cpu_to_le32(data_len),
-		.map_epoch = cpu_to_le64(srv->cfg.map_epoch && conn->state == CONN_LIVE ?
-					 srv->cfg.map_epoch(srv->cfg.arg) : 0),
+		.map_epoch = cpu_to_le64(conn->state == CONN_LIVE ? map_epoch(srv) : 0),
 	};
 	if (body_len)
 		memcpy(tx->buf + sizeof(*h), body, body_len);
@@ -481,7 +484,7 @@ static void conn_mac(const struct flint_conn *conn, bool server, uint8_t *mac)
 	uint8_t secret[FLINT_KEY_LEN];
 
 	if (conn->token)
-		flint_auth_token_secret(secret, conn->srv->key, conn->token);
+		flint_token_secret(conn->srv->key, conn->token, secret);
 	else
 		memcpy(secret, conn->srv->key, sizeof(secret));
 	flint_auth_mac(mac, secret, server, conn->client_nonce, conn->server_nonce,
@@ -597,7 +600,8 @@ static void conn_auth(struct flint_conn *conn, const struct flint_msg *m)
 	if (conn->token)
 		why = token_fault(conn, &reason);
 	if (why) {
-		conn_refuse(conn, m, FLINT_ST_AUTH, reason, why);
+		conn_refuse(conn, m, reason == FLINT_AUTH_LATER ? FLINT_ST_SHUTDOWN : FLINT_ST_AUTH,
+			    reason, why);
 		return;
 	}
 	conn_live(conn);

@@ -216,7 +216,6 @@ socklen_t flint_sockaddr_len(const struct sockaddr_storage *sa);
 int flint_auth_nonce(uint8_t *nonce);
 void flint_auth_mac(uint8_t *mac, const uint8_t *key, bool server, const uint8_t *client_nonce,
 		    const uint8_t *server_nonce, const uint8_t *client_id, uint8_t role);
-void flint_auth_token_secret(uint8_t *secret, const uint8_t *key, const struct flint_token *t);
 bool flint_auth_equal(const uint8_t *a, const uint8_t *b);
 
 #endif /* FLINT_NET_XPRT_H */
