@@ -644,6 +644,7 @@ struct flint_ino_req {
 FLINT_ASSERT_SIZE(struct flint_ino_req, 16);
 
 #define FLINT_NAME_DIR		0x1	/* UNLINK: the name must be an empty directory */
+#define FLINT_NAME_NO_TRASH	0x2	/* UNLINK, RMTREE: gone at once, whatever the tree's setting */
 
 struct flint_name_req {
 	__le32 fixed_len;
@@ -1038,23 +1039,28 @@ struct flint_trash_restore {
 
 FLINT_ASSERT_SIZE(struct flint_trash_restore, 32);
 
-/* @id 0: everything of the caller's that was deleted before @before (ns; 0: all). */
+/*
+ * @id 0: everything of the caller's that was deleted before @before (ns; 0: all),
+ * from behind the cursor @after on.
+ */
 struct flint_trash_empty {
 	__le64 id;
 	__le64 before;
+	__le64 after;
 	struct flint_cred cred;
 };
 
-FLINT_ASSERT_SIZE(struct flint_trash_empty, 24);
+FLINT_ASSERT_SIZE(struct flint_trash_empty, 32);
 
-/* One request takes a bounded number; @more 1: send another. */
+/* One request takes a bounded number; @more 1: send another with this @after. */
 struct flint_trash_emptied {
 	__le64 nr;
+	__le64 after;
 	__le32 more;
 	__le32 reserved;
 };
 
-FLINT_ASSERT_SIZE(struct flint_trash_emptied, 16);
+FLINT_ASSERT_SIZE(struct flint_trash_emptied, 24);
 
 /* The tree is out of sight; @id 0: it went into the trash, else its removal in the background. */
 struct flint_rmtree_rep {

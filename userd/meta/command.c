@@ -17,11 +17,12 @@
 #include <string.h>
 #include "command.h"
 #include "../base/crc.h"
+#include "../../uapi/flintfs/token.h"
 
 struct op_desc {
 	u16 op;
 	u16 min;		/* bytes of body */
-	bool tail;		/* strings follow, fixed_len is the first member */
+	bool strings;		/* follow; fixed_len is the first member */
 	bool write;		/* refused in a read-only session */
 	int (*fn)(struct meta_op *o);
 };
@@ -42,6 +43,15 @@ static const struct op_desc ops[] = {
 	{ FLINT_OP_EXTEND, sizeof(struct flint_extend), false, true, meta_op_extend },
 	{ FLINT_OP_APPEND, sizeof(struct flint_extend), false, true, meta_op_append },
 	{ FLINT_OP_FS_CREATE, sizeof(struct flint_fs_create), false, true, meta_op_fs_create },
+	{ FLINT_OP_QUOTA_SET, sizeof(struct flint_quota_set), false, true, meta_op_quota_set },
+	{ FLINT_OP_TRASH_SET, sizeof(struct flint_trash_set), false, true, meta_op_trash_set },
+	{ FLINT_OP_TRASH_RESTORE, sizeof(struct flint_trash_restore), true, true,
+	  meta_op_trash_restore },
+	{ FLINT_OP_TRASH_EMPTY, sizeof(struct flint_trash_empty), false, true,
+	  meta_op_trash_empty },
+	{ FLINT_OP_RMTREE, sizeof(struct flint_name_req), true, true, meta_op_rmtree },
+	{ META_OP_TRASH_EXPIRE, sizeof(struct meta_ino_arg), false, true, meta_op_trash_expire },
+	{ META_OP_RMTREE_STEP, sizeof(struct meta_ino_arg), false, true, meta_op_rmtree_step },
 	{ META_OP_TRUNC_DONE, sizeof(struct meta_ino_arg), false, true, meta_op_trunc_done },
 	{ META_OP_ORPHAN_DONE, sizeof(struct meta_ino_arg), false, true, meta_op_orphan_done },
 	{ META_OP_EXPIRE, sizeof(struct meta_ino_arg), false, false, meta_op_expire },
@@ -154,7 +164,10 @@ static u64 tail_need(u16 op, const void *b)
 		       get32(b, offsetof(struct flint_mknod, target_len));
 	case FLINT_OP_LINK:
 		return get32(b, offsetof(struct flint_link, name_len));
+	case FLINT_OP_TRASH_RESTORE:
+		return get32(b, offsetof(struct flint_trash_restore, name_len));
 	case FLINT_OP_UNLINK:
+	case FLINT_OP_RMTREE:
 		return get32(b, offsetof(struct flint_name_req, name_len));
 	case FLINT_OP_RENAME:
 		return (u64)get32(b, offsetof(struct flint_rename, old_len)) +
@@ -166,16 +179,20 @@ static u64 tail_need(u16 op, const void *b)
 
 int meta_command_check(u16 op, const void *body, u32 len, u32 data_len)
 {
-	const struct op_desc *d = op_find(op);
-	u32 fixed;
+	u32 groups[FLINT_GROUPS_MAX], fixed;
+	struct flint_cred_tail tail;
+	const struct op_desc *d;
 
+	if ((op & META_OP_CRED) && flint_cred_tail_get(body, &len, &tail, groups))
+		return -EPROTO;
+	op &= ~META_OP_CRED;
+	d = op_find(op);
 	if (!d || len < d->min)
 		return -EPROTO;
-	if (data_len && op != FLINT_OP_SETXATTR)
+	if (data_len > (op == FLINT_OP_SETXATTR ? FLINT_XATTR_VALUE_MAX :
+			op == FLINT_OP_SESSION_OPEN ? FLINT_TOKEN_MAX : 0))
 		return -EPROTO;
-	if (data_len > FLINT_XATTR_VALUE_MAX)
-		return -EPROTO;
-	if (!d->tail)
+	if (!d->strings)
 		return 0;
 	fixed = get32(body, 0);
 	if (fixed < d->min || fixed > len || tail_need(op, body) != len - fixed)
@@ -185,6 +202,7 @@ int meta_command_check(u16 op, const void *body, u32 len, u32 data_len)
 
 bool meta_command_durable(u16 op, const void *body, u32 len)
 {
+	op &= ~META_OP_CRED;
 	if (op == FLINT_OP_CLOSE)
 		return false;
 	if (op == FLINT_OP_OPEN && len >= sizeof(struct flint_open))
@@ -275,6 +293,8 @@ static int apply_session_op(struct meta_op *o, const struct op_desc *d)
 	u64 low = o->c->seq_low;
 	int err;
 
+	if (meta_session_over(sn, o->s->now))
+		return FLINT_ST_AUTH;
 	if (!o->c->seq || o->c->seq_low > o->c->seq || o->c->seq > INT64_MAX)
 		return FLINT_ST_BAD_REQUEST;
 	if (o->c->seq < sn->low)
@@ -313,15 +333,22 @@ int meta_apply(struct meta_store *s, const u8 *in, u32 len, struct meta_reply *r
 	s->c.applied++;
 	if (meta_command_decode(in, len, &c, &o.digest))
 		return 0;
-	d = op_find(c.op);
+	d = op_find(c.op & ~META_OP_CRED);
 	if (!d || meta_command_check(c.op, c.body, c.body_len, c.data_len))
 		return 0;
 	/* A log never goes back in time; a stamp that does is corrected alike everywhere. */
 	s->now = c.ts > s->c.last_ts ? c.ts : s->c.last_ts + 1;
 	s->c.last_ts = s->now;
 
+	if (c.op & META_OP_CRED) {
+		c.op &= ~META_OP_CRED;
+		if (!needs_session(c.op) || meta_cred_tail(&o, &c))
+			return 0;
+	}
 	if (needs_session(c.op)) {
 		o.sn = meta_session_by_id(s, c.sid);
+		if (o.sn)
+			meta_cred_session(&o);
 		if (!o.sn)
 			err = FLINT_ST_NO_SESSION;
 		else if (c.op == FLINT_OP_SESSION_CLOSE)

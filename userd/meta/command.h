@@ -11,12 +11,19 @@
 #ifndef FLINT_META_COMMAND_H
 #define FLINT_META_COMMAND_H
 
-#include "store.h"
+#include "access.h"
+#include "trash.h"
+#include "usage.h"
 
 /* Operations beyond enum flint_op, proposed by the server itself. */
 #define META_OP_TRUNC_DONE	0x8001	/* meta_ino_arg: all cuts of its intent are done */
 #define META_OP_ORPHAN_DONE	0x8002	/* meta_ino_arg: all data of the orphan is gone */
 #define META_OP_EXPIRE		0x8003	/* meta_ino_arg: session id whose lease ran out */
+#define META_OP_TRASH_EXPIRE	0x8004	/* meta_ino_arg: epoch: inodes at most */
+#define META_OP_RMTREE_STEP	0x8005	/* meta_ino_arg: ino: file system, epoch: inodes at most */
+
+/* With an operation of a session: a struct flint_cred_tail ends the body (FLINT_F_CRED). */
+#define META_OP_CRED		0x4000
 
 #define META_COMMAND_VERSION	1
 #define META_COMMAND_MAX	(sizeof(struct meta_command_hdr) + 16384 + FLINT_XATTR_VALUE_MAX)
@@ -24,7 +31,7 @@
 /**
  * struct meta_command_hdr - begins an encoded command
  * @version: META_COMMAND_VERSION
- * @op: enum flint_op or META_OP_*
+ * @op: enum flint_op or META_OP_*, with META_OP_CRED
  * @body_len: bytes of the operation's wire body that follow
  * @data_len: bytes of payload after it (SETXATTR)
  * @crc: CRC-32C of everything, with this field and @ts 0: also the digest of
@@ -58,6 +65,9 @@ FLINT_ASSERT_SIZE(struct meta_ino_arg, 16);
 /**
  * struct meta_command - a command in memory; pointers lead into bytes of others
  *
+ * @op may have META_OP_CRED set, and @body_len then counts the credentials;
+ * while the command is applied, neither is so any more.
+ *
  * @data is the payload of SETXATTR. Of a SESSION_OPEN it is what the server put
  * there: the token (struct flint_token and its path, verified and not expired) of
  * the connection that asks; nothing for a holder of the cluster key. So what a
@@ -73,7 +83,6 @@ struct meta_command {
 	u32 body_len;
 	const void *data;
 	u32 data_len;
-	bool cred;		/* a struct flint_cred_tail ends the body */
 };
 
 /**
@@ -100,6 +109,7 @@ int meta_command_decode(const u8 *in, u32 len, struct meta_command *c, u32 *dige
 
 /**
  * meta_command_check() - is a request's body well-formed for its operation?
+ * @op: as struct meta_command's
  *
  * What fails here is a peer's bug; the connection ends. Return: 0 or -EPROTO.
  */
@@ -126,6 +136,7 @@ int meta_apply(struct meta_store *s, const u8 *in, u32 len, struct meta_reply *r
  * @sn: session, NULL for the server's own commands
  * @c: arguments
  * @digest: of the arguments
+ * @cred: who asks; see meta_cred_body()
  * @rep: to fill
  *
  * Operations return 0, a positive enum flint_status that refuses (nothing was
@@ -136,6 +147,7 @@ struct meta_op {
 	struct meta_session *sn;
 	const struct meta_command *c;
 	u32 digest;
+	struct meta_cred cred;
 	struct meta_reply *rep;
 };
 
@@ -156,6 +168,13 @@ int meta_op_trunc_done(struct meta_op *o);
 int meta_op_orphan_done(struct meta_op *o);
 int meta_op_setxattr(struct meta_op *o);
 int meta_op_removexattr(struct meta_op *o);
+int meta_op_quota_set(struct meta_op *o);
+int meta_op_trash_set(struct meta_op *o);
+int meta_op_trash_restore(struct meta_op *o);
+int meta_op_trash_empty(struct meta_op *o);
+int meta_op_trash_expire(struct meta_op *o);
+int meta_op_rmtree(struct meta_op *o);
+int meta_op_rmtree_step(struct meta_op *o);
 
 /* Copy a reply body. */
 void meta_reply_set(struct meta_op *o, const void *body, u32 len);
@@ -165,32 +184,50 @@ int meta_reply_store(struct meta_store *s, u64 sid, u64 seq, u64 low, u64 digest
 		     const struct meta_reply *rep);
 
 /*
- * An inode of the session's file system: 0, ESTALE (removed, another generation or file
- * system: the client knows it by an old name and looks that up again), or -errno. @gen 0: any.
+ * An inode of the session's file system and tree: 0, ESTALE (removed, another generation, out
+ * of bounds: the client knows it by an old name and looks that up again), or -errno.
+ * @gen 0: any.
  */
 int meta_op_inode(struct meta_op *o, u64 ino, u32 gen, struct meta_inode **out);
 /* The same, and a directory: also ENOTDIR. */
 int meta_op_dir(struct meta_op *o, u64 ino, struct meta_inode **out);
-/* Something of the inode changed: change counter and ctime. */
+/* An existing name: checks the name, the directory and search permission. Also ENOENT. */
+int meta_name_find(struct meta_op *o, u64 parent, const u8 *name, u32 len,
+		   struct meta_inode **dir, struct meta_inode **out);
+/* Was the session opened for the whole file system? */
+bool meta_sees_all(const struct meta_op *o);
+/* Something of the inode changed: ctime, and its change counter once a command. */
 void meta_touch(struct meta_op *o, struct meta_inode *i);
 /* An entry of the directory changed: also mtime. */
 void meta_touch_dir(struct meta_op *o, struct meta_inode *dir);
 /**
  * meta_new_inode() - an inode in a directory, with inherited attributes
- * Return: 0 or -ENOMEM.
+ * @mode: type and permissions
+ *
+ * Return: 0, EDQUOT with nothing done, or -errno.
  */
-int meta_new_inode(struct meta_op *o, struct meta_inode *dir, u32 mode,
-		   const struct flint_cred *cred, struct meta_inode **out);
-/* One link fewer; the last one removes or orphans the inode. 0 or -errno. */
-int meta_drop_link(struct meta_op *o, struct meta_inode *i);
+int meta_new_inode(struct meta_op *o, struct meta_inode *dir, u32 mode, struct meta_inode **out);
+/*
+ * An entry of @dir was removed that led to a file or to an empty directory: links, sums, and
+ * the inode itself if that was all that held it. 0 or -errno.
+ */
+int meta_name_gone(struct meta_op *o, struct meta_inode *dir, struct meta_inode *i);
+int meta_dir_gone(struct meta_op *o, struct meta_inode *dir, struct meta_inode *i);
+/* Is this name the last one that leads to the inode? */
+static inline bool meta_last_name(const struct meta_inode *i)
+{
+	return meta_is_dir(i) || i->nlink == 1;
+}
 /* The last handle or link may be gone: remove, or hand to the reaper. 0 or -errno. */
 int meta_release_orphan(struct meta_store *s, struct meta_inode *i);
+/* Data of the file change: set-id bits and capabilities go. 0 or -errno. */
+int meta_drop_privs(struct meta_op *o, struct meta_inode *i);
 /* Close all handles of a session. @died: nobody said so, data may lie beyond files' ends. */
 int meta_close_all(struct meta_op *o, struct meta_session *sn, bool died);
 /**
  * meta_truncate() - begin to set a file's size
  * @handle: OPEN's, for its answer
- * Return: 0 (done at once), META_ST_PENDING, META_ST_WAIT, EFBIG, or -errno.
+ * Return: 0 (done at once), META_ST_PENDING, META_ST_WAIT, EFBIG, EDQUOT, or -errno.
  */
 int meta_truncate(struct meta_op *o, struct meta_inode *i, u64 size, u64 handle);
 /* Largest size a file may have. */

@@ -222,6 +222,25 @@ int meta_dentry_del(struct meta_store *s, struct meta_inode *dir, const u8 *name
 	return 0;
 }
 
+int meta_dentry_first(struct meta_store *s, u64 parent, struct meta_dentry *d, u8 *name,
+		      u32 *len)
+{
+	sqlite3_stmt *st = meta_stmt(s, ST_DENTRY_FIRST);
+	int err;
+
+	sqlite3_bind_int64(st, 1, parent);
+	err = meta_step(s, st);
+	if (err != 1)
+		return err;
+	d->ino = sqlite3_column_int64(st, 0);
+	d->cookie = sqlite3_column_int64(st, 1);
+	d->type = sqlite3_column_int64(st, 2);
+	*len = sqlite3_column_bytes(st, 3);
+	memcpy(name, sqlite3_column_blob(st, 3), *len <= FLINT_NAME_MAX ? *len : FLINT_NAME_MAX);
+	sqlite3_reset(st);
+	return 1;
+}
+
 /* ---- sessions, opens, file systems ------------------------------------------ */
 
 struct meta_session *meta_session_by_client(struct meta_store *s, const u8 client[16])

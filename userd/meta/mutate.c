@@ -28,7 +28,7 @@ static u16 proposal_op(const struct meta_proposal *p)
 	struct meta_command_hdr h;
 
 	memcpy(&h, p->cmd, sizeof(h));
-	return le16_to_cpu(h.op);
+	return le16_to_cpu(h.op) & ~META_OP_CRED;
 }
 
 /* Fill in what is the server's setting and not state. */
@@ -163,7 +163,7 @@ void metad_mutate(struct metad *m, struct flint_call *call, u64 sid,
 		  const void *data, u32 data_len)
 {
 	struct meta_command c = {
-		.op = call->msg.op,
+		.op = call->msg.op | (call->msg.flags & FLINT_F_CRED ? META_OP_CRED : 0),
 		.sid = sid,
 		.seq = call->msg.seq,
 		.seq_low = call->msg.seq_low,
@@ -179,8 +179,13 @@ void metad_mutate(struct metad *m, struct flint_call *call, u64 sid,
 		flint_call_reply(call, FLINT_ST_BAD_REQUEST, NULL, 0, NULL, 0, 0);
 		return;
 	}
-	if (c.op == FLINT_OP_SESSION_OPEN)
-		c.client = flint_conn_info(call->conn)->client_id;
+	if (c.op == FLINT_OP_SESSION_OPEN) {
+		const struct flint_conn_info *info = flint_conn_info(call->conn);
+
+		c.client = info->client_id;
+		c.data = info->token;
+		c.data_len = info->token ? flint_token_len(info->token) : 0;
+	}
 	p = meta_proposal_new(&c);
 	if (!p) {
 		flint_call_reply(call, FLINT_ST_RETRY, NULL, 0, NULL, 0, 0);

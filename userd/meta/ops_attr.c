@@ -43,9 +43,26 @@ static int wait_intent(struct meta_op *o, u64 ino)
 	return META_ST_WAIT;
 }
 
+int meta_drop_privs(struct meta_op *o, struct meta_inode *i)
+{
+	static const char caps[] = "security.capability";
+
+	/* root keeps set-id bits when it writes; who did not say who it is has seen to it. */
+	if (o->cred.known && o->cred.check && o->cred.uid) {
+		i->mode &= ~S_ISUID;
+		if ((i->mode & S_IXGRP) || !meta_in_group(&o->cred, i->gid))
+			i->mode &= ~S_ISGID;
+	}
+	if (!(i->flags & META_INO_CAPS))
+		return 0;
+	i->flags &= ~META_INO_CAPS;
+	meta_inode_dirty(o->s, i);
+	return meta_xattr_del(o->s, i->ino, caps, strlen(caps));
+}
+
 int meta_truncate(struct meta_op *o, struct meta_inode *i, u64 size, u64 handle)
 {
-	bool shrink = size < i->size;
+	bool shrink = size < i->size, changes = size != i->size;
 	int err;
 
 	if (size > meta_size_max(i))
@@ -53,18 +70,24 @@ int meta_truncate(struct meta_op *o, struct meta_inode *i, u64 size, u64 handle)
 	err = wait_intent(o, i->ino);
 	if (err)
 		return err;
+	err = meta_size_set(o->s, i, size);
+	if (err)
+		return err;
 	if (shrink) {
 		err = intent_insert(o, i, size, handle);
 		if (err)
 			return err;
 	}
-	i->size = size;
 	if (size)
 		i->data = 1;	/* from now on it may be written without our knowledge */
-	i->mtime = o->s->now;
-	meta_touch(o, i);
-	if (!shrink)
-		return 0;
+	/* truncate(2) of what has that length already leaves the times; open(2) does not. */
+	if (changes || handle) {
+		i->mtime = o->s->now;
+		meta_touch(o, i);
+	}
+	err = meta_drop_privs(o, i);
+	if (err || !shrink)
+		return err;
 	o->rep->ino = i->ino;
 	return META_ST_PENDING;
 }
@@ -137,15 +160,91 @@ int meta_op_orphan_done(struct meta_op *o)
 			 FLINT_SET_ATIME | FLINT_SET_MTIME | FLINT_SET_ATIME_NOW | \
 			 FLINT_SET_MTIME_NOW | FLINT_SET_FLAGS | FLINT_SET_PROJECT)
 
-static void set_fields(struct meta_op *o, struct meta_inode *i, const struct flint_setattr *b,
+/* May the append-only or immutable inode be changed like this? 0 or EPERM. */
+static int frozen_check(const struct meta_inode *i, u32 valid)
+{
+	u32 any = FLINT_SET_MODE | FLINT_SET_UID | FLINT_SET_GID | FLINT_SET_SIZE |
+		  FLINT_SET_ATIME | FLINT_SET_MTIME;
+
+	if ((i->flags & (FLINT_INO_IMMUTABLE | FLINT_INO_APPEND)) && (valid & any))
+		return EPERM;
+	if ((i->flags & FLINT_INO_IMMUTABLE) &&
+	    (valid & (FLINT_SET_ATIME_NOW | FLINT_SET_MTIME_NOW)))
+		return EPERM;
+	return 0;
+}
+
+/* The rules of chown(2), chmod(2), utimensat(2) and truncate(2). 0, a status or -errno. */
+static int setattr_may(struct meta_op *o, struct meta_inode *i, const struct flint_setattr *b,
 		       u32 valid)
 {
-	if (valid & FLINT_SET_MODE)
-		i->mode = (i->mode & S_IFMT) | (le32_to_cpu(b->mode) & 07777);
-	if (valid & FLINT_SET_UID)
-		i->uid = le32_to_cpu(b->uid);
-	if (valid & FLINT_SET_GID)
-		i->gid = le32_to_cpu(b->gid);
+	u32 uid = le32_to_cpu(b->uid), gid = le32_to_cpu(b->gid);
+	bool owner = meta_is_owner(o, i);
+	int err;
+
+	if (!o->cred.check || meta_is_root(o))
+		return 0;
+	if (valid & FLINT_SET_SIZE) {
+		err = meta_access(o, i, META_WRITE);
+		if (err == EACCES)
+			err = meta_has_open(o, i->ino, FLINT_OPEN_WRITE);
+		if (err)
+			return err;
+	}
+	if ((valid & FLINT_SET_UID) && (!owner || uid != i->uid))
+		return EPERM;
+	if ((valid & FLINT_SET_GID) &&
+	    (!owner || (gid != i->gid && !meta_in_group(&o->cred, gid))))
+		return EPERM;
+	if ((valid & (FLINT_SET_MODE | FLINT_SET_ATIME | FLINT_SET_MTIME)) && !owner)
+		return EPERM;
+	if (valid & (FLINT_SET_FLAGS | FLINT_SET_PROJECT))
+		return EPERM;
+	if (owner || !(valid & (FLINT_SET_ATIME_NOW | FLINT_SET_MTIME_NOW)))
+		return 0;
+	/* With a new size the times come along: who may write may set both. */
+	return valid & FLINT_SET_SIZE ? 0 : meta_access(o, i, META_WRITE);
+}
+
+/* New owners, and the bits that go with the old ones. 0, EDQUOT or -errno. */
+static int set_owner(struct meta_op *o, struct meta_inode *i, const struct flint_setattr *b,
+		     u32 valid)
+{
+	int err;
+
+	if (!(valid & (FLINT_SET_UID | FLINT_SET_GID | FLINT_SET_PROJECT)))
+		return 0;
+	err = meta_ids_move(o->s, i, valid & FLINT_SET_UID ? le32_to_cpu(b->uid) : i->uid,
+			    valid & FLINT_SET_GID ? le32_to_cpu(b->gid) : i->gid,
+			    valid & FLINT_SET_PROJECT ? le32_to_cpu(b->project) : i->project);
+	if (err || meta_is_dir(i) || !(valid & (FLINT_SET_UID | FLINT_SET_GID)))
+		return err;
+	if (!(valid & FLINT_SET_MODE)) {
+		i->mode &= ~S_ISUID;
+		if (i->mode & S_IXGRP)
+			i->mode &= ~S_ISGID;
+	}
+	return meta_drop_privs(o, i);
+}
+
+static int set_mode(struct meta_op *o, struct meta_inode *i, u32 mode)
+{
+	i->mode = (i->mode & S_IFMT) | (mode & 07777);
+	if (o->cred.check && !meta_is_root(o) && !meta_in_group(&o->cred, i->gid))
+		i->mode &= ~S_ISGID;
+	return meta_acl_chmod(o, i);
+}
+
+/* All but the size. 0, EDQUOT (nothing done) or -errno. */
+static int set_fields(struct meta_op *o, struct meta_inode *i, const struct flint_setattr *b,
+		      u32 valid)
+{
+	int err = set_owner(o, i, b, valid);
+
+	if (!err && (valid & FLINT_SET_MODE))
+		err = set_mode(o, i, le32_to_cpu(b->mode));
+	if (err)
+		return err;
 	if (valid & FLINT_SET_ATIME)
 		i->atime = le64_to_cpu(b->atime);
 	if (valid & FLINT_SET_MTIME)
@@ -156,42 +255,60 @@ static void set_fields(struct meta_op *o, struct meta_inode *i, const struct fli
 		i->mtime = o->s->now;
 	if (valid & FLINT_SET_FLAGS)
 		i->flags = (i->flags & ~META_INO_WIRE) | le32_to_cpu(b->flags);
-	if (valid & FLINT_SET_PROJECT)
-		i->project = le32_to_cpu(b->project);
 	meta_touch(o, i);
+	return 0;
+}
+
+/* Values that no inode may have. */
+static bool setattr_ok(const struct flint_setattr *b, u32 valid)
+{
+	if (valid & ~SET_KNOWN)
+		return false;
+	if ((valid & FLINT_SET_FLAGS) &&
+	    (le32_to_cpu(b->flags) & ~(FLINT_INO_IMMUTABLE | FLINT_INO_APPEND)))
+		return false;
+	return !((valid & FLINT_SET_UID) && le32_to_cpu(b->uid) == 0xffffffffu) &&
+	       !((valid & FLINT_SET_GID) && le32_to_cpu(b->gid) == 0xffffffffu) &&
+	       !((valid & FLINT_SET_PROJECT) && le32_to_cpu(b->project) == 0xffffffffu);
 }
 
 int meta_op_setattr(struct meta_op *o)
 {
 	struct flint_setattr b;
 	struct meta_inode *i;
-	u32 valid;
+	u32 valid, rest;
 	int err, done = 0;
 
 	if (flint_body_get(&b, sizeof(b), sizeof(b), o->c->body, o->c->body_len))
 		return FLINT_ST_BAD_REQUEST;
+	meta_cred_body(o, &b.cred);
 	valid = le32_to_cpu(b.valid);
-	if ((valid & ~SET_KNOWN) ||
-	    ((valid & FLINT_SET_FLAGS) &&
-	     (le32_to_cpu(b.flags) & ~(FLINT_INO_IMMUTABLE | FLINT_INO_APPEND))))
+	rest = valid & ~FLINT_SET_SIZE;
+	if (!setattr_ok(&b, valid))
 		return EINVAL;
 	err = meta_op_inode(o, le64_to_cpu(b.ino), le32_to_cpu(b.gen), &i);
 	if (err)
 		return err;
-	if ((i->flags & (FLINT_INO_IMMUTABLE | FLINT_INO_APPEND)) &&
-	    (valid & ~(FLINT_SET_FLAGS | FLINT_SET_PROJECT)))
-		return EPERM;
+	if ((valid & FLINT_SET_SIZE) && !meta_is_reg(i))
+		return meta_is_dir(i) ? EISDIR : EINVAL;
+	err = frozen_check(i, valid);
+	if (!err)
+		err = setattr_may(o, i, &b, valid);
+	if (err)
+		return err;
+	if ((valid & FLINT_SET_SIZE) && (valid & (FLINT_SET_UID | FLINT_SET_GID |
+						  FLINT_SET_PROJECT)))
+		return EINVAL;	/* each may be refused for its own quota: one at a time */
 	if (valid & FLINT_SET_SIZE) {
-		if (meta_is_dir(i))
-			return EISDIR;
-		if (!meta_is_reg(i))
-			return EINVAL;
 		done = meta_truncate(o, i, le64_to_cpu(b.size), 0);
 		if (done && done != (int)META_ST_PENDING)
 			return done;
 	}
-	if (valid)
-		set_fields(o, i, &b, valid);
+	if (rest) {
+		err = set_fields(o, i, &b, rest);
+		if (err)
+			return err;
+	}
 	meta_reply_attr(o, i);
 	return done;
 }
@@ -218,7 +335,10 @@ static int extend_get(struct meta_op *o, struct flint_extend *b, struct meta_ino
 		if (err)
 			return err;
 	}
-	return le32_to_cpu(b->trunc_epoch) == i->trunc_epoch ? 0 : (int)FLINT_ST_STALE_EPOCH;
+	if (le32_to_cpu(b->trunc_epoch) != i->trunc_epoch)
+		return FLINT_ST_STALE_EPOCH;
+	/* Whoever writes has been let in by OPEN; what the file's mode is now does not matter. */
+	return o->cred.check ? meta_has_open(o, i->ino, FLINT_OPEN_WRITE) : 0;
 }
 
 int meta_op_extend(struct meta_op *o)
@@ -236,12 +356,18 @@ int meta_op_extend(struct meta_op *o)
 		return err;
 	if (end > meta_size_max(i))
 		return EFBIG;
-	if (end > i->size)
-		i->size = end;
+	if (end > i->size) {
+		err = meta_size_set(o->s, i, end);
+		if (err)
+			return err;
+	}
 	if (end)
 		i->data = 1;
 	i->mtime = o->s->now;
 	meta_touch(o, i);
+	err = meta_drop_privs(o, i);
+	if (err)
+		return err;
 	meta_reply_attr(o, i);
 	return 0;
 }
@@ -265,10 +391,15 @@ int meta_op_append(struct meta_op *o)
 	if (len > meta_size_max(i) || i->size > meta_size_max(i) - len)
 		return EFBIG;
 	rep.offset = cpu_to_le64(i->size);
-	i->size += len;
+	err = meta_size_set(o->s, i, i->size + len);
+	if (err)
+		return err;
 	i->data = 1;
 	i->mtime = o->s->now;
 	meta_touch(o, i);
+	err = meta_drop_privs(o, i);
+	if (err)
+		return err;
 	meta_inode_attr(i, &rep.attr);
 	meta_reply_set(o, &rep, sizeof(rep));
 	return 0;

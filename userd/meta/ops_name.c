@@ -16,7 +16,7 @@ int meta_op_inode(struct meta_op *o, u64 ino, u32 gen, struct meta_inode **out)
 		return err == -ESTALE ? ESTALE : err;
 	if ((gen && gen != (*out)->gen) || (*out)->fs != o->sn->fs)
 		return ESTALE;
-	return 0;
+	return meta_bound(o->s, o->sn, *out);
 }
 
 int meta_op_dir(struct meta_op *o, u64 ino, struct meta_inode **out)
@@ -28,10 +28,61 @@ int meta_op_dir(struct meta_op *o, u64 ino, struct meta_inode **out)
 	return err;
 }
 
+int meta_name_find(struct meta_op *o, u64 parent, const u8 *name, u32 len,
+		   struct meta_inode **dir, struct meta_inode **out)
+{
+	struct meta_dentry d;
+	int err;
+
+	err = flint_name_check(name, len);
+	if (err)
+		return -err;
+	err = meta_op_dir(o, parent, dir);
+	if (!err)
+		err = meta_access(o, *dir, META_EXEC);
+	if (err)
+		return err;
+	err = meta_dentry_get(o->s, parent, name, len, &d);
+	if (err)
+		return err == -ENOENT ? ENOENT : err;
+	return meta_inode_get(o->s, d.ino, out);
+}
+
+/* Where a new name is to come: 0, EEXIST, other statuses, or -errno. */
+static int name_free(struct meta_op *o, u64 parent, const u8 *name, u32 len,
+		     struct meta_inode **dir)
+{
+	struct meta_dentry d;
+	int err;
+
+	err = flint_name_check(name, len);
+	if (err)
+		return -err;
+	err = meta_op_dir(o, parent, dir);
+	if (!err)
+		err = meta_access(o, *dir, META_EXEC);
+	if (err)
+		return err;
+	err = meta_dentry_get(o->s, parent, name, len, &d);
+	if (err != -ENOENT)
+		return err ? err : EEXIST;
+	return meta_may_create(o, *dir);
+}
+
+bool meta_sees_all(const struct meta_op *o)
+{
+	struct meta_fs *fs = meta_fs_get(o->s, o->sn->fs);
+
+	return fs && fs->root == o->sn->root;
+}
+
 void meta_touch(struct meta_op *o, struct meta_inode *i)
 {
-	i->ctime = o->s->now;
-	i->change++;
+	/* Time stamps of commands rise, so this command's is there when it was here before. */
+	if (i->ctime != (s64)o->s->now) {
+		i->ctime = o->s->now;
+		i->change++;
+	}
 	meta_inode_dirty(o->s, i);
 }
 
@@ -41,46 +92,71 @@ void meta_touch_dir(struct meta_op *o, struct meta_inode *dir)
 	meta_touch(o, dir);
 }
 
-int meta_new_inode(struct meta_op *o, struct meta_inode *dir, u32 mode,
-		   const struct flint_cred *cred, struct meta_inode **out)
+/* Room for one more inode in a directory, owned as @like says. */
+static int inode_room(struct meta_op *o, struct meta_inode *dir, const struct meta_inode *like)
+{
+	struct meta_charge c = { .files = 1 };
+	int err = meta_tree_room(o->s, dir->ino, 0, &c);
+
+	return err ? err : meta_ids_room(o->s, like, 0, 1);
+}
+
+int meta_new_inode(struct meta_op *o, struct meta_inode *dir, u32 mode, struct meta_inode **out)
 {
 	struct meta_fs *fs = meta_fs_get(o->s, dir->fs);
-	struct meta_inode *i = meta_inode_new(o->s);
+	struct meta_inode like = {
+		.fs = dir->fs, .uid = o->cred.uid, .project = dir->project,
+		.gid = dir->mode & S_ISGID ? dir->gid : o->cred.gid,
+	};
+	struct meta_charge c;
+	struct meta_inode *i;
+	int err;
 
+	err = inode_room(o, dir, &like);
+	if (err)
+		return err;
+	i = meta_inode_new(o->s);
 	if (!i)
 		return -ENOMEM;
-	i->fs = dir->fs;
+	i->fs = like.fs;
 	i->mode = mode;
 	i->nlink = 1;
-	i->uid = le32_to_cpu(cred->uid);
-	i->gid = le32_to_cpu(cred->gid);
-	if (dir->mode & S_ISGID) {
-		i->gid = dir->gid;
-		if (S_ISDIR(mode))
-			i->mode |= S_ISGID;
-	}
+	i->uid = like.uid;
+	i->gid = like.gid;
+	i->project = like.project;
+	i->parent = dir->ino;
 	i->atime = i->mtime = i->ctime = i->btime = o->s->now;
 	i->change = 1;
-	i->project = dir->project;
 	i->chunk_shift = dir->chunk_shift;
 	i->stripe = dir->stripe;
 	i->table = dir->table;
 	i->table_ver = dir->table_ver;
 	if (S_ISDIR(mode)) {
+		i->mode |= dir->mode & S_ISGID;
 		i->nlink = 2;
-		i->parent = dir->ino;
 		i->next_cookie = META_COOKIE_FIRST;
+	} else if ((mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) &&
+		   o->cred.check && o->cred.uid && !meta_in_group(&o->cred, i->gid)) {
+		i->mode &= ~S_ISGID;
 	}
 	if (fs) {
 		fs->files++;
 		fs->dirty = true;
 	}
 	*out = i;
-	return 0;
+	c = meta_charge_of(i);
+	err = meta_acl_inherit(o, dir, i);
+	if (!err)
+		err = meta_tree_add(o->s, dir->ino, 0, &c, 1);
+	return err ? err : meta_ids_add(o->s, i, 0, 1);
 }
 
-int meta_drop_link(struct meta_op *o, struct meta_inode *i)
+int meta_name_gone(struct meta_op *o, struct meta_inode *dir, struct meta_inode *i)
 {
+	int err = meta_link_del(o->s, i, dir->ino, i->nlink - 1);
+
+	if (err)
+		return err;
 	i->nlink--;
 	meta_touch(o, i);
 	if (i->nlink)
@@ -88,6 +164,21 @@ int meta_drop_link(struct meta_op *o, struct meta_inode *i)
 	if (!meta_open_count(o->s, i->ino))
 		return meta_release_orphan(o->s, i);
 	return meta_orphan_put(o->s, i->ino, false);
+}
+
+int meta_dir_gone(struct meta_op *o, struct meta_inode *dir, struct meta_inode *i)
+{
+	struct meta_charge c = meta_charge_of(i);
+	int err = meta_tree_add(o->s, dir->ino, 0, &c, -1);
+
+	if (err)
+		return err;
+	i->nlink = 0;
+	dir->nlink--;
+	o->s->moves++;
+	meta_inode_dirty(o->s, dir);
+	meta_touch(o, i);
+	return meta_inode_remove(o->s, i);
 }
 
 /* ---- open and close ------------------------------------------------------------ */
@@ -122,11 +213,10 @@ static int open_create(struct meta_op *o, const struct flint_open *b, struct met
 
 	if (o->sn->flags & FLINT_SESSION_RDONLY)
 		return EROFS;
-	if (!dir->nlink)
-		return ENOENT;
-	if (dir->flags & FLINT_INO_IMMUTABLE)
-		return EPERM;
-	err = meta_new_inode(o, dir, S_IFREG | (le32_to_cpu(b->mode) & 07777), &b->cred, &i);
+	err = meta_may_create(o, dir);
+	if (err)
+		return err;
+	err = meta_new_inode(o, dir, S_IFREG | (le32_to_cpu(b->mode) & 07777), &i);
 	if (!err)
 		err = meta_dentry_add(o->s, dir, name, len, i->ino, i->mode);
 	if (!err)
@@ -136,6 +226,23 @@ static int open_create(struct meta_op *o, const struct flint_open *b, struct met
 	meta_touch_dir(o, dir);
 	open_reply(o, i, handle, true);
 	return 0;
+}
+
+/* May it be opened like this? 0 or a status. */
+static int open_check(struct meta_op *o, u32 flags, const struct meta_inode *i)
+{
+	bool write = flags & (FLINT_OPEN_WRITE | FLINT_OPEN_TRUNC);
+	u32 want = (flags & FLINT_OPEN_READ ? META_READ : 0) | (write ? META_WRITE : 0);
+	int err;
+
+	if (write && (o->sn->flags & FLINT_SESSION_RDONLY))
+		return EROFS;
+	if (write && (i->flags & FLINT_INO_IMMUTABLE))
+		return EPERM;
+	err = meta_access(o, i, want);
+	if (err)
+		return err;
+	return (flags & FLINT_OPEN_TRUNC) && (i->flags & FLINT_INO_APPEND) ? EPERM : 0;
 }
 
 static int open_existing(struct meta_op *o, u32 flags, struct meta_inode *i)
@@ -148,13 +255,9 @@ static int open_existing(struct meta_op *o, u32 flags, struct meta_inode *i)
 		open_reply(o, i, 0, false);
 		return 0;
 	}
-	if ((flags & (FLINT_OPEN_WRITE | FLINT_OPEN_TRUNC)) &&
-	    (o->sn->flags & FLINT_SESSION_RDONLY))
-		return EROFS;
-	if ((flags & (FLINT_OPEN_WRITE | FLINT_OPEN_TRUNC)) && (i->flags & FLINT_INO_IMMUTABLE))
-		return EPERM;
-	if ((flags & FLINT_OPEN_TRUNC) && (i->flags & FLINT_INO_APPEND))
-		return EPERM;
+	err = open_check(o, flags, i);
+	if (err)
+		return err;
 	if (flags & FLINT_OPEN_TRUNC) {
 		err = meta_intent_get(o->s, i->ino, &it);
 		if (err < 0)
@@ -191,6 +294,7 @@ int meta_op_open(struct meta_op *o)
 	if (flags & ~(FLINT_OPEN_READ | FLINT_OPEN_WRITE | FLINT_OPEN_CREATE | FLINT_OPEN_EXCL |
 		      FLINT_OPEN_TRUNC))
 		return EINVAL;
+	meta_cred_body(o, &b.cred);
 	err = meta_op_inode(o, le64_to_cpu(b.ino), le32_to_cpu(b.gen), &i);
 	if (err)
 		return err;
@@ -202,6 +306,9 @@ int meta_op_open(struct meta_op *o)
 	err = flint_name_check(name, len);
 	if (err)
 		return -err;
+	err = meta_access(o, i, META_EXEC);
+	if (err)
+		return err;
 	err = meta_dentry_get(o->s, i->ino, name, len, &d);
 	if (err == -ENOENT)
 		return flags & FLINT_OPEN_CREATE ? open_create(o, &b, i, name, len) : ENOENT;
@@ -244,13 +351,41 @@ static int mknod_check(const struct flint_mknod *b, u32 tail, const u8 *name)
 	}
 }
 
+/* The inode of a MKNOD, named, with what its type needs. 0, EDQUOT or -errno. */
+static int mknod_make(struct meta_op *o, const struct flint_mknod *b, struct meta_inode *dir,
+		      const u8 *name, struct meta_inode **out)
+{
+	u32 mode = le32_to_cpu(b->mode) & (S_IFMT | 07777), len = le32_to_cpu(b->name_len);
+	struct meta_inode *i;
+	int err;
+
+	err = meta_new_inode(o, dir, S_ISLNK(mode) ? S_IFLNK | 0777 : mode, &i);
+	if (!err)
+		err = meta_dentry_add(o->s, dir, name, len, i->ino, mode);
+	if (!err && S_ISLNK(mode)) {
+		i->size = le32_to_cpu(b->target_len);
+		err = meta_symlink_set(o->s, i->ino, name + len, i->size);
+	}
+	if (!err && S_ISDIR(mode)) {
+		dir->nlink++;
+		err = meta_dirname_set(o->s, i->ino, name, len);
+	}
+	if (err)
+		return err;
+	if (S_ISCHR(mode) || S_ISBLK(mode)) {
+		i->rdev_major = le32_to_cpu(b->rdev_major);
+		i->rdev_minor = le32_to_cpu(b->rdev_minor);
+	}
+	*out = i;
+	return 0;
+}
+
 int meta_op_mknod(struct meta_op *o)
 {
 	struct meta_inode *dir, *i;
-	struct meta_dentry d;
 	struct flint_mknod b;
 	const u8 *name;
-	u32 len, tail, mode;
+	u32 tail, mode;
 	int err;
 
 	if (flint_body_get_var(&b, sizeof(b), sizeof(b), o->c->body, o->c->body_len, &name, &tail))
@@ -258,34 +393,18 @@ int meta_op_mknod(struct meta_op *o)
 	err = mknod_check(&b, tail, name);
 	if (err)
 		return err;
-	len = le32_to_cpu(b.name_len);
-	mode = le32_to_cpu(b.mode) & (S_IFMT | 07777);
-	err = meta_op_dir(o, le64_to_cpu(b.parent), &dir);
+	meta_cred_body(o, &b.cred);
+	mode = le32_to_cpu(b.mode);
+	err = name_free(o, le64_to_cpu(b.parent), name, le32_to_cpu(b.name_len), &dir);
 	if (err)
 		return err;
-	err = meta_dentry_get(o->s, dir->ino, name, len, &d);
-	if (err != -ENOENT)
-		return err ? err : EEXIST;
-	if (dir->flags & FLINT_INO_IMMUTABLE)
+	if ((S_ISCHR(mode) || S_ISBLK(mode)) && !meta_is_root(o))
 		return EPERM;
 	if (S_ISDIR(mode) && dir->nlink >= META_LINK_MAX)
 		return EMLINK;
-
-	err = meta_new_inode(o, dir, S_ISLNK(mode) ? S_IFLNK | 0777 : mode, &b.cred, &i);
-	if (!err)
-		err = meta_dentry_add(o->s, dir, name, len, i->ino, mode);
-	if (!err && S_ISLNK(mode)) {
-		i->size = le32_to_cpu(b.target_len);
-		err = meta_symlink_set(o->s, i->ino, name + len, i->size);
-	}
+	err = mknod_make(o, &b, dir, name, &i);
 	if (err)
 		return err;
-	if (S_ISCHR(mode) || S_ISBLK(mode)) {
-		i->rdev_major = le32_to_cpu(b.rdev_major);
-		i->rdev_minor = le32_to_cpu(b.rdev_minor);
-	}
-	if (S_ISDIR(mode))
-		dir->nlink++;
 	meta_touch_dir(o, dir);
 	meta_reply_attr(o, i);
 	return 0;
@@ -294,7 +413,6 @@ int meta_op_mknod(struct meta_op *o)
 int meta_op_link(struct meta_op *o)
 {
 	struct meta_inode *dir, *i;
-	struct meta_dentry d;
 	struct flint_link b;
 	const u8 *name;
 	u32 len;
@@ -302,26 +420,27 @@ int meta_op_link(struct meta_op *o)
 
 	if (flint_body_get_var(&b, sizeof(b), sizeof(b), o->c->body, o->c->body_len, &name, &len))
 		return FLINT_ST_BAD_REQUEST;
+	meta_cred_body(o, &b.cred);
 	err = flint_name_check(name, len);
 	if (err)
 		return -err;
-	err = meta_op_dir(o, le64_to_cpu(b.parent), &dir);
+	err = meta_op_inode(o, le64_to_cpu(b.ino), 0, &i);
 	if (!err)
-		err = meta_op_inode(o, le64_to_cpu(b.ino), 0, &i);
+		err = name_free(o, le64_to_cpu(b.parent), name, len, &dir);
 	if (err)
 		return err;
-	err = meta_dentry_get(o->s, dir->ino, name, len, &d);
-	if (err != -ENOENT)
-		return err ? err : EEXIST;
-	if (meta_is_dir(i) || (dir->flags & FLINT_INO_IMMUTABLE) ||
-	    (i->flags & (FLINT_INO_IMMUTABLE | FLINT_INO_APPEND)))
+	if (meta_is_dir(i) || (i->flags & (FLINT_INO_IMMUTABLE | FLINT_INO_APPEND)))
 		return EPERM;
-	if (!i->nlink)
+	if (!i->nlink || (i->flags & META_INO_TRASH))
 		return ENOENT;
+	if (dir->project && dir->project != i->project)
+		return EXDEV;
 	if (i->nlink >= META_LINK_MAX)
 		return EMLINK;
 
 	err = meta_dentry_add(o->s, dir, name, len, i->ino, i->mode);
+	if (!err)
+		err = meta_link_add(o->s, i, dir->ino);
 	if (err)
 		return err;
 	i->nlink++;
@@ -338,49 +457,42 @@ int meta_op_unlink(struct meta_op *o)
 	struct flint_unlink_rep rep = { 0 };
 	struct meta_inode *dir, *i;
 	struct flint_name_req b;
-	struct meta_dentry d;
+	u32 len, flags, keep = 0;
 	const u8 *name;
-	bool want_dir;
-	u32 len;
 	int err;
 
 	if (flint_body_get_var(&b, sizeof(b), sizeof(b), o->c->body, o->c->body_len, &name, &len))
 		return FLINT_ST_BAD_REQUEST;
-	err = flint_name_check(name, len);
-	if (err)
-		return -err;
-	err = meta_op_dir(o, le64_to_cpu(b.parent), &dir);
-	if (err)
-		return err;
-	err = meta_dentry_get(o->s, dir->ino, name, len, &d);
-	if (err)
-		return err == -ENOENT ? ENOENT : err;
-	err = meta_inode_get(o->s, d.ino, &i);
+	meta_cred_body(o, &b.cred);
+	flags = le32_to_cpu(b.flags);
+	err = meta_name_find(o, le64_to_cpu(b.parent), name, len, &dir, &i);
+	if (!err)
+		err = meta_may_delete(o, dir, i, flags & FLINT_NAME_DIR);
 	if (err)
 		return err;
-	want_dir = le32_to_cpu(b.flags) & FLINT_NAME_DIR;
-	if (want_dir != meta_is_dir(i))
-		return want_dir ? ENOTDIR : EISDIR;
-	if ((dir->flags | i->flags) & (FLINT_INO_IMMUTABLE | FLINT_INO_APPEND))
-		return EPERM;
-	if (want_dir && i->size)
+	if (meta_is_dir(i) && i->size)
 		return ENOTEMPTY;
+	if (meta_last_name(i) && !(flags & FLINT_NAME_NO_TRASH)) {
+		err = meta_trash_keep(o->s, i->fs, dir->ino, &keep);
+		if (err)
+			return err;
+	}
 
+	rep.ino = cpu_to_le64(i->ino);
+	rep.nlink = cpu_to_le32(meta_last_name(i) ? 0 : i->nlink - 1);
+	rep.ctime = cpu_to_le64(o->s->now);
 	err = meta_dentry_del(o->s, dir, name, len);
 	if (err)
 		return err;
-	if (want_dir) {
-		i->nlink = 0;
-		dir->nlink--;
-		meta_touch(o, i);
-	}
 	meta_touch_dir(o, dir);
-	err = want_dir ? meta_inode_delete(o->s, i) : meta_drop_link(o, i);
+	if (keep)
+		err = meta_trash_put(o, dir, i, name, len, keep);
+	else if (meta_is_dir(i))
+		err = meta_dir_gone(o, dir, i);
+	else
+		err = meta_name_gone(o, dir, i);
 	if (err)
 		return err;
-	rep.ino = cpu_to_le64(i->ino);
-	rep.nlink = cpu_to_le32(i->nlink);
-	rep.ctime = cpu_to_le64(o->s->now);
 	meta_reply_set(o, &rep, sizeof(rep));
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "command.h"
+#include "../../uapi/flintfs/token.h"
 
 #define SESSION_KNOWN	(FLINT_SESSION_RDONLY | FLINT_SESSION_LEASES | FLINT_SESSION_CHECK)
 
@@ -77,7 +78,7 @@ int meta_op_fs_create(struct meta_op *o)
 	root->table = le32_to_cpu(b.layout.table);
 	root->table_ver = le32_to_cpu(b.layout.table_ver);
 	meta_reply_attr(o, root);
-	return 0;
+	return meta_ids_add(o->s, root, 0, 1);
 }
 
 /* Walk "a/b/c" from a directory: 0, a status, or -errno. */
@@ -113,6 +114,50 @@ static int walk(struct meta_op *o, u64 start, const u8 *path, u32 len, struct me
 	return err == -ESTALE ? ENOENT : err;
 }
 
+/*
+ * What the connection's token adds to a session that is to be opened. 0, FLINT_ST_AUTH (not
+ * for this file system, directory or time), FLINT_ST_BAD_REQUEST or -errno.
+ */
+static int token_apply(struct meta_op *o, struct meta_inode *root, struct meta_session *t)
+{
+	const struct flint_token *tok;
+	u64 buf[FLINT_TOKEN_MAX / 8 + 1];
+	struct meta_inode *top;
+	u64 at;
+	int err;
+
+	if (!o->c->data_len)
+		return 0;
+	memcpy(buf, o->c->data, o->c->data_len);
+	tok = (const struct flint_token *)buf;
+	if (flint_token_check(tok, o->c->data_len))
+		return FLINT_ST_BAD_REQUEST;
+	t->expires = le64_to_cpu(tok->expires) * 1000000000ull;
+	if (le32_to_cpu(tok->fs) != t->fs || meta_session_over(t, o->s->now))
+		return FLINT_ST_AUTH;
+	t->flags |= META_SN_TOKEN;
+	if (le32_to_cpu(tok->flags) & FLINT_TOKEN_RDONLY)
+		t->flags |= FLINT_SESSION_RDONLY;
+	if (le32_to_cpu(tok->flags) & FLINT_TOKEN_ROOT_SQUASH)
+		t->flags |= META_SN_ROOT_SQUASH;
+	if (le32_to_cpu(tok->flags) & FLINT_TOKEN_ALL_SQUASH)
+		t->flags |= META_SN_ALL_SQUASH;
+	t->squash_uid = le32_to_cpu(tok->squash_uid);
+	t->squash_gid = le32_to_cpu(tok->squash_gid);
+	err = walk(o, meta_fs_get(o->s, t->fs)->root, (const u8 *)flint_token_path(tok),
+		   le16_to_cpu(tok->path_len), &top);
+	if (err)
+		return err < 0 ? err : (int)FLINT_ST_AUTH;
+	for (at = root->ino; at != top->ino; at = root->parent) {
+		err = meta_inode_get(o->s, at, &root);
+		if (err)
+			return err;
+		if (root->parent == at)
+			return FLINT_ST_AUTH;
+	}
+	return 0;
+}
+
 int meta_op_session_open(struct meta_op *o)
 {
 	struct flint_session_rep rep = { 0 };
@@ -141,8 +186,13 @@ int meta_op_session_open(struct meta_op *o)
 	tmpl.fs = f->id;
 	tmpl.root = root->ino;
 	tmpl.flags = le32_to_cpu(b.flags);
+	err = token_apply(o, root, &tmpl);
+	if (err)
+		return err;
 	sn = meta_session_by_client(o->s, tmpl.client);
-	if (sn && (sn->fs != tmpl.fs || sn->root != tmpl.root || sn->flags != tmpl.flags))
+	if (sn && (sn->fs != tmpl.fs || sn->root != tmpl.root || sn->flags != tmpl.flags ||
+		   sn->squash_uid != tmpl.squash_uid || sn->squash_gid != tmpl.squash_gid ||
+		   sn->expires != tmpl.expires))
 		return EBUSY;
 	if (!sn) {
 		tmpl.id = o->s->c.next_session++;
@@ -167,7 +217,7 @@ int meta_release_orphan(struct meta_store *s, struct meta_inode *i)
 	if (i->data)
 		return meta_orphan_put(s, i->ino, true);
 	err = meta_orphan_del(s, i->ino);
-	return err ? err : meta_inode_delete(s, i);
+	return err ? err : meta_inode_remove(s, i);
 }
 
 static int settle(struct meta_op *o, struct meta_inode *i)

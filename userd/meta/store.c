@@ -43,6 +43,8 @@ static const char *const stmt_sql[ST_NR] = {
 			 " ?24, ?25, ?26, ?27, ?28) WHERE ino=?1",
 	[ST_INODE_DEL] = "DELETE FROM inode WHERE ino=?1",
 	[ST_DENTRY_GET] = "SELECT ino, cookie, type FROM dentry WHERE parent=?1 AND name=?2",
+	[ST_DENTRY_FIRST] = "SELECT ino, cookie, type, name FROM dentry INDEXED BY dentry_cookie"
+			    " WHERE parent=?1 ORDER BY cookie LIMIT 1",
 	[ST_DENTRY_INS] = "INSERT INTO dentry(parent, name, cookie, ino, type)"
 			  " VALUES(?1, ?2, ?3, ?4, ?5)",
 	[ST_DENTRY_SET] = "UPDATE dentry SET ino=?3, type=?4 WHERE parent=?1 AND name=?2",
@@ -688,6 +690,15 @@ u64 meta_store_checksum(struct meta_store *s)
 	return sum ? sum : 1;
 }
 
+/* Owners whose sums over all inodes differ from table "quota". */
+#define VERIFY_USAGE(col, kind, where)							\
+	"SELECT a.id FROM (SELECT fs, " col " AS id, sum(CASE mode & 61440 WHEN 32768 THEN"	\
+	" (size + 4095) / 4096 * 4096 ELSE 0 END) AS bytes, count(*) AS n FROM inode" where	\
+	" GROUP BY fs, " col ") a LEFT JOIN quota q ON q.fs=a.fs AND q.kind=" kind " AND q.id=a.id"\
+	" WHERE q.id IS NULL OR q.space != a.bytes OR q.inodes != a.n"				\
+	" UNION ALL SELECT q.id FROM quota q WHERE q.kind=" kind " AND (q.space != 0 OR"		\
+	" q.inodes != 0) AND NOT EXISTS (SELECT 1 FROM inode WHERE fs=q.fs AND " col "=q.id)"
+
 /* Each counts rows that must not be; the text says what they would be. */
 static const char *const verify_sql[][2] = {
 	{ "entries without an inode",
@@ -724,7 +735,48 @@ static const char *const verify_sql[][2] = {
 	  "SELECT count(*) FROM reply r WHERE NOT EXISTS (SELECT 1 FROM session s WHERE s.id=r.sid)" },
 	{ "file systems whose inode count is wrong",
 	  "SELECT count(*) FROM fs f WHERE f.files !="
-	  " (SELECT count(*) FROM inode i WHERE i.fs=f.id)" },
+	  " (SELECT count(*) FROM inode i WHERE i.fs=f.id)" },	{ "directories whose totals are wrong",
+	  "SELECT count(*) FROM inode d LEFT JOIN (SELECT parent, sum(CASE mode & 61440 WHEN 16384"
+	  " THEN tree_bytes WHEN 32768 THEN (size + 4095) / 4096 * 4096 ELSE 0 END) AS bytes,"
+	  " sum(CASE mode & 61440 WHEN 16384 THEN tree_files ELSE 1 END) AS files,"
+	  " sum(CASE mode & 61440 WHEN 16384 THEN tree_dirs + 1 ELSE 0 END) AS dirs FROM inode"
+	  " WHERE nlink > 0 AND parent != ino GROUP BY parent) c ON c.parent=d.ino"
+	  " WHERE (d.mode & 61440) = 16384 AND (d.tree_bytes != coalesce(c.bytes, 0) OR"
+	  " d.tree_files != coalesce(c.files, 0) OR d.tree_dirs != coalesce(c.dirs, 0))" },
+	{ "files whose home has no name of theirs",
+	  "SELECT count(*) FROM inode i LEFT JOIN (SELECT DISTINCT ino, parent FROM dentry) d"
+	  " ON d.ino=i.ino AND d.parent=i.parent"
+	  " WHERE (i.mode & 61440) != 16384 AND i.nlink > 0 AND d.ino IS NULL" },
+	{ "files whose names are not counted by directory",
+	  "SELECT count(*) FROM inode i WHERE (i.mode & 61440) != 16384 AND (i.nlink > 1) !="
+	  " ((i.flags & 4194304) != 0)" },
+	{ "counts of names that are wrong",
+	  "SELECT count(*) FROM (SELECT l.ino FROM link l LEFT JOIN (SELECT ino, parent, count(*) AS n"
+	  " FROM dentry GROUP BY ino, parent) d ON d.ino=l.ino AND d.parent=l.dir"
+	  " WHERE l.names != coalesce(d.n, 0) UNION ALL SELECT i.ino FROM inode i WHERE"
+	  " (i.flags & 4194304) != 0 AND i.nlink !="
+	  " (SELECT coalesce(sum(names), 0) FROM link WHERE ino=i.ino))" },
+	{ "users whose usage is wrong",
+	  "SELECT count(*) FROM (" VERIFY_USAGE("uid", "2", "") ")" },
+	{ "groups whose usage is wrong",
+	  "SELECT count(*) FROM (" VERIFY_USAGE("gid", "3", "") ")" },
+	{ "projects whose usage is wrong",
+	  "SELECT count(*) FROM (" VERIFY_USAGE("project", "4", " WHERE project != 0") ")" },
+	{ "directories without a quota that they should have, or with one they should not",
+	  "SELECT count(*) FROM inode i LEFT JOIN quota q ON q.fs=i.fs AND q.kind=1 AND q.id=i.ino"
+	  " WHERE (i.mode & 61440) = 16384 AND (q.id IS NULL) = ((i.flags & 1048576) != 0)" },
+	{ "entries of the trash that are not in it",
+	  "SELECT count(*) FROM trash t WHERE NOT EXISTS (SELECT 1 FROM inode i JOIN hidden h"
+	  " ON h.fs=i.fs AND h.which=1 AND h.ino=i.parent WHERE i.ino=t.ino AND i.fs=t.fs AND"
+	  " (i.flags & 8388608) != 0) OR NOT EXISTS (SELECT 1 FROM expiry e WHERE"
+	  " e.expires=t.expires AND e.fs=t.fs AND e.ino=t.ino)" },
+	{ "things in hidden directories that nobody will find",
+	  "SELECT count(*) FROM dentry d JOIN hidden h ON h.ino=d.parent AND h.which=1"
+	  " WHERE NOT EXISTS (SELECT 1 FROM trash t WHERE t.ino=d.ino)" },
+	{ "directories whose name is not known",
+	  "SELECT count(*) FROM dentry d LEFT JOIN dirname n ON n.ino=d.ino WHERE d.type=4 AND"
+	  " d.parent NOT IN (SELECT ino FROM hidden) AND substr(d.name, 1, 1) != X'2f' AND"
+	  " (n.name IS NULL OR n.name != d.name)" },
 };
 
 int meta_store_verify(struct meta_store *s, char *msg, size_t len)

@@ -149,7 +149,7 @@ enum meta_stmt {
 	ST_BEGIN, ST_COMMIT, ST_ROLLBACK,
 	ST_STATE_GET, ST_STATE_PUT,
 	ST_INODE_GET, ST_INODE_INS, ST_INODE_UPD, ST_INODE_DEL,
-	ST_DENTRY_GET, ST_DENTRY_INS, ST_DENTRY_SET, ST_DENTRY_DEL,
+	ST_DENTRY_GET, ST_DENTRY_INS, ST_DENTRY_SET, ST_DENTRY_DEL, ST_DENTRY_FIRST,
 	ST_NR
 };
 
@@ -282,6 +282,10 @@ int meta_dentry_add(struct meta_store *s, struct meta_inode *dir, const u8 *name
 /* Same name and cookie, other inode. */
 int meta_dentry_set(struct meta_store *s, u64 parent, const u8 *name, u32 len, u64 ino, u32 mode);
 int meta_dentry_del(struct meta_store *s, struct meta_inode *dir, const u8 *name, u32 len);
+
+/* The entry with the lowest cookie: 1 with @name (FLINT_NAME_MAX + 1 bytes), 0 or -errno. */
+int meta_dentry_first(struct meta_store *s, u64 parent, struct meta_dentry *d, u8 *name,
+		      u32 *len);
 
 /* ---- sessions and opens: writer ------------------------------------------ */
 

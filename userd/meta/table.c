@@ -23,6 +23,15 @@ const struct meta_table_desc meta_table_descs[META_T_NR] = {
 	[META_T_INTENT] = { "intent", "ino", "q", "epoch size sid seq digest op handle since",
 			    "qqqqqqqq", true },
 	[META_T_INTENT_SEQ] = { "waiter", "sid seq", "qq", "ino", "q", true },
+	[META_T_LINK] = { "link", "ino dir", "qq", "names", "q", false },
+	[META_T_QUOTA] = { "quota", "fs kind id", "qqq",
+			   "grace space_soft space_hard inode_soft inode_hard space_since"
+			   " inode_since space inodes", "qqqqqqqqq", true },
+	[META_T_TRASH] = { "trash", "fs ino", "qq", "parent deleted expires name", "qqqb", false },
+	[META_T_EXPIRY] = { "expiry", "expires fs ino", "qqq", "", "", false },
+	[META_T_HIDDEN] = { "hidden", "fs which", "qq", "ino", "q", true },
+	[META_T_KEEP] = { "keep", "fs ino", "qq", "seconds", "q", true },
+	[META_T_DIRNAME] = { "dirname", "ino", "q", "name", "b", false },
 };
 
 /* ---- SQL --------------------------------------------------------------------- */
