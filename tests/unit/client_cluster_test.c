@@ -312,6 +312,36 @@ static void test_second_manager(void **state)
 	cluster_stop();
 }
 
+/* A manager that does not lead and has no map: it sends everybody on. */
+static void on_follower_request(void *arg, struct flint_call *call)
+{
+	struct flint_leader_hint hint = { .node_id = 0 };
+
+	__atomic_add_fetch((unsigned int *)arg, 1, __ATOMIC_RELAXED);
+	flint_call_reply(call, FLINT_ST_NOT_LEADER, &hint, sizeof(hint), NULL, 0, 0);
+}
+
+static void member_start(void *arg);
+static void member_stop(void *arg);
+static struct flint_member *member;
+
+static void test_follower(void **state)
+{
+	struct fake_server follower;
+	unsigned int asked = 0;
+
+	assert_int_equal(fake_server_start(&follower, key, FLINT_ROLE_MGR, on_follower_request,
+					   &asked), 0);
+	cluster_start(key, &follower.addr);
+	test_on_loop(&loop, member_start, NULL);
+	WAIT_FOR(flint_cluster_epoch(cluster) == 7);
+	WAIT_FOR(flint_member_node_id(member) == 42);
+	assert_true(__atomic_load_n(&asked, __ATOMIC_RELAXED) > 0);
+	test_on_loop(&loop, member_stop, NULL);
+	cluster_stop();
+	fake_server_stop(&follower);
+}
+
 struct waiting {
 	struct flint_cluster_waiter w;
 	uint64_t epoch, timeout_ms;
@@ -406,7 +436,6 @@ static void test_peers(void **state)
 
 /* ---- membership --------------------------------------------------------- */
 
-static struct flint_member *member;
 static unsigned int refusals;
 
 static unsigned int give_targets(void *arg, struct flint_hb_target *t, unsigned int max)
@@ -491,6 +520,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bad_maps, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_large_map, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_second_manager, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_follower, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wrong_key, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_waiters, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_peers, setup, teardown),

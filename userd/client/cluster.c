@@ -20,7 +20,7 @@
 #include "cluster.h"
 
 #define MAP_WAIT_MS	10000		/* the manager holds the request that long */
-#define MAP_TIMEOUT_MS	15000
+#define MAP_TIMEOUT_MS	13000
 #define MAP_ROOM_FIRST	(64u << 10)
 #define RETRY_MIN_MS	100
 #define RETRY_MAX_MS	2000
@@ -47,7 +47,8 @@ struct flint_cluster {
 	struct flint_map_ref *cur;
 
 	struct flint_peer *mgr;		/* the manager in use */
-	unsigned int mgr_at;		/* its index in cfg.mgrs */
+	struct sockaddr_storage mgr_addr;
+	unsigned int mgr_at;		/* whose turn it was: index as of mgr_candidate() */
 	struct flint_timer mgr_switch;	/* go to the next one */
 	uint64_t complained_ns;
 
@@ -279,7 +280,9 @@ static void on_map_got(struct flint_rpc *rpc)
 			cluster_destroy(c);
 		return;
 	}
-	if (rpc->err) {
+	if (rpc->err || rpc->status == FLINT_ST_NOT_LEADER || rpc->status == FLINT_ST_SHUTDOWN) {
+		if (rpc->err != -ENOTCONN)
+			flint_cluster_mgr_elsewhere(c, rpc);
 		retry_later(c);
 		return;
 	}
@@ -384,15 +387,60 @@ static void on_reap(struct flint_timer *t)
 	}
 }
 
+/* TCP address of a manager in the map. Return: 0 or -ENOENT. */
+static int mgr_map_address(const struct flint_map_node *n, struct sockaddr_storage *sa)
+{
+	int i;
+
+	for (i = 0; i < FLINT_NODE_ADDRS && n->role == FLINT_ROLE_MGR; i++)
+		if (n->addrs[i].proto == FLINT_PROTO_TCP && !flint_addr_from_wire(&n->addrs[i], sa))
+			return 0;
+	return -ENOENT;
+}
+
+static bool mgr_configured(const struct flint_cluster *c, const struct sockaddr_storage *sa)
+{
+	unsigned int i;
+
+	for (i = 0; i < c->cfg.nr_mgrs; i++)
+		if (flint_addr_equal(&c->cfg.mgrs[i], sa))
+			return true;
+	return false;
+}
+
+/* Managers to try: those we were told, then others that the map names. Return: is there an @at-th? */
+static bool mgr_candidate(struct flint_cluster *c, unsigned int at, struct sockaddr_storage *sa)
+{
+	unsigned int i;
+
+	if (at < c->cfg.nr_mgrs) {
+		*sa = c->cfg.mgrs[at];
+		return true;
+	}
+	at -= c->cfg.nr_mgrs;
+	for (i = 0; c->cur && i < c->cur->map.nr_nodes; i++)
+		if (!mgr_map_address(&c->cur->map.nodes[i], sa) && !mgr_configured(c, sa) && !at--)
+			return true;
+	return false;
+}
+
+bool flint_cluster_several_mgrs(struct flint_cluster *c)
+{
+	struct sockaddr_storage sa;
+
+	return mgr_candidate(c, 1, &sa);
+}
+
 static void mgr_state(void *arg, struct flint_peer *peer, int err, const char *why)
 {
 	struct flint_cluster *c = arg;
 	char addr[FLINT_ADDR_STR];
+	bool several;
 	uint64_t now;
 
 	if (c->closing || peer != c->mgr)
 		return;
-	flint_addr_format(&c->cfg.mgrs[c->mgr_at], addr, sizeof(addr));
+	flint_addr_format(&c->mgr_addr, addr, sizeof(addr));
 	if (!err) {
 		if (c->complained_ns)
 			flint_info("manager %s answers", addr);
@@ -400,27 +448,26 @@ static void mgr_state(void *arg, struct flint_peer *peer, int err, const char *w
 		return;
 	}
 	now = flint_now_ns();
+	several = flint_cluster_several_mgrs(c);
 	if (!c->complained_ns || now - c->complained_ns > COMPLAIN_NS) {
 		flint_warn("no connection to manager %s: %s; %s", addr,
 			   why && *why ? why : strerror(-err),
-			   c->cfg.nr_mgrs > 1 ? "trying the next one" : "trying again");
+			   several ? "trying the next one" : "trying again");
 		c->complained_ns = now;
 	}
-	if (c->cfg.nr_mgrs > 1)
+	if (several)
 		flint_timer_set(c->cfg.loop, &c->mgr_switch, RETRY_MIN_MS);
 	else if (!c->cur && (err == -EACCES || err == -EPROTONOSUPPORT))
 		waiters_wake(c, UINT64_MAX, err);	/* waiting longer will not help */
 }
 
-/* The manager in use does not answer: leave it for the next in the list. */
-static void on_mgr_switch(struct flint_timer *t)
+/* Leave the manager in use for the one at @sa. Its open requests fail with -ENOTCONN. */
+static void mgr_go(struct flint_cluster *c, const struct sockaddr_storage *sa)
 {
-	struct flint_cluster *c = t->arg;
-	unsigned int next = (c->mgr_at + 1) % c->cfg.nr_mgrs;
 	struct node_peer *np = calloc(1, sizeof(*np));
 	struct flint_peer *peer;
 
-	peer = np ? peer_make(c, FLINT_PROTO_TCP, &c->cfg.mgrs[next], mgr_state) : NULL;
+	peer = np ? peer_make(c, FLINT_PROTO_TCP, sa, mgr_state) : NULL;
 	if (!peer) {
 		free(np);
 		flint_timer_set(c->cfg.loop, &c->mgr_switch, RETRY_MAX_MS);
@@ -428,8 +475,48 @@ static void on_mgr_switch(struct flint_timer *t)
 	}
 	np->peer = c->mgr;
 	c->mgr = peer;
-	c->mgr_at = next;
-	peer_bury(c, np);	/* its open requests fail with -ENOTCONN and are sent again */
+	c->mgr_addr = *sa;
+	peer_bury(c, np);
+}
+
+/* The manager in use does not answer: leave it for the next in the list. */
+static void on_mgr_switch(struct flint_timer *t)
+{
+	struct flint_cluster *c = t->arg;
+	struct sockaddr_storage sa;
+	unsigned int tries;
+
+	for (tries = 0; tries < 2; tries++) {
+		if (!mgr_candidate(c, ++c->mgr_at, &sa)) {
+			c->mgr_at = 0;
+			sa = c->cfg.mgrs[0];
+		}
+		if (!flint_addr_equal(&sa, &c->mgr_addr))
+			break;
+	}
+	if (tries < 2)
+		mgr_go(c, &sa);
+}
+
+void flint_cluster_mgr_elsewhere(struct flint_cluster *c, const struct flint_rpc *rpc)
+{
+	const struct flint_map_node *n = NULL;
+	struct flint_leader_hint hint;
+	struct sockaddr_storage sa;
+
+	if (c->closing || rpc->peer != c->mgr)
+		return;		/* another request has led away from it already */
+	if (!rpc->err && rpc->status == FLINT_ST_NOT_LEADER && c->cur &&
+	    !flint_body_get(&hint, sizeof(hint), sizeof(hint), rpc->rep_body, rpc->rep_len))
+		n = flint_map_node(&c->cur->map, le32_to_cpu(hint.node_id));
+	if (n && !mgr_map_address(n, &sa)) {
+		if (!flint_addr_equal(&sa, &c->mgr_addr)) {
+			flint_timer_cancel(c->cfg.loop, &c->mgr_switch);
+			mgr_go(c, &sa);
+		}
+	} else if (flint_cluster_several_mgrs(c)) {
+		flint_timer_set(c->cfg.loop, &c->mgr_switch, 0);
+	}
 }
 
 void flint_cluster_call_mgr(struct flint_cluster *c, struct flint_rpc *rpc)
@@ -611,6 +698,7 @@ struct flint_cluster *flint_cluster_new(const struct flint_cluster_config *cfg)
 	c->retry = (struct flint_timer){ .fn = on_retry, .arg = c };
 	c->reap = (struct flint_timer){ .fn = on_reap, .arg = c };
 	c->mgr_switch = (struct flint_timer){ .fn = on_mgr_switch, .arg = c };
+	c->mgr_addr = cfg->mgrs[0];
 	c->mgr = peer_make(c, FLINT_PROTO_TCP, &cfg->mgrs[0], mgr_state);
 	if (!c->mgr) {
 		pthread_mutex_destroy(&c->lock);

@@ -36,7 +36,8 @@ struct flint_map_ref {
  * @key: cluster key, or the secret of @token, or NULL
  * @token: claims, if we have a token and not the cluster key; else NULL
  * @name: for the servers' logs
- * @mgrs, @nr_mgrs: TCP addresses of managers, tried in turn
+ * @mgrs, @nr_mgrs: TCP addresses of managers, tried in turn; later also those that
+ *	the map names
  * @proto: how to reach other servers: FLINT_PROTO_TCP or FLINT_PROTO_RDMA
  *	(managers are always spoken to over TCP)
  * @pool: for payloads, see flint_peer_config; may be NULL
@@ -101,6 +102,18 @@ int flint_cluster_call(struct flint_cluster *c, uint32_t node, struct flint_rpc 
 
 /* The same to the manager that answers at present. On the loop. */
 void flint_cluster_call_mgr(struct flint_cluster *c, struct flint_rpc *rpc);
+
+/**
+ * flint_cluster_mgr_elsewhere() - the manager in use was not the right one to ask
+ * @rpc: a request to it that has ended: with FLINT_ST_NOT_LEADER, whose hint is
+ *	followed, or without an answer
+ *
+ * From rpc->done, on the loop. The request may be sent again, after a pause; it
+ * goes to another manager if there is one.
+ */
+void flint_cluster_mgr_elsewhere(struct flint_cluster *c, const struct flint_rpc *rpc);
+/* Is there more than one manager to turn to? On the loop. */
+bool flint_cluster_several_mgrs(struct flint_cluster *c);
 
 /* Session epoch for the HELLO of all connections, present and future. On the loop. */
 void flint_cluster_set_session(struct flint_cluster *c, uint64_t session_epoch);

@@ -16,9 +16,12 @@
 
 #define BEAT_MAX_MS	2000
 #define BEAT_FIRST_MS	300	/* while nobody has answered yet */
-#define BEAT_TIMEOUT_MS	2000	/* at least; a third of the lease if that is more */
+#define BEAT_AGAIN_MS	100	/* another manager leads */
+#define BEAT_TIMEOUT_MS	2000	/* at least; a third of the lease if that is more ... */
+#define BEAT_TURN_MS	800	/* ... or this and a sixth, when another manager can be asked */
 #define TARGETS_MAX	1024
 #define COMPLAIN_NS	60000000000ull
+#define QUIET_NS	1500000000ull	/* managers may be electing a leader */
 
 struct flint_member {
 	struct flint_member_config cfg;
@@ -69,7 +72,7 @@ static uint64_t beat_interval(const struct flint_member *m)
 	return ms > BEAT_MAX_MS ? BEAT_MAX_MS : ms < 10 ? 10 : ms;
 }
 
-static void beat_failed(struct flint_member *m, int err)
+static void beat_failed(struct flint_member *m, int err, uint64_t again_ms)
 {
 	uint64_t now = flint_now_ns();
 
@@ -80,12 +83,23 @@ static void beat_failed(struct flint_member *m, int err)
 			  (unsigned long long)((now - m->silent_since_ns) / 1000000000));
 		m->had_lease = false;
 		m->complained_ns = now;
-	} else if (!m->complained_ns || now - m->complained_ns > COMPLAIN_NS) {
+	} else if (now - m->silent_since_ns >= QUIET_NS &&
+		   (!m->complained_ns || now - m->complained_ns > COMPLAIN_NS)) {
 		flint_warn("no manager answers heartbeats (%s); trying on, check that flint-mgrd runs and that --mgr is right",
-			   strerror(-err));
+			   err == -EAGAIN ? "none leads" : strerror(-err));
 		m->complained_ns = now;
 	}
-	beat_later(m, BEAT_FIRST_MS);
+	beat_later(m, again_ms);
+}
+
+/* How long to wait for an answer: with others to ask, time is left to ask them. */
+static uint32_t beat_timeout(const struct flint_member *m)
+{
+	bool several = flint_cluster_several_mgrs(m->cfg.cluster);
+	uint32_t least = several ? BEAT_TURN_MS : BEAT_TIMEOUT_MS;
+	uint32_t part = m->lease_ms / (several ? 6 : 3);
+
+	return part > least ? part : least;
 }
 
 static const char *refusal(uint32_t status)
@@ -95,8 +109,6 @@ static const char *refusal(uint32_t status)
 		return "a node or target with this id is registered with another identity; give the target another id or remove the old one with \"flint target remove\"";
 	case FLINT_ST_AUTH:
 		return "the cluster key differs; copy it from the manager's node";
-	case FLINT_ST_NOT_LEADER:
-		return "it is not the leader";
 	default:
 		return "see its log";
 	}
@@ -158,14 +170,19 @@ static void on_beat_done(struct flint_rpc *rpc)
 		return;
 	}
 	if (rpc->err) {
-		beat_failed(m, rpc->err);
+		if (rpc->err == -ETIMEDOUT)
+			flint_cluster_mgr_elsewhere(m->cfg.cluster, rpc);
+		beat_failed(m, rpc->err, BEAT_FIRST_MS);
+	} else if (rpc->status == FLINT_ST_NOT_LEADER || rpc->status == FLINT_ST_SHUTDOWN) {
+		flint_cluster_mgr_elsewhere(m->cfg.cluster, rpc);
+		beat_failed(m, -EAGAIN, BEAT_AGAIN_MS);
 	} else if (rpc->status != FLINT_OK) {
 		beat_refused(m, rpc->status);
 	} else if (flint_body_get(&rep, sizeof(rep), FLINT_HEARTBEAT_REP_MIN, rpc->rep_body,
 				  rpc->rep_len) ||
 		   rep.sent_boottime_ns != sent->sent_boottime_ns || !rep.node_id || !rep.lease_ms) {
 		/* Not the answer to what was sent: it must not extend the lease. */
-		beat_failed(m, -EPROTO);
+		beat_failed(m, -EPROTO, BEAT_FIRST_MS);
 	} else {
 		beat_answered(m, &rep);
 	}
@@ -198,7 +215,7 @@ void flint_member_beat(struct flint_member *m)
 		m->cfg.replica(m->cfg.arg, &hb->replica);
 	m->rpc = (struct flint_rpc){
 		.op = FLINT_OP_HEARTBEAT,
-		.timeout_ms = m->lease_ms / 3 > BEAT_TIMEOUT_MS ? m->lease_ms / 3 : BEAT_TIMEOUT_MS,
+		.timeout_ms = beat_timeout(m),
 		.body = m->body, .body_len = sizeof(*hb) + nr * sizeof(*targets),
 		.done = on_beat_done, .priv = m,
 	};
