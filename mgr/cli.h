@@ -9,6 +9,7 @@
  *	cli_local.c	mounts, version, shell completion
  *	up.c		a whole cluster on this machine
  *	upproc.c	its processes
+ *	cli_bench.c	measuring; bench/ does it
  *
  * Exit status: 0 done (and healthy), 1 it did not work or is degraded, 2 the
  * command was not understood.
@@ -44,6 +45,15 @@ enum cli_opt {
 	CLI_OPT_BASE_PORT,
 	CLI_OPT_RESTART,
 	CLI_OPT_TIME_SCALE,
+	CLI_OPT_QUICK,
+	CLI_OPT_ONLY,
+	CLI_OPT_CLIENTS,
+	CLI_OPT_DEPTH,
+	CLI_OPT_ROUNDS,
+	CLI_OPT_FILES,
+	CLI_OPT_BIG,
+	CLI_OPT_KEEP,
+	CLI_OPT_OUT,
 	CLI_OPT_END,
 };
 
@@ -108,6 +118,8 @@ int cli_fs_create(struct cli *c);
 int cli_mounts(struct cli *c);
 int cli_version(struct cli *c);
 int cli_completion(struct cli *c);
+
+int cli_bench_meta(struct cli *c);
 
 int cli_up(struct cli *c);
 int cli_down(struct cli *c);

@@ -74,6 +74,19 @@ static const struct argp_option cli_opts_up[] = {
 	CLI_JSON, { 0 },
 };
 
+static const struct argp_option cli_opts_bench_meta[] = {
+	{ "quick", CLI_OPT_QUICK, NULL, 0, "Small numbers: under a minute", 0 },
+	{ "only", CLI_OPT_ONLY, "WHAT", 0, "Measure only r1, big (with r1) or r3", 0 },
+	{ "clients", CLI_OPT_CLIENTS, "N", 0, "Clients, each a connection and a session (default 64)", 0 },
+	{ "depth", CLI_OPT_DEPTH, "N", 0, "Requests in flight of each client (default 1)", 0 },
+	{ "rounds", CLI_OPT_ROUNDS, "N", 0, "Times each work is measured (default 3)", 0 },
+	{ "files", CLI_OPT_FILES, "N", 0, "Files of a small directory (default 100000)", 0 },
+	{ "big", CLI_OPT_BIG, "N", 0, "Files of the big directory (default 10000000)", 0 },
+	{ "keep", CLI_OPT_KEEP, NULL, 0, "Leave the clusters' directories", 0 },
+	{ "out", CLI_OPT_OUT, "FILE", 0, "Write the results there, as JSON", 0 },
+	CLI_JSON, { 0 },
+};
+
 static const struct cli_cmd cli_cmds[] = {
 	{ NULL, "up", cli_up, 1, 1, false, "DIR",
 	  "Start a whole cluster on this machine, with its state in DIR. Running it again starts what does not run.",
@@ -106,6 +119,9 @@ static const struct cli_cmd cli_cmds[] = {
 	{ NULL, "mounts", cli_mounts, 0, 0, false, NULL, "List FlintFS mounts of this machine.",
 	  cli_opts_json },
 	{ NULL, "version", cli_version, 0, 0, false, NULL, "Print versions.", cli_opts_json },
+	{ "bench", "meta", cli_bench_meta, 1, 1, false, "DIR",
+	  "Measure the metadata service: clusters of its own, with their state in DIR, against yardsticks on the same disk.",
+	  cli_opts_bench_meta },
 	{ NULL, "completion", cli_completion, 1, 1, false, "bash",
 	  "Print a completion script: source <(flint completion bash)", cli_opts_none },
 };

@@ -15,6 +15,11 @@ bench:
 	@$(MAKE) --no-print-directory all bench-programs
 	@tools/bench/bench $(BENCH_ARGS)
 
+# Natively, on the disk that build/ lies on.
+bench-meta: user
+	@mkdir -p $(B)/bench
+	@$(B)/bin/flint bench meta $(B)/bench/meta.d --out $(B)/bench/meta.json $(BENCH_ARGS)
+
 vm-shell:
 	@tools/vm/vm shell
 
@@ -25,9 +30,10 @@ help:
 	@echo "                  check-native check-kunit check-guest (tests/run --help for more)"
 	@echo "make check-debug  guest tests on a kernel with KASAN and lockdep"
 	@echo "make bench        compare with NFS over RDMA, raw verbs and FUSE (BENCH_ARGS=--icount)"
+	@echo "make bench-meta   measure the metadata service natively (BENCH_ARGS=--quick)"
 	@echo "make vm-shell     a prompt in an empty virtual machine"
 	@echo "make setup        install the packages that are missing"
 	@echo "make install      install into PREFIX (see Documentation/); make uninstall"
 	@echo "make clean        remove build/"
 
-.PHONY: setup demo bench vm-shell help
+.PHONY: setup demo bench bench-meta vm-shell help

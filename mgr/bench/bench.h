@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * flint bench meta: what its files offer each other.
+ *
+ *	hist.c		latencies and their percentiles
+ *	load.c		the load generator: clients, requests in flight, one loop
+ *	cluster.c	clusters of real daemons to measure, their CPU and memory
+ *	yard.c		yardsticks: fsync, files on the local disk, SQLite
+ *	works.c		the works that are measured
+ *	report.c	rows, the table, the JSON
+ *
+ * Everything is measured from the outside: daemons as 'flint up' starts them,
+ * over TCP sockets, with their state on the disk under test.
+ */
+#ifndef FLINT_BENCH_H
+#define FLINT_BENCH_H
+
+#include <jansson.h>
+#include <limits.h>
+
+#include "../../userd/net/net.h"
+
+#define BENCH_ERR_LEN	512
+#define BENCH_METAS_MAX	5
+
+/* ---- hist.c ----------------------------------------------------------- */
+
+#define BENCH_SUB	64	/* steps in each power of two: 1.6 % */
+#define BENCH_BUCKETS	(36 * BENCH_SUB)
+
+/* Times in nanoseconds, up to 18 minutes. */
+struct bench_hist {
+	uint64_t n, sum, max;
+	uint32_t bucket[BENCH_BUCKETS];
+};
+
+void bench_hist_add(struct bench_hist *h, uint64_t ns);
+void bench_hist_merge(struct bench_hist *h, const struct bench_hist *from);
+/* The time that @part (0..1) of the samples do not exceed, in microseconds. */
+double bench_hist_us(const struct bench_hist *h, double part);
+
+/* ---- cluster.c -------------------------------------------------------- */
+
+/**
+ * struct bench_cluster - a running cluster of this machine
+ * @dir: its directory, as given to 'flint up'
+ * @metas, @nr_metas: TCP addresses of its metadata servers
+ * @pids: their processes
+ */
+struct bench_cluster {
+	char dir[PATH_MAX];
+	uint8_t key[FLINT_KEY_LEN];
+	struct sockaddr_storage metas[BENCH_METAS_MAX];
+	int pids[BENCH_METAS_MAX];
+	unsigned int nr_metas;
+};
+
+/* Start one with @replicas metadata servers in the new directory @dir. 0 or -errno. */
+int bench_cluster_start(struct bench_cluster *c, const char *dir, unsigned int replicas,
+			char *err, size_t errlen);
+/* Stop it; @keep: leave its directory. */
+void bench_cluster_stop(struct bench_cluster *c, bool keep);
+/* CPU time of all metadata servers since they were started, seconds. */
+double bench_cluster_cpu(const struct bench_cluster *c);
+/* Largest resident set among the metadata servers, bytes: now, and its peak. */
+void bench_cluster_memory(const struct bench_cluster *c, uint64_t *now, uint64_t *peak);
+/* Bytes that one metadata server's state takes on disk: @all, and of it @db, the state alone. */
+void bench_cluster_disk(const struct bench_cluster *c, uint64_t *all, uint64_t *db);
+/* Remove a directory with all that is in it. */
+void bench_remove(const char *dir);
+
+/* ---- load.c ----------------------------------------------------------- */
+
+enum bench_op {
+	BENCH_PING,
+	BENCH_CREATE,
+	BENCH_LOOKUP,
+	BENCH_GETATTR,
+	BENCH_READDIR,
+	BENCH_UNLINK,
+};
+
+/**
+ * struct bench_job - requests to send
+ * @op: what
+ * @dir: directory
+ * @first, @count: numbers of the files: CREATE and UNLINK go through them once,
+ *	LOOKUP and GETATTR pick any
+ * @ops: LOOKUP, GETATTR, PING, READDIR: how many requests
+ * @cookie: READDIR: where the page begins
+ * @inos: inode numbers by number of the file: CREATE stores, GETATTR asks
+ * @tell: called each second with the number of answers, may be NULL
+ */
+struct bench_job {
+	enum bench_op op;
+	uint64_t dir;
+	uint64_t first, count;
+	uint64_t ops;
+	uint64_t cookie;
+	uint64_t *inos;
+	void (*tell)(void *arg, uint64_t done, uint64_t of);
+	void *arg;
+};
+
+/**
+ * struct bench_result - what came of it
+ * @entries, @last_cookie: READDIR: of the last page
+ * @load_cpu_s: CPU time of the load generator
+ */
+struct bench_result {
+	uint64_t ops, retries;
+	double seconds;
+	double load_cpu_s, server_cpu_s;
+	uint32_t entries;
+	bool eof;
+	uint64_t last_cookie;
+	struct bench_hist lat;
+};
+
+struct bench_load;
+
+/* Connect @clients, each with a session and @depth requests in flight. NULL and a sentence. */
+struct bench_load *bench_load_open(const struct bench_cluster *c, const char *fs,
+				   unsigned int clients, unsigned int depth,
+				   char *err, size_t errlen);
+void bench_load_close(struct bench_load *l);
+/* Make a directory below the root. 0 with *@ino, or -errno and a sentence. */
+int bench_load_mkdir(struct bench_load *l, const char *name, uint64_t *ino,
+		     char *err, size_t errlen);
+/* Return: 0, -EAGAIN when the leader changed meanwhile, or -errno; with a sentence. */
+int bench_load_run(struct bench_load *l, const struct bench_job *job, struct bench_result *res,
+		   char *err, size_t errlen);
+
+/* ---- yard.c ----------------------------------------------------------- */
+
+/* Overwrite 4 KiB and fdatasync(), again and again for @ms. */
+int bench_yard_fsync(const char *dir, unsigned int ms, struct bench_hist *lat,
+		     char *err, size_t errlen);
+/* @threads create files and fsync() each, @count in all. @rate: a second. */
+int bench_yard_files(const char *dir, unsigned int threads, uint64_t count, double *rate,
+		     char *err, size_t errlen);
+/* A table of names and one of inodes, @count files, @batch in each durable transaction. */
+int bench_yard_sqlite(const char *dir, unsigned int batch, uint64_t count, double *creates,
+		      double *lookups, char *err, size_t errlen);
+
+/* ---- report.c --------------------------------------------------------- */
+
+#define BENCH_ROUNDS_MAX	16
+
+/**
+ * struct bench_figure - one thing that was measured, ours or a yardstick
+ * @name: "create-r1", "sqlite-durable"
+ * @value: by round, a second
+ * @more: further members of its row, may be NULL
+ */
+struct bench_figure {
+	char name[40];
+	double value[BENCH_ROUNDS_MAX];
+	unsigned int nr;
+	json_t *more;
+	struct bench_figure *next;
+};
+
+struct bench_report {
+	json_t *machine;
+	struct bench_figure *figures, **tail;
+};
+
+void bench_report_init(struct bench_report *r);
+void bench_report_free(struct bench_report *r);
+/* The figure of that name, made when there is none. Never NULL. */
+struct bench_figure *bench_figure(struct bench_report *r, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+void bench_figure_add(struct bench_figure *f, double value);
+/* Latency, CPU and counts of the last round. */
+void bench_figure_more(struct bench_figure *f, const struct bench_result *res);
+/* A row that holds @ours against @theirs, if both were measured. */
+void bench_report_row(struct bench_report *r, json_t *rows, const char *ours, const char *theirs);
+void bench_report_print(json_t *doc);
+
+/* ---- works.c ---------------------------------------------------------- */
+
+/**
+ * struct bench_options - what to measure
+ * @dir: on the disk under test; made if it is missing
+ * @clients, @depth: requests in flight are their product
+ * @small, @big: files of the small and of the big directory
+ * @rounds: of each work on the small directory
+ * @replicas: also measure a cluster with three metadata servers
+ * @quiet: no progress
+ */
+struct bench_options {
+	const char *dir;
+	unsigned int clients, depth, rounds;
+	uint64_t small, big;
+	bool r1, r3, grow;
+	bool keep, quiet;
+};
+
+/* Return: the document for results.json, or NULL after a message. */
+json_t *bench_meta_run(const struct bench_options *o);
+
+#endif /* FLINT_BENCH_H */
