@@ -2,7 +2,8 @@
 /*
  * HELLO and AUTH: the first two messages of every connection. They negotiate
  * version, sizes and credits, and prove to each side that the other holds the
- * cluster key (wire.h says what the MACs cover).
+ * cluster key (wire.h says what the MACs cover). A mount that has a token shows
+ * its claims in HELLO; the token's secret then takes the key's place (token.h).
  *
  * A client that has a key accepts no server that cannot prove it, whatever
  * the server says about authentication: there is no way down.
@@ -53,24 +54,51 @@ static int flint_auth_mac(struct flint_net *net, bool server, const struct flint
 	return crypto_shash_tfm_digest(net->hmac, text, sizeof(text), mac);
 }
 
+/* @token: claims that follow @body, or NULL. */
 static struct flint_req *flint_auth_req(struct flint_conn *conn, u16 op, const void *body,
-					u32 len)
+					u32 len, const struct flint_token *token)
 {
-	struct flint_req *req = flint_req_alloc(op, len, GFP_KERNEL);
+	u32 claims = token ? flint_token_len(token) : 0;
+	struct flint_req *req = flint_req_alloc(op, len + claims, GFP_KERNEL);
 
 	if (!req)
 		return NULL;
 	memcpy(req->body, body, len);
+	if (claims)
+		memcpy(req->body + len, token, claims);
 	req->deadline = jiffies + conn->peer->net->opts.connect_timeo;
 	return req;
 }
 
-/* Send one of the two and get its reply; a refusal becomes an error and a reason. */
+static const char *flint_auth_why(const struct flint_req *req, bool token)
+{
+	struct flint_auth_refusal r = {};
+
+	flint_body_get(&r, sizeof(r), 0, req->rep_body, req->rep_len);
+	switch (le32_to_cpu(r.reason)) {
+	case FLINT_AUTH_EXPIRED:
+		return "the token has expired: ask for a new one";
+	case FLINT_AUTH_ADDRESS:
+		return "the token is for other addresses than ours";
+	case FLINT_AUTH_REVOKED:
+		return "the token was revoked: ask for a new one";
+	case FLINT_AUTH_NOT_KNOWN:
+		return "the server is older than the token: ask for a simpler one";
+	default:
+		return token ? "the server refuses our token: it is another cluster's, or was changed" :
+			       "the server refuses us: wrong cluster key";
+	}
+}
+
+/*
+ * Send one of the two and get its reply; a refusal becomes an error and a
+ * reason. @token: as flint_auth_req().
+ */
 static int flint_auth_call(struct flint_conn *conn, u16 op, const void *body, u32 len,
-			   void *rep, u32 rep_len)
+			   const struct flint_token *token, void *rep, u32 rep_len)
 {
 	const char *name = op == FLINT_OP_HELLO ? "HELLO" : "AUTH";
-	struct flint_req *req = flint_auth_req(conn, op, body, len);
+	struct flint_req *req = flint_auth_req(conn, op, body, len, token);
 	int err;
 
 	if (!req)
@@ -80,7 +108,7 @@ static int flint_auth_call(struct flint_conn *conn, u16 op, const void *body, u3
 		flint_conn_fail(conn, err, "no usable answer to %s (%d)", name, err);
 	} else if (req->status == FLINT_ST_AUTH) {
 		err = -EACCES;
-		flint_conn_fail(conn, err, "the server refuses us: wrong cluster key");
+		flint_conn_fail(conn, err, "%s", flint_auth_why(req, conn->peer->net->token));
 	} else if (req->status == FLINT_ST_VERSION) {
 		err = -EPROTONOSUPPORT;
 		flint_conn_fail(conn, err, "the server does not speak protocol version %u",
@@ -140,6 +168,8 @@ int flint_auth_handshake(struct flint_conn *conn)
 		.credits = cpu_to_le16(conn->depth),
 		.features = cpu_to_le64(FLINT_FEATURES),
 		.session_epoch = cpu_to_le64(atomic64_read(&net->session_epoch)),
+		.fixed_len = cpu_to_le16(sizeof(hello)),
+		.token_len = cpu_to_le16(net->token ? flint_token_len(net->token) : 0),
 	};
 	struct flint_hello_rep rep;
 	struct flint_auth auth;
@@ -149,7 +179,8 @@ int flint_auth_handshake(struct flint_conn *conn)
 	memcpy(hello.client_id, net->opts.client_id, sizeof(hello.client_id));
 	memcpy(hello.name, net->opts.name, sizeof(hello.name));
 	get_random_bytes(hello.nonce, sizeof(hello.nonce));
-	err = flint_auth_call(conn, FLINT_OP_HELLO, &hello, sizeof(hello), &rep, sizeof(rep));
+	err = flint_auth_call(conn, FLINT_OP_HELLO, &hello, sizeof(hello), net->token,
+			      &rep, sizeof(rep));
 	if (err)
 		return err;
 	if (!net->hmac) {
@@ -163,13 +194,16 @@ int flint_auth_handshake(struct flint_conn *conn)
 
 	err = flint_auth_mac(net, true, &hello, &rep, mac);
 	if (!err && (!rep.auth || crypto_memneq(mac, rep.mac, sizeof(mac)))) {
-		flint_conn_fail(conn, -EACCES, "the server does not hold our cluster key");
+		flint_conn_fail(conn, -EACCES, net->token ?
+				"the server does not hold the key that our token was made with" :
+				"the server does not hold our cluster key");
 		err = -EACCES;
 	}
 	if (!err)
 		err = flint_auth_mac(net, false, &hello, &rep, auth.mac);
 	if (!err)
-		err = flint_auth_call(conn, FLINT_OP_AUTH, &auth, sizeof(auth), NULL, 0);
+		err = flint_auth_call(conn, FLINT_OP_AUTH, &auth, sizeof(auth), NULL,
+				      NULL, 0);
 	if (!err)
 		err = flint_auth_settle(conn, &rep);
 	return err;

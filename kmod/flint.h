@@ -121,7 +121,8 @@ struct flint_fs {
 	char name[FLINT_LABEL_LEN];		/* of the file system */
 	char subtree[FLINT_PATH_MAX + 1];
 	u8 client_id[16];
-	u8 key[FLINT_KEY_LEN];
+	u8 key[FLINT_KEY_LEN];			/* until the network has it */
+	struct flint_token *token;		/* claims, NULL: @key is the cluster's */
 	bool have_key;
 	bool shutdown;				/* umount -f or abort: only -EIO from now on */
 	u32 fsid;

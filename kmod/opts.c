@@ -11,6 +11,7 @@
 #include <linux/inet.h>
 #include <linux/key.h>
 #include <linux/seq_file.h>
+#include <asm/unaligned.h>
 #include <keys/user-type.h>
 #include "flint.h"
 
@@ -188,7 +189,44 @@ static int flint_opt_source(struct fs_context *fc, struct flint_fs *fs, struct f
 	return 0;
 }
 
-/* A logon key holds the cluster key as 32 bytes or as 64 hexadecimal digits. */
+/* A token: claims, then its secret. Return: 0, -EINVAL: it is none, or -ENOMEM. */
+static int flint_opt_token(struct flint_fs *fs, const u8 *data, size_t len)
+{
+	size_t claims = len - FLINT_KEY_LEN;
+	int err;
+
+	if (len < FLINT_KEY_LEN + sizeof(struct flint_token) ||
+	    get_unaligned_le32(data) != FLINT_TOKEN_MAGIC)
+		return -EINVAL;
+	fs->token = kmemdup(data, claims, GFP_KERNEL);
+	if (!fs->token)
+		return -ENOMEM;
+	err = flint_token_check(fs->token, claims);
+	if (err) {
+		kfree(fs->token);
+		fs->token = NULL;
+		return err == -EPROTO ? -EINVAL : err;
+	}
+	memcpy(fs->key, data + claims, FLINT_KEY_LEN);
+	return 0;
+}
+
+/* The cluster key as 32 bytes or as 64 hexadecimal digits, or a token. */
+static int flint_opt_secret(struct flint_fs *fs, const u8 *data, size_t len)
+{
+	int err;
+
+	if (len == FLINT_KEY_LEN) {
+		memcpy(fs->key, data, FLINT_KEY_LEN);
+		return 0;
+	}
+	err = flint_opt_token(fs, data, len);
+	if (err != -EINVAL)
+		return err;
+	return len < 2 * FLINT_KEY_LEN || hex2bin(fs->key, data, FLINT_KEY_LEN) ? -EINVAL : 0;
+}
+
+/* A logon key. */
 static int flint_opt_key(struct fs_context *fc, struct flint_fs *fs, const char *desc)
 {
 	const struct user_key_payload *payload;
@@ -203,17 +241,11 @@ static int flint_opt_key(struct fs_context *fc, struct flint_fs *fs, const char 
 	}
 	down_read(&key->sem);
 	payload = user_key_payload_locked(key);
-	if (!payload)
-		err = -EKEYREVOKED;
-	else if (payload->datalen == FLINT_KEY_LEN)
-		memcpy(fs->key, payload->data, FLINT_KEY_LEN);
-	else if (payload->datalen < 2 * FLINT_KEY_LEN ||
-		 hex2bin(fs->key, payload->data, FLINT_KEY_LEN))
-		err = -EINVAL;
+	err = payload ? flint_opt_secret(fs, payload->data, payload->datalen) : -EKEYREVOKED;
 	up_read(&key->sem);
 	key_put(key);
 	if (err) {
-		errorfc(fc, "key=%s: a cluster key has %d bytes or %d hexadecimal digits",
+		errorfc(fc, "key=%s: it holds neither a token that this module knows nor a cluster key of %d bytes or %d hexadecimal digits",
 			desc, FLINT_KEY_LEN, 2 * FLINT_KEY_LEN);
 		return err;
 	}
@@ -316,6 +348,7 @@ static void flint_context_free(struct fs_context *fc)
 	if (!fs)
 		return;
 	kfree(fs->opts.key_desc);
+	kfree(fs->token);
 	kfree_sensitive(fs);
 }
 

@@ -399,6 +399,7 @@ static void flint_net_free(struct kref *ref)
 
 	put_net(net->opts.net);
 	flint_auth_free(net);
+	kfree(net->token);
 	kfree_sensitive(net);
 	if (atomic_dec_and_test(&flint_nets))
 		wake_up_all(&flint_nets_wq);
@@ -650,12 +651,18 @@ int flint_peer_wait(struct flint_peer *peer, unsigned long timeout)
 struct flint_net *flint_net_create(const struct flint_net_opts *opts)
 {
 	struct flint_net *net = kzalloc(sizeof(*net), GFP_KERNEL);
-	int err;
+	int err = -ENOMEM;
 
 	if (!net)
 		return ERR_PTR(-ENOMEM);
+	if (opts->token) {
+		net->token = kmemdup(opts->token, flint_token_len(opts->token), GFP_KERNEL);
+		if (!net->token)
+			goto free;
+	}
 	kref_init(&net->ref);
 	net->opts = *opts;
+	net->opts.token = net->token;
 	net->opts.credits = clamp_t(u32, opts->credits, 1, FLINT_MAX_CREDITS);
 	net->opts.inline_size = min_t(u32, opts->inline_size, FLINT_INLINE_MAX);
 	net->opts.max_io = max_t(u32, opts->max_io, FLINT_MIN_IO);
@@ -668,13 +675,15 @@ struct flint_net *flint_net_create(const struct flint_net_opts *opts)
 	INIT_LIST_HEAD(&net->peers);
 	init_waitqueue_head(&net->wq);
 	err = flint_auth_alloc(net);
-	if (err) {
-		kfree_sensitive(net);
-		return ERR_PTR(err);
-	}
+	if (err)
+		goto free;
 	get_net(opts->net);
 	atomic_inc(&flint_nets);
 	return net;
+free:
+	kfree(net->token);
+	kfree_sensitive(net);
+	return ERR_PTR(err);
 }
 
 void flint_net_set_epoch(struct flint_net *net, u64 session_epoch)

@@ -231,7 +231,9 @@ int flint_peer_refused(struct flint_peer *peer);
 /**
  * struct flint_net_opts - what a mount wants of its network
  * @net: network namespace of the mounter
- * @key: cluster key, FLINT_KEY_LEN bytes, or NULL: no authentication
+ * @key: cluster key or secret of @token, FLINT_KEY_LEN bytes, or NULL: no
+ *	authentication
+ * @token: checked claims when we have a token and not the cluster key, else NULL
  * @client_id: 16 random bytes, one per mount
  * @name: for the servers' logs
  * @inline_size, @max_io, @credits: wanted
@@ -241,6 +243,7 @@ int flint_peer_refused(struct flint_peer *peer);
 struct flint_net_opts {
 	struct net *net;
 	const u8 *key;
+	const struct flint_token *token;
 	u8 client_id[16];
 	char name[FLINT_LABEL_LEN];
 	u32 inline_size;

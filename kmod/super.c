@@ -23,8 +23,8 @@ static atomic_t flint_instances;
 
 /* ---- errors of a mount in words --------------------------------------- */
 
-static int flint_mount_refused(struct fs_context *fc, struct flint_peer *peer, const char *who,
-			       const void *addr, int err)
+static int flint_mount_refused(struct fs_context *fc, struct flint_fs *fs,
+			       struct flint_peer *peer, const char *who, const void *addr, int err)
 {
 	const char *why = flint_peer_reason(peer);
 
@@ -32,8 +32,11 @@ static int flint_mount_refused(struct fs_context *fc, struct flint_peer *peer, c
 	case -EACCES:
 	case -EPERM:
 	case -EKEYREJECTED:
-		errorfc(fc, "%s at %pISpc refused our key: %s; mount with the cluster's key file",
-			who, addr, why);
+		if (fs->token)
+			errorfc(fc, "%s at %pISpc refused our token: %s", who, addr, why);
+		else
+			errorfc(fc, "%s at %pISpc refused our key: %s; mount with the cluster's key file",
+				who, addr, why);
 		return -EACCES;
 	case -EPROTONOSUPPORT:
 		errorfc(fc, "%s at %pISpc speaks another protocol version: %s; install matching versions",
@@ -57,7 +60,7 @@ static int flint_mount_wait(struct fs_context *fc, struct flint_fs *fs, struct f
 {
 	int err = flint_peer_wait(peer, 2 * msecs_to_jiffies(fs->opts.connect_timeo));
 
-	return err ? flint_mount_refused(fc, peer, who, addr, err) : 0;
+	return err ? flint_mount_refused(fc, fs, peer, who, addr, err) : 0;
 }
 
 /* ---- the steps of a mount --------------------------------------------- */
@@ -67,6 +70,7 @@ static int flint_mount_net(struct fs_context *fc, struct flint_fs *fs)
 	struct flint_net_opts o = {
 		.net = fs->netns,
 		.key = fs->have_key ? fs->key : NULL,
+		.token = fs->token,
 		.inline_size = fs->opts.inline_size,
 		.max_io = fs->opts.max_io,
 		.credits = fs->opts.credits,
@@ -173,6 +177,13 @@ static int flint_mount_root(struct fs_context *fc, struct super_block *sb)
 
 	if ((err == -ENOENT || err == -ENOTDIR) && fs->subtree[0]) {
 		errorfc(fc, "no directory \"/%s\" in \"%s\"", fs->subtree, fs->name);
+		return err;
+	}
+	if (err == -EACCES && fs->token) {
+		errorfc(fc, "the token is for file system %u%s%.*s, not for \"%s%s%s\": mount that, or ask for another token",
+			le32_to_cpu(fs->token->fs), fs->token->path_len ? ", subtree /" : "",
+			le16_to_cpu(fs->token->path_len), flint_token_path(fs->token),
+			fs->name, fs->subtree[0] ? "/" : "", fs->subtree);
 		return err;
 	}
 	if (err) {
@@ -362,6 +373,7 @@ static void flint_fs_free(struct flint_fs *fs)
 	if (fs->netns)
 		put_net(fs->netns);
 	kfree(fs->opts.key_desc);
+	kfree(fs->token);
 	kfree_sensitive(fs);
 }
 

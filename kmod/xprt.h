@@ -81,6 +81,7 @@ struct flint_net {
 	struct kref ref;
 	struct flint_net_opts opts;
 	u8 key[FLINT_KEY_LEN];
+	struct flint_token *token;	/* claims, or NULL */
 	struct crypto_shash *hmac;	/* NULL: no key */
 	atomic64_t session_epoch;
 	struct mutex lock;		/* peers */

@@ -54,6 +54,7 @@ static void mnt_usage(FILE *f)
 	      "\n"
 	      "  -o OPTIONS   options, separated by commas:\n"
 	      "                 secretfile=FILE   cluster key (default /etc/flintfs/cluster.key)\n"
+	      "                 token=FILE        a token instead, made by 'flint token create'\n"
 	      "                 ro, nosuid, nodev, noexec, noatime ...   as for every file system\n"
 	      "                 hard, soft        wait for servers for ever, or fail\n"
 	      "                 io_timeo=20s      end of asynchronous I/O\n"
@@ -244,7 +245,7 @@ static int mnt_new(struct mnt *m)
 
 	if (mnt_source_resolve(&m->src, m->source, err, sizeof(err)) ||
 	    mnt_check_rdma(err, sizeof(err)) ||
-	    mnt_key_add(m->opts.keyfile, m->key, err, sizeof(err)))
+	    mnt_key_add(&m->opts, m->key, err, sizeof(err)))
 		goto fail;
 	if (m->fake)
 		return 0;

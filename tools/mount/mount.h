@@ -35,6 +35,7 @@ struct mnt_opt {
  * @attr: MOUNT_ATTR_* of the mount
  * @flags: the same as MS_* for mount(2)
  * @keyfile: secretfile=, or the default
+ * @tokenfile: token=, used in place of the cluster key, or NULL
  * @reserved: an option that only mount.flintfs itself may give, if one was given
  */
 struct mnt_opts {
@@ -44,6 +45,7 @@ struct mnt_opts {
 	unsigned long flags;
 	bool rdonly, remount, sloppy;
 	const char *keyfile;
+	const char *tokenfile;
 	const char *reserved;
 	char *text;			/* what the pointers lead into */
 };
@@ -68,8 +70,8 @@ int mnt_load_module(bool verbose, char *err, size_t errlen);
 
 #define MNT_KEY_NAME_LEN	48
 
-/* Put the key where only this process finds it. @name: its description. */
-int mnt_key_add(const char *file, char name[MNT_KEY_NAME_LEN], char *err, size_t errlen);
+/* Put the key, or the token, where only this process finds it. @name: its description. */
+int mnt_key_add(const struct mnt_opts *o, char name[MNT_KEY_NAME_LEN], char *err, size_t errlen);
 void mnt_key_remove(void);
 
 #endif /* FLINT_MOUNT_H */

@@ -86,6 +86,14 @@ static int mnt_take_one(struct mnt_opts *o, char *name, char *err, size_t errlen
 		o->remount = true;
 		return 0;
 	}
+	if (!strcmp(name, "token")) {
+		if (!value || !*value) {
+			snprintf(err, errlen, "token= needs the path of a file that holds a token");
+			return -EINVAL;
+		}
+		o->tokenfile = value;
+		return 0;
+	}
 	if (!strcmp(name, "secretfile")) {
 		if (!value || !*value) {
 			snprintf(err, errlen, "secretfile= needs the path of the cluster's key file");

@@ -12,6 +12,7 @@
 
 #include "../../userd/base/daemon.h"
 #include "../../userd/base/key.h"
+#include "../../userd/base/token.h"
 #include "mount.h"
 
 #define MNT_IB		"/sys/class/infiniband"
@@ -129,9 +130,30 @@ int mnt_load_module(bool verbose, char *err, size_t errlen)
 	return -ENODEV;
 }
 
+/* The key's 32 bytes, or a token's claims and secret. Return: bytes or -errno. */
+static int mnt_secret(const struct mnt_opts *o, uint8_t *out, char *err, size_t errlen)
+{
+	struct flint_token_full t;
+	uint32_t len;
+	int ret;
+
+	if (!o->tokenfile) {
+		ret = flint_key_load(o->keyfile, out, err, errlen);
+		return ret ? ret : FLINT_KEY_LEN;
+	}
+	ret = flint_token_load(o->tokenfile, &t, err, errlen);
+	if (ret)
+		return ret;
+	len = flint_token_len(&t.claims);
+	memcpy(out, t.bytes, len);
+	memcpy(out + len, t.secret, FLINT_KEY_LEN);
+	explicit_bzero(&t, sizeof(t));
+	return (int)(len + FLINT_KEY_LEN);
+}
+
 /**
- * mnt_key_add() - hand the cluster key to the kernel
- * @file: key file
+ * mnt_key_add() - hand the cluster key or the token to the kernel
+ * @o: which files
  * @name: result: description that names it in key=
  *
  * The process takes a session keyring of its own first, so that the key is out
@@ -140,27 +162,27 @@ int mnt_load_module(bool verbose, char *err, size_t errlen)
  *
  * Return: 0 or -errno with a sentence.
  */
-int mnt_key_add(const char *file, char name[MNT_KEY_NAME_LEN], char *err, size_t errlen)
+int mnt_key_add(const struct mnt_opts *o, char name[MNT_KEY_NAME_LEN], char *err, size_t errlen)
 {
-	uint8_t key[FLINT_KEY_LEN], random[12];
+	uint8_t secret[FLINT_TOKEN_MAX + FLINT_KEY_LEN], random[12];
 	char hex[2 * sizeof(random) + 1];
 	long id;
-	int ret;
+	int len, ret;
 
-	ret = flint_key_load(file, key, err, errlen);
-	if (ret)
-		return ret;
+	len = mnt_secret(o, secret, err, errlen);
+	if (len < 0)
+		return len;
 	flint_random(random, sizeof(random));
 	flint_hex_format(random, sizeof(random), hex);
 	snprintf(name, MNT_KEY_NAME_LEN, "flintfs:%s", hex);
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0) {
 		id = -1;
 	} else {
-		id = syscall(SYS_add_key, "logon", name, key, sizeof(key),
+		id = syscall(SYS_add_key, "logon", name, secret, (size_t)len,
 			     KEY_SPEC_SESSION_KEYRING);
 	}
 	ret = id < 0 ? -errno : 0;
-	explicit_bzero(key, sizeof(key));
+	explicit_bzero(secret, sizeof(secret));
 	if (ret)
 		snprintf(err, errlen,
 			 "the kernel takes no key (%s): it must be built with CONFIG_KEYS, and /proc/sys/kernel/keys/root_maxkeys leave room",
