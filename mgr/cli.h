@@ -6,6 +6,7 @@
  *	cli_api.c	signed requests to the manager
  *	cli_show.c	status and listings
  *	cli_make.c	key, targets, chains, file systems
+ *	cli_token.c	tokens
  *	cli_local.c	mounts, version, shell completion
  *	up.c		a whole cluster on this machine
  *	upproc.c	its processes
@@ -54,6 +55,15 @@ enum cli_opt {
 	CLI_OPT_BIG,
 	CLI_OPT_KEEP,
 	CLI_OPT_OUT,
+	CLI_OPT_PATH,
+	CLI_OPT_READ_ONLY,
+	CLI_OPT_ROOT_SQUASH,
+	CLI_OPT_ALL_SQUASH,
+	CLI_OPT_SQUASH_TO,
+	CLI_OPT_EXPIRES,
+	CLI_OPT_ADDRESS,
+	CLI_OPT_NOTE,
+	CLI_OPT_ALL,
 	CLI_OPT_END,
 };
 
@@ -114,6 +124,11 @@ int cli_cluster_metrics_token(struct cli *c);
 int cli_target_add(struct cli *c);
 int cli_chain_create(struct cli *c);
 int cli_fs_create(struct cli *c);
+
+int cli_token_create(struct cli *c);
+int cli_token_show(struct cli *c);
+int cli_token_ls(struct cli *c);
+int cli_token_revoke(struct cli *c);
 
 int cli_mounts(struct cli *c);
 int cli_version(struct cli *c);

@@ -62,6 +62,25 @@ static const struct argp_option cli_opts_fs_create[] = {
 	CLI_JSON, CLI_API, { 0 },
 };
 
+static const struct argp_option cli_opts_token_create[] = {
+	{ "fs", CLI_OPT_FS, "NAME", 0, "File system (default 'default')", 0 },
+	{ "path", CLI_OPT_PATH, "DIR", 0, "Only this directory of it and what is below", 0 },
+	{ "read-only", CLI_OPT_READ_ONLY, NULL, 0, "Nothing may be changed", 0 },
+	{ "root-squash", CLI_OPT_ROOT_SQUASH, NULL, 0, "Root is nobody there", 0 },
+	{ "all-squash", CLI_OPT_ALL_SQUASH, NULL, 0, "Everybody is nobody there", 0 },
+	{ "squash-to", CLI_OPT_SQUASH_TO, "UID:GID", 0, "Who nobody is (default 65534:65534)", 0 },
+	{ "expires", CLI_OPT_EXPIRES, "TIME", 0, "From now, such as 12h, 30d or never (default 30d)", 0 },
+	{ "address", CLI_OPT_ADDRESS, "PREFIX", 0, "Only from these addresses, such as 10.1.0.0/16", 0 },
+	{ "note", CLI_OPT_NOTE, "TEXT", 0, "Shown by 'flint token ls'", 0 },
+	{ "out", CLI_OPT_OUT, "FILE", 0, "File to make, readable by its owner only (default: print it)", 0 },
+	CLI_JSON, CLI_API, { 0 },
+};
+
+static const struct argp_option cli_opts_token_revoke[] = {
+	{ "all", CLI_OPT_ALL, NULL, 0, "All tokens made until now", 0 },
+	CLI_JSON, CLI_API, { 0 },
+};
+
 static const struct argp_option cli_opts_up[] = {
 	{ "chunk-servers", CLI_OPT_CHUNK_SERVERS, "N", 0, "Chunk servers (default 3)", 0 },
 	{ "size", CLI_OPT_SIZE, "BYTES", 0, "Size of each target (default 2G)", 0 },
@@ -115,6 +134,14 @@ static const struct cli_cmd cli_cmds[] = {
 	{ "fs", "list", cli_fs_list, 0, 0, true, NULL, "List file systems.", cli_opts_api },
 	{ "fs", "create", cli_fs_create, 1, 1, true, "NAME", "Make a file system.",
 	  cli_opts_fs_create },
+	{ "token", "create", cli_token_create, 0, 0, true, NULL,
+	  "Make a token, with which a client that has not the cluster key may mount a part of a file system.",
+	  cli_opts_token_create },
+	{ "token", "show", cli_token_show, 1, 1, false, "FILE", "Say what a token allows.",
+	  cli_opts_json },
+	{ "token", "ls", cli_token_ls, 0, 0, true, NULL, "List tokens.", cli_opts_api },
+	{ "token", "revoke", cli_token_revoke, 0, 1, true, "[TOKEN|FILE]",
+	  "Take a token back. Its clients are refused within seconds.", cli_opts_token_revoke },
 	{ NULL, "map", cli_map, 0, 0, true, NULL, "Print the cluster map.", cli_opts_api },
 	{ NULL, "mounts", cli_mounts, 0, 0, false, NULL, "List FlintFS mounts of this machine.",
 	  cli_opts_json },
