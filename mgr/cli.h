@@ -8,6 +8,9 @@
  *	cli_make.c	key, targets, chains, file systems
  *	cli_token.c	tokens
  *	cli_local.c	mounts, version, shell completion
+ *	cli_fs.c	the way into a file system; du, fs rmtree
+ *	cli_quota.c	quotas
+ *	cli_trash.c	the trash
  *	up.c		a whole cluster on this machine
  *	upproc.c	its processes
  *	cli_bench.c	measuring; bench/ does it
@@ -64,6 +67,18 @@ enum cli_opt {
 	CLI_OPT_ADDRESS,
 	CLI_OPT_NOTE,
 	CLI_OPT_ALL,
+	CLI_OPT_USER,
+	CLI_OPT_GROUP,
+	CLI_OPT_PROJECT,
+	CLI_OPT_SOFT,
+	CLI_OPT_HARD,
+	CLI_OPT_ISOFT,
+	CLI_OPT_IHARD,
+	CLI_OPT_GRACE,
+	CLI_OPT_TO,
+	CLI_OPT_OLDER,
+	CLI_OPT_NO_TRASH,
+	CLI_OPT_WAIT,
 	CLI_OPT_END,
 };
 

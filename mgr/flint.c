@@ -15,6 +15,7 @@
 #include "../userd/base/conf.h"
 #include "../userd/base/log.h"
 #include "cli.h"
+#include "cli_fs.h"
 
 struct cli_cmd {
 	const char *group;		/* NULL: a command of one word */
@@ -81,6 +82,41 @@ static const struct argp_option cli_opts_token_revoke[] = {
 	CLI_JSON, CLI_API, { 0 },
 };
 
+#define CLI_WHOSE							\
+	{ "user", CLI_OPT_USER, "NAME", 0, "Of a user: name, number or 'default'", 1 },		\
+	{ "group", CLI_OPT_GROUP, "NAME", 0, "Of a group: name, number or 'default'", 1 },	\
+	{ "project", CLI_OPT_PROJECT, "N", 0, "Of a project: number or 'default'", 1 }
+
+static const struct argp_option cli_opts_quota[] = { CLI_WHOSE, CLI_JSON, CLI_API, { 0 } };
+
+static const struct argp_option cli_opts_quota_set[] = {
+	CLI_WHOSE,
+	{ "soft", CLI_OPT_SOFT, "BYTES", 0, "Space that may be exceeded for a time, with K, M, G or T; none: no limit", 2 },
+	{ "hard", CLI_OPT_HARD, "BYTES", 0, "Space that is never exceeded", 2 },
+	{ "inodes-soft", CLI_OPT_ISOFT, "N", 0, "The same for files and directories", 2 },
+	{ "inodes-hard", CLI_OPT_IHARD, "N", 0, "The same for files and directories", 2 },
+	{ "grace", CLI_OPT_GRACE, "TIME", 0, "How long a soft limit may be exceeded (default 7d)", 2 },
+	CLI_JSON, CLI_API, { 0 },
+};
+
+static const struct argp_option cli_opts_trash_restore[] = {
+	{ "id", CLI_OPT_ID, "N", 0, "Only the entry with this number", 0 },
+	{ "to", CLI_OPT_TO, "PLACE", 0, "Put it there: a directory, or a path that does not exist yet", 0 },
+	CLI_JSON, CLI_API, { 0 },
+};
+
+static const struct argp_option cli_opts_trash_empty[] = {
+	{ "id", CLI_OPT_ID, "N", 0, "Only the entry with this number", 0 },
+	{ "older", CLI_OPT_OLDER, "TIME", 0, "Only what was deleted so long ago: 30d, 12h", 0 },
+	CLI_JSON, CLI_API, { 0 },
+};
+
+static const struct argp_option cli_opts_rmtree[] = {
+	{ "no-trash", CLI_OPT_NO_TRASH, NULL, 0, "Do not put it into the trash", 0 },
+	{ "wait", CLI_OPT_WAIT, NULL, 0, "Return when all of it has been removed", 0 },
+	CLI_JSON, CLI_API, { 0 },
+};
+
 static const struct argp_option cli_opts_up[] = {
 	{ "chunk-servers", CLI_OPT_CHUNK_SERVERS, "N", 0, "Chunk servers (default 3)", 0 },
 	{ "size", CLI_OPT_SIZE, "BYTES", 0, "Size of each target (default 2G)", 0 },
@@ -142,6 +178,33 @@ static const struct cli_cmd cli_cmds[] = {
 	{ "token", "ls", cli_token_ls, 0, 0, true, NULL, "List tokens.", cli_opts_api },
 	{ "token", "revoke", cli_token_revoke, 0, 1, true, "[TOKEN|FILE]",
 	  "Take a token back. Its clients are refused within seconds.", cli_opts_token_revoke },
+	{ "fs", "rmtree", cli_fs_rmtree, 1, 1, true, "PLACE",
+	  "Remove a directory with all below it: out of sight at once, its space is freed in the background.",
+	  cli_opts_rmtree },
+	{ NULL, "du", cli_du, 1, CLI_WORDS_MAX, true, "PLACE...",
+	  "Print the totals of directories. PLACE is FS:/path or a path on a mount; it is one lookup.",
+	  cli_opts_api },
+	{ "quota", "set", cli_quota_set, 1, 1, true, "PLACE",
+	  "Limit the space and the inodes of a directory's tree, of a user, a group or a project.",
+	  cli_opts_quota_set },
+	{ "quota", "get", cli_quota_get, 1, 1, true, "PLACE", "Print a quota and what is used of it.",
+	  cli_opts_quota },
+	{ "quota", "ls", cli_quota_ls, 1, 1, true, "PLACE",
+	  "List quotas, and what users, groups and projects use.", cli_opts_api },
+	{ "quota", "rm", cli_quota_rm, 1, 1, true, "PLACE", "Remove a quota's limits.",
+	  cli_opts_quota },
+	{ "quota", "check", cli_quota_check, 1, 1, true, "PLACE",
+	  "Compare a directory's totals with a walk through its tree.", cli_opts_api },
+	{ "trash", "keep", cli_trash_keep, 2, 2, true, "PLACE TIME",
+	  "Keep what is deleted below a directory for TIME (30d, 12h), 'off', or 'inherit'.",
+	  cli_opts_api },
+	{ "trash", "ls", cli_trash_ls, 1, 1, true, "PLACE", "List what was deleted at or below a path.",
+	  cli_opts_api },
+	{ "trash", "restore", cli_trash_restore, 1, 1, true, "PLACE",
+	  "Put back what was deleted at or below a path, where it was or elsewhere.",
+	  cli_opts_trash_restore },
+	{ "trash", "empty", cli_trash_empty, 1, 1, true, "PLACE",
+	  "Remove what was deleted at or below a path for good.", cli_opts_trash_empty },
 	{ NULL, "map", cli_map, 0, 0, true, NULL, "Print the cluster map.", cli_opts_api },
 	{ NULL, "mounts", cli_mounts, 0, 0, false, NULL, "List FlintFS mounts of this machine.",
 	  cli_opts_json },

@@ -7,7 +7,7 @@ MGRD_SRCS := mgr/mgrd.c mgr/state.c mgr/members.c mgr/image.c mgr/rpc.c mgr/fsma
 $(eval $(call program,flint-mgrd,$(MGRD_SRCS),-lsqlite3 -lmicrohttpd -ljansson))
 
 FLINT_SRCS := mgr/flint.c mgr/cli_api.c mgr/cli_show.c mgr/cli_make.c mgr/cli_token.c \
-	mgr/cli_local.c mgr/up.c mgr/upproc.c mgr/httpauth.c mgr/cli_bench.c $(patsubst %,mgr/bench/%.c,\
+	mgr/cli_local.c mgr/cli_fs.c mgr/cli_quota.c mgr/cli_trash.c mgr/up.c mgr/upproc.c mgr/httpauth.c mgr/cli_bench.c $(patsubst %,mgr/bench/%.c,\
 	hist load cluster yard works report)
 
 $(eval $(call program,flint,$(FLINT_SRCS),-ljansson -lcurl -lsqlite3))

@@ -2,4 +2,4 @@
 # Cluster map, membership and the user-space client library.
 
 LIBFLINT_SRCS += userd/client/cluster.c userd/client/member.c \
-	userd/client/fs.c userd/client/fs_async.c userd/client/fs_meta.c userd/client/fs_data.c
+	userd/client/fs.c userd/client/fs_async.c userd/client/fs_meta.c userd/client/fs_data.c userd/client/fs_admin.c

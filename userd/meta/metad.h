@@ -84,6 +84,11 @@ struct metad {
 /* flint_server_config's. On the loop. */
 void metad_request(void *arg, struct flint_call *call);
 
+/* ---- adminreq.c --------------------------------------------------------- */
+
+/* A reading operation of meta_admin_is(). On the loop. */
+void metad_admin(struct metad *m, struct flint_call *call, u64 sid);
+
 /* ---- mutate.c ------------------------------------------------------------- */
 
 /* A mutation whose payload, if any, is there. On the loop. */

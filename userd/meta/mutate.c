@@ -179,13 +179,8 @@ void metad_mutate(struct metad *m, struct flint_call *call, u64 sid,
 		flint_call_reply(call, FLINT_ST_BAD_REQUEST, NULL, 0, NULL, 0, 0);
 		return;
 	}
-	if (c.op == FLINT_OP_SESSION_OPEN) {
-		const struct flint_conn_info *info = flint_conn_info(call->conn);
-
-		c.client = info->client_id;
-		c.data = info->token;
-		c.data_len = info->token ? flint_token_len(info->token) : 0;
-	}
+	if (c.op == FLINT_OP_SESSION_OPEN)
+		c.client = flint_conn_info(call->conn)->client_id;
 	p = meta_proposal_new(&c);
 	if (!p) {
 		flint_call_reply(call, FLINT_ST_RETRY, NULL, 0, NULL, 0, 0);

@@ -305,6 +305,13 @@ static void with_session(struct metad *m, struct flint_call *call)
 	case FLINT_OP_LISTXATTR:
 		do_payload_read(m, call, fs);
 		break;
+	case FLINT_OP_DIRSTAT:
+	case FLINT_OP_QUOTA_GET:
+	case FLINT_OP_QUOTA_LIST:
+	case FLINT_OP_TRASH_LIST:
+	case FLINT_OP_RMTREE_STAT:
+		metad_admin(m, call, sid);
+		break;
 	case FLINT_OP_SETXATTR:
 		call->priv = m;
 		if (call->msg.data_len > FLINT_XATTR_VALUE_MAX)
@@ -341,6 +348,7 @@ void metad_request(void *arg, struct flint_call *call)
 		break;
 	case FLINT_OP_SESSION_CLOSE:
 	case FLINT_OP_LOOKUP ... FLINT_OP_APPEND:
+	case FLINT_OP_DIRSTAT ... FLINT_OP_RMTREE_STAT:
 		with_session(m, call);
 		break;
 	default:
