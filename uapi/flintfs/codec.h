@@ -489,7 +489,7 @@ static inline void flint_auth_msg(u8 *out, bool server, const u8 *client_nonce,
 static inline bool flint_token_op_ok(u16 op)
 {
 	return op == FLINT_OP_MAP_GET ||
-	       (op >= FLINT_OP_SESSION_OPEN && op < FLINT_OP_READ && op != FLINT_OP_FS_CREATE) ||
+	       (op >= FLINT_OP_SESSION_OPEN && op < 0x50 && op != FLINT_OP_FS_CREATE) ||
 	       (op >= FLINT_OP_READ && op <= FLINT_OP_PUNCH);
 }
 

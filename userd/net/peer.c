@@ -617,6 +617,9 @@ static void shake_refused(struct flint_peer *peer, const struct flint_msg *m)
 		flint_xprt_fail(peer->link, -EPROTONOSUPPORT,
 				"the server does not speak protocol version %u", FLINT_PROTO_MAJOR);
 		break;
+	case FLINT_ST_SHUTDOWN:
+		flint_xprt_fail(peer->link, -ESHUTDOWN, "the server has just started, or stops");
+		break;
 	case FLINT_ST_AUTH:
 		if (n == FLINT_AUTH_WRONG_KEY && peer->token)
 			flint_xprt_fail(peer->link, -EACCES,
