@@ -540,7 +540,9 @@ static void restart(void **state)
 		server_start(e, good_key, 0);
 		assert_int_equal(wait_end(&early), 0);
 	}
+	pthread_mutex_lock(&e->lock);
 	assert_int_equal(e->closed, 3);
+	pthread_mutex_unlock(&e->lock);
 	peer_free(e, p);
 	env_free(e);
 }

@@ -416,13 +416,19 @@ static int rpc_start(struct flint_peer *peer, struct flint_rpc *rpc)
 	return 0;
 }
 
+/* A connection, a credit and a slot for one more request. */
+static bool peer_ready(const struct flint_peer *peer)
+{
+	return peer->state == PEER_LIVE && !peer->link->dead &&
+	       peer->in_flight < peer->credits && peer->free < peer->nr_slots;
+}
+
 static void peer_pump(struct flint_peer *peer)
 {
 	struct flint_rpc *rpc;
 	int err;
 
-	while (peer->state == PEER_LIVE && !peer->link->dead && (rpc = peer->queue) &&
-	       peer->in_flight < peer->credits && peer->free < peer->nr_slots) {
+	while ((rpc = peer->queue) && peer_ready(peer)) {
 		err = rpc_start(peer, rpc);
 		if (err == -EAGAIN)
 			return;
@@ -466,7 +472,13 @@ void flint_peer_call(struct flint_peer *peer, struct flint_rpc *rpc)
 	rpc->rep_len = 0;
 	rpc->rep_data_len = 0;
 	rpc->rep_lease = 0;
-	rpc->deadline_ns = flint_now_ns() + ms * 1000000ull;
+	rpc->deadline_ns = flint_loop_now(peer->cfg.loop) + ms * 1000000ull;
+	/* From the loop itself the request leaves with the others of this turn. */
+	if (flint_loop_inside(peer->cfg.loop) && peer_ready(peer) && !peer->queue &&
+	    !rpc_start(peer, rpc)) {
+		deadline_arm(peer, rpc->deadline_ns);
+		return;
+	}
 	rpc->task.fn = call_run;
 	peer_get(peer);
 	flint_loop_post(peer->cfg.loop, &rpc->task);

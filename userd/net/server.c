@@ -61,7 +61,7 @@ struct flint_conn {
 	struct flint_xprt *link;
 	struct flint_loop *loop;
 	enum conn_state state;
-	bool was_live;
+	bool was_live;			/* constant from the first request on */
 	bool keep_keys;
 	uint64_t pushed;		/* pushes sent */
 	uint64_t taken;			/* of these, seen by the client */
@@ -349,7 +349,7 @@ static void tx_header(struct flint_conn *conn, struct flint_tx *tx, const struct
 		.credits = cpu_to_le16((uint16_t)(conn->credits ? conn->credits : 1)),
 		.body_len = cpu_to_le32(body_len),
 		.data_len = cpu_to_le32(data_len),
-		.map_epoch = cpu_to_le64(conn->state == CONN_LIVE ? map_epoch(srv) : 0),
+		.map_epoch = cpu_to_le64(conn->was_live ? map_epoch(srv) : 0),
 	};
 	if (body_len)
 		memcpy(tx->buf + sizeof(*h), body, body_len);
