@@ -110,9 +110,12 @@ static int flint_auth_call(struct flint_conn *conn, u16 op, const void *body, u3
 		err = -EACCES;
 		flint_conn_fail(conn, err, "%s", flint_auth_why(req, conn->peer->net->token));
 	} else if (req->status == FLINT_ST_VERSION) {
+		struct flint_version v;
+
+		flint_body_get(&v, sizeof(v), 0, req->rep_body, req->rep_len);
 		err = -EPROTONOSUPPORT;
-		flint_conn_fail(conn, err, "the server does not speak protocol version %u",
-				FLINT_PROTO_MAJOR);
+		flint_conn_fail(conn, err, "the server speaks protocol version %u.%u, this module %u.%u",
+				v.major, v.minor, FLINT_PROTO_MAJOR, FLINT_PROTO_MINOR);
 	} else if (req->status) {
 		err = -ENOTCONN;
 		flint_conn_fail(conn, err, "the server answered %s with status %u", name,
@@ -129,11 +132,6 @@ static int flint_auth_settle(struct flint_conn *conn, const struct flint_hello_r
 	u32 max_io = le32_to_cpu(rep->max_io);
 	u32 credits = le16_to_cpu(rep->credits);
 
-	if (rep->major != FLINT_PROTO_MAJOR) {
-		flint_conn_fail(conn, -EPROTONOSUPPORT, "the server speaks protocol version %u",
-				rep->major);
-		return -EPROTONOSUPPORT;
-	}
 	if (inline_size > conn->lim.inline_size || max_io > conn->lim.max_io ||
 	    max_io < FLINT_MIN_IO || !credits) {
 		flint_conn_fail(conn, -EPROTO,
@@ -183,6 +181,12 @@ int flint_auth_handshake(struct flint_conn *conn)
 			      &rep, sizeof(rep));
 	if (err)
 		return err;
+	if (rep.major != FLINT_PROTO_MAJOR) {
+		flint_conn_fail(conn, -EPROTONOSUPPORT,
+				"the server speaks protocol version %u.%u, this module %u.%u",
+				rep.major, rep.minor, FLINT_PROTO_MAJOR, FLINT_PROTO_MINOR);
+		return -EPROTONOSUPPORT;
+	}
 	if (!net->hmac) {
 		if (rep.auth) {
 			flint_conn_fail(conn, -EACCES,

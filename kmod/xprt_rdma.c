@@ -521,28 +521,36 @@ static void flint_rdma_recv_done(struct ib_cq *cq, struct ib_wc *wc)
 
 /* ---- connecting ------------------------------------------------------- */
 
-static const char *flint_reject_text(const struct rdma_cm_event *event, struct rdma_cm_id *id,
-				     int *err)
+static void flint_cm_rejected(struct flint_conn *conn, struct rdma_cm_event *event,
+			      struct rdma_cm_id *id)
 {
 	const struct flint_cm_priv *p;
 	u8 len = 0;
 
-	*err = -ECONNREFUSED;
-	p = rdma_consumer_reject_data(id, (struct rdma_cm_event *)event, &len);
-	if (!p || len < sizeof(*p) || p->magic != cpu_to_le32(FLINT_MAGIC))
-		return "nobody listens there, or it is not a FlintFS server";
+	p = rdma_consumer_reject_data(id, event, &len);
+	if (!p || len < sizeof(*p) || p->magic != cpu_to_le32(FLINT_MAGIC)) {
+		flint_conn_fail(conn, -ECONNREFUSED,
+				"nobody listens there, or it is not a FlintFS server (%s)",
+				rdma_reject_msg(id, event->status));
+		return;
+	}
 	switch (p->reason) {
 	case FLINT_REJ_MAGIC:
 	case FLINT_REJ_VERSION:
-		*err = -EPROTONOSUPPORT;
-		return "the server speaks another protocol version";
+		flint_conn_fail(conn, -EPROTONOSUPPORT,
+				"the server speaks protocol version %u, this module %u", p->major,
+				FLINT_PROTO_MAJOR);
+		break;
 	case FLINT_REJ_SIZE:
-		*err = -EMSGSIZE;
-		return "the server does not take messages of this inline size";
+		flint_conn_fail(conn, -EMSGSIZE,
+				"the server does not take messages of this inline size");
+		break;
 	case FLINT_REJ_BUSY:
-		return "the server has too many connections";
+		flint_conn_fail(conn, -ECONNREFUSED, "the server has too many connections");
+		break;
 	default:
-		return "the server refused the connection";
+		flint_conn_fail(conn, -ECONNREFUSED, "the server refused the connection");
+		break;
 	}
 }
 
@@ -550,8 +558,6 @@ static int flint_cm_handler(struct rdma_cm_id *id, struct rdma_cm_event *event)
 {
 	struct flint_rdma_conn *rc = id->context;
 	struct flint_conn *conn = &rc->c;
-	const char *text;
-	int err;
 
 	switch (event->event) {
 	case RDMA_CM_EVENT_ADDR_RESOLVED:
@@ -564,8 +570,7 @@ static int flint_cm_handler(struct rdma_cm_id *id, struct rdma_cm_event *event)
 		WRITE_ONCE(rc->stage, FLINT_CM_UP);
 		break;
 	case RDMA_CM_EVENT_REJECTED:
-		text = flint_reject_text(event, id, &err);
-		flint_conn_fail(conn, err, "%s (%s)", text, rdma_reject_msg(id, event->status));
+		flint_cm_rejected(conn, event, id);
 		break;
 	case RDMA_CM_EVENT_ADDR_ERROR:
 		flint_conn_fail(conn, -EHOSTUNREACH,

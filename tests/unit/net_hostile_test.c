@@ -281,13 +281,28 @@ static void other_version(void **state)
 {
 	uint32_t len;
 	struct message m = hello_msg(&len);
+	struct flint_version v;
 	struct flint_hdr rh;
-	int fd = raw_connect();
+	int fd, i;
 
-	m.body[0] = FLINT_PROTO_MAJOR + 1;
+	/* Each is told in its own version of the header. */
+	for (i = 0; i < 256; i += 51) {
+		fd = raw_connect();
+		m.h.version = (uint8_t)i;
+		m.body[0] = (uint8_t)i;
+		put(fd, &m, len);
+		assert_int_equal(get(fd, &rh, sizeof(rh)), sizeof(rh));
+		assert_int_equal(rh.version, i);
+		assert_int_equal(le32_to_cpu(rh.status), FLINT_ST_VERSION);
+		assert_int_equal(le32_to_cpu(rh.body_len), sizeof(v));
+		assert_int_equal(get(fd, &v, sizeof(v)), sizeof(v));
+		assert_int_equal(v.major, FLINT_PROTO_MAJOR);
+		expect_closed(fd);
+	}
+	/* Any version says HELLO first. */
+	m.h.version = 7, m.h.op = cpu_to_le16(OP_ANY);
+	fd = raw_connect();
 	put(fd, &m, len);
-	assert_int_equal(get(fd, &rh, sizeof(rh)), sizeof(rh));
-	assert_int_equal(le32_to_cpu(rh.status), FLINT_ST_VERSION);
 	expect_closed(fd);
 }
 

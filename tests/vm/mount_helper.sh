@@ -49,11 +49,26 @@ no_device()
 	says 'no RDMA device.*rdma link add' mnt
 }
 
+# A server of another protocol version: told on connecting (reject-version) or in its HELLO.
+other_version()
+{
+	local pid status
+
+	"$B/vm/hostile_server" -m "$1" -p "$2" -k $KEY > /tmp/hostile.log 2>&1 & pid=$!
+	sleep 1
+	says "manager at $ADDR:$2 speaks another protocol version.*version 9.*1.*install matching" \
+		mount.flintfs "$ADDR:$2:/default" $MNT -o secretfile=$KEY
+	status=$?
+	kill -9 $pid
+	wait $pid 2> /dev/null
+	return $status
+}
+
 cluster_start --chunk-servers 1 --size 128M
 mkdir -p $MNT
 echo "$ADDR server.example" >> /etc/hosts
 
-plan 16
+plan 18
 ok "an unknown file system" says 'no such file system|no file system|nonesuch' \
 	mount.flintfs "$ADDR:/nonesuch" $MNT -o secretfile=$KEY
 ok "an unknown option" says 'bogus' mnt bogus
@@ -63,6 +78,8 @@ ok "a port where nobody listens" says 'manager' \
 	mount.flintfs "$ADDR:7999:/default" $MNT -o secretfile=$KEY
 ok "an address that nobody has" says 'manager|reach' \
 	mount.flintfs "10.77.0.99:/default" $MNT -o secretfile=$KEY,connect_timeo=2s
+ok "another protocol version, told on connecting" other_version reject-version 9901
+ok "another protocol version, told in HELLO" other_version hello-version 9902
 ok "an unknown sub-tree" says 'no such|nodir|subtree' \
 	mount.flintfs "$ADDR:/default/nodir" $MNT -o secretfile=$KEY
 ok "no key is left in a keyring" no_keys_left

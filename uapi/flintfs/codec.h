@@ -18,10 +18,13 @@
  * @inline_size: payload that may stand in a message; on TCP set to max_io, as
  *	every payload follows its message
  * @max_io: payload of one request
+ * @any_version: a server that waits for HELLO: its header is laid out alike in
+ *	every major version, so that the sender can be told
  */
 struct flint_limits {
 	u32 inline_size;
 	u32 max_io;
+	bool any_version;
 };
 
 /* Largest message on verbs, and largest message less payload on TCP. */
@@ -38,6 +41,7 @@ static inline u32 flint_msg_max(u32 inline_size)
  */
 struct flint_msg {
 	u16 op;
+	u8 version;
 	u8 flags;
 	u8 nr_desc;
 	u8 lease;
@@ -70,9 +74,10 @@ static inline int flint_hdr_parse(const struct flint_hdr *h,
 {
 	if (h->magic != cpu_to_le32(FLINT_MAGIC))
 		return -EPROTO;
-	if (h->version != FLINT_PROTO_MAJOR)
+	if (h->version != FLINT_PROTO_MAJOR && !lim->any_version)
 		return -EPROTONOSUPPORT;
 
+	m->version = h->version;
 	m->op = le16_to_cpu(h->op);
 	m->flags = h->flags;
 	m->nr_desc = h->nr_desc;

@@ -37,6 +37,10 @@
  *    flight (credits, at least 1). HEARTBEAT-class requests (PING, CANCEL)
  *    use one reserved slot beyond them.
  *  - Anything malformed ends the connection; nothing malformed is answered.
+ *  - For every major version, past and to come: the header, HELLO's number and
+ *    the first two bytes of its body (major, minor) stay as they are here. A
+ *    server that does not know the sender's version answers its HELLO in a
+ *    header of that version, with FLINT_ST_VERSION and struct flint_version.
  */
 #ifndef _UAPI_FLINTFS_WIRE_H
 #define _UAPI_FLINTFS_WIRE_H
@@ -288,6 +292,15 @@ struct flint_hello {
 
 FLINT_ASSERT_SIZE(struct flint_hello, 152);
 #define FLINT_HELLO_MIN	144		/* the first version's: no token */
+
+/* Body of an answer with FLINT_ST_VERSION: what the server speaks. */
+struct flint_version {
+	__u8 major;
+	__u8 minor;
+	__u8 reserved[6];
+};
+
+FLINT_ASSERT_SIZE(struct flint_version, 8);
 
 struct flint_hello_rep {
 	__u8 major;

@@ -620,14 +620,17 @@ static void shake_refused(struct flint_peer *peer, const struct flint_msg *m)
 			"the server is older than the token: upgrade it, or ask for a simpler token",
 	};
 	struct flint_auth_refusal r = { 0 };
+	struct flint_version v;
 	uint32_t status = m->status, n;
 
 	flint_body_get(&r, sizeof(r), 0, m->body, m->body_len);
 	n = le32_to_cpu(r.reason);
 	switch (status) {
 	case FLINT_ST_VERSION:
+		flint_body_get(&v, sizeof(v), 0, m->body, m->body_len);
 		flint_xprt_fail(peer->link, -EPROTONOSUPPORT,
-				"the server does not speak protocol version %u", FLINT_PROTO_MAJOR);
+				"the server speaks protocol version %u.%u and we %u.%u: install the same FlintFS version on both",
+				v.major, v.minor, FLINT_PROTO_MAJOR, FLINT_PROTO_MINOR);
 		break;
 	case FLINT_ST_SHUTDOWN:
 		flint_xprt_fail(peer->link, -ESHUTDOWN, "the server has just started, or stops");

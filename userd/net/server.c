@@ -341,7 +341,7 @@ static void tx_header(struct flint_conn *conn, struct flint_tx *tx, const struct
 
 	*h = (struct flint_hdr){
 		.magic = cpu_to_le32(FLINT_MAGIC),
-		.version = FLINT_PROTO_MAJOR,
+		.version = m->version,	/* another one's only when it is refused */
 		.flags = FLINT_F_REPLY,
 		.op = cpu_to_le16(m->op),
 		.tag = cpu_to_le32(m->tag),
@@ -380,12 +380,16 @@ static void conn_answer(struct flint_conn *conn, const struct flint_msg *m, uint
 static void conn_refuse(struct flint_conn *conn, const struct flint_msg *m, uint32_t status,
 			enum flint_auth_reason reason, const char *why)
 {
+	struct flint_version ours = { .major = FLINT_PROTO_MAJOR, .minor = FLINT_PROTO_MINOR };
 	struct flint_auth_refusal body = { .reason = cpu_to_le32(reason) };
 
 	flint_warn_rl("refused %s, %s: %s", conn->info.name[0] ? conn->info.name : "unknown",
 		      conn->link->address, why);
 	conn->state = CONN_REFUSED;
-	conn_answer(conn, m, status, &body, status == FLINT_ST_AUTH ? sizeof(body) : 0);
+	if (status == FLINT_ST_VERSION)
+		conn_answer(conn, m, status, &ours, sizeof(ours));
+	else
+		conn_answer(conn, m, status, &body, sizeof(body));
 	flint_timer_set(conn->loop, &conn->timer, REFUSED_MS);
 }
 
@@ -537,16 +541,17 @@ static void conn_hello(struct flint_conn *conn, const struct flint_msg *m)
 	const uint8_t *claims = NULL;
 	struct flint_hello h;
 	uint32_t len = 0;
-	char why[96];
+	char why[160];
 	int err;
 
 	if (m->op != FLINT_OP_HELLO || m->nr_desc || m->data_len || m->body_len < 2) {
 		flint_xprt_fail(conn->link, -EPROTO, "the first message is not a HELLO");
 		return;
 	}
-	if (m->body[0] != FLINT_PROTO_MAJOR) {
-		snprintf(why, sizeof(why), "protocol version %u, this server speaks %u",
-			 m->body[0], FLINT_PROTO_MAJOR);
+	if (m->body[0] != FLINT_PROTO_MAJOR || m->version != FLINT_PROTO_MAJOR) {
+		snprintf(why, sizeof(why),
+			 "it speaks protocol version %u and this server %u.%u: install the same FlintFS version on both",
+			 m->body[0], FLINT_PROTO_MAJOR, FLINT_PROTO_MINOR);
 		conn_refuse(conn, m, FLINT_ST_VERSION, 0, why);
 		return;
 	}
@@ -989,6 +994,7 @@ static int server_accept(struct flint_acceptor *a, struct flint_xprt *link)
 	snprintf(conn->info.address, sizeof(conn->info.address), "%s", link->address);
 	conn->info.addr = link->addr;
 	conn->info.proto = link->proto;
+	link->lim.any_version = true;	/* until hello_take() */
 	conn->timer.fn = conn_timer;
 	conn->timer.arg = conn;
 

@@ -847,7 +847,7 @@ static const char *reject_why(const void *priv, uint8_t len)
 		return "connection refused: nobody listens there";
 	switch (p.reason) {
 	case FLINT_REJ_VERSION:
-		return "the server speaks another protocol version";
+		return "the server speaks another protocol version: install the same FlintFS version on both";
 	case FLINT_REJ_SIZE:
 		return "the server refuses our message size";
 	case FLINT_REJ_BUSY:
@@ -1125,8 +1125,13 @@ static void listen_event(struct vcm *cm, const struct rdma_cm_event *ev, const v
 		memcpy(&priv, private, sizeof(priv));
 	reason = priv_check(&priv);
 	flint_sockaddr_text(rdma_get_peer_addr(ev->id), from, sizeof(from));
+	if (reason == FLINT_REJ_VERSION) {
+		flint_warn_rl("refused %s (rdma): it speaks protocol version %u and this server %u.%u: install the same FlintFS version on both",
+			      from, priv.major, FLINT_PROTO_MAJOR, FLINT_PROTO_MINOR);
+		goto reject;
+	}
 	if (reason) {
-		flint_warn_rl("refused %s (rdma): not a FlintFS client, or of another version or message size (reason %u)",
+		flint_warn_rl("refused %s (rdma): not a FlintFS client, or one of a senseless message size (reason %u)",
 			      from, reason);
 		goto reject;
 	}

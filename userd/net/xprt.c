@@ -86,6 +86,7 @@ void flint_xprt_limits(struct flint_xprt *link, uint32_t inline_size, uint32_t m
 		link->inline_size = inline_size;
 	if (max_io < link->max_io)
 		link->max_io = max_io;
+	link->lim.any_version = false;
 	link->lim.max_io = link->max_io;
 	link->lim.inline_size = link->proto == FLINT_PROTO_TCP ? link->max_io : link->inline_size;
 }
