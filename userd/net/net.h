@@ -206,6 +206,11 @@ int flint_server_listen(struct flint_server *srv, int proto,
 void flint_server_free(struct flint_server *srv);
 
 const struct flint_conn_info *flint_conn_info(const struct flint_conn *conn);
+/* What the daemon knows of a connection, so that it need not look for it. On its loop. */
+void flint_conn_set_priv(struct flint_conn *conn, void *priv);
+void *flint_conn_priv(const struct flint_conn *conn);
+/* When the connection's loop last woke up: the time of its requests, without a call. On its loop. */
+uint64_t flint_conn_now(const struct flint_conn *conn);
 /* End a connection for a reason that is logged. Any thread. */
 void flint_conn_kill(struct flint_conn *conn, const char *why);
 

@@ -60,6 +60,7 @@ struct flint_conn {
 	struct flint_server *srv;
 	struct flint_xprt *link;
 	struct flint_loop *loop;
+	void *priv;			/* the daemon's */
 	enum conn_state state;
 	bool was_live;			/* constant from the first request on */
 	bool keep_keys;
@@ -324,6 +325,21 @@ void flint_conn_kill(struct flint_conn *conn, const char *why)
 const struct flint_conn_info *flint_conn_info(const struct flint_conn *conn)
 {
 	return &conn->info;
+}
+
+void flint_conn_set_priv(struct flint_conn *conn, void *priv)
+{
+	conn->priv = priv;
+}
+
+void *flint_conn_priv(const struct flint_conn *conn)
+{
+	return conn->priv;
+}
+
+uint64_t flint_conn_now(const struct flint_conn *conn)
+{
+	return flint_loop_now(conn->loop);
 }
 
 /* ---- replies ---------------------------------------------------------- */
