@@ -114,7 +114,7 @@ static void test_mknod(void **p)
 	a = rep_attr(st);
 	assert_int_equal(le32_to_cpu(a.mode), S_IFLNK | 0777);
 	assert_int_equal(le64_to_cpu(a.size), 4);
-	assert_int_equal(meta_read_link(&st->r, le64_to_cpu(a.ino), (u8 *)name, sizeof(name)), 4);
+	assert_int_equal(meta_read_link(&st->s, le64_to_cpu(a.ino), (u8 *)name, sizeof(name)), 4);
 	assert_memory_equal(name, "../f", 4);
 	assert_int_equal(do_mknod(st, d, "l2", S_IFLNK, NULL), ENOENT);
 
@@ -219,8 +219,7 @@ static void test_link_limit(void **p)
 
 	snprintf(sql, sizeof(sql), "UPDATE inode SET nlink=%u WHERE ino IN (%llu,%llu)",
 		 META_LINK_MAX, (unsigned long long)f, (unsigned long long)d);
-	assert_int_equal(sqlite3_exec(st->s.db, sql, NULL, NULL, NULL), 0);
-	state_restart(st);
+	state_sql(st, sql);
 	assert_int_equal(do_link(st, f, st->root, "g"), EMLINK);
 	assert_int_equal(do_mknod(st, d, "s", DIR1, NULL), EMLINK);
 	assert_int_equal(do_mknod(st, d, "s", REG, NULL), 0);
@@ -229,8 +228,7 @@ static void test_link_limit(void **p)
 	snprintf(sql, sizeof(sql), "UPDATE inode SET nlink=CASE ino WHEN %llu THEN 1 ELSE 2 END"
 		 " WHERE ino IN (%llu,%llu)", (unsigned long long)f, (unsigned long long)f,
 		 (unsigned long long)d);
-	assert_int_equal(sqlite3_exec(st->s.db, sql, NULL, NULL, NULL), 0);
-	state_restart(st);
+	state_sql(st, sql);
 }
 
 static void test_many_links(void **p)
@@ -327,12 +325,12 @@ static void test_xattr(void **p)
 	int i;
 
 	assert_int_equal(do_xattr(st, FLINT_OP_SETXATTR, f, "user.a", "hello", 5, 0), 0);
-	assert_int_equal(meta_read_xattr(&st->r, f, (u8 *)"user.a", 6, buf, 64, &total), 5);
+	assert_int_equal(meta_read_xattr(&st->s, f, (u8 *)"user.a", 6, buf, 64, &total), 5);
 	assert_memory_equal(buf, "hello", 5);
-	assert_int_equal(meta_read_xattr(&st->r, f, (u8 *)"user.a", 6, buf, 0, &total), 0);
+	assert_int_equal(meta_read_xattr(&st->s, f, (u8 *)"user.a", 6, buf, 0, &total), 0);
 	assert_int_equal(total, 5);
-	assert_int_equal(meta_read_xattr(&st->r, f, (u8 *)"user.a", 6, buf, 4, &total), -ERANGE);
-	assert_int_equal(meta_read_xattr(&st->r, f, (u8 *)"user.b", 6, buf, 4, &total), -ENODATA);
+	assert_int_equal(meta_read_xattr(&st->s, f, (u8 *)"user.a", 6, buf, 4, &total), -ERANGE);
+	assert_int_equal(meta_read_xattr(&st->s, f, (u8 *)"user.b", 6, buf, 4, &total), -ENODATA);
 	assert_int_equal(do_xattr(st, FLINT_OP_SETXATTR, f, "user.a", "x", 1, FLINT_XATTR_CREATE),
 			 EEXIST);
 	assert_int_equal(do_xattr(st, FLINT_OP_SETXATTR, f, "user.b", "x", 1, FLINT_XATTR_REPLACE),
@@ -342,12 +340,12 @@ static void test_xattr(void **p)
 	assert_int_equal(do_xattr(st, FLINT_OP_SETXATTR, f, "what.b", "x", 1, 0), EOPNOTSUPP);
 	assert_int_equal(do_xattr(st, FLINT_OP_SETXATTR, f, "", "x", 1, 0), ERANGE);
 	assert_int_equal(do_xattr(st, FLINT_OP_SETXATTR, f, "user.a", "", 0, FLINT_XATTR_REPLACE), 0);
-	assert_int_equal(meta_read_xattr(&st->r, f, (u8 *)"user.a", 6, buf, 64, &total), 0);
+	assert_int_equal(meta_read_xattr(&st->s, f, (u8 *)"user.a", 6, buf, 64, &total), 0);
 	assert_int_equal(do_xattr(st, FLINT_OP_SETXATTR, f, "trusted.big", big,
 				  FLINT_XATTR_VALUE_MAX, 0), 0);
-	assert_int_equal(meta_read_xattr_list(&st->r, f, buf, 64, &total), 19);
+	assert_int_equal(meta_read_xattr_list(&st->s, f, buf, 64, &total), 19);
 	assert_memory_equal(buf, "trusted.big\0user.a\0", 19);
-	assert_int_equal(meta_read_xattr_list(&st->r, f, buf, 18, &total), -ERANGE);
+	assert_int_equal(meta_read_xattr_list(&st->s, f, buf, 18, &total), -ERANGE);
 	assert_int_equal(total, 19);
 	assert_int_equal(do_xattr(st, FLINT_OP_REMOVEXATTR, f, "user.a", NULL, 0, 0), 0);
 	assert_int_equal(do_xattr(st, FLINT_OP_REMOVEXATTR, f, "user.a", NULL, 0, 0), ENODATA);
@@ -360,7 +358,7 @@ static void test_xattr(void **p)
 	assert_int_equal(st->rep.status, ENOSPC);
 	assert_int_equal(i, (META_XATTR_LIST_MAX - 12) / 256);
 	assert_int_equal(do_unlink(st, st->root, "f", 0), 0);
-	assert_int_equal(meta_read_xattr_list(&st->r, f, NULL, 0, &total), 0);
+	assert_int_equal(meta_read_xattr_list(&st->s, f, NULL, 0, &total), 0);
 	assert_int_equal(total, 0);
 	free(big);
 }
@@ -401,9 +399,9 @@ static void test_other_fs(void **p)
 	assert_int_equal(do_mknod(st, root2, "x", REG, NULL), ESTALE);
 	assert_int_equal(do_rename(st, st->root, "f", root2, "f", 0), ESTALE);
 	assert_int_equal(do_link(st, f, root2, "f"), ESTALE);
-	assert_int_equal(meta_read_lookup(&st->r, 2, st->root, (u8 *)"f", 1, &i), -ESTALE);
-	assert_int_equal(meta_read_lookup(&st->r, 1, f, (u8 *)"f", 1, &i), -ENOTDIR);
-	assert_int_equal(meta_read_lookup(&st->r, 1, 989898, (u8 *)"f", 1, &i), -ESTALE);
+	assert_int_equal(meta_read_lookup(&st->s, 2, st->root, (u8 *)"f", 1, &i), -ESTALE);
+	assert_int_equal(meta_read_lookup(&st->s, 1, f, (u8 *)"f", 1, &i), -ENOTDIR);
+	assert_int_equal(meta_read_lookup(&st->s, 1, 989898, (u8 *)"f", 1, &i), -ESTALE);
 }
 
 static void test_malformed(void **p)

@@ -156,7 +156,7 @@ static u64 page(struct state *st, u64 dir, u64 cookie, u32 flags, u32 *seen, u32
 	u32 used, pos = 0, nr = 0;
 	u64 last = cookie;
 
-	assert_int_equal(meta_read_dir(&st->r, 1, 7, &req, buf, sizeof(buf), &used, &rep), 0);
+	assert_int_equal(meta_read_dir(&st->s, 1, 7, &req, buf, sizeof(buf), &used, &rep), 0);
 	while (flint_dirent_next(buf, used, &pos, &d, &attr, &name) == 1) {
 		char text[16] = "";
 		u32 n;
@@ -243,16 +243,16 @@ static void test_readdir_errors(void **p)
 	u8 buf[256];
 	u32 used;
 
-	assert_int_equal(meta_read_dir(&st->r, 1, 0, &req, buf, sizeof(buf), &used, &rep), -ENOTDIR);
+	assert_int_equal(meta_read_dir(&st->s, 1, 0, &req, buf, sizeof(buf), &used, &rep), -ENOTDIR);
 	req.ino = cpu_to_le64(88888);
-	assert_int_equal(meta_read_dir(&st->r, 1, 0, &req, buf, sizeof(buf), &used, &rep), -ESTALE);
+	assert_int_equal(meta_read_dir(&st->s, 1, 0, &req, buf, sizeof(buf), &used, &rep), -ESTALE);
 	req.ino = cpu_to_le64(st->root);
-	assert_int_equal(meta_read_dir(&st->r, 2, 0, &req, buf, sizeof(buf), &used, &rep), -ESTALE);
-	assert_int_equal(meta_read_dir(&st->r, 1, 0, &req, buf, 16, &used, &rep), -EINVAL);
+	assert_int_equal(meta_read_dir(&st->s, 2, 0, &req, buf, sizeof(buf), &used, &rep), -ESTALE);
+	assert_int_equal(meta_read_dir(&st->s, 1, 0, &req, buf, 16, &used, &rep), -EINVAL);
 	req.cookie = cpu_to_le64(~0ull);
-	assert_int_equal(meta_read_dir(&st->r, 1, 0, &req, buf, 99, &used, &rep), -EINVAL);
+	assert_int_equal(meta_read_dir(&st->s, 1, 0, &req, buf, 99, &used, &rep), -EINVAL);
 	req.cookie = cpu_to_le64(INT64_MAX);
-	assert_int_equal(meta_read_dir(&st->r, 1, 0, &req, buf, 99, &used, &rep), 0);
+	assert_int_equal(meta_read_dir(&st->s, 1, 0, &req, buf, 99, &used, &rep), 0);
 	assert_true(rep.eof && !rep.nr);
 }
 

@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include "../../userd/meta/command.h"
+#include "../../userd/meta/verify.h"
 
 #define ROOT(st)	((st)->root)
 
@@ -30,7 +31,7 @@ struct logged {
 
 struct state {
 	struct meta_store s;
-	struct meta_reader r;
+	u64 index;
 	char dir[64];
 	u64 sid, seq, low;
 	u64 root;
@@ -49,38 +50,64 @@ static inline void state_remove_dir(const char *dir)
 		fprintf(stderr, "cannot remove %s\n", dir);
 }
 
+static inline void state_fatal(void *arg, const char *why)
+{
+	fprintf(stderr, "%s\n", why);
+}
+
+/* Small generations, so that short tests have several. */
 static inline void state_open(struct state *st)
 {
+	const struct meta_store_config cfg = {
+		.dir = st->dir, .cache_bytes = 64 << 20, .gen_objects = 200,
+		.fatal = state_fatal,
+	};
 	char err[512] = "";
 
-	if (meta_store_open(&st->s, st->dir, err, sizeof(err)) ||
-	    meta_reader_open(&st->r, st->s.path, err, sizeof(err)))
+	if (meta_store_open(&st->s, &cfg, err, sizeof(err)))
 		fail_msg("%s", err);
+	st->index = st->s.index;
 }
 
 static inline void state_close(struct state *st)
 {
-	meta_reader_close(&st->r);
+	assert_int_equal(meta_store_flush(&st->s), 0);
 	meta_store_close(&st->s);
 }
 
 static inline void state_restart(struct state *st)
 {
+	u64 sum = meta_store_checksum(&st->s);
+
 	state_close(st);
+	state_open(st);
+	assert_true(meta_store_checksum(&st->s) == sum);
+}
+
+/* What is in the file, changed by something else. */
+static inline void state_sql(struct state *st, const char *sql)
+{
+	char path[128];
+	sqlite3 *db;
+
+	state_close(st);
+	snprintf(path, sizeof(path), "%s/" META_STORE_FILE, st->dir);
+	assert_int_equal(sqlite3_open(path, &db), 0);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), 0);
+	/* NULL: to be computed anew */
+	assert_int_equal(sqlite3_exec(db, "UPDATE state SET checksum=NULL", NULL, NULL, NULL), 0);
+	sqlite3_close(db);
 	state_open(st);
 }
 
+/* An entry of the log with one command. */
 static inline u32 apply_bytes(struct state *st, const u8 *cmd, u32 len)
 {
-	int err;
+	int err = meta_apply(&st->s, cmd, len, &st->rep);
 
-	assert_int_equal(meta_store_begin(&st->s, false), 0);
-	err = meta_apply(&st->s, cmd, len, &st->rep);
 	if (err)
 		fail_msg("apply: %s: %s", strerror(-err), st->s.err);
-	err = meta_store_commit(&st->s);
-	if (err)
-		fail_msg("commit: %s: %s", strerror(-err), st->s.err);
+	meta_store_applied(&st->s, ++st->index, 1);
 	return st->rep.status;
 }
 
@@ -340,7 +367,7 @@ static inline struct meta_inode get(struct state *st, u64 ino)
 {
 	struct meta_inode i;
 
-	assert_int_equal(meta_read_inode(&st->r, ino, &i), 0);
+	assert_int_equal(meta_read_inode(&st->s, ino, &i), 0);
 	return i;
 }
 
@@ -348,14 +375,14 @@ static inline bool gone(struct state *st, u64 ino)
 {
 	struct meta_inode i;
 
-	return meta_read_inode(&st->r, ino, &i) == -ESTALE;
+	return meta_read_inode(&st->s, ino, &i) == -ESTALE;
 }
 
 /* Number behind a name; 0: none. */
 static inline u64 at(struct state *st, u64 dir, const char *name)
 {
 	struct meta_inode i;
-	int err = meta_read_lookup(&st->r, 0, dir, (const u8 *)name, strlen(name), &i);
+	int err = meta_read_lookup(&st->s, 0, dir, (const u8 *)name, strlen(name), &i);
 
 	if (err == -ENOENT)
 		return 0;
@@ -365,10 +392,12 @@ static inline u64 at(struct state *st, u64 dir, const char *name)
 
 static inline void verify(struct state *st)
 {
-	char err[512] = "";
+	struct meta_verdict v;
 
-	if (meta_store_verify(&st->s, err, sizeof(err)))
-		fail_msg("%s", err);
+	assert_int_equal(meta_store_flush(&st->s), 0);
+	if (meta_verify(st->s.path, &v, NULL, NULL) || v.problems)
+		fail_msg("%s", v.text);
+	assert_true(v.checksum == meta_store_checksum(&st->s));
 }
 
 /* cmocka: a store with file system "fs" and an open session. */

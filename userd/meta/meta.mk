@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # flint-metad, the metadata server. META_CORE is the state machine, without network and threads.
 
-META_CORE := userd/meta/store.c userd/meta/inode.c userd/meta/table.c userd/meta/command.c userd/meta/ops_session.c \
+META_CORE := userd/meta/store.c userd/meta/cache.c userd/meta/db.c userd/meta/flush.c \
+	userd/meta/verify.c userd/meta/inode.c userd/meta/table.c userd/meta/command.c \
+	userd/meta/ops_session.c \
 	userd/meta/ops_name.c userd/meta/ops_rename.c userd/meta/ops_attr.c userd/meta/ops_xattr.c \
 	userd/meta/access.c userd/meta/acl.c userd/meta/usage.c userd/meta/trash.c userd/meta/admin.c \
 	userd/meta/read.c
@@ -12,6 +14,7 @@ META_SERVER := $(META_CORE) userd/meta/log_local.c userd/meta/sessions.c userd/m
 $(eval $(call program,flint-metad,$(META_SERVER),-lsqlite3))
 $(eval $(call program,flint-metad-bench,tests/native/metad_bench.c,))
 $(eval $(call program,flint-metad-crash,tests/native/metad_crash.c $(META_CORE),-lsqlite3))
+$(eval $(call program,flint-metad-store-bench,tests/native/metad_store_bench.c $(META_CORE),-lsqlite3))
 $(eval $(call program,flint-metad-cut,tests/native/metad_cut.c,))
 
 TEST_SRCS_meta_ops := $(META_CORE)

@@ -2,337 +2,392 @@
 /*
  * Reading: what LOOKUP, GETATTR, READDIR and the others answer from.
  *
- * A reader has a read-only connection and one prepared statement per question.
- * Each question is one statement, so that its answer is of one state.
+ * A directory's order is that of its cookies, and cookies only grow. So it is
+ * the database's rows, then the entries that the frozen generation added, then
+ * those of the active one: no merging. Of each, what a later generation removed
+ * or gave another cookie is left out; the hash table knows. While the frozen
+ * generation is being committed an entry may be in both places: each part
+ * begins above the last cookie that was given.
  */
 #include <errno.h>
 #include <stdio.h>
-#include "schema.h"
 #include "store.h"
 
-#define READER_PRAGMAS	"PRAGMA mmap_size=2147418112; PRAGMA cache_size=-32768;" \
-			" PRAGMA query_only=1;"
+/* ---- a directory in order ----------------------------------------------------- */
 
-/* The columns of an inode, each with the table's name before it. */
-#define I_COLS "i.fs, i.gen, i.mode, i.nlink, i.uid, i.gid, i.flags, i.rdev_major, i.rdev_minor," \
-	" i.size, i.atime, i.mtime, i.ctime, i.btime, i.change, i.parent, i.project," \
-	" i.trunc_epoch, i.chunk_shift, i.stripe, i.chain_table, i.table_ver, i.next_cookie, i.data," \
-	" i.tree_bytes, i.tree_files, i.tree_dirs"
+struct scan {
+	struct meta_store *s;
+	const struct meta_inode *dir;
+	u64 cookie;		/* last one given */
+	bool any;
+	int (*emit)(void *arg, const struct meta_dir_entry *e);
+	void *arg;
+};
 
-static int prepare(struct meta_reader *r, const char *sql, sqlite3_stmt **st)
+static int give(struct scan *sc, u64 cookie, u64 ino, u32 type, const u8 *name, u32 len)
 {
-	return sqlite3_prepare_v3(r->db, sql, -1, SQLITE_PREPARE_PERSISTENT, st, NULL);
+	const struct meta_dir_entry e = { cookie, ino, type, name, len };
+	struct meta_dir *d = sc->dir->dir;
+	int ret = sc->emit(sc->arg, &e);
+
+	/* Nothing is below the first one, and nothing ever will be. */
+	if (!sc->any && d && sc->cookie <= d->low && cookie > d->low)
+		d->low = cookie - 1;
+	sc->any = true;
+	sc->cookie = cookie;
+	return ret;
 }
 
-int meta_reader_open(struct meta_reader *r, const char *path, char *err, size_t errlen)
+static int scan_rows(struct scan *sc)
 {
-	int rc;
-
-	memset(r, 0, sizeof(*r));
-	rc = sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
-	if (!rc) {
-		sqlite3_busy_timeout(r->db, 10000);
-		rc = sqlite3_exec(r->db, READER_PRAGMAS, NULL, NULL, NULL);
-	}
-	if (!rc)
-		rc = prepare(r, "SELECT " META_INODE_COLS " FROM inode WHERE ino=?1", &r->inode);
-	/* The outer join finds the directory also when it lacks the entry. */
-	if (!rc)
-		rc = prepare(r, "SELECT p.mode, p.fs, i.ino, " I_COLS " FROM inode p"
-			     " LEFT JOIN dentry d ON d.parent=p.ino AND d.name=?2"
-			     " LEFT JOIN inode i ON i.ino=d.ino WHERE p.ino=?1", &r->lookup);
-	if (!rc)
-		rc = prepare(r, "SELECT cookie, name, ino, type FROM dentry"
-			     " INDEXED BY dentry_cookie WHERE parent=?1 AND cookie>?2"
-			     " ORDER BY cookie", &r->readdir);
-	if (!rc)
-		rc = prepare(r, "SELECT d.cookie, d.name, d.ino, d.type, " I_COLS " FROM dentry d"
-			     " INDEXED BY dentry_cookie CROSS JOIN inode i ON i.ino=d.ino"
-			     " WHERE d.parent=?1 AND d.cookie>?2 ORDER BY d.cookie",
-			     &r->readdir_plus);
-	if (!rc)
-		rc = prepare(r, "SELECT target FROM symlink WHERE ino=?1", &r->symlink);
-	if (!rc)
-		rc = prepare(r, "SELECT value FROM xattr WHERE ino=?1 AND name=?2", &r->xattr);
-	if (!rc)
-		rc = prepare(r, "SELECT name FROM xattr WHERE ino=?1 ORDER BY name",
-			     &r->xattr_list);
-	if (!rc)
-		rc = prepare(r, "SELECT files FROM fs WHERE id=?1", &r->fs);
-	if (!rc)
-		rc = prepare(r, "SELECT ino FROM orphan WHERE ready=1 AND ino>?1 AND ino NOT IN"
-			     " (SELECT ino FROM intent) ORDER BY ino LIMIT ?2", &r->orphans);
-	if (!rc)
-		rc = prepare(r, "SELECT count(*) FROM orphan WHERE ready=1", &r->orphan_count);
-	if (!rc)
-		rc = prepare(r, "SELECT ino, epoch, size FROM intent WHERE ino>=?1 ORDER BY ino"
-			     " LIMIT ?2", &r->intents);
-	if (!rc)
-		return 0;
-	snprintf(err, errlen, "%s cannot be opened for reading (%s)", path,
-		 r->db ? sqlite3_errmsg(r->db) : "out of memory");
-	meta_reader_close(r);
-	return -EIO;
-}
-
-void meta_reader_close(struct meta_reader *r)
-{
-	sqlite3_finalize(r->inode);
-	sqlite3_finalize(r->lookup);
-	sqlite3_finalize(r->readdir);
-	sqlite3_finalize(r->readdir_plus);
-	sqlite3_finalize(r->symlink);
-	sqlite3_finalize(r->xattr);
-	sqlite3_finalize(r->xattr_list);
-	sqlite3_finalize(r->fs);
-	sqlite3_finalize(r->orphans);
-	sqlite3_finalize(r->orphan_count);
-	sqlite3_finalize(r->intents);
-	sqlite3_close(r->db);
-	memset(r, 0, sizeof(*r));
-}
-
-/* 1: a row, 0: none (reset), -EIO or -ENOMEM (reset). */
-static int step(sqlite3_stmt *st)
-{
-	int rc = sqlite3_step(st);
-
-	if (rc == SQLITE_ROW)
-		return 1;
-	sqlite3_reset(st);
-	if (rc == SQLITE_DONE)
-		return 0;
-	return rc == SQLITE_NOMEM ? -ENOMEM : -EIO;
-}
-
-int meta_read_inode(struct meta_reader *r, u64 ino, struct meta_inode *out)
-{
+	struct meta_cache *c = &sc->s->cache;
+	sqlite3_stmt *st = meta_stmt(&sc->s->rd, ST_READDIR);
+	const struct meta_dent *d;
+	const u8 *name;
+	u64 cookie;
+	u32 len;
 	int err;
 
-	sqlite3_bind_int64(r->inode, 1, ino);
-	err = step(r->inode);
-	if (err != 1)
-		return err ? err : -ESTALE;
-	memset(out, 0, sizeof(*out));
-	out->ino = ino;
-	meta_inode_row(r->inode, 0, out);
-	sqlite3_reset(r->inode);
-	return 0;
-}
-
-int meta_read_lookup(struct meta_reader *r, u32 fs, u64 parent, const u8 *name, u32 len,
-		     struct meta_inode *out)
-{
-	sqlite3_stmt *st = r->lookup;
-	int err;
-
-	sqlite3_bind_int64(st, 1, parent);
-	sqlite3_bind_blob(st, 2, name, len, SQLITE_STATIC);
-	err = step(st);
-	if (err != 1)
-		return err ? err : -ESTALE;
-	if (fs && sqlite3_column_int64(st, 1) != fs) {
-		err = -ESTALE;
-	} else if ((sqlite3_column_int64(st, 0) & 0170000) != 0040000) {
-		err = -ENOTDIR;
-	} else if (sqlite3_column_type(st, 2) == SQLITE_NULL) {
-		err = -ENOENT;
-	} else {
-		memset(out, 0, sizeof(*out));
-		out->ino = sqlite3_column_int64(st, 2);
-		meta_inode_row(st, 3, out);
-		err = 0;
+	sqlite3_bind_int64(st, 1, sc->dir->ino);
+	sqlite3_bind_int64(st, 2, sc->cookie);
+	while ((err = meta_step(&sc->s->rd, st)) == 1) {
+		cookie = sqlite3_column_int64(st, 0);
+		name = sqlite3_column_blob(st, 1);
+		len = sqlite3_column_bytes(st, 1);
+		d = meta_cache_dent(c, meta_hash_name(sc->dir->ino, name, len), sc->dir->ino, name,
+				    len);
+		if (d && (d->o.dead || d->cookie != cookie))
+			continue;
+		if (d)
+			err = give(sc, cookie, d->ino, d->type, name, len);
+		else
+			err = give(sc, cookie, sqlite3_column_int64(st, 2),
+				   sqlite3_column_int64(st, 3), name, len);
+		if (err)
+			break;
 	}
 	sqlite3_reset(st);
+	return err < 0 ? meta_store_fail(sc->s, err, sc->s->rd.err) : err;
+}
+
+static u32 fresh_find(const struct meta_fresh *f, u64 cookie)
+{
+	u32 lo = 0, hi = f->nr;
+
+	while (lo < hi) {
+		u32 mid = (lo + hi) / 2;
+
+		if (f->e[mid].cookie <= cookie)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static int scan_fresh(struct scan *sc, const struct meta_fresh *f)
+{
+	struct meta_cache *c = &sc->s->cache;
+	const struct meta_dent *d;
+	u32 n;
+	int err = 0;
+
+	if (f->gen <= c->flushed)
+		return 0;
+	for (n = fresh_find(f, sc->cookie); n < f->nr && !err; n++) {
+		d = f->e[n].d;
+		if (f->gen < c->gen)	/* it may have a successor */
+			d = meta_cache_dent(c, meta_hash_name(d->parent, d->name, d->len),
+					    d->parent, d->name, d->len);
+		if (d && !d->o.dead && d->cookie == f->e[n].cookie)
+			err = give(sc, d->cookie, d->ino, d->type, d->name, d->len);
+	}
 	return err;
 }
 
-/* One record; 0, or -ENOSPC when it does not fit. */
-static int put_dirent(sqlite3_stmt *st, bool plus, u32 valid_ms, u8 *buf, u32 len, u32 *used)
+int meta_dir_scan(struct meta_store *s, const struct meta_inode *dir, u64 after,
+		  int (*emit)(void *arg, const struct meta_dir_entry *e), void *arg)
 {
-	u32 nlen = sqlite3_column_bytes(st, 1);
-	u32 rec = flint_dirent_len(nlen, plus);
-	struct flint_dirent d = {
-		.cookie = cpu_to_le64(sqlite3_column_int64(st, 0)),
-		.ino = cpu_to_le64(sqlite3_column_int64(st, 2)),
-		.rec_len = cpu_to_le16(rec),
-		.name_len = cpu_to_le16(nlen),
-		.type = sqlite3_column_int64(st, 3),
-		.has_attr = plus,
-	};
-	u8 *p = buf + *used;
+	struct scan sc = { .s = s, .dir = dir, .cookie = after, .emit = emit, .arg = arg };
+	struct meta_dir *d = dir->dir;
+	int err = 0, n;
 
-	if (rec > len - *used)
-		return -ENOSPC;
+	if (d && sc.cookie < d->low)
+		sc.cookie = d->low;
+	if (dir->o.born <= s->cache.flushed)	/* else no row of it is there yet */
+		err = scan_rows(&sc);
+	/* The older list first; which that is shows their generations. */
+	n = d && d->fresh[0].gen < d->fresh[1].gen;
+	if (!err && d)
+		err = scan_fresh(&sc, &d->fresh[!n]);
+	if (!err && d)
+		err = scan_fresh(&sc, &d->fresh[n]);
+	return err;
+}
+
+static int first(void *arg, const struct meta_dir_entry *e)
+{
+	struct meta_dir_entry *out = arg;
+
+	memcpy((u8 *)out->name, e->name, e->len);
+	out->cookie = e->cookie;
+	out->ino = e->ino;
+	out->type = e->type;
+	out->len = e->len;
+	return 1;
+}
+
+int meta_dentry_first(struct meta_store *s, u64 parent, struct meta_dentry *d, u8 *name, u32 *len)
+{
+	struct meta_dir_entry e = { .name = name };
+	const struct meta_inode *dir;
+	int err = meta_inode_peek(s, parent, &dir);
+
+	if (err)
+		return err == -ESTALE ? 0 : err;
+	err = meta_dir_scan(s, dir, 0, first, &e);
+	if (err != 1)
+		return err;
+	d->ino = e.ino;
+	d->cookie = e.cookie;
+	d->type = e.type;
+	*len = e.len;
+	return 1;
+}
+
+/* ---- READDIR --------------------------------------------------------------------- */
+
+struct page {
+	struct meta_store *s;
+	bool plus;
+	u32 valid_ms;
+	u8 *buf;
+	u32 len, used, nr;
+};
+
+/* One record; 1 when it does not fit. */
+static int put_dirent(void *arg, const struct meta_dir_entry *e)
+{
+	struct page *pg = arg;
+	u32 rec = flint_dirent_len(e->len, pg->plus);
+	struct flint_dirent d = {
+		.cookie = cpu_to_le64(e->cookie),
+		.ino = cpu_to_le64(e->ino),
+		.rec_len = cpu_to_le16(rec),
+		.name_len = cpu_to_le16(e->len),
+		.type = e->type,
+		.has_attr = pg->plus,
+	};
+	const struct meta_inode *i;
+	u8 *p = pg->buf + pg->used;
+	int err;
+
+	if (rec > pg->len - pg->used)
+		return 1;
 	memcpy(p, &d, sizeof(d));
-	if (plus) {
-		struct meta_inode i = { .ino = le64_to_cpu(d.ino) };
+	if (pg->plus) {
 		struct flint_attr a;
 
-		meta_inode_row(st, 4, &i);
-		meta_inode_attr(&i, &a);
-		a.valid_ms = cpu_to_le32(valid_ms);
+		err = meta_inode_peek(pg->s, e->ino, &i);
+		if (err)
+			return err == -ESTALE ? -EUCLEAN : err;
+		meta_inode_attr(i, &a);
+		a.valid_ms = cpu_to_le32(pg->valid_ms);
 		memcpy(p + sizeof(d), &a, sizeof(a));
 	}
 	memset(p + rec - 8, 0, 8);
-	memcpy(p + sizeof(d) + (plus ? sizeof(struct flint_attr) : 0),
-	       sqlite3_column_blob(st, 1), nlen);
-	*used += rec;
+	memcpy(p + sizeof(d) + (pg->plus ? sizeof(struct flint_attr) : 0), e->name, e->len);
+	pg->used += rec;
+	pg->nr++;
 	return 0;
 }
 
-int meta_read_dir(struct meta_reader *r, u32 fs, u32 valid_ms, const struct flint_readdir *req,
+int meta_read_dir(struct meta_store *s, u32 fs, u32 valid_ms, const struct flint_readdir *req,
 		  u8 *buf, u32 len, u32 *used, struct flint_readdir_rep *rep)
 {
-	bool plus = le32_to_cpu(req->flags) & FLINT_READDIR_PLUS;
-	sqlite3_stmt *st = plus ? r->readdir_plus : r->readdir;
-	struct meta_inode dir;
-	u32 nr = 0;
+	struct page pg = { .s = s, .plus = le32_to_cpu(req->flags) & FLINT_READDIR_PLUS,
+			   .valid_ms = valid_ms, .buf = buf, .len = len };
+	const struct meta_inode *dir;
 	int err;
 
 	*used = 0;
 	memset(rep, 0, sizeof(*rep));
 	if (le64_to_cpu(req->cookie) > INT64_MAX)
 		return -EINVAL;
-	/* Before the entries: a change in between makes the counter too old, never too new. */
-	err = meta_read_inode(r, le64_to_cpu(req->ino), &dir);
+	err = meta_inode_peek(s, le64_to_cpu(req->ino), &dir);
 	if (err)
 		return err;
-	if (fs && dir.fs != fs)
+	if (fs && dir->fs != fs)
 		return -ESTALE;
-	if (!meta_is_dir(&dir))
+	if (!meta_is_dir(dir))
 		return -ENOTDIR;
-	sqlite3_bind_int64(st, 1, dir.ino);
-	sqlite3_bind_int64(st, 2, le64_to_cpu(req->cookie));
-	while ((err = step(st)) == 1) {
-		if (put_dirent(st, plus, valid_ms, buf, len, used))
-			break;
-		nr++;
-	}
-	sqlite3_reset(st);
+	err = meta_dir_scan(s, dir, le64_to_cpu(req->cookie), put_dirent, &pg);
+	rep->dir_change = cpu_to_le64(dir->change);
+	meta_cache_trim(&s->cache);
 	if (err < 0)
 		return err;
-	if (err && !nr)
+	if (err && !pg.nr)
 		return -EINVAL;
-	rep->nr = cpu_to_le32(nr);
+	*used = pg.used;
+	rep->nr = cpu_to_le32(pg.nr);
 	rep->eof = cpu_to_le32(!err);
-	rep->dir_change = cpu_to_le64(dir.change);
 	return 0;
 }
 
-/* Copy a column that may be asked for its length only. */
-static int copy_out(sqlite3_stmt *st, u8 *buf, u32 len, u32 *total)
-{
-	int n = sqlite3_column_bytes(st, 0);
-	const void *p = sqlite3_column_blob(st, 0);
+/* ---- one inode -------------------------------------------------------------------- */
 
+int meta_read_inode(struct meta_store *s, u64 ino, struct meta_inode *out)
+{
+	const struct meta_inode *i;
+	int err = meta_inode_peek(s, ino, &i);
+
+	if (!err)
+		*out = *i;
+	meta_cache_trim(&s->cache);
+	return err;
+}
+
+int meta_read_lookup(struct meta_store *s, u32 fs, u64 parent, const u8 *name, u32 len,
+		     struct meta_inode *out)
+{
+	const struct meta_inode *dir, *i;
+	struct meta_dentry d;
+	int err = meta_inode_peek(s, parent, &dir);
+
+	if (!err && fs && dir->fs != fs)
+		err = -ESTALE;
+	if (!err && !meta_is_dir(dir))
+		err = -ENOTDIR;
+	if (!err)
+		err = meta_dentry_get(s, parent, name, len, &d);
+	if (!err) {
+		err = meta_inode_peek(s, d.ino, &i);
+		if (err == -ESTALE)
+			err = -EUCLEAN;
+	}
+	if (!err)
+		*out = *i;
+	meta_cache_trim(&s->cache);
+	return err;
+}
+
+/* Copy what may be asked for its length only. */
+static int copy_out(const u8 *p, u32 n, u8 *buf, u32 len, u32 *total)
+{
 	*total = n;
-	if (len && (u32)n > len)
+	if (len && n > len)
 		return -ERANGE;
 	if (len && n)
 		memcpy(buf, p, n);
 	return len ? n : 0;
 }
 
-int meta_read_link(struct meta_reader *r, u64 ino, u8 *buf, u32 len)
+int meta_read_link(struct meta_store *s, u64 ino, u8 *buf, u32 len)
 {
+	u8 key[META_KEY_MAX];
+	struct meta_row r;
 	u32 total;
-	int err;
+	int err = meta_row_get(s, META_T_SYMLINK, key, meta_key1(key, ino), &r);
 
-	sqlite3_bind_int64(r->symlink, 1, ino);
-	err = step(r->symlink);
-	if (err != 1)
-		return err ? err : -EINVAL;
-	err = copy_out(r->symlink, buf, len, &total);
-	sqlite3_reset(r->symlink);
+	err = err == 1 ? copy_out(r.val, r.vlen, buf, len, &total) : err ? err : -EINVAL;
+	meta_cache_trim(&s->cache);
 	return err;
 }
 
-int meta_read_xattr(struct meta_reader *r, u64 ino, const u8 *name, u32 nlen,
+int meta_read_xattr(struct meta_store *s, u64 ino, const u8 *name, u32 nlen,
 		    u8 *buf, u32 len, u32 *total)
 {
-	int err;
+	const u8 *val;
+	u32 vlen;
+	int err = meta_xattr_get(s, ino, name, nlen, &val, &vlen);
 
 	*total = 0;
-	sqlite3_bind_int64(r->xattr, 1, ino);
-	sqlite3_bind_blob(r->xattr, 2, name, nlen, SQLITE_STATIC);
-	err = step(r->xattr);
-	if (err != 1)
-		return err ? err : -ENODATA;
-	err = copy_out(r->xattr, buf, len, total);
-	sqlite3_reset(r->xattr);
+	err = err == 1 ? copy_out(val, vlen, buf, len, total) : err ? err : -ENODATA;
+	meta_cache_trim(&s->cache);
 	return err;
 }
 
-int meta_read_xattr_list(struct meta_reader *r, u64 ino, u8 *buf, u32 len, u32 *total)
+int meta_read_xattr_list(struct meta_store *s, u64 ino, u8 *buf, u32 len, u32 *total)
 {
-	u32 used = 0;
+	u8 at[FLINT_NAME_MAX + 1];
+	struct meta_row r;
+	u32 used = 0, alen = 0;
 	int err;
 
 	*total = 0;
-	sqlite3_bind_int64(r->xattr_list, 1, ino);
-	while ((err = step(r->xattr_list)) == 1) {
-		u32 n = sqlite3_column_bytes(r->xattr_list, 0);
-
-		*total += n + 1;
+	while ((err = meta_xattr_next(s, ino, at, alen, &r)) == 1) {
+		alen = r.klen - 8;
+		memcpy(at, r.key + 8, alen);
+		*total += alen + 1;
 		if (!len || *total > len)
 			continue;
-		memcpy(buf + used, sqlite3_column_blob(r->xattr_list, 0), n);
-		buf[used + n] = 0;
-		used += n + 1;
+		memcpy(buf + used, at, alen);
+		buf[used + alen] = 0;
+		used += alen + 1;
 	}
+	meta_cache_trim(&s->cache);
 	if (err)
 		return err;
 	return len && *total > len ? -ERANGE : (int)used;
 }
 
-int meta_read_files(struct meta_reader *r, u32 fs, u64 *files)
-{
-	int err;
+/* ---- lists ------------------------------------------------------------------------ */
 
-	sqlite3_bind_int64(r->fs, 1, fs);
-	err = step(r->fs);
-	if (err != 1)
-		return err ? err : -ENOENT;
-	*files = sqlite3_column_int64(r->fs, 0);
-	sqlite3_reset(r->fs);
+int meta_read_files(struct meta_store *s, u32 fs, u64 *files)
+{
+	const struct meta_fs *f = meta_fs_get(s, fs);
+
+	if (!f)
+		return -ENOENT;
+	*files = f->files;
 	return 0;
 }
 
-int meta_read_orphans(struct meta_reader *r, u64 after, u64 *inos, int max)
+int meta_read_orphans(struct meta_store *s, u64 after, u64 *inos, int max)
 {
-	int err, n = 0;
+	u8 key[META_KEY_MAX];
+	struct meta_intent it;
+	struct meta_row r;
+	int err = 0, n = 0;
 
-	sqlite3_bind_int64(r->orphans, 1, after);
-	sqlite3_bind_int64(r->orphans, 2, max);
-	while ((err = step(r->orphans)) == 1)
-		inos[n++] = sqlite3_column_int64(r->orphans, 0);
-	return err ? err : n;
-}
+	while (n < max && (err = meta_row_seek(s, META_T_ORPHAN, key,
+					       meta_key1(key, after + 1), &r)) == 1) {
+		u64 ready;
 
-int meta_read_orphan_count(struct meta_reader *r, u64 *nr)
-{
-	int err = step(r->orphan_count);
-
-	if (err != 1)
-		return err ? err : -EIO;
-	*nr = sqlite3_column_int64(r->orphan_count, 0);
-	sqlite3_reset(r->orphan_count);
-	return 0;
-}
-
-int meta_read_intents(struct meta_reader *r, u64 from, struct meta_intent *it, int max)
-{
-	int err, n = 0;
-
-	sqlite3_bind_int64(r->intents, 1, from);
-	sqlite3_bind_int64(r->intents, 2, max);
-	while ((err = step(r->intents)) == 1) {
-		memset(&it[n], 0, sizeof(it[n]));
-		it[n].ino = sqlite3_column_int64(r->intents, 0);
-		it[n].epoch = sqlite3_column_int64(r->intents, 1);
-		it[n].size = sqlite3_column_int64(r->intents, 2);
-		n++;
+		after = meta_key_u64(r.key, 0);
+		memcpy(&ready, r.val, sizeof(ready));
+		if (!ready)
+			continue;
+		err = meta_intent_get(s, after, &it);
+		if (err < 0)
+			return err;
+		if (!err)
+			inos[n++] = after;
 	}
-	return err ? err : n;
+	meta_cache_trim(&s->cache);
+	return n < max && err < 0 ? err : n;
+}
+
+int meta_read_orphan_count(struct meta_store *s, u64 *nr)
+{
+	*nr = s->ready_orphans;
+	return 0;
+}
+
+int meta_read_intents(struct meta_store *s, u64 from, struct meta_intent *it, int max)
+{
+	u8 key[META_KEY_MAX];
+	struct meta_row r;
+	int n, err;
+
+	for (n = 0; n < max; n++) {
+		err = meta_row_seek(s, META_T_INTENT, key, meta_key1(key, from), &r);
+		if (err != 1)
+			return err < 0 ? err : n;
+		from = meta_key_u64(r.key, 0) + 1;
+		err = meta_intent_get(s, from - 1, &it[n]);
+		if (err < 0)
+			return err;
+	}
+	return n;
 }

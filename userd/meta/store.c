@@ -1,289 +1,179 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The database file: opening, refusing, transactions, prepared statements.
- *
- * One writer connection with synchronous=FULL for transactions that must last
- * and NORMAL for those that may ride with the next one: in WAL mode both leave
- * a consistent file after any crash, and NORMAL loses nothing when only the
- * process dies. Checkpoints are never automatic: the caller runs them when
- * nobody waits, or when the WAL has grown too long.
+ * The state as a whole: opening and upgrading the database, what is derived
+ * from rows, generations, the end.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+#include "flush.h"
 #include "schema.h"
 #include "store.h"
-#include "../base/crc.h"
+#include "verify.h"
 
-#define WAL_BYTES	67108864	/* about where the log makes a checkpoint */
-#define WAL_STEP	65536		/* SQLite writes less than 128 KiB at once */
 #define QUICK_CHECK_MAX	(256ll << 20)	/* larger files are checked as they are read */
-#define WRITER_PRAGMAS	"PRAGMA cache_size=-131072; PRAGMA mmap_size=2147418112;" \
-			" PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=0;" \
-			" PRAGMA journal_size_limit=69206016;"
-
-#define INODE_PARAMS "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17," \
-	" ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28"
-
-static const char *const stmt_sql[ST_NR] = {
-	[ST_BEGIN] = "BEGIN IMMEDIATE",
-	[ST_COMMIT] = "COMMIT",
-	[ST_ROLLBACK] = "ROLLBACK",
-	[ST_STATE_GET] = "SELECT applied, last_ts, next_ino, next_session, next_handle FROM state"
-			 " WHERE id=1",
-	[ST_STATE_PUT] = "UPDATE state SET applied=?1, last_ts=?2, next_ino=?3, next_session=?4,"
-			 " next_handle=?5 WHERE id=1",
-	[ST_INODE_GET] = "SELECT " META_INODE_COLS " FROM inode WHERE ino=?1",
-	[ST_INODE_INS] = "INSERT INTO inode(ino, " META_INODE_COLS ") VALUES(" INODE_PARAMS ")",
-	[ST_INODE_UPD] = "UPDATE inode SET (" META_INODE_COLS ") = (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
-			 " ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,"
-			 " ?24, ?25, ?26, ?27, ?28) WHERE ino=?1",
-	[ST_INODE_DEL] = "DELETE FROM inode WHERE ino=?1",
-	[ST_DENTRY_GET] = "SELECT ino, cookie, type FROM dentry WHERE parent=?1 AND name=?2",
-	[ST_DENTRY_FIRST] = "SELECT ino, cookie, type, name FROM dentry INDEXED BY dentry_cookie"
-			    " WHERE parent=?1 ORDER BY cookie LIMIT 1",
-	[ST_DENTRY_INS] = "INSERT INTO dentry(parent, name, cookie, ino, type)"
-			  " VALUES(?1, ?2, ?3, ?4, ?5)",
-	[ST_DENTRY_SET] = "UPDATE dentry SET ino=?3, type=?4 WHERE parent=?1 AND name=?2",
-	[ST_DENTRY_DEL] = "DELETE FROM dentry WHERE parent=?1 AND name=?2",
-};
-
-void meta_sqlite_init(void)
-{
-	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-	sqlite3_initialize();
-}
-
-int meta_store_errno(struct meta_store *s, int rc)
-{
-	int e = s->db ? sqlite3_system_errno(s->db) : 0;
-
-	switch (rc & 0xff) {
-	case SQLITE_FULL:
-		return -ENOSPC;
-	case SQLITE_NOMEM:
-		return -ENOMEM;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		return -EUCLEAN;
-	case SQLITE_READONLY:
-		return -EROFS;
-	case SQLITE_IOERR:
-	case SQLITE_CANTOPEN:
-		if (e == ENOSPC || e == EDQUOT)
-			return -ENOSPC;
-		if (e == EROFS)
-			return -EROFS;
-		return -EIO;
-	default:
-		return -EIO;
-	}
-}
-
-sqlite3_stmt *meta_stmt(struct meta_store *s, enum meta_stmt nr)
-{
-	sqlite3_stmt *st = s->stmt[nr];
-
-	sqlite3_reset(st);
-	return st;
-}
-
-int meta_step(struct meta_store *s, sqlite3_stmt *st)
-{
-	int rc = sqlite3_step(st);
-
-	if (rc == SQLITE_ROW)
-		return 1;
-	if (rc == SQLITE_DONE) {
-		sqlite3_reset(st);
-		return 0;
-	}
-	rc = sqlite3_extended_errcode(s->db);
-	snprintf(s->err, sizeof(s->err), "%s (SQLite code %d, %s)", sqlite3_errmsg(s->db), rc,
-		 sqlite3_sql(st));
-	rc = meta_store_errno(s, rc);
-	sqlite3_reset(st);
-	return rc;
-}
-
-int meta_run(struct meta_store *s, sqlite3_stmt *st)
-{
-	int err = meta_step(s, st);
-
-	sqlite3_reset(st);
-	return err < 0 ? err : 0;
-}
+#define GEN_LIMIT	4		/* times gen_objects: then apply waits */
+#define DELAY_US	20000		/* just before that */
 
 /* ---- opening ------------------------------------------------------------ */
 
-static int open_fail(struct meta_store *s, int err, char *msg, size_t len)
+static int open_fail(struct meta_db *d, int err, char *msg, size_t len)
 {
-	const char *why = s->db ? sqlite3_errmsg(s->db) : "out of memory";
-
 	switch (err) {
 	case -EUCLEAN:
 		snprintf(msg, len, "%s is damaged or not a database (%s): nothing was changed; move it"
-			 " away and restore a backup, or run \"sqlite3 %s .recover\" on a copy",
-			 s->path, why, s->path);
+			 " away, then this replica rebuilds it from the others, or restore a backup",
+			 d->path, d->err);
 		break;
 	case -EROFS:
 		snprintf(msg, len, "%s cannot be written (%s): mount its file system read-write and"
-			 " check its owner and mode", s->path, why);
+			 " check its owner and mode", d->path, d->err);
 		break;
 	case -ENOSPC:
-		snprintf(msg, len, "no space left for %s: free space on its file system", s->path);
+		snprintf(msg, len, "no space left for %s: free space on its file system", d->path);
 		break;
 	default:
 		snprintf(msg, len, "%s cannot be opened (%s): check that the directory exists and"
-			 " belongs to this user", s->path, why);
+			 " belongs to this user", d->path, d->err);
 	}
-	return err;
-}
-
-static int pragma_int(struct meta_store *s, const char *sql, s64 *out)
-{
-	sqlite3_stmt *st;
-	int rc = sqlite3_prepare_v2(s->db, sql, -1, &st, NULL);
-
-	if (rc)
-		return meta_store_errno(s, rc);
-	rc = sqlite3_step(st);
-	*out = rc == SQLITE_ROW ? sqlite3_column_int64(st, 0) : 0;
-	sqlite3_finalize(st);
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : meta_store_errno(s, rc);
-}
-
-static int exec(struct meta_store *s, const char *sql)
-{
-	int rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
-
-	if (!rc)
-		return 0;
-	snprintf(s->err, sizeof(s->err), "%s", sqlite3_errmsg(s->db));
-	return meta_store_errno(s, sqlite3_extended_errcode(s->db));
-}
-
-static int schema_create(struct meta_store *s)
-{
-	char sql[128];
-	int err;
-
-	err = exec(s, "BEGIN IMMEDIATE");
-	if (err)
-		return err;
-	snprintf(sql, sizeof(sql), "PRAGMA application_id=%d; PRAGMA user_version=%d",
-		 META_APPLICATION_ID, META_SCHEMA_VERSION);
-	err = exec(s, meta_schema);
-	if (!err)
-		err = exec(s, sql);
-	if (!err)
-		err = exec(s, "COMMIT");
-	if (err)
-		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-	return err;
-}
-
-/* Is it empty, ours and of our version? Creates the tables in an empty file. */
-static int schema_check(struct meta_store *s, char *msg, size_t len)
-{
-	s64 app, version, tables;
-	int err;
-
-	err = pragma_int(s, "PRAGMA application_id", &app);
-	if (!err)
-		err = pragma_int(s, "PRAGMA user_version", &version);
-	if (!err)
-		err = pragma_int(s, "SELECT count(*) FROM sqlite_schema", &tables);
-	if (err)
-		return open_fail(s, err, msg, len);
-	if (!app && !version && !tables) {
-		err = exec(s, "PRAGMA page_size=4096; PRAGMA journal_mode=WAL");
-		if (!err)
-			err = schema_create(s);
-		return err ? open_fail(s, err, msg, len) : 0;
-	}
-	if (app != META_APPLICATION_ID) {
-		snprintf(msg, len, "%s is an SQLite database, but not one of flint-metad: nothing was"
-			 " changed; choose another --state directory", s->path);
-		return -EUCLEAN;
-	}
-	if (version > META_SCHEMA_VERSION) {
-		snprintf(msg, len, "%s has schema version %lld and this flint-metad knows up to %d:"
-			 " nothing was changed; start the newer flint-metad that wrote it",
-			 s->path, (long long)version, META_SCHEMA_VERSION);
-		return -EPROTONOSUPPORT;
-	}
-	err = exec(s, "PRAGMA journal_mode=WAL");
-	return err ? open_fail(s, err, msg, len) : 0;
-}
-
-static int quick_check(struct meta_store *s, char *msg, size_t len)
-{
-	sqlite3_stmt *st;
-	struct stat sb;
-	int rc, err = 0;
-
-	if (stat(s->path, &sb) || sb.st_size > QUICK_CHECK_MAX)
-		return 0;
-	rc = sqlite3_prepare_v2(s->db, "PRAGMA quick_check(1)", -1, &st, NULL);
-	if (rc)
-		return open_fail(s, meta_store_errno(s, rc), msg, len);
-	rc = sqlite3_step(st);
-	if (rc != SQLITE_ROW) {
-		err = open_fail(s, meta_store_errno(s, rc), msg, len);
-	} else if (strcmp((const char *)sqlite3_column_text(st, 0), "ok")) {
-		snprintf(msg, len, "%s is damaged (%.120s): nothing was changed; move it away and"
-			 " restore a backup, or run \"sqlite3 %s .recover\" on a copy", s->path,
-			 (const char *)sqlite3_column_text(st, 0), s->path);
-		err = -EUCLEAN;
-	}
-	sqlite3_finalize(st);
 	return err;
 }
 
 /* Tables that the file does not have yet. */
-static int tables_create(struct meta_store *s)
+static int tables_create(struct meta_db *d)
 {
 	char sql[512];
 	int t, err = 0;
 
 	for (t = 0; t < META_T_NR && !err; t++) {
 		meta_table_ddl(&meta_table_descs[t], sql, sizeof(sql));
-		err = exec(s, sql);
+		err = meta_db_exec(d, sql);
 	}
 	return err;
 }
 
-static int prepare_all(struct meta_store *s)
+/* Steps from @version (0: an empty file) to ours, in one transaction. */
+static int schema_make(struct meta_db *d, int version)
 {
-	int i, rc;
+	char sql[128];
+	int err;
 
-	for (i = 0; i < ST_NR; i++) {
-		if (!stmt_sql[i])
-			continue;
-		rc = sqlite3_prepare_v3(s->db, stmt_sql[i], -1, SQLITE_PREPARE_PERSISTENT,
-					&s->stmt[i], NULL);
-		if (rc)
-			return meta_store_errno(s, rc);
+	err = meta_db_exec(d, "BEGIN IMMEDIATE");
+	if (err)
+		return err;
+	if (!version)
+		err = meta_db_exec(d, meta_schema);
+	for (; version && version < META_SCHEMA_VERSION && !err; version++)
+		err = meta_db_exec(d, meta_schema_steps[version - 1]);
+	if (!err)
+		err = tables_create(d);
+	snprintf(sql, sizeof(sql), "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
+		 META_APPLICATION_ID, META_SCHEMA_VERSION);
+	if (!err)
+		err = meta_db_exec(d, sql);
+	if (err && !sqlite3_get_autocommit(d->db)) {
+		char why[sizeof(d->err)];
+
+		memcpy(why, d->err, sizeof(why));
+		meta_db_exec(d, "ROLLBACK");
+		memcpy(d->err, why, sizeof(why));
+	}
+	return err;
+}
+
+static int schema_check(struct meta_db *d, char *msg, size_t len)
+{
+	s64 app = 0, version = 0, tables = 0;
+	int err;
+
+	err = meta_db_int(d, "PRAGMA application_id", &app);
+	if (!err)
+		err = meta_db_int(d, "PRAGMA user_version", &version);
+	if (!err)
+		err = meta_db_int(d, "SELECT count(*) FROM sqlite_schema", &tables);
+	if (err)
+		return open_fail(d, err, msg, len);
+	if (!app && !version && !tables) {
+		err = meta_db_exec(d, "PRAGMA page_size=4096; PRAGMA journal_mode=WAL");
+		if (!err)
+			err = schema_make(d, 0);
+		return err ? open_fail(d, err, msg, len) : 0;
+	}
+	if (app != META_APPLICATION_ID || version < 1) {
+		snprintf(msg, len, "%s is an SQLite database, but not one of flint-metad: nothing was"
+			 " changed; choose another --state directory", d->path);
+		return -EUCLEAN;
+	}
+	if (version > META_SCHEMA_VERSION) {
+		snprintf(msg, len, "%s has schema version %lld and this flint-metad knows up to %d:"
+			 " nothing was changed; start the newer flint-metad that wrote it",
+			 d->path, (long long)version, META_SCHEMA_VERSION);
+		return -EPROTONOSUPPORT;
 	}
 	return 0;
 }
 
-/* ---- what is kept in memory, from the tables ------------------------------ */
-
-static void free_inodes(struct meta_store *s)
+static int quick_check(struct meta_db *d, char *msg, size_t len)
 {
-	struct meta_inode *i, *tmp;
+	sqlite3_stmt *st;
+	struct stat sb;
+	int rc, err = 0;
 
-	HASH_ITER(hh, s->inodes, i, tmp) {
-		HASH_DEL(s->inodes, i);
-		free(i);
+	if (stat(d->path, &sb) || sb.st_size > QUICK_CHECK_MAX)
+		return 0;
+	rc = sqlite3_prepare_v2(d->db, "PRAGMA quick_check(1)", -1, &st, NULL);
+	if (!rc) {
+		rc = sqlite3_step(st);
+		if (rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(st, 0), "ok")) {
+			snprintf(d->err, sizeof(d->err), "%.200s",
+				 (const char *)sqlite3_column_text(st, 0));
+			err = -EUCLEAN;
+		}
 	}
-	s->dirty = NULL;
+	if (rc != SQLITE_ROW) {
+		snprintf(d->err, sizeof(d->err), "%s", sqlite3_errmsg(d->db));
+		err = meta_db_errno(d, rc);
+	}
+	sqlite3_finalize(st);
+	return err ? open_fail(d, err, msg, len) : 0;
 }
+
+/* The writer's connection to a file that is ours, whole and of our schema. */
+static int open_writer(struct meta_db *d, const char *path, char *msg, size_t len)
+{
+	s64 version = 0;
+	int fd, err;
+
+	/* Made by us so that it is private from the first byte; -wal and -shm follow its mode. */
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		err = -errno;
+		snprintf(msg, len, "%s cannot be opened for writing (%s): make the --state directory"
+			 " writable for this user", path, strerror(errno));
+		return err;
+	}
+	close(fd);
+	err = meta_db_open(d, path, true);
+	if (err)
+		return open_fail(d, err, msg, len);
+	err = schema_check(d, msg, len);
+	if (!err)
+		err = quick_check(d, msg, len);
+	if (err)
+		return err;
+	err = meta_db_exec(d, "PRAGMA journal_mode=WAL");
+	if (!err)
+		err = meta_db_int(d, "PRAGMA user_version", &version);
+	if (!err)
+		err = schema_make(d, version);	/* also makes tables that are new */
+	return err ? open_fail(d, err, msg, len) : 0;
+}
+
+/* ---- what is derived from rows ---------------------------------------------- */
 
 static void free_derived(struct meta_store *s)
 {
@@ -291,7 +181,6 @@ static void free_derived(struct meta_store *s)
 	struct meta_open *o, *o_tmp;
 	struct meta_fs *f, *f_tmp;
 
-	free_inodes(s);
 	HASH_CLEAR(hh_id, s->by_id);
 	HASH_ITER(hh, s->by_client, sn, sn_tmp) {
 		HASH_DEL(s->by_client, sn);
@@ -307,495 +196,350 @@ static void free_derived(struct meta_store *s)
 	}
 }
 
-static int load_sessions(struct meta_store *s)
+/* The next row after @r, from the first one when @r is zeroed. */
+static int each(struct meta_store *s, enum meta_table_id t, struct meta_row *r)
 {
-	sqlite3_stmt *st;
-	int rc;
+	u8 key[META_KEY_MAX + 1] = { 0 };
+	u32 len = 8 * strspn(meta_table_descs[t].ktypes, "q");
 
-	rc = sqlite3_prepare_v2(s->db, "SELECT id, client, fs, root, flags,"
-				" (SELECT coalesce(max(low), 0) FROM reply WHERE sid=session.id),"
-				" squash_uid, squash_gid, expires"
-				" FROM session", -1, &st, NULL);
-	if (rc)
-		return meta_store_errno(s, rc);
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		struct meta_session *sn = calloc(1, sizeof(*sn));
-
-		if (!sn) {
-			rc = SQLITE_NOMEM;
-			break;
-		}
-		sn->id = sqlite3_column_int64(st, 0);
-		if (sqlite3_column_bytes(st, 1) == sizeof(sn->client))
-			memcpy(sn->client, sqlite3_column_blob(st, 1), sizeof(sn->client));
-		sn->fs = sqlite3_column_int64(st, 2);
-		sn->root = sqlite3_column_int64(st, 3);
-		sn->flags = sqlite3_column_int64(st, 4);
-		sn->low = sqlite3_column_int64(st, 5);
-		sn->squash_uid = sqlite3_column_int64(st, 6);
-		sn->squash_gid = sqlite3_column_int64(st, 7);
-		sn->expires = sqlite3_column_int64(st, 8);
-		HASH_ADD(hh, s->by_client, client, sizeof(sn->client), sn);
-		HASH_ADD(hh_id, s->by_id, id, sizeof(sn->id), sn);
+	if (r->key) {
+		memcpy(key, r->key, r->klen);
+		len = r->klen;
+		if (meta_table_descs[t].ktypes[len / 8])
+			key[len++] = 0;
+		else
+			meta_key_put(key, len - 8, meta_key_u64(key, len - 8) + 1);
 	}
-	sqlite3_finalize(st);
-	return rc == SQLITE_DONE ? 0 : meta_store_errno(s, rc);
+	return meta_row_seek(s, t, key, len, r);
 }
 
-static int load_opens(struct meta_store *s)
+static int derive(struct meta_store *s)
 {
-	sqlite3_stmt *st;
-	int rc, err = 0;
+	struct meta_session *sn;
+	struct meta_row r = { 0 };
+	s64 ready = 0;
+	u64 v[7];
+	int err;
 
-	rc = sqlite3_prepare_v2(s->db, "SELECT ino FROM handle", -1, &st, NULL);
-	if (rc)
-		return meta_store_errno(s, rc);
-	while (!err && (rc = sqlite3_step(st)) == SQLITE_ROW)
-		err = meta_open_adjust(s, sqlite3_column_int64(st, 0), 1);
-	sqlite3_finalize(st);
-	if (err)
-		return err;
-	return rc == SQLITE_DONE ? 0 : meta_store_errno(s, rc);
-}
-
-static int load_fs(struct meta_store *s)
-{
-	sqlite3_stmt *st;
-	int rc;
-
-	rc = sqlite3_prepare_v2(s->db, "SELECT id, name, root, files FROM fs", -1, &st, NULL);
-	if (rc)
-		return meta_store_errno(s, rc);
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		struct meta_fs *f = calloc(1, sizeof(*f));
-
-		if (!f) {
-			rc = SQLITE_NOMEM;
-			break;
-		}
-		f->id = sqlite3_column_int64(st, 0);
-		snprintf(f->name, sizeof(f->name), "%s", (const char *)sqlite3_column_text(st, 1));
-		f->root = sqlite3_column_int64(st, 2);
-		f->files = sqlite3_column_int64(st, 3);
-		HASH_ADD(hh, s->fs, id, sizeof(f->id), f);
+	for (err = 0; !err && (err = each(s, META_T_SESSION, &r)) == 1; err = 0) {
+		sn = meta_session_from_row(s, &r);
+		if (!sn)
+			return -ENOMEM;
 	}
-	sqlite3_finalize(st);
-	return rc == SQLITE_DONE ? 0 : meta_store_errno(s, rc);
-}
-
-static int load_derived(struct meta_store *s)
-{
-	sqlite3_stmt *st = meta_stmt(s, ST_STATE_GET);
-	int err = meta_step(s, st);
-
-	if (err != 1) {
-		sqlite3_reset(st);
-		return err ? err : -EUCLEAN;
+	memset(&r, 0, sizeof(r));
+	for (; !err && (err = each(s, META_T_REPLY, &r)) == 1; err = 0) {
+		memcpy(v, r.val, 8);
+		sn = meta_session_by_id(s, meta_key_u64(r.key, 0));
+		if (sn && v[0] > sn->low)
+			sn->low = v[0];
 	}
-	s->c.applied = sqlite3_column_int64(st, 0);
-	s->c.last_ts = sqlite3_column_int64(st, 1);
-	s->c.next_ino = sqlite3_column_int64(st, 2);
-	s->c.next_session = sqlite3_column_int64(st, 3);
-	s->c.next_handle = sqlite3_column_int64(st, 4);
-	sqlite3_reset(st);
-
-	err = load_sessions(s);
+	memset(&r, 0, sizeof(r));
+	for (; !err && (err = each(s, META_T_HANDLE, &r)) == 1; err = 0) {
+		memcpy(v, r.val, 8);
+		err = meta_open_adjust(s, v[0], 1);
+		if (err)
+			return err;
+	}
+	memset(&r, 0, sizeof(r));
+	for (; !err && (err = each(s, META_T_FS, &r)) == 1; err = 0) {
+		memcpy(v, r.val, 16);
+		err = meta_fs_load(s, meta_key_u64(r.key, 0), v[0], v[1], r.val + 16, r.vlen - 16);
+		if (err)
+			return err;
+	}
 	if (!err)
-		err = load_opens(s);
-	if (!err)
-		err = load_fs(s);
+		err = meta_db_int(&s->rd, "SELECT count(*) FROM orphan WHERE ready=1", &ready);
+	s->ready_orphans = ready;
 	return err;
 }
 
-static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
+static int load(struct meta_store *s, struct meta_db *wr)
 {
-	struct meta_store *s = arg;
+	struct meta_db_state st = { 0 };
+	int err;
 
-	s->wal_pages = pages;
-	return SQLITE_OK;
+	err = meta_db_state_get(&s->rd, &st);
+	if (err < 0)
+		return err;
+	if (err) {	/* after an upgrade */
+		err = meta_checksum_scan(&s->rd, &st.sum, NULL, NULL);
+		if (!err)
+			err = meta_db_state_put(wr, &st);
+		if (err)
+			return err;
+	}
+	s->c = (struct meta_counters){ st.applied, st.last_ts, st.next_ino, st.next_session,
+				       st.next_handle };
+	s->index = st.index;
+	s->term = st.term;
+	s->sum = st.sum;
+	s->durable = st.index;
+	s->frozen_index = st.index;
+	err = meta_tables_load(s);
+	return err ? err : derive(s);
 }
 
-int meta_store_open(struct meta_store *s, const char *dir, char *msg, size_t len)
+static u64 default_cache(void)
 {
-	int fd, rc, err;
+	u64 ram = (u64)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+
+	return ram / 4 > 64 << 20 ? ram / 4 : 64 << 20;
+}
+
+static u64 now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ull + ts.tv_nsec / 1000000;
+}
+
+int meta_store_open(struct meta_store *s, const struct meta_store_config *cfg, char *msg,
+		    size_t len)
+{
+	struct meta_db wr;
+	int err;
 
 	memset(s, 0, sizeof(*s));
-	if (snprintf(s->path, sizeof(s->path), "%s/meta.db", dir) >= (int)sizeof(s->path)) {
-		snprintf(msg, len, "the path %s is too long: choose a shorter --state", dir);
+	memset(&wr, 0, sizeof(wr));
+	s->cfg = *cfg;
+	if (!s->cfg.cache_bytes)
+		s->cfg.cache_bytes = default_cache();
+	if (!s->cfg.gen_objects)
+		s->cfg.gen_objects = META_GEN_OBJECTS;
+	if (!s->cfg.gen_ms)
+		s->cfg.gen_ms = META_GEN_MS;
+	if (snprintf(s->path, sizeof(s->path), "%s/" META_STORE_FILE, cfg->dir) >=
+	    (int)sizeof(s->path)) {
+		snprintf(msg, len, "the path %s is too long: choose a shorter --state", cfg->dir);
 		return -EINVAL;
 	}
-	/* Made by us so that it is private from the first byte; -wal and -shm follow its mode. */
-	fd = open(s->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		err = -errno;
-		snprintf(msg, len, "%s cannot be opened for writing (%s): make the --state directory"
-			 " writable for this user", s->path, strerror(errno));
-		return err;
-	}
-	close(fd);
-	rc = sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
-			     SQLITE_OPEN_EXRESCODE, NULL);
-	if (rc) {
-		err = open_fail(s, meta_store_errno(s, rc), msg, len);
-		goto fail;
-	}
-	sqlite3_busy_timeout(s->db, 10000);
-	err = schema_check(s, msg, len);
+	err = open_writer(&wr, s->path, msg, len);
 	if (err)
 		goto fail;
-	err = quick_check(s, msg, len);
-	if (err)
-		goto fail;
-	err = exec(s, WRITER_PRAGMAS "PRAGMA synchronous=FULL");
+	err = meta_db_open(&s->rd, s->path, false);
 	if (!err)
-		err = tables_create(s);
+		err = meta_cache_init(&s->cache, s->cfg.cache_bytes);
 	if (!err)
-		err = prepare_all(s);
-	if (!err)
-		err = load_derived(s);
+		err = load(s, &wr);
 	if (err) {
-		open_fail(s, err, msg, len);
+		open_fail(&s->rd, err, msg, len);
 		goto fail;
 	}
-	s->sync_full = true;
-	sqlite3_wal_hook(s->db, on_wal, s);
+	s->flusher = meta_flusher_new(&wr, s->cfg.wake, s->cfg.arg);
+	if (!s->flusher) {
+		snprintf(msg, len, "a thread cannot be started (%s)", strerror(errno));
+		err = -ENOMEM;
+		goto fail;
+	}
+	s->frozen_ms = now_ms();
 	return 0;
 
 fail:
+	meta_db_close(&wr);
 	meta_store_close(s);
 	return err;
 }
 
-void meta_store_close(struct meta_store *s)
+static void gen_free(struct meta_gen *g)
 {
-	int i;
-
-	free_derived(s);
-	for (i = 0; i < ST_NR; i++)
-		sqlite3_finalize(s->stmt[i]);
-	for (i = 0; i < META_T_NR * META_TV_NR; i++)
-		sqlite3_finalize(s->tstmt[i / META_TV_NR][i % META_TV_NR]);
-	for (i = 0; i < META_ROWBUFS; i++)
-		free(s->rowbuf[i]);
-	memset(s->tstmt, 0, sizeof(s->tstmt));
-	memset(s->rowbuf, 0, sizeof(s->rowbuf));
-	sqlite3_close(s->db);
-	memset(s->stmt, 0, sizeof(s->stmt));
-	s->db = NULL;
+	if (!g)
+		return;
+	meta_vec_free(&g->inodes);
+	meta_vec_free(&g->dents);
+	free(g);
 }
 
-/* ---- transactions --------------------------------------------------------- */
-
-int meta_store_begin(struct meta_store *s, bool durable)
+void meta_store_close(struct meta_store *s)
 {
-	int err;
+	struct meta_rowo *r, *older;
 
-	if (durable != s->sync_full) {
-		err = exec(s, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
-		if (err)
-			return err;
-		s->sync_full = durable;
+	if (s->flusher)
+		meta_flusher_free(s->flusher);
+	s->flusher = NULL;
+	/* Replaced rows are on their generation's list only. */
+	for (r = s->frozen ? s->frozen->rows : NULL; r; r = older) {
+		older = r->older;
+		if (r->o.retired)
+			meta_obj_free(&s->cache, &r->o);
 	}
-	err = meta_run(s, meta_stmt(s, ST_BEGIN));
-	if (!err)
-		s->in_tx = true;
+	gen_free(s->frozen);
+	s->frozen = NULL;
+	free_derived(s);
+	meta_cache_free(&s->cache);
+	meta_db_close(&s->rd);
+}
+
+/* ---- generations ------------------------------------------------------------- */
+
+int meta_store_fail(struct meta_store *s, int err, const char *why)
+{
+	char text[sizeof(s->err)];
+
+	if (s->dead)
+		return err;
+	snprintf(text, sizeof(text), "%s", why);	/* may lie in s->err */
+	memcpy(s->err, text, sizeof(text));
+	s->dead = true;
+	if (s->cfg.fatal)
+		s->cfg.fatal(s->cfg.arg, s->err);
 	return err;
 }
 
-static void bind_inode(sqlite3_stmt *st, const struct meta_inode *i)
+void meta_store_poll(struct meta_store *s)
 {
-	const s64 v[1 + META_INODE_NCOLS] = {
-		i->ino, i->fs, i->gen, i->mode, i->nlink, i->uid, i->gid, i->flags,
-		i->rdev_major, i->rdev_minor, i->size, i->atime, i->mtime, i->ctime, i->btime,
-		i->change, i->parent, i->project, i->trunc_epoch, i->chunk_shift, i->stripe,
-		i->table, i->table_ver, i->next_cookie, i->data, i->tree_bytes, i->tree_files,
-		i->tree_dirs,
+	struct meta_gen *g = NULL;
+	char why[256];
+	int ret;
+
+	ret = meta_flusher_report(s->flusher, &g, s->waiting, why, sizeof(why));
+	if (ret < 0)
+		meta_store_fail(s, ret, why);
+	if (ret <= 0)
+		return;
+	meta_cache_flushed(&s->cache, g->gen, g->rows);
+	s->frozen = NULL;
+	s->durable = g->state.index;
+	if (s->cfg.durable)
+		s->cfg.durable(s->cfg.arg, g->state.index, g->state.term);
+	gen_free(g);
+}
+
+/* The active generation becomes the frozen one; the flusher is idle. */
+static void freeze(struct meta_store *s)
+{
+	struct meta_cache *c = &s->cache;
+	struct meta_gen *g = calloc(1, sizeof(*g));
+
+	if (!g) {
+		meta_store_fail(s, -ENOMEM, "out of memory");
+		return;
+	}
+	g->gen = c->gen++;
+	g->state = (struct meta_db_state){
+		.applied = s->c.applied, .last_ts = s->c.last_ts, .next_ino = s->c.next_ino,
+		.next_session = s->c.next_session, .next_handle = s->c.next_handle,
+		.index = s->index, .term = s->term, .sum = s->sum,
 	};
-	int n;
-
-	for (n = 0; n < 1 + META_INODE_NCOLS; n++)
-		sqlite3_bind_int64(st, n + 1, v[n]);
+	g->nr = meta_cache_dirty(c);
+	g->inodes = c->inodes;
+	g->dents = c->dents;
+	g->rows = c->rows;
+	memset(&c->inodes, 0, sizeof(c->inodes));
+	memset(&c->dents, 0, sizeof(c->dents));
+	c->rows = NULL;
+	c->nr_rows = 0;
+	s->frozen = g;
+	s->frozen_index = s->index;
+	s->frozen_applied = s->c.applied;
+	s->frozen_ms = now_ms();
+	meta_flusher_start(s->flusher, g);
 }
 
-static int flush_inode(struct meta_store *s, struct meta_inode *i)
+static bool changed(const struct meta_store *s)
 {
-	sqlite3_stmt *st;
-
-	if (i->dead) {
-		if (i->fresh)
-			return 0;
-		st = meta_stmt(s, ST_INODE_DEL);
-		sqlite3_bind_int64(st, 1, i->ino);
-		return meta_run(s, st);
-	}
-	st = meta_stmt(s, i->fresh ? ST_INODE_INS : ST_INODE_UPD);
-	bind_inode(st, i);
-	return meta_run(s, st);
+	return meta_cache_dirty(&s->cache) || s->index != s->frozen_index ||
+	       s->c.applied != s->frozen_applied;
 }
 
-static int flush_all(struct meta_store *s)
+void meta_store_settle(struct meta_store *s)
 {
-	struct meta_inode *i;
-	struct meta_fs *f, *tmp;
-	sqlite3_stmt *st;
-	int err;
+	struct meta_fs *f;
 
-	for (i = s->dirty; i; i = i->next_dirty) {
-		err = flush_inode(s, i);
-		if (err)
-			return err;
+	meta_inodes_settle(s);
+	for (f = s->fs; f; f = f->hh.next)
+		if (f->dirty && !meta_fs_put(s, f))
+			f->dirty = false;
+	meta_cache_trim(&s->cache);
+}
+
+void meta_store_applied(struct meta_store *s, u64 index, u64 term)
+{
+	u64 nr;
+
+	meta_store_settle(s);
+	s->index = index;
+	s->term = term;
+	nr = meta_cache_dirty(&s->cache);
+	if (nr < s->cfg.gen_objects || s->dead)
+		return;
+	meta_store_poll(s);
+	while (!s->dead && nr >= GEN_LIMIT * s->cfg.gen_objects && !meta_flusher_idle(s->flusher)) {
+		s->waits++;
+		s->waiting = true;
+		meta_store_poll(s);
+		s->waiting = false;
 	}
-	HASH_ITER(hh, s->fs, f, tmp) {
-		if (!f->dirty)
+	if (!s->dead && meta_flusher_idle(s->flusher))
+		freeze(s);
+}
+
+u32 meta_store_delay(const struct meta_store *s)
+{
+	u64 nr = meta_cache_dirty(&s->cache), gen = s->cfg.gen_objects;
+
+	if (nr <= gen)
+		return 0;
+	if (nr >= GEN_LIMIT * gen)
+		return DELAY_US;
+	return (nr - gen) * DELAY_US / ((GEN_LIMIT - 1) * gen);
+}
+
+void meta_store_tick(struct meta_store *s)
+{
+	meta_store_poll(s);
+	meta_cache_trim(&s->cache);
+	if (!s->dead && changed(s) && now_ms() - s->frozen_ms >= s->cfg.gen_ms &&
+	    meta_flusher_idle(s->flusher))
+		freeze(s);
+}
+
+int meta_store_flush(struct meta_store *s)
+{
+	bool last = false;
+
+	meta_store_settle(s);
+	while (!s->dead) {
+		s->waiting = true;
+		meta_store_poll(s);
+		s->waiting = false;
+		if (s->frozen || s->dead)
 			continue;
-		err = meta_fs_put(s, f);
-		if (err)
-			return err;
+		if (last || !changed(s))
+			return 0;
+		if (!meta_flusher_idle(s->flusher))
+			continue;
+		freeze(s);
+		last = true;
 	}
-	st = meta_stmt(s, ST_STATE_PUT);
-	sqlite3_bind_int64(st, 1, s->c.applied);
-	sqlite3_bind_int64(st, 2, s->c.last_ts);
-	sqlite3_bind_int64(st, 3, s->c.next_ino);
-	sqlite3_bind_int64(st, 4, s->c.next_session);
-	sqlite3_bind_int64(st, 5, s->c.next_handle);
-	return meta_run(s, st);
-}
-
-/* Committed: what was dirty is clean, what was dead is gone; keep the cache bounded. */
-static void settle_cache(struct meta_store *s)
-{
-	struct meta_inode *i, *next;
-	struct meta_fs *f, *tmp;
-
-	for (i = s->dirty; i; i = next) {
-		next = i->next_dirty;
-		i->dirty = false;
-		i->fresh = false;
-		i->next_dirty = NULL;
-		if (i->dead) {
-			HASH_DEL(s->inodes, i);
-			free(i);
-		}
-	}
-	s->dirty = NULL;
-	HASH_ITER(hh, s->fs, f, tmp)
-		f->dirty = false;
-	if (HASH_COUNT(s->inodes) > 65536)
-		free_inodes(s);
-}
-
-int meta_store_commit(struct meta_store *s)
-{
-	int err = flush_all(s);
-
-	if (!err)
-		err = meta_run(s, meta_stmt(s, ST_COMMIT));
-	if (err) {
-		char why[sizeof(s->err)];
-
-		memcpy(why, s->err, sizeof(why));
-		if (meta_store_rollback(s))
-			err = -EIO;
-		memcpy(s->err, why, sizeof(why));
-		return err;
-	}
-	s->in_tx = false;
-	settle_cache(s);
-	return 0;
-}
-
-int meta_store_rollback(struct meta_store *s)
-{
-	/* After SQLITE_FULL and I/O errors SQLite may have rolled back by itself. */
-	if (!sqlite3_get_autocommit(s->db))
-		meta_run(s, meta_stmt(s, ST_ROLLBACK));
-	s->in_tx = false;
-	free_derived(s);
-	return load_derived(s);
-}
-
-void meta_store_checkpoint(struct meta_store *s, bool force)
-{
-	int log = 0, done = 0;
-
-	if (sqlite3_wal_checkpoint_v2(s->db, NULL, force ? SQLITE_CHECKPOINT_RESTART :
-				      SQLITE_CHECKPOINT_PASSIVE, &log, &done) == SQLITE_OK &&
-	    log == done)
-		s->wal_pages = 0;
-}
-
-void meta_store_grow_wal(struct meta_store *s)
-{
-	sqlite3_file *f = NULL;
-	sqlite3_int64 size, at;
-	char *zeros;
-	int rc = SQLITE_OK;
-
-	if (sqlite3_file_control(s->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &f) || !f ||
-	    !f->pMethods || f->pMethods->xFileSize(f, &size) || size >= WAL_BYTES)
-		return;
-	zeros = calloc(1, WAL_STEP);
-	if (!zeros)
-		return;
-	for (at = size; !rc && at < WAL_BYTES; at += WAL_STEP)
-		rc = f->pMethods->xWrite(f, zeros, WAL_STEP, at);
-	if (rc)
-		f->pMethods->xTruncate(f, size);
-	f->pMethods->xSync(f, SQLITE_SYNC_NORMAL);
-	free(zeros);
-}
-
-/* ---- checks --------------------------------------------------------------- */
-
-static u32 crc_row(u32 crc, sqlite3_stmt *st)
-{
-	int i, n = sqlite3_column_count(st);
-
-	for (i = 0; i < n; i++) {
-		int type = sqlite3_column_type(st, i);
-		s64 v = sqlite3_column_int64(st, i);
-		int len = sqlite3_column_bytes(st, i);
-
-		crc = flint_crc32c(crc, &type, sizeof(type));
-		if (type == SQLITE_INTEGER)
-			crc = flint_crc32c(crc, &v, sizeof(v));
-		else
-			crc = flint_crc32c(crc, sqlite3_column_blob(st, i), len);
-	}
-	return crc;
+	return -EIO;
 }
 
 u64 meta_store_checksum(struct meta_store *s)
 {
-	u64 sum = 0;
-	size_t t;
-
-	for (t = 0; t < sizeof(meta_tables) / sizeof(meta_tables[0]); t++) {
-		sqlite3_stmt *st;
-		char sql[128];
-		u32 crc = 0;
-		int rc;
-
-		snprintf(sql, sizeof(sql), "SELECT * FROM %s ORDER BY %s", meta_tables[t][0],
-			 meta_tables[t][1]);
-		if (sqlite3_prepare_v2(s->db, sql, -1, &st, NULL))
-			return 0;
-		while ((rc = sqlite3_step(st)) == SQLITE_ROW)
-			crc = crc_row(crc, st);
-		sqlite3_finalize(st);
-		if (rc != SQLITE_DONE)
-			return 0;
-		sum = (sum ^ crc) * 0x100000001b3ull + t + 1;
-	}
-	return sum ? sum : 1;
+	meta_store_settle(s);
+	return meta_state_sum(s->sum, &s->c);
 }
 
-/* Owners whose sums over all inodes differ from table "quota". */
-#define VERIFY_USAGE(col, kind, where)							\
-	"SELECT a.id FROM (SELECT fs, " col " AS id, sum(CASE mode & 61440 WHEN 32768 THEN"	\
-	" (size + 4095) / 4096 * 4096 ELSE 0 END) AS bytes, count(*) AS n FROM inode" where	\
-	" GROUP BY fs, " col ") a LEFT JOIN quota q ON q.fs=a.fs AND q.kind=" kind " AND q.id=a.id"\
-	" WHERE q.id IS NULL OR q.space != a.bytes OR q.inodes != a.n"				\
-	" UNION ALL SELECT q.id FROM quota q WHERE q.kind=" kind " AND (q.space != 0 OR"		\
-	" q.inodes != 0) AND NOT EXISTS (SELECT 1 FROM inode WHERE fs=q.fs AND " col "=q.id)"
-
-/* Each counts rows that must not be; the text says what they would be. */
-static const char *const verify_sql[][2] = {
-	{ "entries without an inode",
-	  "SELECT count(*) FROM dentry d LEFT JOIN inode i ON i.ino=d.ino WHERE i.ino IS NULL" },
-	{ "entries without a directory",
-	  "SELECT count(*) FROM dentry d LEFT JOIN inode i ON i.ino=d.parent"
-	  " WHERE i.ino IS NULL OR (i.mode & 61440) != 16384" },
-	{ "entries whose type differs from their inode's",
-	  "SELECT count(*) FROM dentry d JOIN inode i ON i.ino=d.ino WHERE d.type != (i.mode >> 12)" },
-	{ "files whose link count is wrong",
-	  "SELECT count(*) FROM inode i LEFT JOIN (SELECT ino, count(*) AS n FROM dentry GROUP BY ino) d"
-	  " ON d.ino=i.ino WHERE (i.mode & 61440) != 16384 AND i.nlink != coalesce(d.n, 0)" },
-	{ "directories whose link count is wrong",
-	  "SELECT count(*) FROM inode i WHERE (i.mode & 61440) = 16384 AND i.nlink != 2 +"
-	  " (SELECT count(*) FROM dentry d WHERE d.parent=i.ino AND d.type=4)" },
-	{ "directories whose entry count is wrong",
-	  "SELECT count(*) FROM inode i WHERE (i.mode & 61440) = 16384 AND i.size !="
-	  " (SELECT count(*) FROM dentry d WHERE d.parent=i.ino)" },
-	{ "directories whose parent is wrong",
-	  "SELECT count(*) FROM dentry d JOIN inode i ON i.ino=d.ino WHERE d.type=4"
-	  " AND i.parent != d.parent" },
-	{ "cookies that were not given out yet",
-	  "SELECT count(*) FROM dentry d JOIN inode i ON i.ino=d.parent WHERE d.cookie >= i.next_cookie" },
-	{ "unlinked inodes that nobody will remove",
-	  "SELECT count(*) FROM inode i WHERE i.nlink=0 AND NOT EXISTS"
-	  " (SELECT 1 FROM orphan o WHERE o.ino=i.ino)" },
-	{ "orphans that are not unlinked",
-	  "SELECT count(*) FROM orphan o LEFT JOIN inode i ON i.ino=o.ino"
-	  " WHERE i.ino IS NULL OR i.nlink != 0" },
-	{ "open handles without an inode or session",
-	  "SELECT count(*) FROM handle h WHERE NOT EXISTS (SELECT 1 FROM inode i WHERE i.ino=h.ino)"
-	  " OR NOT EXISTS (SELECT 1 FROM session s WHERE s.id=h.sid)" },
-	{ "replies without a session",
-	  "SELECT count(*) FROM reply r WHERE NOT EXISTS (SELECT 1 FROM session s WHERE s.id=r.sid)" },
-	{ "file systems whose inode count is wrong",
-	  "SELECT count(*) FROM fs f WHERE f.files !="
-	  " (SELECT count(*) FROM inode i WHERE i.fs=f.id)" },	{ "directories whose totals are wrong",
-	  "SELECT count(*) FROM inode d LEFT JOIN (SELECT parent, sum(CASE mode & 61440 WHEN 16384"
-	  " THEN tree_bytes WHEN 32768 THEN (size + 4095) / 4096 * 4096 ELSE 0 END) AS bytes,"
-	  " sum(CASE mode & 61440 WHEN 16384 THEN tree_files ELSE 1 END) AS files,"
-	  " sum(CASE mode & 61440 WHEN 16384 THEN tree_dirs + 1 ELSE 0 END) AS dirs FROM inode"
-	  " WHERE nlink > 0 AND parent != ino GROUP BY parent) c ON c.parent=d.ino"
-	  " WHERE (d.mode & 61440) = 16384 AND (d.tree_bytes != coalesce(c.bytes, 0) OR"
-	  " d.tree_files != coalesce(c.files, 0) OR d.tree_dirs != coalesce(c.dirs, 0))" },
-	{ "files whose home has no name of theirs",
-	  "SELECT count(*) FROM inode i LEFT JOIN (SELECT DISTINCT ino, parent FROM dentry) d"
-	  " ON d.ino=i.ino AND d.parent=i.parent"
-	  " WHERE (i.mode & 61440) != 16384 AND i.nlink > 0 AND d.ino IS NULL" },
-	{ "files whose names are not counted by directory",
-	  "SELECT count(*) FROM inode i WHERE (i.mode & 61440) != 16384 AND (i.nlink > 1) !="
-	  " ((i.flags & 4194304) != 0)" },
-	{ "counts of names that are wrong",
-	  "SELECT count(*) FROM (SELECT l.ino FROM link l LEFT JOIN (SELECT ino, parent, count(*) AS n"
-	  " FROM dentry GROUP BY ino, parent) d ON d.ino=l.ino AND d.parent=l.dir"
-	  " WHERE l.names != coalesce(d.n, 0) UNION ALL SELECT i.ino FROM inode i WHERE"
-	  " (i.flags & 4194304) != 0 AND i.nlink !="
-	  " (SELECT coalesce(sum(names), 0) FROM link WHERE ino=i.ino))" },
-	{ "users whose usage is wrong",
-	  "SELECT count(*) FROM (" VERIFY_USAGE("uid", "2", "") ")" },
-	{ "groups whose usage is wrong",
-	  "SELECT count(*) FROM (" VERIFY_USAGE("gid", "3", "") ")" },
-	{ "projects whose usage is wrong",
-	  "SELECT count(*) FROM (" VERIFY_USAGE("project", "4", " WHERE project != 0") ")" },
-	{ "directories without a quota that they should have, or with one they should not",
-	  "SELECT count(*) FROM inode i LEFT JOIN quota q ON q.fs=i.fs AND q.kind=1 AND q.id=i.ino"
-	  " WHERE (i.mode & 61440) = 16384 AND (q.id IS NULL) = ((i.flags & 1048576) != 0)" },
-	{ "entries of the trash that are not in it",
-	  "SELECT count(*) FROM trash t WHERE NOT EXISTS (SELECT 1 FROM inode i JOIN hidden h"
-	  " ON h.fs=i.fs AND h.which=1 AND h.ino=i.parent WHERE i.ino=t.ino AND i.fs=t.fs AND"
-	  " (i.flags & 8388608) != 0) OR NOT EXISTS (SELECT 1 FROM expiry e WHERE"
-	  " e.expires=t.expires AND e.fs=t.fs AND e.ino=t.ino)" },
-	{ "things in hidden directories that nobody will find",
-	  "SELECT count(*) FROM dentry d JOIN hidden h ON h.ino=d.parent AND h.which=1"
-	  " WHERE NOT EXISTS (SELECT 1 FROM trash t WHERE t.ino=d.ino)" },
-	{ "directories whose name is not known",
-	  "SELECT count(*) FROM dentry d LEFT JOIN dirname n ON n.ino=d.ino WHERE d.type=4 AND"
-	  " d.parent NOT IN (SELECT ino FROM hidden) AND substr(d.name, 1, 1) != X'2f' AND"
-	  " (n.name IS NULL OR n.name != d.name)" },
-};
-
-int meta_store_verify(struct meta_store *s, char *msg, size_t len)
+void meta_store_stats(struct meta_store *s, struct meta_store_stats *st)
 {
-	size_t i;
-	s64 n;
-	int err;
+	struct meta_flush_stats f;
+	struct stat sb;
+	char wal[sizeof(s->path) + 8];
 
-	err = quick_check(s, msg, len);
-	if (err)
-		return err;
-	for (i = 0; i < sizeof(verify_sql) / sizeof(verify_sql[0]); i++) {
-		err = pragma_int(s, verify_sql[i][1], &n);
-		if (err)
-			return open_fail(s, err, msg, len);
-		if (n) {
-			snprintf(msg, len, "%s holds %lld %s", s->path, (long long)n, verify_sql[i][0]);
-			return -EUCLEAN;
-		}
-	}
-	return 0;
+	meta_flusher_stats(s->flusher, &f);
+	*st = (struct meta_store_stats){
+		.objects = s->cache.objects, .bytes = s->cache.bytes,
+		.bytes_max = s->cache.bytes_max, .dirty = meta_cache_dirty(&s->cache),
+		.frozen = s->frozen ? s->frozen->nr : 0, .hits = s->cache.hits,
+		.misses = s->cache.misses, .evictions = s->cache.evictions,
+		.flushes = f.flushes, .flushed = f.flushed, .flush_us = f.flush_us,
+		.checkpoint_us = f.checkpoint_us, .checkpoints = f.checkpoints, .waits = s->waits,
+		.durable = s->durable,
+	};
+	snprintf(wal, sizeof(wal), "%s-wal", s->path);
+	if (!stat(s->path, &sb))
+		st->file_bytes = sb.st_size;
+	if (!stat(wal, &sb))
+		st->wal_bytes = sb.st_size;
 }

@@ -1,36 +1,39 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The metadata state: one SQLite database, as one writer and any number of
- * readers see it.
+ * The metadata state: what commands changed lately in memory, over one SQLite
+ * database that has the rest.
  *
- * The writer (struct meta_store) belongs to the thread that applies commands.
- * Between meta_store_begin() and meta_store_commit() it keeps inodes it has
- * touched, counters and sessions in memory and writes each changed inode once,
- * at commit. meta_store_rollback() forgets all of that, so that memory never
- * differs from what the database would give back after a crash.
+ *	apply, reads	one thread: the owner's. No locks
+ *	flusher		a thread of its own: writes what is frozen
  *
- * What is in memory is always derived from the tables and nothing else: two
- * stores that applied the same commands have equal tables
- * (meta_store_checksum()).
+ * Objects (inodes, entries, rows of small tables) live in one hash table
+ * (cache.h). What a command changes belongs to the *active* generation. When it
+ * is large or old enough it becomes the *frozen* one: nobody changes its
+ * objects any more (who wants to, gets a copy), and the flusher writes them in
+ * one transaction with the (index, term) of the last entry they come from. Then
+ * they are clean: a cache, bounded by a setting. There are never more than the
+ * active and one frozen generation.
  *
- * A reader (struct meta_reader) belongs to one thread, has a connection of its
- * own and sees what was committed when its statement began; a reply is sent
- * only after its command was committed, so a reader sees every acknowledged
- * change.
+ * The truth is: active over frozen over the database. After a crash the
+ * database is at some index, and applying the log's entries after it gives the
+ * same state again, bit by bit of meta_store_checksum().
+ *
+ * Between the begin of meta_apply() and its end nothing is frozen or evicted,
+ * so pointers to objects are good for the time of one command, no longer.
  */
 #ifndef FLINT_META_STORE_H
 #define FLINT_META_STORE_H
 
 #include <sqlite3.h>
 #include <uthash.h>
-#include "tablesql.h"
+#include "cache.h"
+#include "db.h"
 
 #define META_SCHEMA_VERSION	2
 #define META_LINK_MAX		0x7fffffffu
 #define META_COOKIE_FIRST	16	/* below it: "." and ".." and the client's own */
 #define META_XATTR_LIST_MAX	65536
 #define META_REPLY_MAX		192	/* bytes of body a reply has at most */
-#define META_ROWBUFS		16
 #define META_TRIM_STEP		16	/* every so many sequences, replies below low are removed */
 
 /*
@@ -66,10 +69,11 @@
  *	the directory in whose totals the inode counts
  * @data: files: chunk servers may hold data of it
  * @tree_bytes, @tree_files, @tree_dirs: directories: totals of all below
- * @dirty, @fresh, @dead: writer only: differs from its row, has no row yet,
- *	row is to go
+ * @dir: directories: what is known of the entries in memory; not part of the row
  */
 struct meta_inode {
+	struct meta_obj o;
+	/* from here to @dir: the row; no holes, the checksum takes the bytes */
 	u64 ino;
 	u32 gen;
 	u32 mode;
@@ -84,17 +88,18 @@ struct meta_inode {
 	u32 project;
 	u32 trunc_epoch;
 	u32 fs;
-	u8 chunk_shift;
 	u16 stripe;
+	u8 chunk_shift;
+	u8 data;
 	u32 table, table_ver;
 	u64 next_cookie;
-	u32 data;
 	u64 tree_bytes, tree_files, tree_dirs;
-
-	bool dirty, fresh, dead;
-	struct meta_inode *next_dirty;
-	UT_hash_handle hh;
+	/* end of the row */
+	struct meta_dir *dir;
 };
+
+#define META_INODE_ROW_AT	offsetof(struct meta_inode, ino)
+#define META_INODE_ROW_LEN	(offsetof(struct meta_inode, dir) - META_INODE_ROW_AT)
 
 /**
  * struct meta_session - a mount or other client
@@ -145,34 +150,57 @@ struct meta_counters {
 	u64 next_handle;
 };
 
-enum meta_stmt {
-	ST_BEGIN, ST_COMMIT, ST_ROLLBACK,
-	ST_STATE_GET, ST_STATE_PUT,
-	ST_INODE_GET, ST_INODE_INS, ST_INODE_UPD, ST_INODE_DEL,
-	ST_DENTRY_GET, ST_DENTRY_INS, ST_DENTRY_SET, ST_DENTRY_DEL, ST_DENTRY_FIRST,
-	ST_NR
+/**
+ * struct meta_store_config
+ * @dir: state directory; the database is META_STORE_FILE in it
+ * @cache_bytes: memory for objects; 0: a quarter of the machine's
+ * @gen_objects: size at which a generation is frozen; 0: META_GEN_OBJECTS
+ * @gen_ms: age at which it is, by meta_store_tick(); 0: META_GEN_MS
+ * @wake: the flusher has done something: call meta_store_poll() on the owner's
+ *	thread soon. Called on the flusher's thread. NULL: only polled
+ * @durable: the database holds everything up to this entry, on stable storage.
+ *	From meta_store_poll(), or whatever calls it
+ * @fatal: the state can neither be read nor written any longer: the process must
+ *	stop. A sentence. From meta_store_poll() or a read
+ */
+struct meta_store_config {
+	const char *dir;
+	u64 cache_bytes;
+	u32 gen_objects;
+	u32 gen_ms;
+	void (*wake)(void *arg);
+	void (*durable)(void *arg, u64 index, u64 term);
+	void (*fatal)(void *arg, const char *why);
+	void *arg;
 };
 
+#define META_STORE_FILE		"meta.db"
+#define META_GEN_OBJECTS	65536
+#define META_GEN_MS		1000
+
 struct meta_store {
-	sqlite3 *db;
-	sqlite3_stmt *stmt[ST_NR];
-	sqlite3_stmt *tstmt[META_T_NR][META_TV_NR];
-	u8 *rowbuf[META_ROWBUFS];	/* rows handed out, in turn */
-	u32 rownr;
+	struct meta_store_config cfg;
 	char path[512];
+	struct meta_db rd;		/* the owner's connection */
+	struct meta_cache cache;
 	struct meta_counters c;
-	struct meta_inode *inodes;
-	struct meta_inode *dirty;
+	u64 index, term;		/* last entry applied */
+	u64 sum;			/* of all rows, see checksum.h */
 	struct meta_session *by_client;
 	struct meta_session *by_id;
 	struct meta_open *opens;
 	struct meta_fs *fs;
-	u64 now;		/* time stamp of the command being applied */
-	u64 moves;		/* how often a directory got another parent; of memory */
-	int wal_pages;		/* in the WAL after the last commit */
-	bool in_tx;
-	bool sync_full;
-	char err[256];		/* sentence of the last failure */
+	u64 ready_orphans;
+	u64 now;			/* time stamp of the command being applied */
+	u64 moves;			/* how often a directory got another parent; of memory */
+	struct meta_flusher *flusher;
+	struct meta_gen *frozen;
+	u64 frozen_index, frozen_applied, frozen_ms;	/* of the last freeze */
+	u64 durable;			/* index */
+	u64 waits;
+	bool waiting;			/* meta_store_poll() is to wait */
+	bool dead;			/* fatal was told */
+	char err[256];			/* sentence of the last failure */
 };
 
 /* Before any other use of SQLite in the process; once. */
@@ -181,74 +209,87 @@ void meta_sqlite_init(void);
 /**
  * meta_store_open() - open or create the database
  * @s: result
- * @dir: state directory; the file is "meta.db" in it
+ * @cfg: copied
  * @err, @errlen: receives one sentence that names file and remedy
  *
  * Nothing is overwritten: a file that is not ours, is damaged or of a newer
- * schema is refused and left as it is.
+ * schema is refused and left as it is; one of an older schema is upgraded in one
+ * transaction.
  *
  * Return: 0; -EUCLEAN (damaged or not a database), -EPROTONOSUPPORT (newer
  * schema), -EROFS, -ENOSPC, -EIO or -ENOMEM.
  */
-int meta_store_open(struct meta_store *s, const char *dir, char *err, size_t errlen);
+int meta_store_open(struct meta_store *s, const struct meta_store_config *cfg, char *err,
+		    size_t errlen);
+/* Ends the flusher; what is not written yet is not: the log has it. */
 void meta_store_close(struct meta_store *s);
 
 /**
- * meta_store_begin() - start a transaction
- * @durable: the commit must be on stable storage; else it survives the death
- *	of the process, and of the machine once a durable one followed
- * Return: 0 or -errno as meta_store_errno().
- */
-int meta_store_begin(struct meta_store *s, bool durable);
-/* Return: 0, or -errno with everything since begin undone, in memory too. */
-int meta_store_commit(struct meta_store *s);
-/* Return: 0, or -errno when memory could not be refilled: the store is unusable. */
-int meta_store_rollback(struct meta_store *s);
-
-/**
- * meta_store_checkpoint() - move the WAL into the database
- * @force: wait for readers to leave and start the WAL anew
- */
-void meta_store_checkpoint(struct meta_store *s, bool force);
-
-/**
- * meta_store_grow_wal() - give the WAL its working size at once
+ * meta_store_applied() - all commands of an entry were applied
  *
- * A commit that makes the file longer also writes the file system's journal:
- * measured, five times the latency of one that overwrites. Zeros behind the
- * last frame mean nothing to SQLite. Without the space, nothing changes.
+ * Settles the checksum, keeps the cache bounded, freezes the active generation
+ * if it is time. When the flusher is so far behind that memory would not be
+ * bounded, waits for it: see meta_store_delay(), which keeps it from coming to
+ * that on a leader.
  */
-void meta_store_grow_wal(struct meta_store *s);
+void meta_store_applied(struct meta_store *s, u64 index, u64 term);
+/**
+ * meta_store_delay() - how long a leader should wait before its next entry
+ *
+ * Grows smoothly from 0 when the active generation fills while the frozen one is
+ * still being written. Return: microseconds.
+ */
+u32 meta_store_delay(const struct meta_store *s);
+/* Every 100 ms or so: freezes a generation that is old enough. */
+void meta_store_tick(struct meta_store *s);
+/* What the flusher reported: @durable, @fatal. */
+void meta_store_poll(struct meta_store *s);
+/**
+ * meta_store_flush() - write everything, and wait for it
+ * Return: 0, or -EIO after @fatal.
+ */
+int meta_store_flush(struct meta_store *s);
 
-/* From an SQLite result: -ENOSPC, -ENOMEM, -EUCLEAN (damaged), -EROFS, else -EIO. */
-int meta_store_errno(struct meta_store *s, int rc);
-
-/* CRC over all rows of all tables in key order; 0 on failure. Outside a transaction. */
+/**
+ * meta_store_checksum() - of the whole state, whatever of it is written
+ *
+ * Equal for two stores that applied the same commands. Kept up to date with each
+ * change: costs nothing. Between entries only.
+ */
 u64 meta_store_checksum(struct meta_store *s);
-/* SQLite's own check and ours (links, cookies, counts). 0, or -EUCLEAN with a sentence. */
-int meta_store_verify(struct meta_store *s, char *err, size_t errlen);
 
-/* A ready statement: reset, nothing bound. */
-sqlite3_stmt *meta_stmt(struct meta_store *s, enum meta_stmt nr);
-/* Run to the end. 0, or -errno with the sentence in s->err. */
-int meta_run(struct meta_store *s, sqlite3_stmt *st);
-/* 1: a row, 0: none, or -errno. The caller resets. */
-int meta_step(struct meta_store *s, sqlite3_stmt *st);
+struct meta_store_stats {
+	u64 objects, bytes, bytes_max;	/* in memory */
+	u64 dirty, frozen;		/* objects in the generations */
+	u64 hits, misses, evictions;	/* misses: asked the database */
+	u64 flushes, flushed;		/* generations, objects written */
+	u64 flush_us, checkpoint_us;	/* spent, all together */
+	u64 checkpoints;
+	u64 waits;			/* times that apply waited for the flusher */
+	u64 durable;			/* index */
+	u64 file_bytes, wal_bytes;
+};
 
-/* ---- inodes: writer ---------------------------------------------------- */
+void meta_store_stats(struct meta_store *s, struct meta_store_stats *st);
 
-/* Return: 0 with *@out (good until commit or rollback), -ESTALE (none), or -errno. */
+/* The database failed in the middle of something: remember and tell. Return: @err. */
+int meta_store_fail(struct meta_store *s, int err, const char *why);
+
+/* ---- inodes -------------------------------------------------------------- */
+
+/* To change: 0 with *@out (good until the command ends), -ESTALE (none), or -errno. */
 int meta_inode_get(struct meta_store *s, u64 ino, struct meta_inode **out);
-/* A new zeroed inode with the next number, dirty. NULL: no memory. */
+/* To look at: cheaper. As above. */
+int meta_inode_peek(struct meta_store *s, u64 ino, const struct meta_inode **out);
+/* A new zeroed inode with the next number, dirty; a directory's mode must be given. */
 struct meta_inode *meta_inode_new(struct meta_store *s);
+/* It was changed, or is about to be, in this command. */
 void meta_inode_dirty(struct meta_store *s, struct meta_inode *i);
 /* Remove it with its xattrs and symlink target. */
 int meta_inode_delete(struct meta_store *s, struct meta_inode *i);
 
 void meta_inode_attr(const struct meta_inode *i, struct flint_attr *a);
 void meta_inode_layout(const struct meta_inode *i, struct flint_layout *l);
-/* Fill from a row of ST_INODE_GET or of READDIR's, columns from @col on. */
-void meta_inode_row(sqlite3_stmt *st, int col, struct meta_inode *i);
 
 static inline bool meta_is_dir(const struct meta_inode *i)
 {
@@ -265,7 +306,7 @@ static inline bool meta_is_lnk(const struct meta_inode *i)
 	return (i->mode & 0170000) == 0120000;
 }
 
-/* ---- entries: writer ---------------------------------------------------- */
+/* ---- entries ------------------------------------------------------------ */
 
 struct meta_dentry {
 	u64 ino;
@@ -287,7 +328,26 @@ int meta_dentry_del(struct meta_store *s, struct meta_inode *dir, const u8 *name
 int meta_dentry_first(struct meta_store *s, u64 parent, struct meta_dentry *d, u8 *name,
 		      u32 *len);
 
-/* ---- sessions and opens: writer ------------------------------------------ */
+struct meta_dir_entry {
+	u64 cookie, ino;
+	u32 type;
+	const u8 *name;
+	u32 len;
+};
+
+/**
+ * meta_dir_scan() - entries in the order of their cookies, above @after
+ * @emit: for each; anything but 0 ends the scan. The name is good within it
+ * Return: what @emit returned, 0 at the end, or -errno.
+ */
+int meta_dir_scan(struct meta_store *s, const struct meta_inode *dir, u64 after,
+		  int (*emit)(void *arg, const struct meta_dir_entry *e), void *arg);
+
+/* Between commands: the checksum takes in what the last one changed. */
+void meta_inodes_settle(struct meta_store *s);
+void meta_store_settle(struct meta_store *s);
+
+/* ---- sessions and opens -------------------------------------------------- */
 
 struct meta_session *meta_session_by_client(struct meta_store *s, const u8 client[16]);
 struct meta_session *meta_session_by_id(struct meta_store *s, u64 id);
@@ -300,24 +360,21 @@ int meta_open_adjust(struct meta_store *s, u64 ino, int by);
 struct meta_fs *meta_fs_get(struct meta_store *s, u32 id);
 struct meta_fs *meta_fs_by_name(struct meta_store *s, const char *name);
 /* With one inode, its root. 0 or -ENOMEM. */
-int meta_fs_put(struct meta_store *s, const struct meta_fs *f);
 int meta_fs_add(struct meta_store *s, u32 id, const char *name, u64 root);
+/* Its row. 0 or -errno. */
+int meta_fs_put(struct meta_store *s, const struct meta_fs *f);
 
-/* ---- readers -------------------------------------------------------------- */
+/* At start, from rows. NULL or -ENOMEM: no memory. */
+int meta_tables_load(struct meta_store *s);
+struct meta_session *meta_session_from_row(struct meta_store *s, const struct meta_row *r);
+int meta_fs_load(struct meta_store *s, u32 id, u64 root, u64 files, const u8 *name, u32 len);
 
-struct meta_reader {
-	sqlite3 *db;
-	sqlite3_stmt *inode, *lookup, *readdir, *readdir_plus, *symlink, *xattr, *xattr_list;
-	sqlite3_stmt *fs, *orphans, *orphan_count, *intents;
-};
-
-int meta_reader_open(struct meta_reader *r, const char *path, char *err, size_t errlen);
-void meta_reader_close(struct meta_reader *r);
+/* ---- reads -------------------------------------------------------------- */
 
 /* 0, -ESTALE or -errno. */
-int meta_read_inode(struct meta_reader *r, u64 ino, struct meta_inode *out);
+int meta_read_inode(struct meta_store *s, u64 ino, struct meta_inode *out);
 /* 0, -ESTALE (no such directory in file system @fs, 0: any), -ENOTDIR, -ENOENT or -errno. */
-int meta_read_lookup(struct meta_reader *r, u32 fs, u64 parent, const u8 *name, u32 len,
+int meta_read_lookup(struct meta_store *s, u32 fs, u64 parent, const u8 *name, u32 len,
 		     struct meta_inode *out);
 /**
  * meta_read_dir() - fill a READDIR payload
@@ -325,20 +382,20 @@ int meta_read_lookup(struct meta_reader *r, u32 fs, u64 parent, const u8 *name, 
  * @used: result: bytes
  * Return: 0, -ESTALE, -ENOTDIR, -EINVAL (no room for one record) or -errno.
  */
-int meta_read_dir(struct meta_reader *r, u32 fs, u32 valid_ms, const struct flint_readdir *req,
+int meta_read_dir(struct meta_store *s, u32 fs, u32 valid_ms, const struct flint_readdir *req,
 		  u8 *buf, u32 len, u32 *used, struct flint_readdir_rep *rep);
 /* Result length, or -errno: -ERANGE with *@total set; @len 0 asks. */
-int meta_read_link(struct meta_reader *r, u64 ino, u8 *buf, u32 len);
-int meta_read_xattr(struct meta_reader *r, u64 ino, const u8 *name, u32 nlen,
+int meta_read_link(struct meta_store *s, u64 ino, u8 *buf, u32 len);
+int meta_read_xattr(struct meta_store *s, u64 ino, const u8 *name, u32 nlen,
 		    u8 *buf, u32 len, u32 *total);
-int meta_read_xattr_list(struct meta_reader *r, u64 ino, u8 *buf, u32 len, u32 *total);
+int meta_read_xattr_list(struct meta_store *s, u64 ino, u8 *buf, u32 len, u32 *total);
 /* Number of inodes of a file system. */
-int meta_read_files(struct meta_reader *r, u32 fs, u64 *files);
+int meta_read_files(struct meta_store *s, u32 fs, u64 *files);
 
 /* Inodes whose data may be removed, by number, after @after. Return: how many, or -errno. */
-int meta_read_orphans(struct meta_reader *r, u64 after, u64 *inos, int max);
-int meta_read_orphan_count(struct meta_reader *r, u64 *nr);
+int meta_read_orphans(struct meta_store *s, u64 after, u64 *inos, int max);
+int meta_read_orphan_count(struct meta_store *s, u64 *nr);
 /* Truncations under way, by inode number, from @from on. Return: how many, or -errno. */
-int meta_read_intents(struct meta_reader *r, u64 from, struct meta_intent *it, int max);
+int meta_read_intents(struct meta_store *s, u64 from, struct meta_intent *it, int max);
 
 #endif /* FLINT_META_STORE_H */

@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 #include "store.h"
-#include "tablesql.h"
+#include "verify.h"
 
 const struct meta_table_desc meta_table_descs[META_T_NR] = {
 	[META_T_SETTING] = { "setting", "name", "t", "value", "b", true },
@@ -124,8 +126,6 @@ static void build(const struct meta_table_desc *d, enum meta_table_verb v, char 
 			add(sql, len, " ORDER BY ");
 			add_cols(sql, len, d->key);
 		}
-		if (v == META_TV_SEEK)
-			add(sql, len, " LIMIT 1");
 		break;
 	case META_TV_PUT:
 		add(sql, len, "REPLACE INTO ");
@@ -237,6 +237,13 @@ static u32 fetch(sqlite3_stmt *st, int *col, const char *types, bool key, u8 *ou
 	return at;
 }
 
+u32 meta_table_fetch_key(sqlite3_stmt *st, enum meta_table_id t, u8 *out)
+{
+	int col = 0;
+
+	return fetch(st, &col, meta_table_descs[t].ktypes, true, out);
+}
+
 u32 meta_table_fetch(sqlite3_stmt *st, enum meta_table_id t, u8 *out, u32 *klen)
 {
 	const struct meta_table_desc *d = &meta_table_descs[t];
@@ -248,79 +255,314 @@ u32 meta_table_fetch(sqlite3_stmt *st, enum meta_table_id t, u8 *out, u32 *klen)
 	return *klen + vlen;
 }
 
-/* ---- rows, for now straight in the database -------------------------------------- */
+/* ---- rows in memory, over the database --------------------------------------- */
 
-static sqlite3_stmt *stmt(struct meta_store *s, enum meta_table_id t, enum meta_table_verb v)
+u64 meta_row_sum(enum meta_table_id t, const u8 *key, u32 klen, const u8 *val, u32 vlen)
 {
-	sqlite3_stmt **st = &s->tstmt[t][v];
-
-	if (!*st && meta_table_prepare(s->db, t, v, st))
-		return NULL;
-	sqlite3_reset(*st);
-	return *st;
+	return XXH3_64bits_withSeed(val, vlen, XXH3_64bits_withSeed(key, klen, 3 + t));
 }
 
-static int fetch_row(struct meta_store *s, enum meta_table_id t, enum meta_table_verb v,
-		     const void *key, u32 klen, struct meta_row *r)
+static u64 rowo_sum(const struct meta_rowo *r)
 {
-	sqlite3_stmt *st = stmt(s, t, v);
-	u8 **buf = &s->rowbuf[s->rownr++ % META_ROWBUFS], *p;
-	u32 kl, len;
+	return r->o.dead ? 0 : meta_row_sum(r->table, meta_rowo_key(r), r->klen, meta_rowo_val(r),
+					    r->vlen);
+}
+
+/* Height of a row in the ordered list: one in four is higher, and so on. */
+static u8 height_of(u32 hash)
+{
+	u8 h = 1;
+
+	/* not the bits that choose the bucket alone */
+	for (hash *= 0x9e3779b1u; h < META_SKIP_MAX && !(hash & 3 << 8); hash >>= 2)
+		h++;
+	return h;
+}
+
+static struct meta_rowo *rowo_new(struct meta_store *s, enum meta_table_id t, u32 hash,
+				  const void *key, u32 klen, u32 vlen)
+{
+	u8 h = height_of(hash);
+	struct meta_rowo *r = meta_obj_new(&s->cache, META_K_ROW, sizeof(*r) +
+					   h * sizeof(r->fwd[0]) + klen + vlen);
+
+	if (!r)
+		return NULL;
+	r->table = t;
+	r->height = h;
+	r->klen = klen;
+	r->vlen = vlen;
+	memcpy(meta_rowo_key(r), key, klen);
+	return r;
+}
+
+static void rowo_insert(struct meta_store *s, struct meta_rowo *r, u32 hash)
+{
+	meta_obj_insert(&s->cache, &r->o, hash);
+	meta_order_insert(&s->cache, r);
+}
+
+static void list_add(struct meta_store *s, struct meta_rowo *r)
+{
+	struct meta_cache *c = &s->cache;
+
+	r->o.gen = c->gen;
+	r->o.own = 0;
+	r->newer = NULL;
+	r->older = c->rows;
+	if (c->rows)
+		c->rows->newer = r;
+	c->rows = r;
+	c->nr_rows++;
+}
+
+static void list_del(struct meta_store *s, struct meta_rowo *r)
+{
+	if (r->newer)
+		r->newer->older = r->older;
+	else
+		s->cache.rows = r->older;
+	if (r->older)
+		r->older->newer = r->newer;
+	s->cache.nr_rows--;
+}
+
+/* Out of table and order; the frozen generation's list keeps what it has. */
+static void rowo_drop(struct meta_store *s, struct meta_rowo *r)
+{
+	struct meta_cache *c = &s->cache;
+
+	meta_order_remove(c, r);
+	meta_obj_remove(c, &r->o);
+	if (meta_obj_shared(c, &r->o)) {
+		r->o.retired = 1;
+		return;
+	}
+	if (r->o.gen == c->gen)
+		list_del(s, r);
+	meta_obj_free(c, &r->o);
+}
+
+static int nomem(struct meta_store *s)
+{
+	return meta_store_fail(s, -ENOMEM, "out of memory");
+}
+
+/* From what a statement stands on. */
+static struct meta_rowo *rowo_load(struct meta_store *s, enum meta_table_id t, sqlite3_stmt *st)
+{
+	struct meta_rowo *r;
+	u8 key[META_KEY_MAX];
+	u32 klen, len;
+
+	len = meta_table_fetch(st, t, NULL, &klen);
+	if (klen > sizeof(key))
+		return NULL;
+	meta_table_fetch_key(st, t, key);
+	r = rowo_new(s, t, meta_hash_row(t, key, klen), key, klen, len - klen);
+	if (r)
+		meta_table_fetch(st, t, meta_rowo_key(r), &klen);
+	return r;
+}
+
+/* *@out NULL or dead: there is none. */
+static int row_find(struct meta_store *s, enum meta_table_id t, const void *key, u32 klen,
+		    u32 hash, struct meta_rowo **out)
+{
+	sqlite3_stmt *st;
 	int err;
 
-	if (!st)
-		return -ENOMEM;
-	err = meta_table_bind_key(st, t, key, klen);
-	if (!err)
-		err = meta_step(s, st);
-	if (err != 1)
-		return err;
-	len = meta_table_fetch(st, t, NULL, &kl);
-	p = realloc(*buf, len + 1);
-	if (p) {
-		*buf = p;
-		meta_table_fetch(st, t, p, &kl);
-		*r = (struct meta_row){ .key = p, .klen = kl, .val = p + kl, .vlen = len - kl };
+	*out = meta_cache_row(&s->cache, hash, t, key, klen);
+	if (*out || meta_table_descs[t].resident) {
+		s->cache.hits++;
+		return 0;
 	}
+	s->cache.misses++;
+	st = meta_tstmt(&s->rd, t, META_TV_GET);
+	meta_table_bind_key(st, t, key, klen);
+	err = meta_step(&s->rd, st);
+	if (err < 0)
+		return meta_store_fail(s, err, s->rd.err);
+	*out = err ? rowo_load(s, t, st) : rowo_new(s, t, hash, key, klen, 0);
 	sqlite3_reset(st);
-	return p ? 1 : -ENOMEM;
+	if (!*out)
+		return nomem(s);
+	(*out)->o.dead = !err;
+	rowo_insert(s, *out, hash);
+	return 0;
+}
+
+static int give(const struct meta_rowo *r, struct meta_row *out)
+{
+	*out = (struct meta_row){ .key = meta_rowo_key(r), .klen = r->klen,
+				  .val = meta_rowo_val(r), .vlen = r->vlen };
+	return 1;
+}
+
+static bool key_ok(enum meta_table_id t, u32 klen)
+{
+	return klen <= META_KEY_MAX && fits(meta_table_descs[t].ktypes, klen);
 }
 
 int meta_row_get(struct meta_store *s, enum meta_table_id t, const void *key, u32 klen,
 		 struct meta_row *r)
 {
-	return fetch_row(s, t, META_TV_GET, key, klen, r);
+	struct meta_rowo *o;
+	int err;
+
+	if (!key_ok(t, klen))
+		return 0;
+	err = row_find(s, t, key, klen, meta_hash_row(t, key, klen), &o);
+	if (err)
+		return err;
+	return o && !o->o.dead ? give(o, r) : 0;
+}
+
+/* The database's first row from @key on that memory does not know better: *@out or NULL. */
+static int seek_db(struct meta_store *s, enum meta_table_id t, const void *key, u32 klen,
+		   const struct meta_rowo *before, struct meta_rowo **out)
+{
+	sqlite3_stmt *st = meta_tstmt(&s->rd, t, META_TV_SEEK);
+	u8 k[META_KEY_MAX];
+	u32 n, hash;
+	int err;
+
+	*out = NULL;
+	meta_table_bind_key(st, t, key, klen);
+	while ((err = meta_step(&s->rd, st)) == 1) {
+		n = meta_table_fetch_key(st, t, k);
+		if (before && meta_key_cmp(meta_rowo_key(before), before->klen, k, n) <= 0)
+			break;
+		hash = meta_hash_row(t, k, n);
+		if (meta_cache_row(&s->cache, hash, t, k, n))
+			continue;	/* dead, or @before would be it */
+		*out = rowo_load(s, t, st);
+		if (!*out)
+			err = nomem(s);
+		else
+			rowo_insert(s, *out, hash);
+		break;
+	}
+	if (err == 1)
+		sqlite3_reset(st);
+	return err < 0 ? meta_store_fail(s, err, s->rd.err) : 0;
 }
 
 int meta_row_seek(struct meta_store *s, enum meta_table_id t, const void *key, u32 klen,
 		  struct meta_row *r)
 {
-	return fetch_row(s, t, META_TV_SEEK, key, klen, r);
+	struct meta_rowo *o, *d = NULL;
+	int err;
+
+	if (!key_ok(t, klen))
+		return 0;
+	o = meta_order_seek(&s->cache, t, key, klen);
+	while (o && o->o.dead)
+		o = o->fwd[0];
+	if (!meta_table_descs[t].resident) {
+		err = seek_db(s, t, key, klen, o, &d);
+		if (err)
+			return err;
+	}
+	if (d)
+		o = d;
+	return o ? give(o, r) : 0;
 }
 
 int meta_row_put(struct meta_store *s, enum meta_table_id t, const void *key, u32 klen,
 		 const void *val, u32 vlen)
 {
-	sqlite3_stmt *st = stmt(s, t, META_TV_PUT);
+	struct meta_cache *c = &s->cache;
+	struct meta_rowo *r, *n;
+	u32 hash;
 	int err;
 
-	if (!st)
-		return -ENOMEM;
-	err = meta_table_bind_key(st, t, key, klen);
-	if (!err)
-		err = meta_table_bind_val(st, t, val, vlen);
-	return err ? err : meta_run(s, st);
+	if (!key_ok(t, klen) || !fits(meta_table_descs[t].vtypes, vlen))
+		return meta_store_fail(s, -EINVAL, "a row does not fit its table");
+	hash = meta_hash_row(t, key, klen);
+	/* What it is now is part of the checksum. */
+	err = row_find(s, t, key, klen, hash, &r);
+	if (err)
+		return err;
+	if (r)
+		s->sum -= rowo_sum(r);
+	if (r && r->vlen == vlen && !meta_obj_shared(c, &r->o)) {
+		if (r->o.dead && r->o.gen < c->gen)
+			r->o.born = c->gen;
+		r->o.dead = 0;
+		memmove(meta_rowo_val(r), val, vlen);
+		if (r->o.gen != c->gen)
+			list_add(s, r);
+		s->sum += rowo_sum(r);
+		return 0;
+	}
+	n = rowo_new(s, t, hash, key, klen, vlen);
+	if (!n)
+		return nomem(s);
+	if (vlen)
+		memcpy(meta_rowo_val(n), val, vlen);
+	n->o.born = !r || (r->o.dead && r->o.gen < c->gen) ? c->gen : r->o.born;
+	n->o.ref = 1;
+	if (r)
+		rowo_drop(s, r);
+	rowo_insert(s, n, hash);
+	list_add(s, n);
+	s->sum += rowo_sum(n);
+	return 0;
 }
 
 int meta_row_del(struct meta_store *s, enum meta_table_id t, const void *key, u32 klen)
 {
-	sqlite3_stmt *st = stmt(s, t, META_TV_DEL);
+	struct meta_cache *c = &s->cache;
+	struct meta_rowo *r, *n;
+	u32 hash;
 	int err;
 
-	if (!st)
-		return -ENOMEM;
-	err = meta_table_bind_key(st, t, key, klen);
-	return err ? err : meta_run(s, st);
+	if (!key_ok(t, klen))
+		return 0;
+	hash = meta_hash_row(t, key, klen);
+	err = row_find(s, t, key, klen, hash, &r);
+	if (err || !r || r->o.dead)
+		return err;
+	s->sum -= rowo_sum(r);
+	/* Never written: as if it had not been. */
+	if (r->o.born == c->gen && meta_table_descs[t].resident) {
+		rowo_drop(s, r);
+		return 0;
+	}
+	n = rowo_new(s, t, hash, meta_rowo_key(r), klen, 0);
+	if (!n)
+		return nomem(s);
+	n->o.dead = 1;
+	n->o.born = r->o.born;
+	rowo_drop(s, r);
+	rowo_insert(s, n, hash);
+	list_add(s, n);
+	return 0;
+}
+
+int meta_tables_load(struct meta_store *s)
+{
+	struct meta_rowo *r;
+	sqlite3_stmt *st;
+	int t, err;
+
+	for (t = 0; t < META_T_NR; t++) {
+		if (!meta_table_descs[t].resident)
+			continue;
+		st = meta_tstmt(&s->rd, t, META_TV_ALL);
+		while ((err = meta_step(&s->rd, st)) == 1) {
+			r = rowo_load(s, t, st);
+			if (!r) {
+				sqlite3_reset(st);
+				return -ENOMEM;
+			}
+			rowo_insert(s, r, meta_hash_row(t, meta_rowo_key(r), r->klen));
+		}
+		if (err)
+			return err;
+	}
+	return 0;
 }
 
 int meta_row_del_prefix(struct meta_store *s, enum meta_table_id t, const void *prefix, u32 plen)
@@ -472,15 +714,24 @@ int meta_orphan_put(struct meta_store *s, u64 ino, bool ready)
 	err = meta_row_get(s, META_T_ORPHAN, key, meta_key1(key, ino), &r);
 	if (err < 0)
 		return err;
-	if (err)
+	if (err) {
 		val[1] = host_u64(r.val + 8);	/* since when it is one */
+		s->ready_orphans -= host_u64(r.val);
+	}
+	s->ready_orphans += ready;
 	return meta_row_put(s, META_T_ORPHAN, key, 8, val, sizeof(val));
 }
 
 int meta_orphan_del(struct meta_store *s, u64 ino)
 {
 	u8 key[META_KEY_MAX];
+	bool ready = false;
+	int err;
 
+	err = meta_orphan_get(s, ino, &ready);
+	if (err != 1)
+		return err;
+	s->ready_orphans -= ready;
 	return meta_row_del(s, META_T_ORPHAN, key, meta_key1(key, ino));
 }
 

@@ -23,4 +23,7 @@ int meta_table_bind_val(sqlite3_stmt *st, enum meta_table_id t, const void *val,
 /* The row a statement stands on: key, then value. @out NULL: lengths only. Return: bytes. */
 u32 meta_table_fetch(sqlite3_stmt *st, enum meta_table_id t, u8 *out, u32 *klen);
 
+/* Its key alone; META_KEY_MAX bytes. */
+u32 meta_table_fetch_key(sqlite3_stmt *st, enum meta_table_id t, u8 *out);
+
 #endif /* FLINT_META_TABLESQL_H */
