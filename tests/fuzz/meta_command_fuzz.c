@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "../../userd/meta/command.h"
+#include "../../userd/meta/verify.h"
 
 #define BATCH	256
 
@@ -20,7 +21,7 @@ static const u16 ops[] = {
 
 static struct meta_store store;
 static char dir[] = "/tmp/flint_meta_fuzz.XXXXXX";
-static u64 sid, seq;
+static u64 sid, seq, index;
 static unsigned int in_batch;
 
 static void die(const char *what)
@@ -47,14 +48,11 @@ static u32 apply(const struct meta_command *c, struct meta_reply *rep)
 	if (len > sizeof(cmd))
 		return 0;
 	meta_command_encode(c, cmd);
-	if (!in_batch && meta_store_begin(&store, false))
-		die("begin");
 	if (meta_apply(&store, cmd, len, rep))
 		die("apply");
 	if (++in_batch == BATCH) {
 		in_batch = 0;
-		if (meta_store_commit(&store))
-			die("commit");
+		meta_store_applied(&store, ++index, 1);
 	}
 	return rep->status;
 }
@@ -71,10 +69,11 @@ static void start(void)
 	struct meta_command c = { .op = FLINT_OP_FS_CREATE, .body = &f, .body_len = sizeof(f) };
 	struct flint_session_rep sr;
 	struct meta_reply rep;
+	const struct meta_store_config cfg = { .dir = dir, .cache_bytes = 1 << 20 };
 	char err[512];
 
 	meta_sqlite_init();
-	if (!mkdtemp(dir) || meta_store_open(&store, dir, err, sizeof(err)))
+	if (!mkdtemp(dir) || meta_store_open(&store, &cfg, err, sizeof(err)))
 		abort();
 	atexit(clean);
 	c.ts = 1;
@@ -95,7 +94,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t len)
 	static unsigned int runs;
 	struct meta_command c = { 0 };
 	struct meta_reply rep;
-	char err[512];
+	struct meta_verdict v;
 	u32 digest;
 
 	if (!sid)
@@ -114,11 +113,12 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t len)
 		apply(&c, &rep);
 	if (++runs % 4096)
 		return 0;
-	if (in_batch && meta_store_commit(&store))
-		die("commit");
+	meta_store_applied(&store, ++index, 1);
 	in_batch = 0;
-	if (meta_store_verify(&store, err, sizeof(err))) {
-		fprintf(stderr, "%s\n", err);
+	if (meta_store_flush(&store))
+		die("flush");
+	if (meta_verify(store.path, &v, NULL, NULL) || v.problems) {
+		fprintf(stderr, "%s\n", v.text);
 		abort();
 	}
 	return 0;

@@ -22,6 +22,7 @@
 #include "../../userd/base/daemon.h"
 #include "../../userd/base/key.h"
 #include "../../userd/meta/store.h"
+#include "../../userd/meta/verify.h"
 #include "../../userd/net/net.h"
 
 #define NAMES		24
@@ -417,19 +418,14 @@ static pid_t server_start(struct test *t)
 /* The database of a server that is down. */
 static void state_verify(struct test *t)
 {
-	struct meta_store s;
-	char err[512];
+	struct meta_verdict v;
+	char path[512];
 
-	if (meta_store_open(&s, t->o.state, err, sizeof(err))) {
-		fprintf(stderr, "after a kill: %s\n", err);
-		t->failed = true;
-		return;
-	}
-	if (meta_store_verify(&s, err, sizeof(err))) {
-		fprintf(stderr, "after a kill: %s\n", err);
+	snprintf(path, sizeof(path), "%s/" META_STORE_FILE, t->o.state);
+	if (meta_verify(path, &v, NULL, NULL) || v.problems) {
+		fprintf(stderr, "after a kill: %s\n", v.text);
 		t->failed = true;
 	}
-	meta_store_close(&s);
 }
 
 static void kill_rounds(struct test *t, pid_t *pid)

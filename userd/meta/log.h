@@ -41,23 +41,15 @@ struct meta_proposal {
 /* A proposal for a command, encoded into it. NULL: no memory. Freed with free(). */
 struct meta_proposal *meta_proposal_new(const struct meta_command *c);
 
-/**
- * meta_log_new() - start the log's thread
- * @s: opened store; the thread's alone until meta_log_free()
- * @fatal: the database is damaged or the disk fails: the process must stop.
- *	Called once, on the log's thread, which then answers EIO to everything
- * @arg: for @fatal
- *
- * Return: the log or NULL with errno.
- */
-struct meta_log *meta_log_new(struct meta_store *s, void (*fatal)(void *arg, const char *why),
-			      void *arg);
-/* Commits what was proposed, then ends the thread. */
+struct flint_loop;
+
+/* Everything happens on the loop. NULL: no memory. */
+struct meta_log *meta_log_new(struct meta_store *s, struct flint_loop *loop);
+/* Commits what was proposed. */
 void meta_log_free(struct meta_log *log);
-/* Any thread. */
 void meta_log_propose(struct meta_log *log, struct meta_proposal *p);
 
-/* Counters since start. Any thread. */
+/* Counters since start. */
 struct meta_log_stats {
 	u64 commands;
 	u64 commits;

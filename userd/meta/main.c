@@ -23,7 +23,7 @@ struct options {
 	char *key;
 	char *mgr;
 	struct flint_endpoint_options ep;
-	uint64_t lease_ms, valid_ms, reap_rate;
+	uint64_t lease_ms, valid_ms, reap_rate, cache_mib;
 };
 
 #define OFF(member)	offsetof(struct options, member)
@@ -40,6 +40,8 @@ static const struct flint_conf_opt opts[] = {
 	  "a client without a connection for so long loses its session", 1000, 3600000, 0 },
 	{ "attr-valid-ms", 0, FLINT_CONF_U64, OFF(valid_ms), "1000", "MS",
 	  "how long clients may cache attributes and names", 0, 3600000, 0 },
+	{ "cache-mib", 0, FLINT_CONF_U64, OFF(cache_mib), "0", "MIB",
+	  "memory for inodes and names; 0: a quarter of the machine's", 0, 1 << 30, 0 },
 	{ "reap-rate", 0, FLINT_CONF_U64, OFF(reap_rate), "2000", "N",
 	  "deleted files whose data is removed in a second, at most", 1, 1000000, 0 },
 	{ 0 },
@@ -86,7 +88,33 @@ static void on_fatal(void *arg, const char *why)
 	flint_err("%s cannot be used any longer (%s): stopping; check the disk, then start again",
 		  m->store.path, why);
 	m->failed = true;
-	flint_loop_stop(m->loop);
+	if (m->loop)
+		flint_loop_stop(m->loop);
+}
+
+/* Flusher thread: it has something to report. */
+static void on_flusher(void *arg)
+{
+	struct metad *m = arg;
+
+	if (!atomic_exchange(&m->store_posted, true))
+		flint_loop_post(m->loop, &m->store_task);
+}
+
+static void on_store_task(struct flint_task *t)
+{
+	struct metad *m = (struct metad *)((char *)t - offsetof(struct metad, store_task));
+
+	atomic_store(&m->store_posted, false);
+	meta_store_poll(&m->store);
+}
+
+static void on_store_tick(struct flint_timer *t)
+{
+	struct metad *m = t->arg;
+
+	meta_store_tick(&m->store);
+	flint_timer_set(m->loop, &m->store_tick, 100);
 }
 
 static int on_revoked(void *arg, const struct flint_token *token)
@@ -115,6 +143,7 @@ static void on_tick(struct flint_timer *t)
 
 static int state_start(struct run *r, char *err, size_t errlen)
 {
+	struct meta_store_config cfg = { 0 };
 	int ret;
 
 	r->dirfd = flint_state_open(r->o.state, err, errlen);
@@ -126,18 +155,14 @@ static int state_start(struct run *r, char *err, size_t errlen)
 		return r->lockfd;
 	}
 	flint_state_warn_fs(r->dirfd, r->o.state);
-	ret = meta_store_open(&r->m.store, r->o.state, err, errlen);
-	if (ret)
-		goto unlock;
-	meta_store_grow_wal(&r->m.store);
-	ret = meta_reader_open(&r->m.reader, r->m.store.path, err, errlen);
-	if (ret)
-		goto store;
-	return 0;
-
-store:
-	meta_store_close(&r->m.store);
-unlock:
+	cfg.dir = r->o.state;
+	cfg.cache_bytes = r->o.cache_mib << 20;
+	cfg.wake = on_flusher;
+	cfg.fatal = on_fatal;
+	cfg.arg = &r->m;
+	ret = meta_store_open(&r->m.store, &cfg, err, errlen);
+	if (!ret)
+		return 0;
 	close(r->lockfd);
 	close(r->dirfd);
 	return ret;
@@ -145,8 +170,7 @@ unlock:
 
 static void state_stop(struct run *r)
 {
-	meta_reader_close(&r->m.reader);
-	meta_store_checkpoint(&r->m.store, false);
+	meta_store_flush(&r->m.store);
 	meta_store_close(&r->m.store);
 	close(r->lockfd);
 	close(r->dirfd);
@@ -186,7 +210,7 @@ static int join_start(struct run *r, char *err, size_t errlen)
 	};
 
 	m->reaper = metad_reaper_new(m, r->o.reap_rate);
-	m->log = m->reaper ? meta_log_new(&m->store, on_fatal, m) : NULL;
+	m->log = m->reaper ? meta_log_new(&m->store, m->loop) : NULL;
 	m->member = m->log ? flint_member_new(&cfg) : NULL;
 	if (!m->member) {
 		snprintf(err, errlen, "the server cannot start (%s)", strerror(errno));
@@ -195,6 +219,9 @@ static int join_start(struct run *r, char *err, size_t errlen)
 	m->tick.fn = on_tick;
 	m->tick.arg = m;
 	flint_timer_set(m->loop, &m->tick, 1000);
+	m->store_tick.fn = on_store_tick;
+	m->store_tick.arg = m;
+	flint_timer_set(m->loop, &m->store_tick, 100);
 	return 0;
 }
 
@@ -227,6 +254,7 @@ static int run(struct run *r, char *err, size_t errlen)
 		return ret;
 	ret = -ENOMEM;
 	snprintf(err, errlen, "out of memory");
+	m->store_task.fn = on_store_task;
 	m->loop = flint_loop_new();
 	m->pool = m->loop ? flint_pool_new(METAD_MAX_IO, METAD_POOL_BUFS) : NULL;
 	if (!m->pool || metad_sessions_load(m))
@@ -249,11 +277,11 @@ static int run(struct run *r, char *err, size_t errlen)
 	net_stop(r);
 	flint_signals_end(&r->signals);
 out:
+	state_stop(r);		/* its thread posts to the loop */
 	if (m->pool)
 		flint_pool_free(m->pool);
 	if (m->loop)
 		flint_loop_free(m->loop);
-	state_stop(r);
 	return ret;
 }
 

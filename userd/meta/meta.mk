@@ -23,7 +23,7 @@ TEST_SRCS_meta_rename := $(META_CORE)
 TEST_LIBS_meta_rename := -lsqlite3
 TEST_SRCS_meta_once := $(META_CORE)
 TEST_LIBS_meta_once := -lsqlite3
-TEST_SRCS_meta_store := $(META_CORE) userd/meta/log_local.c
+TEST_SRCS_meta_store := $(META_CORE)
 TEST_LIBS_meta_store := -lsqlite3
 
 FUZZ_SRCS_meta_command := $(META_CORE)

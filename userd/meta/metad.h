@@ -2,17 +2,14 @@
 /*
  * flint-metad as a whole: what its threads share.
  *
- *	loop thread	connections, reads, the reaper, timers
- *	log thread	applies commands, answers mutations
- *
- * The store belongs to the log thread. The session table is for both, under
- * its lock. Truncations that someone waits for (struct metad_cut) belong to
- * the log thread; it tells the reaper, on the loop, by a task.
+ *	loop thread	connections, commands, reads, the reaper, timers
+ *	flusher		writes the database (store.h)
  */
 #ifndef FLINT_META_METAD_H
 #define FLINT_META_METAD_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include "../client/cluster.h"
 #include "../client/member.h"
 #include "log.h"
@@ -65,9 +62,10 @@ struct metad {
 	struct flint_member *member;
 	struct meta_store store;
 	struct meta_log *log;
-	struct meta_reader reader;	/* the loop's */
 	struct metad_reaper *reaper;
-	struct flint_timer tick;
+	struct flint_timer tick, store_tick;
+	struct flint_task store_task;
+	atomic_bool store_posted;
 	u32 lease_ms;
 	u32 valid_ms;
 

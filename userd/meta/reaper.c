@@ -203,8 +203,8 @@ static void job_run(struct job *j)
 	int err;
 
 	j->failed = false;
-	err = meta_read_inode(&r->m->reader, j->ino, &i);
-	if (!err && !j->remove && (meta_read_intents(&r->m->reader, j->ino, &it, 1) != 1 ||
+	err = meta_read_inode(&r->m->store, j->ino, &i);
+	if (!err && !j->remove && (meta_read_intents(&r->m->store, j->ino, &it, 1) != 1 ||
 				   it.ino != j->ino))
 		err = -ESTALE;
 	if (err == -ESTALE) {
@@ -257,7 +257,7 @@ static void scan_intents(struct metad_reaper *r)
 	int n, i;
 
 	do {
-		n = meta_read_intents(&r->m->reader, from, it, SCAN_MAX);
+		n = meta_read_intents(&r->m->store, from, it, SCAN_MAX);
 		for (i = 0; i < n; i++) {
 			job_start(r, it[i].ino, false);
 			from = it[i].ino + 1;
@@ -279,7 +279,7 @@ static void scan_orphans(struct metad_reaper *r)
 		want = JOBS_MAX - r->nr_orphans;
 		if (want > r->budget)
 			want = r->budget;
-		n = meta_read_orphans(&r->m->reader, r->after, ino, want);
+		n = meta_read_orphans(&r->m->store, r->after, ino, want);
 		for (i = 0; i < n; i++) {
 			job_start(r, ino[i], true);
 			r->after = ino[i];
@@ -299,7 +299,7 @@ static void report(struct metad_reaper *r)
 	if (now - r->report_ns < REPORT_NS)
 		return;
 	r->report_ns = now;
-	if (meta_read_orphan_count(&r->m->reader, &backlog) || (!backlog && !r->removed))
+	if (meta_read_orphan_count(&r->m->store, &backlog) || (!backlog && !r->removed))
 		return;
 	flint_info("deleted files: data of %llu removed, %llu waiting",
 		   (unsigned long long)r->removed, (unsigned long long)backlog);

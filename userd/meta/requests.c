@@ -53,7 +53,7 @@ static void do_lookup(struct metad *m, struct flint_call *call, u32 fs)
 	}
 	err = flint_name_check(name, len);
 	if (!err)
-		err = meta_read_lookup(&m->reader, fs, le64_to_cpu(b.parent), name, len, &i);
+		err = meta_read_lookup(&m->store, fs, le64_to_cpu(b.parent), name, len, &i);
 	if (err)
 		reply_err(call, err);
 	else
@@ -63,7 +63,7 @@ static void do_lookup(struct metad *m, struct flint_call *call, u32 fs)
 /* An inode of the session's file system, for whoever asks by number. */
 static int read_inode(struct metad *m, u64 ino, u32 gen, u32 fs, struct meta_inode *i)
 {
-	int err = meta_read_inode(&m->reader, ino, i);
+	int err = meta_read_inode(&m->store, ino, i);
 
 	if (!err && (i->fs != fs || (gen && gen != i->gen)))
 		err = -ESTALE;
@@ -124,7 +124,7 @@ static void do_statfs(struct metad *m, struct flint_call *call, u32 fs)
 	if (ref)
 		chain_space(&ref->map, &total, &avail);
 	flint_map_put(ref);
-	err = meta_read_files(&m->reader, fs, &files);
+	err = meta_read_files(&m->store, fs, &files);
 	if (err) {
 		reply_err(call, err);
 		return;
@@ -161,7 +161,7 @@ static int fill_readdir(struct reading *r, struct flint_buf *buf, void *body, u3
 
 	if (flint_body_get(&b, sizeof(b), sizeof(b), r->call->msg.body, r->call->msg.body_len))
 		return -EPROTO;
-	return meta_read_dir(&r->m->reader, r->fs, r->m->valid_ms, &b, buf->data,
+	return meta_read_dir(&r->m->store, r->fs, r->m->valid_ms, &b, buf->data,
 			     room(r->call, buf, le32_to_cpu(b.max_len)), used, body);
 }
 
@@ -179,7 +179,7 @@ static int fill_readlink(struct reading *r, struct flint_buf *buf, u32 *used)
 		err = -EINVAL;
 	len = room(r->call, buf, le32_to_cpu(b.max_len));
 	if (!err)
-		err = len ? meta_read_link(&r->m->reader, i.ino, buf->data, len) : -EINVAL;
+		err = len ? meta_read_link(&r->m->store, i.ino, buf->data, len) : -EINVAL;
 	if (err < 0)
 		return err;
 	*used = err;
@@ -207,9 +207,9 @@ static int fill_xattr(struct reading *r, struct flint_buf *buf, void *body, u32 
 		return -ERANGE;
 	max = room(r->call, buf, max);
 	if (r->call->msg.op == FLINT_OP_GETXATTR)
-		err = meta_read_xattr(&r->m->reader, i.ino, name, len, buf->data, max, &total);
+		err = meta_read_xattr(&r->m->store, i.ino, name, len, buf->data, max, &total);
 	else
-		err = meta_read_xattr_list(&r->m->reader, i.ino, buf->data, max, &total);
+		err = meta_read_xattr_list(&r->m->store, i.ino, buf->data, max, &total);
 	rep->total_len = cpu_to_le32(total);
 	if (err > 0)
 		*used = err;

@@ -63,7 +63,42 @@ META_SQL_INODE
 "DROP TABLE inode_v1;"
 "UPDATE inode SET parent = d.parent FROM dentry d WHERE d.ino = inode.ino AND d.type != 4;";
 
-static const char *const meta_schema_steps[] = { meta_schema_from_1 };
+/* The rest of that step, when all small tables are there: what usage.h and META_INO_* promise. */
+#define META_SQL_BYTES "CASE mode & 61440 WHEN 32768 THEN (size + 4095) / 4096 * 4096 ELSE 0 END"
+#define META_SQL_USAGE(kind, col, where) \
+"INSERT INTO quota(fs, kind, id, grace, space_soft, space_hard, inode_soft, inode_hard," \
+" space_since, inode_since, space, inodes) SELECT fs, " kind ", " col ", 0, 0, 0, 0, 0, 0, 0," \
+" sum(" META_SQL_BYTES "), count(*) FROM inode" where " GROUP BY fs, " col ";"
+
+static const char meta_schema_from_1_rows[] =
+"INSERT INTO dirname SELECT ino, name FROM dentry WHERE type = 4;"
+"INSERT INTO link(ino, dir, names) SELECT d.ino, d.parent, count(*) FROM dentry d"
+" JOIN inode i ON i.ino = d.ino WHERE d.type != 4 AND i.nlink > 1 GROUP BY d.ino, d.parent;"
+"UPDATE inode SET flags = flags | 4194304, parent = (SELECT min(dir) FROM link l WHERE l.ino ="
+" inode.ino) WHERE nlink > 1 AND (mode & 61440) != 16384;"
+"UPDATE inode SET flags = flags | 524288 WHERE ino IN (SELECT ino FROM xattr);"
+"UPDATE inode SET flags = flags | 65536 WHERE ino IN (SELECT ino FROM xattr"
+" WHERE name = CAST('system.posix_acl_access' AS BLOB));"
+"UPDATE inode SET flags = flags | 131072 WHERE ino IN (SELECT ino FROM xattr"
+" WHERE name = CAST('system.posix_acl_default' AS BLOB));"
+"UPDATE inode SET flags = flags | 262144 WHERE ino IN (SELECT ino FROM xattr"
+" WHERE name = CAST('security.capability' AS BLOB));"
+META_SQL_USAGE("2", "uid", "") META_SQL_USAGE("3", "gid", "")
+META_SQL_USAGE("4", "project", " WHERE project != 0")
+"CREATE TEMP TABLE total AS WITH RECURSIVE up(dir, bytes, files, dirs) AS ("
+"SELECT parent, sum(" META_SQL_BYTES "), sum((mode & 61440) != 16384), sum((mode & 61440) = 16384)"
+" FROM inode WHERE nlink > 0 AND parent != ino GROUP BY parent"
+" UNION ALL SELECT i.parent, up.bytes, up.files, up.dirs FROM up JOIN inode i ON i.ino = up.dir"
+" WHERE i.parent != i.ino)"
+" SELECT dir, sum(bytes) AS bytes, sum(files) AS files, sum(dirs) AS dirs FROM up GROUP BY dir;"
+"UPDATE inode SET tree_bytes = t.bytes, tree_files = t.files, tree_dirs = t.dirs FROM temp.total t"
+" WHERE t.dir = inode.ino;"
+"DROP TABLE temp.total;";
+
+/* Of version n the step to n + 1, and what follows once all small tables exist. */
+static const char *const meta_schema_steps[][2] = {
+	{ meta_schema_from_1, meta_schema_from_1_rows },
+};
 
 /* Columns of an inode in the order of meta_db_inode_row(). */
 #define META_INODE_COLS "fs, gen, mode, nlink, uid, gid, flags, rdev, size, btime, atime_d," \

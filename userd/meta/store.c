@@ -60,17 +60,19 @@ static int tables_create(struct meta_db *d)
 static int schema_make(struct meta_db *d, int version)
 {
 	char sql[128];
-	int err;
+	int v, err;
 
 	err = meta_db_exec(d, "BEGIN IMMEDIATE");
 	if (err)
 		return err;
 	if (!version)
 		err = meta_db_exec(d, meta_schema);
-	for (; version && version < META_SCHEMA_VERSION && !err; version++)
-		err = meta_db_exec(d, meta_schema_steps[version - 1]);
+	for (v = version; v && v < META_SCHEMA_VERSION && !err; v++)
+		err = meta_db_exec(d, meta_schema_steps[v - 1][0]);
 	if (!err)
 		err = tables_create(d);
+	for (v = version; v && v < META_SCHEMA_VERSION && !err; v++)
+		err = meta_db_exec(d, meta_schema_steps[v - 1][1]);
 	snprintf(sql, sizeof(sql), "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
 		 META_APPLICATION_ID, META_SCHEMA_VERSION);
 	if (!err)
