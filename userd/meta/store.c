@@ -356,6 +356,8 @@ void meta_store_close(struct meta_store *s)
 {
 	struct meta_rowo *r, *older;
 
+	/* The writer's connection last: it moves the WAL into the file. */
+	meta_db_close(&s->rd);
 	if (s->flusher)
 		meta_flusher_free(s->flusher);
 	s->flusher = NULL;
@@ -369,7 +371,6 @@ void meta_store_close(struct meta_store *s)
 	s->frozen = NULL;
 	free_derived(s);
 	meta_cache_free(&s->cache);
-	meta_db_close(&s->rd);
 }
 
 /* ---- generations ------------------------------------------------------------- */
