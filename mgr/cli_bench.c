@@ -26,8 +26,8 @@ static int bench_options(struct cli *c, struct bench_options *o)
 	uint64_t clients, depth, rounds;
 	const char *only = cli_opt(c, CLI_OPT_ONLY);
 
-	if (cli_number(c, CLI_OPT_CLIENTS, "clients", 64, 1, 1024, &clients) ||
-	    cli_number(c, CLI_OPT_DEPTH, "depth", 1, 1, 64, &depth) ||
+	if (cli_number(c, CLI_OPT_CLIENTS, "clients", 8, 1, 1024, &clients) ||
+	    cli_number(c, CLI_OPT_DEPTH, "depth", 8, 1, 64, &depth) ||
 	    cli_number(c, CLI_OPT_ROUNDS, "rounds", quick ? 2 : 3, 1, BENCH_ROUNDS_MAX, &rounds) ||
 	    cli_number(c, CLI_OPT_FILES, "files", quick ? 20000 : 100000, 1000, 10000000,
 		       &o->small) ||
@@ -63,6 +63,8 @@ int cli_bench_meta(struct cli *c)
 		cli_print_json(doc);
 	else
 		bench_report_print(doc);
+	if (!cli_opt(c, CLI_OPT_JSON))
+		bench_report_goals(doc);
 	if (out)
 		ret = write_doc(out, doc);
 	json_decref(doc);

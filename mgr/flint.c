@@ -132,8 +132,8 @@ static const struct argp_option cli_opts_up[] = {
 static const struct argp_option cli_opts_bench_meta[] = {
 	{ "quick", CLI_OPT_QUICK, NULL, 0, "Small numbers: under a minute", 0 },
 	{ "only", CLI_OPT_ONLY, "WHAT", 0, "Measure only r1, big (with r1) or r3", 0 },
-	{ "clients", CLI_OPT_CLIENTS, "N", 0, "Clients, each a connection and a session (default 64)", 0 },
-	{ "depth", CLI_OPT_DEPTH, "N", 0, "Requests in flight of each client (default 1)", 0 },
+	{ "clients", CLI_OPT_CLIENTS, "N", 0, "Clients, each a connection and a session (default 8)", 0 },
+	{ "depth", CLI_OPT_DEPTH, "N", 0, "Requests in flight of each client (default 8)", 0 },
 	{ "rounds", CLI_OPT_ROUNDS, "N", 0, "Times each work is measured (default 3)", 0 },
 	{ "files", CLI_OPT_FILES, "N", 0, "Files of a small directory (default 100000)", 0 },
 	{ "big", CLI_OPT_BIG, "N", 0, "Files of the big directory (default 10000000)", 0 },

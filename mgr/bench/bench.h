@@ -45,12 +45,13 @@ double bench_hist_us(const struct bench_hist *h, double part);
  * struct bench_cluster - a running cluster of this machine
  * @dir: its directory, as given to 'flint up'
  * @metas, @nr_metas: TCP addresses of its metadata servers
- * @pids: their processes
+ * @names, @pids: their processes
  */
 struct bench_cluster {
 	char dir[PATH_MAX];
 	uint8_t key[FLINT_KEY_LEN];
 	struct sockaddr_storage metas[BENCH_METAS_MAX];
+	char names[BENCH_METAS_MAX][32];
 	int pids[BENCH_METAS_MAX];
 	unsigned int nr_metas;
 };
@@ -64,7 +65,7 @@ void bench_cluster_stop(struct bench_cluster *c, bool keep);
 double bench_cluster_cpu(const struct bench_cluster *c);
 /* Largest resident set among the metadata servers, bytes: now, and its peak. */
 void bench_cluster_memory(const struct bench_cluster *c, uint64_t *now, uint64_t *peak);
-/* Bytes that one metadata server's state takes on disk: @all, and of it @db, the state alone. */
+/* Bytes that the first metadata server takes on disk: @all, and of it @db, all but its log. */
 void bench_cluster_disk(const struct bench_cluster *c, uint64_t *all, uint64_t *db);
 /* Remove a directory with all that is in it. */
 void bench_remove(const char *dir);
@@ -177,6 +178,8 @@ void bench_figure_more(struct bench_figure *f, const struct bench_result *res);
 /* A row that holds @ours against @theirs, if both were measured. */
 void bench_report_row(struct bench_report *r, json_t *rows, const char *ours, const char *theirs);
 void bench_report_print(json_t *doc);
+/* The goals of the project, and how far they are reached. */
+void bench_report_goals(json_t *doc);
 
 /* ---- works.c ---------------------------------------------------------- */
 

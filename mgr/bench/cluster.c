@@ -68,6 +68,7 @@ static int take_meta(struct bench_cluster *c, json_t *node, char *err, size_t er
 			continue;
 		if (flint_addr_parse(text + 4, 0, &c->metas[c->nr_metas], err, errlen))
 			return -EINVAL;
+		snprintf(c->names[c->nr_metas], sizeof(c->names[0]), "%s", p.name);
 		c->pids[c->nr_metas++] = p.pid;
 		return 0;
 	}
@@ -112,7 +113,7 @@ int bench_cluster_start(struct bench_cluster *c, const char *dir, unsigned int r
 	char *argv[] = { (char *)"/proc/self/exe", (char *)"up", c->dir, (char *)"--no-rdma",
 			 (char *)"--listen", (char *)"127.0.0.1", (char *)"--chunk-servers",
 			 (char *)"1", (char *)"--size", (char *)TARGET_SIZE, (char *)"--base-port",
-			 base, (char *)"--json", replicas > 1 ? (char *)"--meta-servers" : NULL,
+			 base, (char *)"--json", replicas > 1 ? (char *)"--meta" : NULL,
 			 metas, NULL };
 	unsigned int port = free_ports();
 	int ret;
@@ -217,20 +218,18 @@ static int walk_sum(const char *path, const struct stat *st, int type, struct FT
 	if (type != FTW_F)
 		return 0;
 	walk_all += (uint64_t)st->st_blocks * 512;
-	if (!strncmp(name, "state.db", 8))
+	if (strncmp(name, "raft", 4))
 		walk_db += (uint64_t)st->st_blocks * 512;
 	return 0;
 }
 
 void bench_cluster_disk(const struct bench_cluster *c, uint64_t *all, uint64_t *db)
 {
-	char path[PATH_MAX + 16];
+	char path[PATH_MAX + 40];
 
 	walk_all = 0;
 	walk_db = 0;
-	snprintf(path, sizeof(path), "%s/meta", c->dir);
-	if (access(path, F_OK))
-		snprintf(path, sizeof(path), "%s/meta1", c->dir);
+	snprintf(path, sizeof(path), "%s/%s", c->dir, c->names[0]);
 	nftw(path, walk_sum, 16, FTW_PHYS);
 	*all = walk_all;
 	*db = walk_db;

@@ -168,3 +168,62 @@ void bench_report_print(json_t *doc)
 			printf("%s: %.1f\n", key, json_number_value(v));
 	}
 }
+
+/* ---- goals ------------------------------------------------------------ */
+
+/* Of a row, found by work (and yardstick): @key at least or at most @bound. */
+struct goal {
+	const char *work, *yardstick, *key;
+	bool least;
+	double bound;
+	const char *what;
+};
+
+static const struct goal goals[] = {
+	{ "create-r1", NULL, "ours", true, 100000, "creates/s, one replica" },
+	{ "lookup-r1", NULL, "ours", true, 300000, "lookups/s" },
+	{ "getattr-r1", NULL, "ours", true, 300000, "getattrs/s" },
+	{ "create-r3", NULL, "ours", true, 40000, "creates/s, three replicas here" },
+	{ "create-10m", NULL, "p99.9_us", false, 20000, "p99.9 of creates during flushes, us" },
+	{ "create-10m", "create-r1", "ratio", true, 0.6, "steady creates at 10m of those at 100k" },
+	{ "lookup-10m", "lookup-r1", "ratio", true, 0.8, "lookups at 10m of those at 100k" },
+	{ "readdir-deep", "readdir-first", "ratio", true, 0.5, "a page in the middle, of the first" },
+	{ "create-10m", NULL, "state_bytes_per_file", false, 200, "bytes on disk a file" },
+};
+
+static json_t *row_find(json_t *doc, const char *work, const char *yardstick)
+{
+	json_t *row;
+	size_t i;
+
+	json_array_foreach(json_object_get(doc, "rows"), i, row)
+		if (!strcmp(json_string_value(json_object_get(row, "work")), work) &&
+		    (!yardstick || !strcmp(json_string_value(json_object_get(row, "yardstick")),
+					   yardstick)))
+			return row;
+	return NULL;
+}
+
+static void goal_print(const char *what, double is, double bound, bool least)
+{
+	printf("goal: %s: at %s %.10g: %s, %.10g\n", what, least ? "least" : "most", bound,
+	       (least ? is >= bound : is <= bound) ? "reached" : "missed", three_digits(is));
+}
+
+void bench_report_goals(json_t *doc)
+{
+	json_t *row = row_find(doc, "create-lone", NULL);
+	size_t i;
+
+	printf("\n");
+	for (i = 0; i < sizeof(goals) / sizeof(goals[0]); i++) {
+		json_t *r = row_find(doc, goals[i].work, goals[i].yardstick);
+
+		if (r)
+			goal_print(goals[i].what, number(r, goals[i].key), goals[i].bound,
+				   goals[i].least);
+	}
+	if (row)
+		goal_print("a lone create, us (2.5 fdatasync + 100)", number(row, "p50_us"),
+			   number(row, "bound_us"), false);
+}

@@ -3,6 +3,8 @@
  * The works of flint bench meta, and what each is held against.
  *
  *	create-r1, lookup-r1, getattr-r1   a small directory, one metadata server
+ *	create-r1-conns, ...               the same requests in flight, each on a
+ *	                                   connection and in a session of its own
  *	create-lone                        one client, one request at a time
  *	create-N, lookup-N, getattr-N      the same on a directory of N files; creates
  *	                                   are those of the last fifth: the steady rate
@@ -108,20 +110,22 @@ static int small_round(struct run *r, struct bench_load *l, const char *suffix, 
 	if (!ret)
 		ret = run_job(r, l, &job, name, &res);
 	job.op = BENCH_PING;
+	snprintf(name, sizeof(name), "ping-%s", suffix);
 	if (!ret)
-		ret = run_job(r, l, &job, "ping", &res);
+		ret = run_job(r, l, &job, name, &res);
 	return ret;
 }
 
 /* All rounds, with new connections and once more when a leader went. */
-static int small_rounds(struct run *r, const char *suffix, bool reads)
+static int small_rounds(struct run *r, unsigned int clients, unsigned int depth,
+			const char *suffix, bool reads)
 {
 	unsigned int round = 0, tries = 0;
 	struct bench_load *l;
 	int ret;
 
 	while (round < r->o->rounds) {
-		l = bench_load_open(&r->cluster, "default", r->o->clients, r->o->depth, r->err,
+		l = bench_load_open(&r->cluster, "default", clients, depth, r->err,
 				    sizeof(r->err));
 		if (!l)
 			return -EIO;
@@ -326,10 +330,15 @@ static int cluster_start(struct run *r, unsigned int replicas)
 
 static int run_r1(struct run *r)
 {
+	unsigned int n = r->o->clients;
 	int ret = cluster_start(r, 1);
 
 	if (!ret && r->o->r1)
-		ret = small_rounds(r, "r1", true);
+		ret = small_rounds(r, n, r->o->depth, "r1", true);
+	if (!ret && r->o->r1 && r->o->depth > 1) {
+		say(r, "each request on a connection of its own");
+		ret = small_rounds(r, n * r->o->depth, 1, "r1-conns", true);
+	}
 	if (!ret && r->o->r1) {
 		say(r, "a lone client");
 		ret = run_lone(r);
@@ -345,7 +354,7 @@ static int run_r3(struct run *r)
 	int ret = cluster_start(r, 3);
 
 	if (!ret)
-		ret = small_rounds(r, "r3", false);
+		ret = small_rounds(r, r->o->clients, r->o->depth, "r3", false);
 	bench_cluster_stop(&r->cluster, r->o->keep);
 	return ret;
 }
@@ -423,8 +432,10 @@ static json_t *document(struct run *r)
 	static const char * const pairs[][2] = {
 		{ "create-r1", "local-files" }, { "create-r1", "sqlite-durable" },
 		{ "create-r3", "local-files" }, { "create-r3", "create-r1" },
-		{ "lookup-r1", "sqlite-lookup" }, { "lookup-r1", "ping" },
-		{ "getattr-r1", "sqlite-lookup" }, { "getattr-r1", "ping" },
+		{ "lookup-r1", "sqlite-lookup" }, { "lookup-r1", "ping-r1" },
+		{ "getattr-r1", "sqlite-lookup" }, { "getattr-r1", "ping-r1" },
+		{ "create-r1-conns", "local-files" }, { "lookup-r1-conns", "ping-r1-conns" },
+		{ "getattr-r1-conns", "ping-r1-conns" },
 		{ "create-lone", "fdatasync" }, { "readdir-deep", "readdir-first" },
 	};
 	static const char * const sized[] = { "create", "lookup", "getattr" };
