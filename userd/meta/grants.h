@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Leases and the daemon: what stands between the wire and the pure table of
+ * lease.h. Everything here runs on the loop.
+ *
+ * grants.c: sessions' side: grants in replies, recalls pushed, returns,
+ * renewals, reclaims, leadership. change.c: requests' side: which inodes a
+ * request touches, waiting until nobody else's lease stands in its way.
+ */
+#ifndef FLINT_META_GRANTS_H
+#define FLINT_META_GRANTS_H
+
+#include "lease.h"
+#include "metad.h"
+
+struct metad_leases;
+struct metad_change;
+
+/* ---- grants.c --------------------------------------------------------------------- */
+
+/* @max: (session, inode) pairs. NULL: no memory. */
+struct metad_leases *metad_leases_new(struct metad *m, u32 max);
+void metad_leases_free(struct metad *m);
+
+/* This replica leads from now on: sessions of m->sessions have to reclaim. 0 or -ENOMEM. */
+int metad_leases_lead(struct metad *m);
+/* It does not lead any more. */
+void metad_leases_follow(struct metad *m);
+
+/* A session was opened, or ended. */
+void metad_leases_session(struct metad *m, struct metad_session *sn);
+void metad_leases_gone(struct metad *m, u64 sid);
+/* A connection of the session is new, or gone. */
+void metad_leases_conn(struct metad *m, struct metad_session *sn);
+
+/**
+ * metad_leases_gate() - may this session's request be served at all?
+ * Return: FLINT_OK, or the status to answer: RECLAIM, FENCED.
+ */
+u32 metad_leases_gate(struct metad *m, const struct flint_call *call, u64 sid);
+
+/**
+ * struct metad_grants - grants collected for one reply
+ * Zero-initialise; append with metad_grants_put() behind the body.
+ */
+struct metad_grants {
+	u32 nr;
+	struct flint_lease_grant g[FLINT_LEASE_GRANTS_MAX];
+};
+
+/* Grant what the request wants of @kinds on @ino. */
+void metad_grant(struct metad *m, const struct flint_call *call, u64 sid, u64 ino, u32 kinds,
+		 struct metad_grants *g);
+/* Behind @len bytes of @body, which has the room; sets call->lease. Return: the new length. */
+u32 metad_grants_put(struct flint_call *call, const struct metad_grants *g, void *body, u32 len);
+/* Attributes and leases of a READDIR_PLUS payload. */
+void metad_grant_entries(struct metad *m, const struct flint_call *call, u64 sid, u8 *buf, u32 len,
+			 struct metad_grants *g);
+
+/* The operations of lease.h: LEASE_RETURN, SESSION_RENEW, SESSION_RECLAIM. */
+void metad_lease_request(struct metad *m, struct flint_call *call, u64 sid);
+
+struct lease_table *metad_lease_table(struct metad *m);
+u64 metad_lease_epoch(const struct metad *m);
+
+/* ---- change.c ----------------------------------------------------------------------- */
+
+/**
+ * metad_change_mutate() - a mutation whose payload is there
+ *
+ * Waits until no lease of others stands in its way, then metad_mutate(). With
+ * nothing to wait for, that is at once.
+ */
+void metad_change_mutate(struct metad *m, struct flint_call *call, u64 sid, u32 fs,
+			 const void *data, u32 data_len);
+
+/**
+ * metad_change_see() - a request that only looks at @ino
+ * @again: called when nothing hides it any more; the request is looked at anew
+ *
+ * Return: false when nothing hides the inode now: go on. True: @again follows,
+ * or the call was answered.
+ */
+bool metad_change_see(struct metad *m, struct flint_call *call, u64 sid, u32 fs, u64 ino,
+		      void (*again)(struct metad *m, struct flint_call *call, u64 sid, u32 fs));
+
+/**
+ * metad_change_done() - the mutation's outcome is known; before it is answered
+ * @body, @len: of the reply; has room for FLINT_LEASE_GRANTS_MAX grants
+ *
+ * Ends its change, keeps account of writers, and grants. Return: the new length.
+ */
+u32 metad_change_done(struct metad *m, struct flint_call *call, u32 status, u8 *body, u32 len);
+
+/* Requests that wait longer than their sender does are answered RETRY. Every second or so. */
+void metad_changes_tick(struct metad *m);
+/* Leadership lost: answer what still waits. */
+void metad_changes_fail(struct metad *m, u32 status);
+
+#endif /* FLINT_META_GRANTS_H */
