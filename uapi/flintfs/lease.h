@@ -55,6 +55,13 @@ FLINT_ASSERT_SIZE(struct flint_lease_grant, 24);
 
 #define FLINT_LEASE_GRANTS_MAX	8	/* in one reply */
 
+/*
+ * In a reply's flint_hdr.lease, beside the number of grants: this answer does
+ * not renew the session's trust, as a recall has been open for a quarter of the
+ * session lease. It is executed and final like any other.
+ */
+#define FLINT_LEASE_NO_RENEWAL	0x80
+
 /* struct flint_dirent.has_attr is a bit set. */
 #define FLINT_DIRENT_ATTR	0x1
 #define FLINT_DIRENT_LEASE	0x2

@@ -356,15 +356,17 @@ int cache_mut_begin(struct fs_cache *c, struct cache_mut *m)
 	struct dentry *d;
 	uint32_t i;
 
-	c->clock++;
+	m->clock = ++c->clock;
 	for (i = 0; i < 2; i++) {
 		if (!m->n[i].dir)
 			continue;
 		n = node_get(c, m->n[i].dir);
 		d = n ? dentry_get(c, n, m->n[i].name, m->n[i].len) : NULL;
 		m->n[i].dentry = d;
-		if (!d)
-			return -ENOMEM;	/* cache_mut_end() undoes what was begun */
+		if (!d) {	/* cache_mut_end() undoes what was begun */
+			memset(m->ino, 0, sizeof(m->ino));
+			return -ENOMEM;
+		}
 		d->overlapped = d->busy > 0;
 		d->busy++;
 		n->busy++;
@@ -389,7 +391,9 @@ static void node_unbusy(struct fs_cache *c, struct node *n)
 	n->attr_ok = false;
 }
 
-static void dentry_end(struct fs_cache *c, struct dentry *d, bool known, uint64_t to)
+/* @begun: the clock then. A lease that is newer may know better than the mutation's answer. */
+static void dentry_end(struct fs_cache *c, struct dentry *d, bool known, uint64_t to,
+		       uint64_t begun)
 {
 	struct node *n = d->dir;
 	bool held = n->kinds & (FLINT_LEASE_DIR | FLINT_LEASE_DIR_WRITE);
@@ -398,7 +402,7 @@ static void dentry_end(struct fs_cache *c, struct dentry *d, bool known, uint64_
 		d->overlapped = true;
 	node_unbusy(c, n);
 	d->mut_clock = c->clock;
-	d->known = known && held && !d->busy && !d->overlapped;
+	d->known = known && held && n->held_clock <= begun && !d->busy && !d->overlapped;
 	d->ino = to;
 	d->cookie = 0;
 	n->listed = n->scanning = false;
@@ -428,7 +432,7 @@ void cache_mut_end(struct fs_cache *c, struct cache_mut *m, bool known, const ui
 	}
 	for (i = 0; i < 2; i++)
 		if (m->n[i].dentry)
-			dentry_end(c, m->n[i].dentry, known, to[i]);
+			dentry_end(c, m->n[i].dentry, known, to ? to[i] : 0, m->clock);
 	trim(c);
 }
 

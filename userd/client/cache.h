@@ -51,6 +51,7 @@ uint64_t cache_clock(const struct fs_cache *c);
  * @dir, @name, @len: names that change
  */
 struct cache_mut {
+	uint64_t clock;			/* the cache's: when it began */
 	uint64_t ino[4];
 	struct cache_mut_name {
 		uint64_t dir;

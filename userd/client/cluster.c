@@ -351,6 +351,9 @@ static void map_get_send(struct flint_cluster *c)
 
 /* ---- managers ----------------------------------------------------------- */
 
+static void node_state(void *arg, struct flint_peer *peer, int err, const char *why);
+static void node_push(void *arg, struct flint_peer *peer, const struct flint_msg *m);
+
 static struct flint_peer *peer_make(struct flint_cluster *c, int proto,
 				    const struct sockaddr_storage *addr,
 				    void (*state)(void *, struct flint_peer *, int, const char *))
@@ -362,6 +365,7 @@ static struct flint_peer *peer_make(struct flint_cluster *c, int proto,
 		.inline_size = c->cfg.inline_size, .max_io = c->cfg.max_io,
 		.credits = c->cfg.credits, .pool = c->cfg.pool,
 		.state = state, .arg = c,
+		.push = c->cfg.push && state == node_state ? node_push : NULL,
 	};
 
 	memcpy(pc.client_id, c->cfg.client_id, sizeof(pc.client_id));
@@ -542,6 +546,26 @@ static int node_address(struct flint_cluster *c, uint32_t node, struct sockaddr_
 	return rc;
 }
 
+static void node_push(void *arg, struct flint_peer *peer, const struct flint_msg *m)
+{
+	struct flint_cluster *c = arg;
+	struct node_peer *np;
+
+	for (np = c->peers; np && np->peer != peer; np = np->next)
+		;
+	if (np && !c->closing)
+		c->cfg.push(c->cfg.arg, np->node, m);
+}
+
+void flint_cluster_reset(struct flint_cluster *c, uint32_t node, const char *why)
+{
+	struct node_peer *np;
+
+	for (np = c->peers; np; np = np->next)
+		if (np->node == node)
+			flint_peer_reset(np->peer, why);
+}
+
 static void node_state(void *arg, struct flint_peer *peer, int err, const char *why)
 {
 	struct flint_cluster *c = arg;
@@ -560,6 +584,8 @@ static void node_state(void *arg, struct flint_peer *peer, int err, const char *
 		if (np->complained_ns)
 			flint_info("connected to node %u at %s again", np->node, addr);
 		np->complained_ns = 0;
+		if (c->cfg.up)
+			c->cfg.up(c->cfg.arg, np->node);
 	} else if (!np->complained_ns || now - np->complained_ns > COMPLAIN_NS) {
 		flint_warn("no connection to node %u at %s: %s; trying again", np->node, addr,
 			   why && *why ? why : strerror(-err));

@@ -43,6 +43,8 @@ struct flint_map_ref {
  * @pool: for payloads, see flint_peer_config; may be NULL
  * @max_io, @inline_size, @credits: of connections, 0: default
  * @changed: a new snapshot is current (on the loop); may be NULL
+ * @up: a connection to a node was made; may be NULL
+ * @push: a node's push (flint_peer_config.push); NULL: none are negotiated
  */
 struct flint_cluster_config {
 	struct flint_loop *loop;
@@ -57,6 +59,8 @@ struct flint_cluster_config {
 	struct flint_pool *pool;
 	uint32_t max_io, inline_size, credits;
 	void (*changed)(void *arg, const struct flint_map *map);
+	void (*up)(void *arg, uint32_t node);
+	void (*push)(void *arg, uint32_t node, const struct flint_msg *m);
 	void *arg;
 };
 
@@ -99,6 +103,9 @@ struct flint_peer *flint_cluster_peer(struct flint_cluster *c, uint32_t node, in
  * flint_cluster_peer(), and done is not called.
  */
 int flint_cluster_call(struct flint_cluster *c, uint32_t node, struct flint_rpc *rpc);
+
+/* End the connection to a node, if there is one; it is made anew when needed. On the loop. */
+void flint_cluster_reset(struct flint_cluster *c, uint32_t node, const char *why);
 
 /* The same to the manager that answers at present. On the loop. */
 void flint_cluster_call_mgr(struct flint_cluster *c, struct flint_rpc *rpc);

@@ -15,7 +15,7 @@
 #include "../base/addr.h"
 #include "../base/daemon.h"
 #include "../base/log.h"
-#include "fs_int.h"
+#include "fs_lease.h"
 
 #define ATTEMPT_MS	10000
 #define BACKOFF_MIN_MS	5
@@ -31,6 +31,8 @@ static void op_finish(struct fs_op *op, int err)
 {
 	struct flint_fs *fs = op->fs;
 
+	if (op->touches && fs->cache)
+		cache_mut_end(fs->cache, &op->mut, false, NULL);
 	if (op->mutating) {
 		if (op->seq_prev)
 			op->seq_prev->seq_next = op->seq_next;
@@ -90,7 +92,7 @@ static void op_await_map(struct fs_op *op)
 /* ---- which metadata server ------------------------------------------------ */
 
 /* The metadata server after @node in the map, in a circle; @node if it is the only one. */
-static uint32_t meta_after(struct flint_fs *fs, uint32_t node)
+uint32_t fs_meta_after(struct flint_fs *fs, uint32_t node)
 {
 	struct flint_map_ref *ref = flint_cluster_map(fs->cluster);
 	uint32_t i, id, first = 0, next = 0;
@@ -120,7 +122,7 @@ void fs_meta_elsewhere(struct flint_fs *fs, uint32_t node, const struct flint_rp
 	if (hint.node_id && le32_to_cpu(hint.node_id) != node)
 		fs->meta_node = le32_to_cpu(hint.node_id);
 	else
-		fs->meta_node = meta_after(fs, node);
+		fs->meta_node = fs_meta_after(fs, node);
 }
 
 /* A new map may name a new leader. On the loop. */
@@ -144,6 +146,9 @@ static void op_on_reply(struct flint_rpc *rpc)
 	struct fs_op *op = rpc->priv;
 	bool meta = op->route == fs_route_meta;
 
+	if (op->open)
+		op->fs->meta_open--;
+	op->open = false;
 	if (rpc->err) {
 		if (rpc->err == -EACCES) {
 			op_finish(op, rpc->err);
@@ -159,8 +164,15 @@ static void op_on_reply(struct flint_rpc *rpc)
 	case FLINT_ST_SHUTDOWN:
 		if (meta)
 			fs_meta_elsewhere(op->fs, op->node, rpc);
-		/* fall through */
+		op_again(op, -EAGAIN);
+		break;
+	case FLINT_ST_RECLAIM:
+		fs_lease_renew(op->fs);
+		op_again(op, -EAGAIN);
+		break;
 	case FLINT_ST_RETRY:
+		if (meta)
+			fs_lease_answered(op->fs, rpc);
 		op_again(op, -EAGAIN);
 		break;
 	case FLINT_ST_NOT_SERVING:
@@ -173,9 +185,35 @@ static void op_on_reply(struct flint_rpc *rpc)
 		else
 			op_again(op, -EIO);
 		break;
+	case FLINT_ST_NO_SESSION:
+	case FLINT_ST_FENCED:
+		if (meta)
+			fs_lease_lost(op->fs);
+		op_finish(op, 0);
+		break;
 	default:
+		if (meta)
+			fs_lease_answered(op->fs, rpc);
 		op_finish(op, 0);
 	}
+}
+
+/* Before a request leaves for a metadata server. */
+static void op_meta(struct fs_op *op, uint64_t now)
+{
+	struct flint_fs *fs = op->fs;
+
+	if (!fs->meta_open++)
+		fs->asked_ns = now;
+	op->open = true;
+	fs->requests++;
+	op->rpc.eager = true;
+	if (!fs->cache)
+		return;
+	op->since = cache_clock(fs->cache);
+	op->epoch = fs->lease_epoch;
+	op->rpc.lease = op->epoch && !fs->reclaiming ?
+		FLINT_LEASE_READ | FLINT_LEASE_DIR | FLINT_LEASE_WRITE : 0;
 }
 
 static void op_send(struct fs_op *op)
@@ -208,11 +246,15 @@ static void op_send(struct fs_op *op)
 	rpc->rep_body = NULL;
 	rpc->rep_len = 0;
 	rpc->rep_data_len = 0;
-	rpc->eager = op->route == fs_route_meta;
+	if (op->route == fs_route_meta)
+		op_meta(op, now);
 	rc = flint_cluster_call(op->fs->cluster, op->node, rpc);
 	if (rc) {	/* no address for it in the map */
-		if (op->route == fs_route_meta)
+		if (op->open) {
+			op->fs->meta_open--;
 			fs_meta_elsewhere(op->fs, op->node, NULL);
+		}
+		op->open = false;
 		op_again(op, -ENOTCONN);
 	}
 }
@@ -228,6 +270,11 @@ void fs_op_start(struct fs_op *op)
 	op->rpc.done = op_on_reply;
 	op->rpc.priv = op;
 	op->rpc.seq = 0;
+	op->open = false;
+	if (op->touches && fs->cache) {
+		op->mut = (struct cache_mut){ .ino = { op->touches } };
+		cache_mut_begin(fs->cache, &op->mut);
+	}
 	if (op->mutating) {
 		op->rpc.seq = ++fs->next_seq;
 		op->seq_prev = fs->seq_last;
@@ -336,6 +383,7 @@ static void sync_start(struct flint_task *t)
 	op->rpc.in = call->in;
 	op->rpc.in_len = call->in_len;
 	op->mutating = call->mutating;
+	op->touches = call->touches;
 	op->deadline_ns = flint_now_ns() +
 		(call->timeout_ms ? call->timeout_ms : sc->fs->timeout_ms) * 1000000ull;
 	op->route = fs_route_meta;
@@ -361,29 +409,6 @@ int fs_call(struct flint_fs *fs, struct fs_call *call)
 }
 
 /* ---- session ------------------------------------------------------------ */
-
-static void on_ping_done(struct flint_rpc *rpc)
-{
-	struct flint_fs *fs = rpc->priv;
-
-	fs->ping_open = false;	/* what is wrong shows at the next request */
-}
-
-static void on_keepalive(struct flint_timer *t)
-{
-	struct flint_fs *fs = t->arg;
-
-	if (!fs->ping_open) {
-		fs->ping = (struct flint_rpc){
-			.op = FLINT_OP_PING, .timeout_ms = ATTEMPT_MS,
-			.done = on_ping_done, .priv = fs,
-		};
-		fs->ping_open = true;
-		if (flint_cluster_call(fs->cluster, fs->meta_node, &fs->ping))
-			fs->ping_open = false;
-	}
-	flint_timer_set(fs->loop, t, fs->lease_ms / 3 > 500 ? fs->lease_ms / 3 : 500);
-}
 
 struct map_wait {
 	struct flint_fs *fs;
@@ -453,13 +478,6 @@ static int find_fs(struct flint_fs *fs, const char *name, char *err, size_t errl
 	return rc;
 }
 
-static void session_begin(void *arg)
-{
-	struct flint_fs *fs = arg;
-
-	on_keepalive(&fs->keepalive);
-}
-
 struct session_set {
 	struct flint_fs *fs;
 	uint64_t epoch;
@@ -494,7 +512,8 @@ static int session_open(struct flint_fs *fs, const struct flint_fs_config *cfg, 
 		return -ENAMETOOLONG;
 	}
 	body.so.fixed_len = cpu_to_le32(sizeof(body.so));
-	body.so.flags = cpu_to_le32(cfg->rdonly ? FLINT_SESSION_RDONLY : 0);
+	body.so.flags = cpu_to_le32((cfg->rdonly ? FLINT_SESSION_RDONLY : 0) |
+				    (cfg->leases ? FLINT_SESSION_LEASES : 0));
 	body.so.path_len = cpu_to_le32(path_len);
 	memcpy(body.so.fs_name, cfg->fs_name, strlen(cfg->fs_name));
 	if (path_len)
@@ -543,7 +562,8 @@ static int cluster_start(struct flint_fs *fs, const struct flint_fs_config *cfg,
 		.token = cfg->token,
 		.proto = cfg->proto ? cfg->proto : FLINT_PROTO_TCP,
 		.pool = fs->pool, .max_io = fs->max_io, .credits = cfg->credits,
-		.changed = on_map_changed, .arg = fs,
+		.changed = on_map_changed, .up = fs_lease_up, .arg = fs,
+		.push = cfg->leases ? fs_lease_push : NULL,
 	};
 	char host[FLINT_LABEL_LEN];
 	int rc;
@@ -569,7 +589,7 @@ static void cluster_end(void *arg)
 {
 	struct flint_fs *fs = arg;
 
-	flint_timer_cancel(fs->loop, &fs->keepalive);
+	fs_lease_end(fs);
 	flint_cluster_free(fs->cluster);
 }
 
@@ -596,7 +616,6 @@ struct flint_fs *flint_fs_open(const struct flint_fs_config *cfg, char *err, siz
 	fs->max_io = cfg->max_io ? cfg->max_io : FLINT_MAX_IO;
 	fs->cred.uid = cpu_to_le32(cfg->uid);
 	fs->cred.gid = cpu_to_le32(cfg->gid);
-	fs->keepalive = (struct flint_timer){ .fn = on_keepalive, .arg = fs };
 	fs->own_loop = !cfg->loop;
 	fs->loop = cfg->loop ? cfg->loop : flint_loop_new();
 	if (!fs->loop)
@@ -606,7 +625,10 @@ struct flint_fs *flint_fs_open(const struct flint_fs_config *cfg, char *err, siz
 		if (!fs->pool)
 			goto fail_loop;
 	}
-	rc = cluster_start(fs, cfg, err, errlen);
+	rc = cfg->leases ? fs_lease_init(fs, cfg->cache_entries ? cfg->cache_entries :
+					 FLINT_FS_CACHE_ENTRIES) : 0;
+	if (!rc)
+		rc = cluster_start(fs, cfg, err, errlen);
 	if (rc)
 		goto fail_pool;
 	rc = fs->own_loop ? thread_start(fs) : 0;
@@ -633,7 +655,7 @@ struct flint_fs *flint_fs_open(const struct flint_fs_config *cfg, char *err, siz
 		rc = session_open(fs, cfg, err, errlen);
 	if (rc)
 		goto fail_thread;
-	fs_run_on_loop(fs, session_begin, fs);
+	fs_run_on_loop(fs, fs_lease_begin, fs);
 	return fs;
 
 fail_thread:
@@ -642,6 +664,7 @@ fail_thread:
 fail_cluster:
 	flint_cluster_free(fs->cluster);
 fail_pool:
+	fs_lease_free(fs);
 	if (fs->pool)
 		flint_pool_free(fs->pool);
 fail_loop:
@@ -662,11 +685,38 @@ void flint_fs_close(struct flint_fs *fs)
 		return;
 	fs_call(fs, &call);	/* a session that cannot be closed expires */
 	fs_end(fs);
+	fs_lease_free(fs);
 	if (fs->pool)
 		flint_pool_free(fs->pool);
 	if (fs->own_loop)
 		flint_loop_free(fs->loop);
 	free(fs);
+}
+
+struct stats_get {
+	struct flint_fs *fs;
+	struct flint_fs_stats *st;
+};
+
+static void stats_get(void *arg)
+{
+	struct stats_get *g = arg;
+	struct flint_fs *fs = g->fs;
+
+	*g->st = (struct flint_fs_stats){
+		.requests = fs->requests, .cached_attr = fs->st_attr,
+		.cached_lookup = fs->st_lookup, .cached_negative = fs->st_negative,
+		.cached_open = fs->st_open, .cached_readdir = fs->st_readdir,
+		.grants = fs->st_grants, .recalls = fs->st_recalls,
+		.reclaimed = fs->st_reclaimed, .lost = fs->st_lost,
+	};
+}
+
+void flint_fs_stats(struct flint_fs *fs, struct flint_fs_stats *st)
+{
+	struct stats_get g = { .fs = fs, .st = st };
+
+	fs_run_on_loop(fs, stats_get, &g);
 }
 
 const struct flint_attr *flint_fs_root(const struct flint_fs *fs)

@@ -10,8 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include "fs_int.h"
-#include "fs_async.h"
+#include "fs_lease.h"
 
 /* In struct flint_meta_req.state. */
 struct meta_state {
@@ -179,6 +178,221 @@ static void build(struct flint_meta_req *req, struct meta_state *st)
 	}
 }
 
+/* ---- answers from memory --------------------------------------------------------- */
+
+static bool local_lookup(struct flint_meta_req *req)
+{
+	struct flint_fs *fs = req->fs;
+	uint64_t ino;
+	int rc;
+
+	rc = cache_get_name(fs->cache, req->ino, req->name, req->name_len, &ino);
+	if (!rc || (rc > 0 && !cache_get_attr(fs->cache, ino, &req->attr)))
+		return false;
+	req->err = rc < 0 ? rc : 0;
+	return true;
+}
+
+/* Opening an existing file for reading. */
+static bool local_open(struct flint_meta_req *req)
+{
+	struct flint_fs *fs = req->fs;
+	u32 type;
+
+	if (req->flags & ~FLINT_OPEN_READ)
+		return false;
+	if (req->name ? !local_lookup(req) : !cache_get_attr(fs->cache, req->ino, &req->attr))
+		return false;
+	type = le32_to_cpu(req->attr.mode);
+	req->created = false;
+	req->handle = 0;
+	if (req->err || !S_ISREG(type))
+		return true;
+	if (!cache_open(fs->cache, le64_to_cpu(req->attr.ino)))
+		return false;
+	req->handle = FLINT_HANDLE_LOCAL;
+	return true;
+}
+
+static bool local(struct flint_meta_req *req)
+{
+	struct flint_fs *fs = req->fs;
+
+	if (req->op == FLINT_META_CLOSE && req->handle == FLINT_HANDLE_LOCAL) {
+		cache_close(fs->cache, req->ino);
+		return true;
+	}
+	if (req->nocache || !fs_lease_trusted(fs))
+		return false;
+	switch (req->op) {
+	case FLINT_META_GETATTR:
+		if (!cache_get_attr(fs->cache, req->ino, &req->attr))
+			return false;
+		fs->st_attr++;
+		return true;
+	case FLINT_META_LOOKUP:
+		if (!local_lookup(req))
+			return false;
+		fs->st_lookup += !req->err;
+		fs->st_negative += !!req->err;
+		return true;
+	case FLINT_META_OPEN:
+		if (!local_open(req))
+			return false;
+		fs->st_open++;
+		return true;
+	case FLINT_META_READDIR:
+		if (!cache_get_page(fs->cache, req->ino, req->cookie, req->flags & FLINT_READDIR_PLUS,
+				    req->buf, req->len, &req->got, &req->eof))
+			return false;
+		fs->st_readdir++;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* ---- what the cache learns --------------------------------------------------------- */
+
+/* What a mutation touches, in the body's own copy of the names. */
+static void mut_fill(struct flint_meta_req *req, struct meta_state *st)
+{
+	struct cache_mut *m = &st->op.mut;
+	const char *names = (const char *)st->op.rpc.body;
+
+	*m = (struct cache_mut){ 0 };
+	switch (req->op) {
+	case FLINT_META_SETATTR:
+		m->ino[0] = le64_to_cpu(req->set.ino);
+		return;
+	case FLINT_META_OPEN:
+		m->ino[0] = req->name || !(req->flags & FLINT_OPEN_TRUNC) ? 0 : req->ino;
+		if (!req->name || !(req->flags & (FLINT_OPEN_CREATE | FLINT_OPEN_TRUNC)))
+			return;
+		names += sizeof(struct flint_open);
+		break;
+	case FLINT_META_MKNOD:
+		names += sizeof(struct flint_mknod);
+		break;
+	case FLINT_META_LINK:
+		m->ino[0] = req->ino2;
+		names += sizeof(struct flint_link);
+		break;
+	case FLINT_META_UNLINK:
+		names += sizeof(struct flint_name_req);
+		break;
+	case FLINT_META_RENAME:
+		names += sizeof(struct flint_rename);
+		m->n[1] = (struct cache_mut_name){
+			.dir = req->ino2, .name = names + req->name_len, .len = req->name2_len };
+		break;
+	default:
+		return;
+	}
+	m->n[0] = (struct cache_mut_name){ .dir = req->ino, .name = names, .len = req->name_len };
+	if (req->op != FLINT_META_UNLINK && req->op != FLINT_META_RENAME &&
+	    req->op != FLINT_META_OPEN)
+		return;
+	/* Whose links change: as far as we know the names. What we do not know is not kept. */
+	cache_get_name(req->fs->cache, req->ino, names, req->name_len, &m->ino[1]);
+	if (req->op == FLINT_META_RENAME)
+		cache_get_name(req->fs->cache, req->ino2, m->n[1].name, req->name2_len, &m->ino[2]);
+}
+
+static void mut_end(struct flint_meta_req *req, const struct fs_op *op)
+{
+	struct meta_state *st = state_of(req);
+	struct flint_unlink_rep un = { 0 };
+	struct flint_rename_rep rn = { 0 };
+	bool known = !req->err;
+	u64 to[2] = { 0 }, more[2] = { 0 };
+	u32 i;
+
+	switch (req->op) {
+	case FLINT_META_OPEN:
+	case FLINT_META_MKNOD:
+	case FLINT_META_LINK:
+		to[0] = le64_to_cpu(req->attr.ino);
+		break;
+	case FLINT_META_UNLINK:
+		known = known && !flint_body_get(&un, sizeof(un), sizeof(un), op->rpc.rep_body,
+						 op->rpc.rep_len);
+		more[0] = le64_to_cpu(un.ino);
+		break;
+	case FLINT_META_RENAME:
+		known = known && !flint_body_get(&rn, sizeof(rn), sizeof(rn), op->rpc.rep_body,
+						 op->rpc.rep_len) &&
+			!(req->flags & FLINT_RENAME_EXCHANGE);
+		to[1] = le64_to_cpu(rn.ino);
+		more[0] = to[1];
+		more[1] = le64_to_cpu(rn.replaced);
+		break;
+	default:
+		break;
+	}
+	cache_mut_end(req->fs->cache, &st->op.mut, known, to);
+	for (i = 0; i < 2; i++) {	/* what the names turned out to stand for */
+		struct cache_mut m = { .ino = { more[i] } };
+
+		if (more[i] && !cache_mut_begin(req->fs->cache, &m))
+			cache_mut_end(req->fs->cache, &m, false, NULL);
+	}
+}
+
+/* The grants of a reply; @page: the number of a READDIR's, for its entries. */
+static bool learn_grants(struct flint_fs *fs, struct fs_op *op, u64 *page)
+{
+	struct flint_rpc *rpc = &op->rpc;
+	u32 i, fresh, nr = rpc->rep_lease & ~(u32)FLINT_LEASE_NO_RENEWAL;
+	const u8 *p = flint_lease_trailer(rpc->rep_body, &rpc->rep_len, nr);
+	struct flint_lease_grant g;
+
+	*page = 0;
+	if (!p)
+		return false;
+	if (op->epoch != fs->lease_epoch || !op->epoch)
+		return true;	/* of a leadership that is over */
+	for (i = 0; i < nr; i++) {
+		memcpy(&g, p + i * sizeof(g), sizeof(g));
+		if (!g.ino) {
+			*page = le64_to_cpu(g.seq);
+			continue;
+		}
+		fresh = cache_grant(fs->cache, le64_to_cpu(g.ino),
+				    le32_to_cpu(g.kinds) & FLINT_LEASE_KINDS, le64_to_cpu(g.seq));
+		fs->st_grants += fresh != 0;
+	}
+	return true;
+}
+
+static void learn(struct flint_meta_req *req, struct fs_op *op, u64 page)
+{
+	struct fs_cache *c = req->fs->cache;
+	const char *name = (const char *)op->rpc.body;
+
+	switch (req->op) {
+	case FLINT_META_LOOKUP:
+		name += sizeof(struct flint_name_req);
+		if (!req->err || req->err == -ENOENT)
+			cache_name(c, req->ino, name, req->name_len,
+				   req->err ? 0 : le64_to_cpu(req->attr.ino), op->since);
+		break;
+	case FLINT_META_READDIR:
+		if (!req->err)
+			cache_page(c, req->ino, req->cookie, req->buf, req->got, req->eof, op->since,
+				   page);
+		return;
+	case FLINT_META_UNLINK:
+	case FLINT_META_RENAME:
+	case FLINT_META_CLOSE:
+		return;
+	default:
+		break;
+	}
+	if (!req->err)
+		cache_attr(c, &req->attr, op->since);
+}
+
 /* ---- answers ------------------------------------------------------------------- */
 
 static int take_attr(struct flint_meta_req *req, const struct flint_rpc *rpc)
@@ -219,9 +433,21 @@ static void meta_done(struct fs_op *op, int err)
 {
 	struct flint_meta_req *req = op->priv;
 
-	req->err = fs_op_result(op, err);
+	struct flint_fs *fs = req->fs;
+	u64 page = 0;
+	bool odd = false;
+
+	if (fs->cache && !err) {
+		cache_reply(fs->cache);
+		odd = !learn_grants(fs, op, &page);
+	}
+	req->err = odd ? -EPROTO : fs_op_result(op, err);
 	if (!req->err)
 		req->err = take(req, &op->rpc);
+	if (fs->cache && op->mutating)
+		mut_end(req, op);
+	if (fs->cache && !err && !odd)
+		learn(req, op, page);
 	free(req->big);
 	req->big = NULL;
 	req->done(req);
@@ -234,10 +460,29 @@ static void meta_start(struct flint_task *t)
 	struct flint_meta_req *req = (struct flint_meta_req *)
 		((char *)t - offsetof(struct flint_meta_req, task));
 
-	if (req->err)
+	struct fs_op *op = &state_of(req)->op;
+
+	if (!req->err && req->fs->cache && local(req)) {
+		req->cached = true;
+		free(req->big);
+		req->big = NULL;
 		req->done(req);
-	else
-		fs_op_start(&state_of(req)->op);
+		return;
+	}
+	if (req->err) {
+		req->done(req);
+		return;
+	}
+	if (req->fs->cache && op->mutating) {
+		mut_fill(req, state_of(req));
+		if (cache_mut_begin(req->fs->cache, &op->mut)) {
+			cache_mut_end(req->fs->cache, &op->mut, false, (u64[2]){ 0 });
+			req->err = -ENOMEM;
+			req->done(req);
+			return;
+		}
+	}
+	fs_op_start(op);
 }
 
 static int check(const struct flint_meta_req *req)

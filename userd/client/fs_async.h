@@ -21,6 +21,9 @@
 
 #include "fs.h"
 
+/* A handle that needs no server: the file was opened under its lease. CLOSE it like any other. */
+#define FLINT_HANDLE_LOCAL	(~0ull)
+
 enum flint_meta_op {
 	FLINT_META_LOOKUP,	/* ino, name -> attr */
 	FLINT_META_GETATTR,	/* ino -> attr */

@@ -325,6 +325,7 @@ static void io_extend(struct io_work *w)
 	w->op = (struct fs_op){
 		.fs = w->file->fs, .mutating = true, .deadline_ns = w->deadline_ns,
 		.route = fs_route_meta, .done = extend_done, .priv = w,
+		.touches = le64_to_cpu(w->attr.ino),
 		.rpc = { .op = FLINT_OP_EXTEND, .body = &w->extend,
 			 .body_len = sizeof(w->extend) },
 	};
@@ -556,6 +557,7 @@ ssize_t flint_file_append(struct flint_file *f, const void *buf, size_t len, uin
 	struct flint_extend req = { .len = cpu_to_le64(len) };
 	struct fs_call call = {
 		.op = FLINT_OP_APPEND, .mutating = true, .body = &req, .body_len = sizeof(req),
+		.touches = le64_to_cpu(f->attr.ino),
 		.rep = &rep, .rep_size = sizeof(rep), .rep_min = sizeof(rep),
 	};
 	struct flint_attr attr;

@@ -10,9 +10,17 @@
 #define FLINT_CLIENT_FS_INT_H
 
 #include <pthread.h>
+#include "cache.h"
 #include "fs.h"
+#include "fs_async.h"
 
 #define FLINT_FS_TIMEOUT_MS	60000
+#define FLINT_FS_CACHE_ENTRIES	65536
+
+struct reclaim_body {
+	struct flint_reclaim r;
+	uint8_t recs[FLINT_LEASE_RECS_MAX * sizeof(struct flint_lease_rec)];
+};
 
 struct flint_fs {
 	struct flint_loop *loop;
@@ -33,9 +41,29 @@ struct flint_fs {
 	uint64_t next_seq;
 	struct fs_op *seq_first, *seq_last;
 
-	struct flint_timer keepalive;
-	struct flint_rpc ping;
-	bool ping_open;
+	/* The session and its leases: fs_lease.c. */
+	struct fs_cache *cache;		/* NULL: without leases */
+	struct flint_timer tick;
+	bool begun, closing;
+	uint64_t renewed_ns;		/* sent: the last request that was answered; 0: lost */
+	uint64_t answered_ns;		/* when that answer came */
+	uint64_t asked_ns;		/* when there began to be open requests */
+	uint32_t meta_open;		/* requests at metadata servers */
+	uint64_t lease_epoch;		/* leadership that granted what we hold, 0: ask */
+	struct flint_rpc renew_rpc, probe_rpc, reclaim_rpc;
+	struct flint_session_renew renew_body;
+	struct reclaim_body reclaim_body;
+	bool renew_open, probe_open, reclaim_open;
+	uint32_t renew_node, probe_node;
+	bool reclaiming, reclaim_last;
+	struct flint_lease_rec *reclaim;
+	uint32_t nr_reclaim, at_reclaim, sent_reclaim, sent_locks;
+	struct flint_lease_rec *returns;
+	uint32_t nr_returns, cap_returns;
+	struct flint_task return_task;
+	bool return_posted;
+	uint64_t requests, st_grants, st_recalls, st_reclaimed, st_lost;
+	uint64_t st_attr, st_lookup, st_negative, st_open, st_readdir;
 };
 
 /**
@@ -51,6 +79,7 @@ struct fs_op {
 	struct flint_fs *fs;
 	struct flint_rpc rpc;
 	bool mutating;
+	uint64_t touches;		/* inode whose attributes it changes, 0: none, or fs_async.c sees to it */
 	uint64_t deadline_ns;
 	int (*route)(struct fs_op *op, uint32_t *node);
 	void (*done)(struct fs_op *op, int err);
@@ -58,6 +87,10 @@ struct fs_op {
 
 	/* the engine's */
 	uint32_t node;
+	uint64_t since;			/* clock of the cache when it was sent */
+	bool open;			/* at the server */
+	struct cache_mut mut;
+	uint64_t epoch;			/* leadership it was sent to, as we knew it */
 	bool sent;
 	uint32_t backoff_ms;
 	int last_err;
@@ -84,6 +117,7 @@ int fs_op_result(const struct fs_op *op, int err);
 struct fs_call {
 	uint16_t op;
 	bool mutating;
+	uint64_t touches;
 	const void *body;
 	uint32_t body_len;
 	const void *out;

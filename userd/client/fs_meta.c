@@ -307,6 +307,7 @@ static int xattr_call(struct flint_fs *fs, struct fs_call *call, uint64_t ino, c
 		put_str(&b, sizeof(b.xattr), 0, name, len);
 	call->body = &b;
 	call->body_len = sizeof(b.xattr) + len;
+	call->touches = call->mutating ? ino : 0;
 	return fs_call(fs, call);
 }
 
@@ -393,18 +394,18 @@ int flint_fs_open_file(struct flint_fs *fs, uint64_t dir, const char *name, uint
 
 int flint_file_close(struct flint_file *f)
 {
-	struct flint_close req = { .handle = cpu_to_le64(f->handle), .ino = f->attr.ino };
-	struct fs_call call = {
-		.op = FLINT_OP_CLOSE, .mutating = true, .body = &req, .body_len = sizeof(req) };
+	struct meta_wait w = { .req = {
+		.op = FLINT_META_CLOSE, .ino = le64_to_cpu(f->attr.ino), .handle = f->handle } };
 	struct flint_extend ext = {
 		.ino = f->attr.ino, .gen = f->attr.gen, .trunc_epoch = f->attr.trunc_epoch };
 	struct flint_attr attr;
 	struct fs_call times = attr_call(FLINT_OP_EXTEND, true, &ext, sizeof(ext), &attr);
 	int rc;
 
+	times.touches = le64_to_cpu(f->attr.ino);
 	if (f->times_dirty)
 		fs_call(f->fs, &times);	/* refused only if someone truncated later */
-	rc = fs_call(f->fs, &call);
+	rc = meta_run(f->fs, &w, NULL);
 	pthread_mutex_destroy(&f->lock);
 	free(f);
 	return rc;

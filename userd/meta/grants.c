@@ -205,7 +205,7 @@ void metad_grant(struct metad *m, const struct flint_call *call, u64 sid, u64 in
 u32 metad_grants_put(struct flint_call *call, const struct metad_grants *g, void *body, u32 len)
 {
 	memcpy((u8 *)body + len, g->g, g->nr * sizeof(g->g[0]));
-	call->lease = g->nr;
+	call->lease |= g->nr;
 	return len + g->nr * sizeof(g->g[0]);
 }
 

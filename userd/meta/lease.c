@@ -87,6 +87,7 @@ struct lease_session {
 	u64 sid;
 	u64 seq;
 	struct lease *leases;
+	u64 muted;			/* round of lease_tick() that found it so */
 	bool must_reclaim, expiring, all_hints;
 	u8 hints[LEASE_HINT_BYTES];
 	UT_hash_handle hh;
@@ -106,6 +107,7 @@ struct lease_table {
 	struct lease_obj *cold_head, *cold_tail;
 	u32 nr_cold;
 	u64 leadership;
+	u64 round;
 	u64 untracked;			/* changes begun while nobody took part */
 	bool grace, starting;
 	u64 to_reclaim;
@@ -768,6 +770,13 @@ bool lease_session_known(const struct lease_table *t, u64 sid)
 	return session_find(t, sid) != NULL;
 }
 
+bool lease_muted(const struct lease_table *t, u64 sid)
+{
+	const struct lease_session *sn = session_find(t, sid);
+
+	return sn && sn->muted && sn->muted == t->round;
+}
+
 u64 lease_session_seq(const struct lease_table *t, u64 sid)
 {
 	const struct lease_session *sn = session_find(t, sid);
@@ -955,12 +964,18 @@ void lease_tick(struct lease_table *t, u64 now)
 	u64 lease_ns = t->cfg.lease_ms * 1000000ull;
 	struct lease *le;
 
-	for (le = t->recalled.head; le && now - le->recall_ns >= lease_ns; le = le->old_next) {
-		if (le->session->expiring)
+	t->round++;
+	for (le = t->recalled.head; le && now - le->recall_ns >= lease_ns / 4; le = le->old_next)
+		le->session->muted = t->round;
+	for (le = t->recalled.head; le && now - le->recall_ns >= lease_ns;) {
+		if (le->session->expiring) {
+			le = le->old_next;
 			continue;
+		}
 		le->session->expiring = true;
 		t->st.expiries++;
 		t->cfg.ops->expire(t->cfg.arg, le->key.sid);
+		le = t->recalled.head;	/* the session may be gone already */
 	}
 	while (t->cold_head && now - t->cold_head->recall_ns > 2 * COOL_MAX_NS)
 		obj_drop(t, t->cold_head);

@@ -180,7 +180,13 @@ int lease_change_begin(struct lease_table *t, struct lease_change *c, u64 now);
 /* Done with it, ready or not, begun or not. */
 void lease_change_end(struct lease_table *t, struct lease_change *c);
 
-/* Now and then, at least every second: recalls that are too old. */
+/*
+ * A recall is open for a quarter of the session lease: answers must not renew the
+ * session's trust (FLINT_LEASE_NO_RENEWAL), so that it has ended when the session is.
+ */
+bool lease_muted(const struct lease_table *t, u64 sid);
+
+/* Now and then, at least every sixteenth of the session lease: recalls that are too old. */
 void lease_tick(struct lease_table *t, u64 now);
 
 struct lease_stats {

@@ -28,3 +28,5 @@ TEST_LIBS_meta_store := -lsqlite3
 
 FUZZ_SRCS_meta_command := $(META_CORE)
 FUZZ_LIBS_meta_command := -lsqlite3
+
+TEST_SRCS_meta_lease := userd/meta/lease.c

@@ -290,6 +290,13 @@ static void with_session(struct metad *m, struct flint_call *call)
 		return;
 	}
 	switch (call->msg.op) {
+	case FLINT_OP_SESSION_RENEW: {
+		struct flint_session_renewed rep = { .epoch = cpu_to_le64(1) };
+
+		rep.lease_ms = cpu_to_le32(m->lease_ms);
+		flint_call_reply(call, FLINT_OK, &rep, sizeof(rep), NULL, 0, 0);
+		break;
+	}
 	case FLINT_OP_LOOKUP:
 		do_lookup(m, call, fs);
 		break;
@@ -347,6 +354,7 @@ void metad_request(void *arg, struct flint_call *call)
 			flint_call_reply(call, FLINT_ST_AUTH, NULL, 0, NULL, 0, 0);
 		break;
 	case FLINT_OP_SESSION_CLOSE:
+	case FLINT_OP_SESSION_RENEW:
 	case FLINT_OP_LOOKUP ... FLINT_OP_APPEND:
 	case FLINT_OP_DIRSTAT ... FLINT_OP_RMTREE_STAT:
 		with_session(m, call);

@@ -331,6 +331,10 @@ struct flint_rpc {
 
 /* Connects in the background and reconnects with back-off. NULL with errno. */
 struct flint_peer *flint_peer_new(const struct flint_peer_config *cfg);
+/* Pushes that came over the present connection. On the loop. */
+uint64_t flint_peer_pushes(const struct flint_peer *peer);
+/* End the connection; what is in flight fails with -ENOTCONN, then it is made anew. On the loop. */
+void flint_peer_reset(struct flint_peer *peer, const char *why);
 void flint_peer_set_epoch(struct flint_peer *peer, uint64_t session_epoch);
 /* Fails what is open with -ENOTCONN. On the peer's loop or with it stopped. */
 void flint_peer_free(struct flint_peer *peer);

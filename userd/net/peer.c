@@ -993,6 +993,17 @@ struct flint_peer *flint_peer_new(const struct flint_peer_config *cfg)
 	return peer;
 }
 
+uint64_t flint_peer_pushes(const struct flint_peer *peer)
+{
+	return peer->push_seq;
+}
+
+void flint_peer_reset(struct flint_peer *peer, const char *why)
+{
+	if (peer->link)
+		flint_xprt_fail(peer->link, -ENOTCONN, "%s", why);
+}
+
 void flint_peer_set_epoch(struct flint_peer *peer, uint64_t session_epoch)
 {
 	peer->cfg.session_epoch = session_epoch;
