@@ -2,7 +2,7 @@
 # flint-metad, the metadata server. META_CORE is the state machine, without network and threads.
 
 META_CORE := userd/meta/store.c userd/meta/cache.c userd/meta/db.c userd/meta/flush.c \
-	userd/meta/verify.c userd/meta/inode.c userd/meta/table.c userd/meta/command.c \
+	userd/meta/verify.c userd/meta/work.c userd/meta/backup.c userd/meta/inode.c userd/meta/table.c userd/meta/command.c \
 	userd/meta/ops_session.c \
 	userd/meta/ops_name.c userd/meta/ops_rename.c userd/meta/ops_attr.c userd/meta/ops_xattr.c \
 	userd/meta/access.c userd/meta/acl.c userd/meta/usage.c userd/meta/trash.c userd/meta/admin.c \
