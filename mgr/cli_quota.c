@@ -233,6 +233,7 @@ int cli_quota_get(struct cli *c)
 
 struct listing {
 	struct cli *c;
+	struct flint_fs *fs;
 	json_t *list;
 };
 
@@ -243,17 +244,18 @@ static int list_one(void *arg, const struct flint_quota *q)
 	struct listing *l = arg;
 	struct passwd *pw = kind == FLINT_QUOTA_USER ? getpwuid(id) : NULL;
 	struct group *gr = kind == FLINT_QUOTA_GROUP ? getgrgid(id) : NULL;
-	char name[64];
+	char name[FLINT_PATH_MAX + 2];
 
 	if (kind < FLINT_QUOTA_TREE || kind > FLINT_QUOTA_PROJECT)
 		return -EPROTO;
 	if (kind != FLINT_QUOTA_TREE && id == FLINT_QUOTA_DEFAULT)
 		snprintf(name, sizeof(name), "default");
+	else if (kind == FLINT_QUOTA_TREE && !flint_fs_path(l->fs, id, name))
+		;
 	else if (pw || gr)
 		snprintf(name, sizeof(name), "%s", pw ? pw->pw_name : gr->gr_name);
 	else
-		snprintf(name, sizeof(name), kind == FLINT_QUOTA_TREE ? "inode %llu" : "%llu",
-			 (unsigned long long)id);
+		snprintf(name, sizeof(name), "%llu", (unsigned long long)id);
 	if (cli_opt(l->c, CLI_OPT_JSON))
 		json_array_append_new(l->list, quota_json(name, q));
 	else
@@ -270,6 +272,7 @@ int cli_quota_ls(struct cli *c)
 
 	if (cli_place_open(c, c->words[0], true, &p))
 		return 1;
+	l.fs = p.fs;
 	if (!cli_opt(c, CLI_OPT_JSON))
 		quota_head();
 	for (kind = FLINT_QUOTA_TREE; !rc && kind <= FLINT_QUOTA_PROJECT; kind++)

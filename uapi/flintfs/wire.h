@@ -183,7 +183,7 @@ enum flint_op {
 	FLINT_OP_EXTEND		= 0x32,	/* m flint_extend -> flint_attr */
 	FLINT_OP_APPEND		= 0x33,	/* m flint_extend -> flint_append_rep */
 	FLINT_OP_FS_CREATE	= 0x34,	/* m flint_fs_create -> flint_attr (managers only) */
-	FLINT_OP_DIRSTAT	= 0x35,	/* flint_ino_req -> flint_dirstat */
+	FLINT_OP_DIRSTAT	= 0x35,	/* flint_ino_req -> flint_dirstat, data: the path */
 	FLINT_OP_QUOTA_GET	= 0x36,	/* flint_quota_req -> flint_quota */
 	FLINT_OP_QUOTA_SET	= 0x37,	/* m flint_quota_set -> flint_quota */
 	FLINT_OP_QUOTA_LIST	= 0x38,	/* flint_list -> flint_list_rep, data: flint_quota[] */
@@ -913,7 +913,9 @@ FLINT_ASSERT_SIZE(struct flint_fs_create, 104);
  * Kept up to date by the command that changes them. A file with several names
  * counts once, in its home: the directory of its first name, and when no name
  * is left there, of the remaining names' directories the one with the lowest
- * inode number. @bytes are those of flint_attr.bytes.
+ * inode number. @bytes are those of flint_attr.bytes. With flint_ino_req.max_len
+ * of FLINT_PATH_MAX the directory's path comes along, relative to the root, in a
+ * session that was opened for the whole file system.
  */
 struct flint_dirstat {
 	__le64 ino;

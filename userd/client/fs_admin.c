@@ -42,6 +42,23 @@ int flint_fs_dirstat(struct flint_fs *fs, uint64_t ino, struct flint_dirstat *st
 	return simple(fs, FLINT_OP_DIRSTAT, false, &b, sizeof(b), st, sizeof(*st));
 }
 
+int flint_fs_path(struct flint_fs *fs, uint64_t ino, char *path)
+{
+	struct flint_ino_req b = {
+		.ino = cpu_to_le64(ino), .max_len = cpu_to_le32(FLINT_PATH_MAX) };
+	struct flint_dirstat st;
+	struct fs_call call = {
+		.op = FLINT_OP_DIRSTAT, .body = &b, .body_len = sizeof(b), .in = path + 1,
+		.in_len = FLINT_PATH_MAX, .rep = &st, .rep_size = sizeof(st),
+		.rep_min = sizeof(st),
+	};
+	int err = fs_call(fs, &call);
+
+	path[0] = '/';
+	path[err ? 1 : 1 + call.data_len] = 0;
+	return err;
+}
+
 int flint_fs_quota_get(struct flint_fs *fs, uint32_t kind, uint64_t id, struct flint_quota *q)
 {
 	struct flint_quota_req b = { .kind = cpu_to_le32(kind), .id = cpu_to_le64(id) };

@@ -15,6 +15,9 @@
 /* Totals below a directory: one lookup, whatever lies there. */
 int flint_fs_dirstat(struct flint_fs *fs, uint64_t ino, struct flint_dirstat *st);
 
+/* Path of a directory: begins with a slash; @path: FLINT_PATH_MAX + 2 bytes. */
+int flint_fs_path(struct flint_fs *fs, uint64_t ino, char *path);
+
 /* @kind: enum flint_quota_kind. */
 int flint_fs_quota_get(struct flint_fs *fs, uint32_t kind, uint64_t id, struct flint_quota *q);
 /* @set: all but cred. @q: as it is now, may be NULL. */

@@ -172,14 +172,14 @@ int meta_may_create(struct meta_op *o, const struct meta_inode *dir)
 /* Is the directory the session's root or below it? 0, ESTALE or -errno. */
 static int bound_dir(struct meta_store *s, struct meta_session *sn, u64 ino)
 {
-	struct meta_inode *dir;
+	const struct meta_inode *dir;
 	u64 at = ino;
 	int err;
 
 	if (at == sn->seen_dir && sn->seen_moves == s->moves)
 		return 0;
 	while (at != sn->root) {
-		err = meta_inode_get(s, at, &dir);
+		err = meta_inode_peek(s, at, &dir);
 		if (err)
 			return err == -ESTALE ? ESTALE : err;
 		if (dir->parent == at)
@@ -231,7 +231,7 @@ static int bound_links(struct meta_store *s, struct meta_session *sn, u64 ino)
 	}
 }
 
-int meta_bound(struct meta_store *s, struct meta_session *sn, struct meta_inode *i)
+int meta_bound(struct meta_store *s, struct meta_session *sn, const struct meta_inode *i)
 {
 	struct meta_fs *fs = meta_fs_get(s, sn->fs);
 	int err;

@@ -74,7 +74,7 @@ int meta_has_open(struct meta_op *o, u64 ino, u32 flags);
  *
  * Return: 0, ESTALE, or -errno.
  */
-int meta_bound(struct meta_store *s, struct meta_session *sn, struct meta_inode *i);
+int meta_bound(struct meta_store *s, struct meta_session *sn, const struct meta_inode *i);
 /* Has the session's token ended at @now (ns since the epoch)? */
 static inline bool meta_session_over(const struct meta_session *sn, u64 now)
 {

@@ -11,9 +11,9 @@
 #define ENT_MAX		(sizeof(struct flint_trash_ent) + FLINT_PATH_MAX + 8)
 
 static int read_inode(struct meta_store *s, struct meta_session *sn, u64 ino,
-		      struct meta_inode **i)
+		      const struct meta_inode **i)
 {
-	int err = meta_inode_get(s, ino, i);
+	int err = meta_inode_peek(s, ino, i);
 
 	if (err)
 		return err == -ESTALE ? ESTALE : err;
@@ -83,7 +83,7 @@ int meta_read_may(struct meta_store *s, struct meta_session *sn, bool tail, u16 
 		  const void *body, u32 *len, u64 now)
 {
 	struct flint_cred cred;
-	struct meta_inode *i;
+	const struct meta_inode *i;
 	struct meta_cred c;
 	const u8 *name;
 	bool has_cred;
@@ -123,12 +123,14 @@ int meta_read_may(struct meta_store *s, struct meta_session *sn, bool tail, u16 
 
 /* ---- answers ----------------------------------------------------------------- */
 
-/* Totals of a directory, or of a file as one. */
+static int quota_may(struct meta_store *s, struct meta_session *sn, u32 kind, u64 id);
+
+/* Totals of a directory; with room for it also its path, in sessions that see it all. */
 static int do_dirstat(struct meta_store *s, struct meta_session *sn, const void *body, u32 len,
-		      struct flint_dirstat *rep)
+		      u8 *buf, u32 room, u32 *used, struct flint_dirstat *rep)
 {
 	struct flint_ino_req b;
-	struct meta_inode *i;
+	const struct meta_inode *i;
 	u32 keep;
 	int err;
 
@@ -147,14 +149,19 @@ static int do_dirstat(struct meta_store *s, struct meta_session *sn, const void 
 		.entries = cpu_to_le64(i->size), .project = cpu_to_le32(i->project),
 		.trash_keep = cpu_to_le32(keep),
 	};
-	return 0;
+	if (room < FLINT_PATH_MAX || quota_may(s, sn, 0, 0))
+		return 0;
+	err = meta_path(s, i->ino, NULL, 0, buf);
+	if (err > 0)
+		*used = err;
+	return err < 0 ? err : 0;
 }
 
 /* Trees' quotas are seen where the tree is; ids' in sessions of the whole file system. */
 static int quota_may(struct meta_store *s, struct meta_session *sn, u32 kind, u64 id)
 {
 	struct meta_fs *fs = meta_fs_get(s, sn->fs);
-	struct meta_inode *i;
+	const struct meta_inode *i;
 
 	if (kind == FLINT_QUOTA_TREE)
 		return read_inode(s, sn, id, &i);
@@ -212,19 +219,19 @@ static int trash_ent(struct meta_store *s, struct meta_session *sn, const struct
 {
 	struct flint_trash_ent e = { 0 };
 	struct meta_charge charge;
-	struct meta_inode *i, *dir;
+	const struct meta_inode *i, *dir;
 	struct meta_trash t;
 	u32 rec;
 	int err, n;
 
 	err = meta_trash_get(s, sn->fs, ino, &t);
 	if (err == 1)
-		err = meta_inode_get(s, ino, &i);
+		err = meta_inode_peek(s, ino, &i);
 	if (err)
 		return err < 0 ? err : 0;
 	if (c->uid && c->uid != i->uid)
 		return 0;
-	err = meta_inode_get(s, t.parent, &dir);
+	err = meta_inode_peek(s, t.parent, &dir);
 	if (!err)
 		err = meta_bound(s, sn, dir);
 	if (err && !(err == -ESTALE && !quota_may(s, sn, 0, 0)))
@@ -290,7 +297,7 @@ static int do_rmtree_stat(struct meta_store *s, struct meta_session *sn, const v
 			  struct flint_rmtree_stat *rep)
 {
 	struct flint_rmtree_req b;
-	struct meta_inode *i;
+	const struct meta_inode *i;
 	u64 all, ino;
 	int err;
 
@@ -301,7 +308,7 @@ static int do_rmtree_stat(struct meta_store *s, struct meta_session *sn, const v
 	if (err || !all)
 		return err;
 	ino = b.id ? le64_to_cpu(b.id) : all;
-	err = meta_inode_get(s, ino, &i);
+	err = meta_inode_peek(s, ino, &i);
 	if (err)
 		return err == -ESTALE ? 0 : err;
 	if (ino != all && i->parent != all)
@@ -313,14 +320,12 @@ static int do_rmtree_stat(struct meta_store *s, struct meta_session *sn, const v
 	return 0;
 }
 
-bool meta_admin_is(u16 op)
+bool meta_admin_paged(u16 op, const void *body, u32 len)
 {
-	return op == FLINT_OP_DIRSTAT || op == FLINT_OP_QUOTA_GET || op == FLINT_OP_RMTREE_STAT ||
-	       meta_admin_paged(op);
-}
+	struct flint_ino_req b;
 
-bool meta_admin_paged(u16 op)
-{
+	if (op == FLINT_OP_DIRSTAT)
+		return !flint_body_get(&b, sizeof(b), sizeof(b), body, len) && b.max_len;
 	return op == FLINT_OP_QUOTA_LIST || op == FLINT_OP_TRASH_LIST;
 }
 
@@ -340,7 +345,7 @@ int meta_admin_read(struct meta_store *s, struct meta_session *sn, bool tail, u1
 	switch (op) {
 	case FLINT_OP_DIRSTAT:
 		*rep_len = sizeof(struct flint_dirstat);
-		return do_dirstat(s, sn, body, len, (void *)rep);
+		return do_dirstat(s, sn, body, len, buf, room, used, (void *)rep);
 	case FLINT_OP_QUOTA_GET:
 		*rep_len = sizeof(struct flint_quota);
 		return do_quota_get(s, sn, body, len, (void *)rep);

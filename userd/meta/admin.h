@@ -27,9 +27,8 @@
 int meta_read_may(struct meta_store *s, struct meta_session *sn, bool tail, u16 op,
 		  const void *body, u32 *len, u64 now);
 
-/* Is it one that meta_admin_read() answers, and does it have a payload? */
-bool meta_admin_is(u16 op);
-bool meta_admin_paged(u16 op);
+/* May the answer have a payload? */
+bool meta_admin_paged(u16 op, const void *body, u32 len);
 /**
  * meta_admin_read() - DIRSTAT, QUOTA_GET, QUOTA_LIST, TRASH_LIST, RMTREE_STAT
  * @tail, @op, @body, @len: of the request

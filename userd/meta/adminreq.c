@@ -69,7 +69,7 @@ void metad_admin(struct metad *m, struct flint_call *call, u64 sid)
 {
 	struct paging *p;
 
-	if (!meta_admin_paged(call->msg.op)) {
+	if (!meta_admin_paged(call->msg.op, call->msg.body, call->msg.body_len)) {
 		admin_answer(m, call, sid, NULL);
 		return;
 	}

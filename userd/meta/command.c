@@ -331,6 +331,7 @@ int meta_apply(struct meta_store *s, const u8 *in, u32 len, struct meta_reply *r
 	rep->len = 0;
 	rep->ino = 0;
 	s->c.applied++;
+	s->nr_watch = 0;
 	if (meta_command_decode(in, len, &c, &o.digest))
 		return 0;
 	d = op_find(c.op & ~META_OP_CRED);
@@ -357,6 +358,11 @@ int meta_apply(struct meta_store *s, const u8 *in, u32 len, struct meta_reply *r
 			err = apply_session_op(&o, d);
 	} else {
 		err = d->fn(&o);
+	}
+	if (s->nr_watch && err >= 0) {
+		int bad = meta_quota_settle(s);
+
+		err = bad ? bad : err;
 	}
 	if (err == -ESTALE) {
 		/* Operations turn this into a status where a client's number may be wrong. */

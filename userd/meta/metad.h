@@ -84,7 +84,7 @@ void metad_request(void *arg, struct flint_call *call);
 
 /* ---- adminreq.c --------------------------------------------------------- */
 
-/* A reading operation of meta_admin_is(). On the loop. */
+/* An operation of meta_admin_read(). On the loop. */
 void metad_admin(struct metad *m, struct flint_call *call, u64 sid);
 
 /* ---- mutate.c ------------------------------------------------------------- */

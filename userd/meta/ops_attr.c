@@ -53,10 +53,10 @@ int meta_drop_privs(struct meta_op *o, struct meta_inode *i)
 		if ((i->mode & S_IXGRP) || !meta_in_group(&o->cred, i->gid))
 			i->mode &= ~S_ISGID;
 	}
+	meta_inode_dirty(o->s, i);
 	if (!(i->flags & META_INO_CAPS))
 		return 0;
 	i->flags &= ~META_INO_CAPS;
-	meta_inode_dirty(o->s, i);
 	return meta_xattr_del(o->s, i->ino, caps, strlen(caps));
 }
 

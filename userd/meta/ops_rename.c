@@ -23,13 +23,13 @@ struct renaming {
 };
 
 /* Is @dir @top itself or below it? 1, 0 or -errno. */
-static int is_below(struct meta_store *s, struct meta_inode *dir, u64 top)
+static int is_below(struct meta_store *s, const struct meta_inode *dir, u64 top)
 {
 	u64 ino = dir->ino;
 	int err;
 
 	while (ino != top) {
-		err = meta_inode_get(s, ino, &dir);
+		err = meta_inode_peek(s, ino, &dir);
 		if (err)
 			return err == -ESTALE ? -EUCLEAN : err;
 		if (dir->parent == ino)

@@ -178,6 +178,14 @@ struct meta_store_config {
 #define META_GEN_OBJECTS	65536
 #define META_GEN_MS		1000
 
+#define META_WATCH_MAX	32
+
+/* A quota whose soft limits the command being applied may have passed. */
+struct meta_watch {
+	u32 fs, kind;
+	u64 id;
+};
+
 struct meta_store {
 	struct meta_store_config cfg;
 	char path[512];
@@ -201,6 +209,8 @@ struct meta_store {
 	bool waiting;			/* meta_store_poll() is to wait */
 	bool dead;			/* fatal was told */
 	char err[256];			/* sentence of the last failure */
+	struct meta_watch watch[META_WATCH_MAX];
+	u32 nr_watch;
 };
 
 /* Before any other use of SQLite in the process; once. */

@@ -121,7 +121,7 @@ static int trash_rows_del(struct meta_store *s, const struct meta_inode *i,
 int meta_trash_keep(struct meta_store *s, u32 fs, u64 dir, u32 *keep)
 {
 	u8 key[META_KEY_MAX];
-	struct meta_inode *d;
+	const struct meta_inode *d;
 	struct meta_row r;
 	u64 secs;
 	int err;
@@ -131,7 +131,7 @@ int meta_trash_keep(struct meta_store *s, u32 fs, u64 dir, u32 *keep)
 	if (err != 1 || meta_key_u64(r.key, 0) != fs)
 		return err < 0 ? err : 0;
 	for (;; dir = d->parent) {
-		err = meta_inode_get(s, dir, &d);
+		err = meta_inode_peek(s, dir, &d);
 		if (err)
 			return err;
 		if (d->flags & META_INO_KEEP) {
@@ -173,7 +173,7 @@ static bool prepend(u8 *buf, u32 *at, const u8 *name, u32 len)
 int meta_path(struct meta_store *s, u64 dir, const u8 *name, u32 len, u8 *buf)
 {
 	struct meta_trash t;
-	struct meta_inode *d;
+	const struct meta_inode *d;
 	u8 key[META_KEY_MAX];
 	struct meta_row r;
 	u32 at = FLINT_PATH_MAX;
@@ -182,7 +182,7 @@ int meta_path(struct meta_store *s, u64 dir, const u8 *name, u32 len, u8 *buf)
 	if (len)
 		prepend(buf, &at, name, len);
 	for (;;) {
-		err = meta_inode_get(s, dir, &d);
+		err = meta_inode_peek(s, dir, &d);
 		if (err && err != -ESTALE)
 			return err;
 		if (err) {
@@ -322,14 +322,14 @@ int meta_op_trash_set(struct meta_op *o)
 }
 
 /* Does a chain of parents end in a hidden directory? 1, 0 or -errno. */
-static int is_hidden(struct meta_store *s, struct meta_inode *d)
+static int is_hidden(struct meta_store *s, const struct meta_inode *d)
 {
 	u64 ino;
 	int err;
 
 	while (d->parent != d->ino) {
 		ino = d->parent;
-		err = meta_inode_get(s, ino, &d);
+		err = meta_inode_peek(s, ino, &d);
 		if (err)
 			return err;
 	}
@@ -339,7 +339,7 @@ static int is_hidden(struct meta_store *s, struct meta_inode *d)
 /* An entry of the trash that is the caller's to see: 0, ENOENT, EPERM or -errno. */
 static int trash_item(struct meta_op *o, u64 id, struct meta_inode **i, struct meta_trash *t)
 {
-	struct meta_inode *dir;
+	const struct meta_inode *dir;
 	int err;
 
 	err = meta_trash_get(o->s, o->sn->fs, id, t);
@@ -352,7 +352,7 @@ static int trash_item(struct meta_op *o, u64 id, struct meta_inode **i, struct m
 		return EPERM;
 	if (meta_sees_all(o))
 		return 0;
-	err = meta_inode_get(o->s, t->parent, &dir);
+	err = meta_inode_peek(o->s, t->parent, &dir);
 	if (!err)
 		err = meta_bound(o->s, o->sn, dir);
 	return err == -ESTALE || err == ESTALE ? ENOENT : err;
@@ -551,7 +551,7 @@ int meta_op_rmtree(struct meta_op *o)
 int meta_doomed_fs(struct meta_store *s, u32 from, u32 *fs)
 {
 	u8 key[META_KEY_MAX];
-	struct meta_inode *h;
+	const struct meta_inode *h;
 	struct meta_row r;
 	u64 ino;
 	int err;
@@ -566,7 +566,7 @@ int meta_doomed_fs(struct meta_store *s, u32 from, u32 *fs)
 			return err;
 		if (!ino)
 			continue;
-		err = meta_inode_get(s, ino, &h);
+		err = meta_inode_peek(s, ino, &h);
 		if (err || h->size)
 			return err ? err : 1;
 	}

@@ -90,16 +90,89 @@ static int quota_put(struct meta_store *s, u32 fs, u32 kind, u64 id, const struc
 	return meta_row_put(s, META_T_QUOTA, key, len, q, sizeof(*q));
 }
 
+/* The limits that hold for an id: its own, or the default. 0 or -errno. */
+static int limits_of(struct meta_store *s, u32 fs, u32 kind, u64 id, const struct meta_quota *own,
+		     struct meta_quota *out)
+{
+	int err;
+
+	*out = *own;
+	if (has_limits(own) || !id || id == FLINT_QUOTA_DEFAULT)
+		return 0;
+	err = quota_get(s, fs, kind, FLINT_QUOTA_DEFAULT, out);
+	out->space_since = own->space_since;
+	out->inode_since = own->inode_since;
+	return err < 0 ? err : 0;
+}
+
+/*
+ * Soft limits are looked at when the command is done: what it takes away and gives back on
+ * its way must not begin a new time of grace.
+ */
+static int watch_later(struct meta_store *s, u32 fs, u32 kind, u64 id)
+{
+	u32 i;
+	int err;
+
+	for (i = 0; i < s->nr_watch; i++)
+		if (s->watch[i].id == id && s->watch[i].kind == kind && s->watch[i].fs == fs)
+			return 0;
+	if (s->nr_watch == META_WATCH_MAX) {
+		err = meta_quota_settle(s);
+		if (err)
+			return err;
+	}
+	s->watch[s->nr_watch++] = (struct meta_watch){ .fs = fs, .kind = kind, .id = id };
+	return 0;
+}
+
+static int settle_one(struct meta_store *s, const struct meta_watch *w)
+{
+	struct meta_quota q, l;
+	const struct meta_inode *d;
+	u64 space, inodes;
+	int err = quota_get(s, w->fs, w->kind, w->id, &q);
+
+	if (err != 1)
+		return err;
+	space = q.space;
+	inodes = q.inodes;
+	l = q;
+	if (w->kind == FLINT_QUOTA_TREE) {
+		err = meta_inode_peek(s, w->id, &d);
+		if (err)
+			return err == -ESTALE ? 0 : err;
+		space = d->tree_bytes;
+		inodes = d->tree_files + d->tree_dirs;
+	} else {
+		err = limits_of(s, w->fs, w->kind, w->id, &q, &l);
+		if (err)
+			return err;
+	}
+	return quota_watch(&q, &l, space, inodes, s->now) ?
+	       quota_put(s, w->fs, w->kind, w->id, &q) : 0;
+}
+
+int meta_quota_settle(struct meta_store *s)
+{
+	int err = 0;
+
+	while (!err && s->nr_watch)
+		err = settle_one(s, &s->watch[--s->nr_watch]);
+	s->nr_watch = 0;
+	return err;
+}
+
 /* ---- trees ------------------------------------------------------------------- */
 
 int meta_tree_room(struct meta_store *s, u64 dir, u64 stop, const struct meta_charge *c)
 {
-	struct meta_inode *d;
+	const struct meta_inode *d;
 	struct meta_quota q;
 	int err;
 
 	for (; dir != stop; dir = d->parent) {
-		err = meta_inode_get(s, dir, &d);
+		err = meta_inode_peek(s, dir, &d);
 		if (err)
 			return err;
 		if (d->flags & META_INO_QUOTA) {
@@ -119,7 +192,6 @@ int meta_tree_room(struct meta_store *s, u64 dir, u64 stop, const struct meta_ch
 int meta_tree_add(struct meta_store *s, u64 dir, u64 stop, const struct meta_charge *c, int sign)
 {
 	struct meta_inode *d;
-	struct meta_quota q;
 	int err;
 
 	for (; dir != stop; dir = d->parent) {
@@ -131,11 +203,8 @@ int meta_tree_add(struct meta_store *s, u64 dir, u64 stop, const struct meta_cha
 		d->tree_dirs += sign * c->dirs;
 		meta_inode_dirty(s, d);
 		if (d->flags & META_INO_QUOTA) {
-			err = quota_get(s, d->fs, FLINT_QUOTA_TREE, dir, &q);
-			if (err == 1 && quota_watch(&q, &q, d->tree_bytes,
-						    d->tree_files + d->tree_dirs, s->now))
-				err = quota_put(s, d->fs, FLINT_QUOTA_TREE, dir, &q);
-			if (err < 0)
+			err = watch_later(s, d->fs, FLINT_QUOTA_TREE, dir);
+			if (err)
 				return err;
 		}
 		if (d->parent == dir)
@@ -147,11 +216,11 @@ int meta_tree_add(struct meta_store *s, u64 dir, u64 stop, const struct meta_cha
 /* Steps from a directory up to the root. 0 or -errno. */
 static int depth_of(struct meta_store *s, u64 dir, u32 *depth)
 {
-	struct meta_inode *d;
+	const struct meta_inode *d;
 	int err;
 
 	for (*depth = 0; ; ++*depth, dir = d->parent) {
-		err = meta_inode_get(s, dir, &d);
+		err = meta_inode_peek(s, dir, &d);
 		if (err || d->parent == dir)
 			return err;
 	}
@@ -159,8 +228,8 @@ static int depth_of(struct meta_store *s, u64 dir, u32 *depth)
 
 static int parent_of(struct meta_store *s, u64 *dir)
 {
-	struct meta_inode *d;
-	int err = meta_inode_get(s, *dir, &d);
+	const struct meta_inode *d;
+	int err = meta_inode_peek(s, *dir, &d);
 
 	if (!err)
 		*dir = d->parent;
@@ -216,21 +285,6 @@ int meta_move_tree(struct meta_store *s, u64 from, u64 to, const struct meta_cha
 
 /* ---- users, groups, projects -------------------------------------------------- */
 
-/* The limits that hold for an id: its own, or the default. 0 or -errno. */
-static int limits_of(struct meta_store *s, u32 fs, u32 kind, u64 id, const struct meta_quota *own,
-		     struct meta_quota *out)
-{
-	int err;
-
-	*out = *own;
-	if (has_limits(own) || !id || id == FLINT_QUOTA_DEFAULT)
-		return 0;
-	err = quota_get(s, fs, kind, FLINT_QUOTA_DEFAULT, out);
-	out->space_since = own->space_since;
-	out->inode_since = own->inode_since;
-	return err < 0 ? err : 0;
-}
-
 static int id_room(struct meta_store *s, u32 fs, u32 kind, u64 id, s64 bytes, s64 inodes)
 {
 	struct meta_quota q, l;
@@ -255,7 +309,14 @@ static int id_add(struct meta_store *s, u32 fs, u32 kind, u64 id, s64 bytes, s64
 		return err;
 	q.space += bytes;
 	q.inodes += inodes;
-	quota_watch(&q, &l, q.space, q.inodes, s->now);
+	if (has_limits(&l)) {
+		err = watch_later(s, fs, kind, id);
+		if (err)
+			return err;
+	} else {
+		q.space_since = 0;
+		q.inode_since = 0;
+	}
 	return quota_put(s, fs, kind, id, &q);
 }
 
@@ -489,7 +550,7 @@ static bool id_ok(u32 kind, u64 id)
 
 int meta_quota_read(struct meta_store *s, u32 fs, u32 kind, u64 id, struct flint_quota *out)
 {
-	struct meta_inode *d;
+	const struct meta_inode *d;
 	struct meta_quota q;
 	int err;
 
@@ -499,7 +560,7 @@ int meta_quota_read(struct meta_store *s, u32 fs, u32 kind, u64 id, struct flint
 	if (err < 0)
 		return err;
 	if (kind == FLINT_QUOTA_TREE) {
-		err = meta_inode_get(s, id, &d);
+		err = meta_inode_peek(s, id, &d);
 		if (err || d->fs != fs || !meta_is_dir(d))
 			return err && err != -ESTALE ? err : ENOENT;
 		q.space = d->tree_bytes;

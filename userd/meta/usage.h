@@ -65,6 +65,9 @@ int meta_ids_add(struct meta_store *s, const struct meta_inode *i, s64 bytes, s6
 /* The inode gets other owners: 0, EDQUOT or -errno; done unless refused. */
 int meta_ids_move(struct meta_store *s, struct meta_inode *i, u32 uid, u32 gid, u32 project);
 
+/* The command is done: notice which soft limits are passed or kept now. 0 or -errno. */
+int meta_quota_settle(struct meta_store *s);
+
 /* A file's size changes, with all sums. 0, EDQUOT or -errno. */
 int meta_size_set(struct meta_store *s, struct meta_inode *i, u64 size);
 
