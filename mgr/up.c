@@ -431,6 +431,7 @@ static int up_procs_build(struct up *u)
 	snprintf(p->name, sizeof(p->name), "meta");
 	if (up_args(u, p, "flint-metad", k->base_port + 11))
 		return 1;
+	bad |= up_proc_arg(p, "--found");
 	p++;
 	for (i = 1; i <= k->servers; i++, p++) {
 		snprintf(p->name, sizeof(p->name), "chunk%u", i);

@@ -132,7 +132,7 @@ static u32 call(struct client *cl, struct call *c, u16 op, const void *body, u32
 			;
 		sem_destroy(&c->sem);
 		if (!c->rpc.err && c->rpc.status != FLINT_ST_SHUTDOWN &&
-		    c->rpc.status != FLINT_ST_RETRY)
+		    c->rpc.status != FLINT_ST_RETRY && c->rpc.status != FLINT_ST_NOT_LEADER)
 			break;
 		cl->retries++;
 		again = true;
@@ -410,7 +410,8 @@ static pid_t server_start(struct test *t)
 	snprintf(lease, sizeof(lease), "%u", LEASE_MS);
 	sigprocmask(SIG_SETMASK, &(sigset_t) { 0 }, NULL);
 	execl(t->o.metad, t->o.metad, "--state", t->o.state, "--key", t->o.key, "--mgr", "127.0.0.1:1",
-	      "--listen", "127.0.0.1", "--tcp-port", port, "--rdma-port", "0", "--lease-ms", lease, NULL);
+	      "--listen", "127.0.0.1", "--tcp-port", port, "--rdma-port", "0", "--lease-ms", lease,
+	      "--found", NULL);
 	perror(t->o.metad);
 	_exit(127);
 }

@@ -16,10 +16,95 @@
 
 /* enum flint_op, 0x50-0x5f */
 #define FLINT_OP_RAFT_MSG	0x50	/* flint_raft_msg, data: flint_raft_ent[] -> flint_raft_msg */
-#define FLINT_OP_RAFT_SNAP	0x51	/* flint_raft_snap, data: bytes -> flint_raft_snap_rep */
+#define FLINT_OP_RAFT_SNAP	0x51	/* flint_raft_snap, data: conf or bytes -> flint_raft_snap_rep */
 #define FLINT_OP_RAFT_STATUS	0x52	/* - -> flint_raft_stat, data: flint_raft_stat_member[] */
 #define FLINT_OP_RAFT_CHANGE	0x53	/* flint_raft_change_req -> flint_raft_change_rep */
 #define FLINT_OP_RAFT_JOIN	0x54	/* flint_raft_join_req -> flint_raft_join_rep */
+
+/**
+ * struct flint_raft_msg - a message of the Raft core
+ * @group: a replica in no group takes this one when the message names it as @to
+ * @addr: where the sender serves; family 0: as the peer is seen, with this port
+ * @type: of message, 0..RAFT_MSG_TYPES - 1
+ * @nr: entries in the payload
+ * @crc: CRC-32C of the payload
+ * All others are explained by the core. A reply's body is another message, or empty.
+ */
+struct flint_raft_msg {
+	__le64 group;
+	__le64 from;
+	__le64 to;
+	__le64 term;
+	__le64 index;
+	__le64 log_term;
+	__le64 commit;
+	__le64 round;
+	__le64 hint;
+	__le64 hint_term;
+	__u8 type;
+	__u8 reject;
+	__u8 force;
+	__u8 reserved0;
+	__le32 nr;
+	__le32 crc;
+	__le32 reserved1;
+	struct flint_addr addr;
+};
+
+FLINT_ASSERT_SIZE(struct flint_raft_msg, 120);
+
+#define FLINT_RAFT_MSG_TYPES	11
+#define FLINT_RAFT_ENT_KINDS	3	/* data, no-op, configuration */
+#define FLINT_RAFT_MSG_ENTS	1024	/* in one message, at most */
+
+/* An entry in a message's payload; its bytes follow, padded with zeros to 8. */
+struct flint_raft_ent_hdr {
+	__le64 term;
+	__le32 len;
+	__u8 kind;
+	__u8 reserved[3];
+};
+
+FLINT_ASSERT_SIZE(struct flint_raft_ent_hdr, 16);
+
+/**
+ * struct flint_raft_snap - a piece of a snapshot
+ * @term: the leader's
+ * @index, @snap_term: last entry that the snapshot holds
+ * @id: random, of this file; a transfer of the same file goes on where it stopped
+ * @total: bytes of the file
+ * @offset: of this piece; one without data asks how much is there, or, at
+ *	@offset == @total, to check and install it
+ * @crc: of the piece; of the whole file in the last request
+ * @conf_len: the payload is the encoded configuration at @index, of so many bytes: only
+ *	in the first request, which asks
+ */
+struct flint_raft_snap {
+	__le32 fixed_len;
+	__le32 conf_len;
+	__le64 group;
+	__le64 from;
+	__le64 to;
+	__le64 term;
+	__le64 index;
+	__le64 snap_term;
+	__le64 id;
+	__le64 total;
+	__le64 offset;
+	__le32 crc;
+	__le32 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_raft_snap, 88);
+
+/* With status OK. RETRY: is being installed, ask again. ESTALE: not wanted. */
+struct flint_raft_snap_rep {
+	__le64 offset;			/* bytes that are there */
+	__le32 installed;		/* 1: it is the state now */
+	__le32 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_raft_snap_rep, 16);
 
 /**
  * struct flint_raft_stat - a replica says how it is

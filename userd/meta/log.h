@@ -1,29 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The log of commands: proposing one, and hearing that it is committed.
+ * The log of commands: proposing one, and hearing that it is committed and
+ * applied.
  *
- * With one replica (log_local.c) a transaction of the database is both the log
- * entry and its application. A replicated log takes its place behind the same
- * functions: propose, commit, apply, done.
+ * The log is a Raft group's (../raft/node.h); this file's part is what the
+ * entries hold. An entry carries many commands: those that arrive in one turn
+ * of the loop, or while enough entries are under way. A command that meets an
+ * idle log is logged in the same turn.
  *
- * Group commit: proposals that arrive while a transaction is being written
- * share the next one. A proposal that meets an idle log is committed at once.
+ * Everything here runs on the loop, which is the state's only thread.
  */
 #ifndef FLINT_META_LOG_H
 #define FLINT_META_LOG_H
 
 #include "command.h"
+#include "../raft/node.h"
 
 struct meta_log;
 
 /**
  * struct meta_proposal - a command on its way
- * @done: called on the log's thread once it is committed and applied, or
- *	failed; in the order of application. @reply says which; the memory is the
- *	caller's again
- * @reply: result; a database failure is a status: ENOSPC, ENOMEM
+ * @done: called from the loop, once: committed and applied, or refused; in the
+ *	order of application. @reply says which; the memory is the caller's again
+ * @reply: result. Statuses of the log itself: FLINT_ST_NOT_LEADER (it may or may not
+ *	have been logged), ENOSPC (the disk is nearly full, not logged),
+ *	FLINT_ST_SHUTDOWN
  * @priv: the caller's
- * @durable: from meta_command_durable()
  * @len: bytes of @cmd
  * @cmd: encoded, stamped by the log
  */
@@ -33,7 +35,6 @@ struct meta_proposal {
 	void *priv;
 	void *arg;
 	struct meta_reply reply;
-	bool durable;
 	u32 len;
 	u8 cmd[];
 };
@@ -41,22 +42,37 @@ struct meta_proposal {
 /* A proposal for a command, encoded into it. NULL: no memory. Freed with free(). */
 struct meta_proposal *meta_proposal_new(const struct meta_command *c);
 
-struct flint_loop;
+/**
+ * struct meta_log_config
+ * @store: opened; the log applies to it, on the loop
+ * @raft: loop, dir, name, addr, key and time_scale are used
+ * @role: as in struct flint_raft_ops; readiness is told when the log may be used
+ * @fatal: the process must stop; once
+ */
+struct meta_log_config {
+	struct meta_store *store;
+	struct flint_raft_config raft;
+	void (*role)(void *arg, const struct flint_raft_status *st);
+	void (*fatal)(void *arg, const char *why);
+	void *arg;
+};
 
-/* Everything happens on the loop. NULL: no memory. */
-struct meta_log *meta_log_new(struct meta_store *s, struct flint_loop *loop);
-/* Commits what was proposed. */
+/* NULL with errno and a sentence. */
+struct meta_log *meta_log_new(const struct meta_log_config *cfg, char *err, size_t errlen);
+/* With the loop stopped: what waits is done with FLINT_ST_SHUTDOWN. */
 void meta_log_free(struct meta_log *log);
 void meta_log_propose(struct meta_log *log, struct meta_proposal *p);
+/* The store is on stable storage up to here (struct meta_store_config.durable). */
+void meta_log_durable(struct meta_log *log, u64 index, u64 term);
+struct flint_raft *meta_log_raft(struct meta_log *log);
 
 /* Counters since start. */
 struct meta_log_stats {
-	u64 commands;
-	u64 commits;
-	u64 checkpoints;
-	u64 failures;
+	u64 commands;		/* applied */
+	u64 entries;		/* that carried them */
+	u64 refused;		/* proposals that were not applied */
 };
 
-void meta_log_stats(struct meta_log *log, struct meta_log_stats *st);
+void meta_log_stats(const struct meta_log *log, struct meta_log_stats *st);
 
 #endif /* FLINT_META_LOG_H */

@@ -3,8 +3,8 @@
  * flint-metad, the metadata server: options, start, stop.
  *
  * Start goes from what can fail for the user's reasons (options, key, state,
- * database, ports) to what cannot. Stop: the loop ends, the log commits what
- * was proposed, then everything goes in reverse.
+ * databases, ports) to what cannot. Stop: the loop ends, what was proposed is
+ * written and refused, then everything goes in reverse.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -23,7 +23,9 @@ struct options {
 	char *key;
 	char *mgr;
 	struct flint_endpoint_options ep;
-	uint64_t lease_ms, valid_ms, reap_rate, cache_mib;
+	char *raft_addr;
+	bool found;
+	uint64_t lease_ms, valid_ms, reap_rate, cache_mib, time_scale;
 };
 
 #define OFF(member)	offsetof(struct options, member)
@@ -36,6 +38,13 @@ static const struct flint_conf_opt opts[] = {
 	{ "mgr", 'm', FLINT_CONF_STR, OFF(mgr), NULL, "HOST:PORT,...",
 	  "managers (TCP)", 0, 0, FLINT_CONF_REQUIRED },
 	FLINT_ENDPOINT_OPTS(OFF(ep), "7451", "7452"),
+	{ "raft-address", 0, FLINT_CONF_STR, OFF(raft_addr), NULL, "HOST:PORT",
+	  "where the other replicas reach this one (default: as the managers see it)", 0, 0, 0 },
+	{ "found", 0, FLINT_CONF_BOOL, OFF(found), "no", NULL,
+	  "an empty replica begins a new group without asking a manager: for a server of its own",
+	  0, 0, 0 },
+	{ "time-scale", 0, FLINT_CONF_U64, OFF(time_scale), "1", "N",
+	  "multiplies the times of the protocol between replicas, for slow machines", 1, 100, 0 },
 	{ "lease-ms", 0, FLINT_CONF_U64, OFF(lease_ms), "30000", "MS",
 	  "a client without a connection for so long loses its session", 1000, 3600000, 0 },
 	{ "attr-valid-ms", 0, FLINT_CONF_U64, OFF(valid_ms), "1000", "MS",
@@ -62,8 +71,28 @@ struct run {
 	struct flint_endpoint ep;
 	struct flint_cluster_config cluster;
 	struct flint_signals signals;
+	struct flint_addr addr;
 	int dirfd, lockfd;
 };
+
+/* Own address for the other replicas: as told, or the first one we listen on. */
+static int raft_addr(struct run *r, char *err, size_t errlen)
+{
+	struct sockaddr_storage sa = r->ep.addrs[0];
+	int ret;
+
+	if (r->o.raft_addr) {
+		ret = flint_addr_parse(r->o.raft_addr, r->ep.tcp_port, &sa, err, errlen);
+		if (ret)
+			return ret;
+		return flint_addr_to_wire(&sa, FLINT_PROTO_TCP, &r->addr);
+	}
+	flint_addr_set_port(&sa, r->ep.tcp_port);
+	ret = flint_addr_to_wire(&sa, FLINT_PROTO_TCP, &r->addr);
+	if (r->ep.any)
+		r->addr.family = 0;
+	return ret;
+}
 
 static int options_check(struct run *r, char *err, size_t errlen)
 {
@@ -78,6 +107,9 @@ static int options_check(struct run *r, char *err, size_t errlen)
 	if (n < 0)
 		return n;
 	r->cluster.nr_mgrs = n;
+	n = raft_addr(r, err, errlen);
+	if (n)
+		return n;
 	return flint_key_load(o->key, r->key, err, errlen);
 }
 
@@ -85,8 +117,7 @@ static void on_fatal(void *arg, const char *why)
 {
 	struct metad *m = arg;
 
-	flint_err("%s cannot be used any longer (%s): stopping; check the disk, then start again",
-		  m->store.path, why);
+	flint_err("%s", why);
 	m->failed = true;
 	if (m->loop)
 		flint_loop_stop(m->loop);
@@ -106,7 +137,17 @@ static void on_store_task(struct flint_task *t)
 	struct metad *m = (struct metad *)((char *)t - offsetof(struct metad, store_task));
 
 	atomic_store(&m->store_posted, false);
-	meta_store_poll(&m->store);
+	/* Posted while it was being closed? */
+	if (m->store.flusher)
+		meta_store_poll(&m->store);
+}
+
+static void on_durable(void *arg, u64 index, u64 term)
+{
+	struct metad *m = arg;
+
+	if (m->log)
+		meta_log_durable(m->log, index, term);
 }
 
 static void on_store_tick(struct flint_timer *t)
@@ -158,6 +199,7 @@ static int state_start(struct run *r, char *err, size_t errlen)
 	cfg.dir = r->o.state;
 	cfg.cache_bytes = r->o.cache_mib << 20;
 	cfg.wake = on_flusher;
+	cfg.durable = on_durable;
 	cfg.fatal = on_fatal;
 	cfg.arg = &r->m;
 	ret = meta_store_open(&r->m.store, &cfg, err, errlen);
@@ -174,6 +216,31 @@ static void state_stop(struct run *r)
 	meta_store_close(&r->m.store);
 	close(r->lockfd);
 	close(r->dirfd);
+}
+
+static int log_start(struct run *r, char *err, size_t errlen)
+{
+	struct metad *m = &r->m;
+	struct meta_log_config cfg = {
+		.store = &m->store, .role = metad_role, .fatal = on_fatal, .arg = m,
+		.raft = { .loop = m->loop, .dir = r->o.state, .name = r->ep.name, .addr = r->addr,
+			  .key = r->key, .time_scale = r->o.time_scale },
+	};
+
+	m->reaper = metad_reaper_new(m, r->o.reap_rate);
+	if (!m->reaper) {
+		snprintf(err, errlen, "out of memory");
+		return -ENOMEM;
+	}
+	/* State of a time before replication: the first entry of its log comes after it. */
+	if (!m->store.index && m->store.c.applied)
+		meta_store_applied(&m->store, 1, 0);
+	if (meta_store_flush(&m->store)) {
+		snprintf(err, errlen, "the state in %s cannot be written", r->o.state);
+		return -EIO;
+	}
+	m->log = meta_log_new(&cfg, err, errlen);
+	return m->log ? 0 : -errno;
 }
 
 static int net_start(struct run *r, char *err, size_t errlen)
@@ -207,11 +274,12 @@ static int join_start(struct run *r, char *err, size_t errlen)
 	struct flint_member_config cfg = {
 		.cluster = m->cluster, .loop = m->loop, .role = FLINT_ROLE_META, .name = r->ep.name,
 		.tcp_port = r->ep.tcp_port, .rdma_port = r->ep.rdma_port,
+		.replica = metad_replica_beat, .ordered = metad_replica_ordered, .arg = m,
 	};
 
-	m->reaper = metad_reaper_new(m, r->o.reap_rate);
-	m->log = m->reaper ? meta_log_new(&m->store, m->loop) : NULL;
-	m->member = m->log ? flint_member_new(&cfg) : NULL;
+	if (r->o.found && !flint_raft_status(meta_log_raft(m->log))->group)
+		flint_raft_found(meta_log_raft(m->log), flint_random_u64(), NULL);
+	m->member = flint_member_new(&cfg);
 	if (!m->member) {
 		snprintf(err, errlen, "the server cannot start (%s)", strerror(errno));
 		return -ENOMEM;
@@ -231,9 +299,9 @@ static void net_stop(struct run *r)
 	struct metad *m = &r->m;
 
 	metad_reaper_stop(m->reaper);
-	if (m->log)
-		meta_log_free(m->log);
-	metad_cuts_free(m);
+	meta_log_free(m->log);
+	m->log = NULL;
+	metad_cuts_drop(m, FLINT_ST_SHUTDOWN);
 	if (m->server)
 		flint_server_free(m->server);
 	if (m->member)
@@ -257,14 +325,16 @@ static int run(struct run *r, char *err, size_t errlen)
 	m->store_task.fn = on_store_task;
 	m->loop = flint_loop_new();
 	m->pool = m->loop ? flint_pool_new(METAD_MAX_IO, METAD_POOL_BUFS) : NULL;
-	if (!m->pool || metad_sessions_load(m))
+	if (!m->pool)
 		goto out;
 	ret = flint_signals_start(&r->signals, m->loop);
 	if (ret) {
 		snprintf(err, errlen, "signals cannot be received (%s)", strerror(-ret));
 		goto out;
 	}
-	ret = net_start(r, err, errlen);
+	ret = log_start(r, err, errlen);
+	if (!ret)
+		ret = net_start(r, err, errlen);
 	if (!ret)
 		ret = join_start(r, err, errlen);
 	if (!ret) {
@@ -297,7 +367,6 @@ int main(int argc, char **argv)
 	flint_signals_block();
 	flint_daemon_harden();
 	meta_sqlite_init();
-	pthread_mutex_init(&r.m.lock, NULL);
 	r.m.lease_ms = r.o.lease_ms;
 	r.m.valid_ms = r.o.valid_ms;
 

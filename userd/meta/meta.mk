@@ -7,8 +7,8 @@ META_CORE := userd/meta/store.c userd/meta/cache.c userd/meta/db.c userd/meta/fl
 	userd/meta/ops_name.c userd/meta/ops_rename.c userd/meta/ops_attr.c userd/meta/ops_xattr.c \
 	userd/meta/access.c userd/meta/acl.c userd/meta/usage.c userd/meta/trash.c userd/meta/admin.c \
 	userd/meta/read.c
-META_SERVER := $(META_CORE) userd/meta/log_local.c userd/meta/sessions.c userd/meta/requests.c \
-	userd/meta/adminreq.c \
+META_SERVER := $(META_CORE) userd/meta/log_raft.c userd/meta/replica.c userd/meta/sessions.c \
+	userd/meta/requests.c userd/meta/adminreq.c \
 	userd/meta/mutate.c userd/meta/reaper.c userd/meta/main.c
 
 $(eval $(call program,flint-metad,$(META_SERVER),-lsqlite3))

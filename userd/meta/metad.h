@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * flint-metad as a whole: what its threads share.
+ * flint-metad as a whole: what its parts share.
  *
- *	loop thread	connections, commands, reads, the reaper, timers
- *	flusher		writes the database (store.h)
+ * One thread, the loop's, owns everything: connections, the log (Raft), the
+ * state, sessions, reads, the reaper. Threads besides it do storage only and
+ * report back by tasks: the writer of raft.db, the flusher of meta.db (store.h).
+ *
+ * Sessions, waiting truncations and the reaper's jobs are the leader's. They
+ * begin when the replica is ready to lead and end when it leads no more.
  */
 #ifndef FLINT_META_METAD_H
 #define FLINT_META_METAD_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include "../client/cluster.h"
 #include "../client/member.h"
@@ -44,7 +47,7 @@ struct metad_conn {
 	UT_hash_handle hh;
 };
 
-/* Log thread: who waits for the cuts of an inode. */
+/* Who waits for the cuts of an inode. */
 struct metad_cut {
 	u64 ino;
 	struct meta_proposal *waiters;	/* answered by META_OP_TRUNC_DONE */
@@ -69,11 +72,14 @@ struct metad {
 	u32 lease_ms;
 	u32 valid_ms;
 
-	pthread_mutex_t lock;		/* protects sessions and conns; held for moments */
 	struct metad_session *sessions;
 	struct metad_conn *conns;
 
-	struct metad_cut *cuts;		/* log thread */
+	struct metad_cut *cuts;
+	bool leading;			/* ready to serve: the parts that only a leader has run */
+	u32 leader_node;		/* what metad_leader_node() found last ... */
+	u64 leader_id, leader_epoch;	/* ... for this leader and map */
+	bool told_standby, told_removed;	/* each is logged once */
 	bool failed;			/* a fatal error stopped the loop */
 };
 
@@ -92,20 +98,24 @@ void metad_admin(struct metad *m, struct flint_call *call, u64 sid);
 /* A mutation whose payload, if any, is there. On the loop. */
 void metad_mutate(struct metad *m, struct flint_call *call, u64 sid,
 		  const void *data, u32 data_len);
-/* Propose one of META_OP_*. Any thread. @done: on the log thread. 0 or -ENOMEM. */
+/* Propose one of META_OP_*. 0 or -ENOMEM. @done is called later. */
 int metad_propose_own(struct metad *m, u16 op, u64 ino, u32 epoch,
 		      void (*done)(struct metad *m, u64 ino, u32 status, void *priv), void *priv);
-/* Log stopped: answer everybody who still waits. */
-void metad_cuts_free(struct metad *m);
+/* Leading no more, or stopping: answer everybody who waits. */
+void metad_cuts_drop(struct metad *m, u32 status);
+/* Answer with FLINT_ST_NOT_LEADER and who it is. */
+void metad_not_leader(struct metad *m, struct flint_call *call);
 
 /* ---- sessions.c ----------------------------------------------------------- */
 
-/* From the store, before the log starts. 0 or -ENOMEM. */
+/* From the store: this replica leads now. 0 or -ENOMEM. */
 int metad_sessions_load(struct metad *m);
+/* It leads no more; connections stay. */
+void metad_sessions_drop(struct metad *m);
 void metad_sessions_free(struct metad *m);
 /* The session of a call's client: 0 with its id and file system, or -ENOENT. On the loop. */
 int metad_session_get(struct metad *m, struct flint_call *call, u64 *sid, u32 *fs);
-/* A session was opened or ended. Any thread. */
+/* A session was opened or ended. */
 void metad_session_opened(struct metad *m, u64 sid, const u8 client[16], u32 fs);
 void metad_session_ended(struct metad *m, u64 sid);
 /* flint_server_config's. On the loop. */
@@ -125,7 +135,19 @@ struct metad_reaper *metad_reaper_new(struct metad *m, u32 rate);
 void metad_reaper_stop(struct metad_reaper *r);
 /* After flint_cluster_free() and meta_log_free(). */
 void metad_reaper_free(struct metad_reaper *r);
-/* There may be work: an intent was committed. Any thread. */
+/* There may be work: an intent was committed. */
 void metad_reaper_poke(struct metad *m);
+/* Only a leader's reaper works. */
+void metad_reaper_lead(struct metad_reaper *r, bool leading);
+
+/* ---- replica.c ------------------------------------------------------------ */
+
+/* Node id of the leader in the cluster map, 0: not known. */
+u32 metad_leader_node(struct metad *m);
+/* struct meta_log_config's. */
+void metad_role(void *arg, const struct flint_raft_status *st);
+/* struct flint_member_config's. */
+void metad_replica_beat(void *arg, struct flint_hb_replica *r);
+void metad_replica_ordered(void *arg, uint32_t order, uint64_t group);
 
 #endif /* FLINT_META_METAD_H */

@@ -2,14 +2,14 @@
 /*
  * Mutations: from a request to a command, and from its result to the answer.
  *
- * Results arrive on the log's thread. Two of them are not answers:
+ * Two results are not answers:
  *  - PENDING: a truncation was logged. The call waits in struct metad_cut, the
  *    reaper is told, and META_OP_TRUNC_DONE brings the answer for it and for
  *    every retry that has joined it.
  *  - WAIT: a truncation of the same file is under way; the command is proposed
  *    again after it.
- * META_OP_TRUNC_DONE is applied on this thread too, so that a call can never
- * begin to wait for something that is already over.
+ * A replica that stops leading answers everybody who waits with NOT_LEADER; the
+ * new leader finds the intent in its state, and a retry joins it there.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -55,10 +55,22 @@ static void complete_body(struct metad *m, u16 op, struct meta_reply *r)
 		memcpy(r->body + attr, &valid, sizeof(valid));
 }
 
+void metad_not_leader(struct metad *m, struct flint_call *call)
+{
+	struct flint_leader_hint hint = { .node_id = cpu_to_le32(metad_leader_node(m)) };
+
+	flint_call_reply(call, FLINT_ST_NOT_LEADER, &hint, sizeof(hint), NULL, 0, 0);
+}
+
 static void answer(struct metad *m, struct meta_proposal *p)
 {
 	struct flint_call *call = p->priv;
 
+	if (p->reply.status == FLINT_ST_NOT_LEADER) {
+		metad_not_leader(m, call);
+		free(p);
+		return;
+	}
 	if (p->reply.status == FLINT_OK)
 		complete_body(m, call->msg.op, &p->reply);
 	flint_call_reply(call, p->reply.status, p->reply.body, p->reply.len, NULL, 0, 0);
@@ -136,7 +148,6 @@ static void session_changes(struct metad *m, u16 op, struct meta_proposal *p)
 	}
 }
 
-/* Log thread. */
 static void mutate_done(struct meta_proposal *p)
 {
 	struct metad *m = p->arg;
@@ -199,7 +210,8 @@ static void own_done(struct meta_proposal *p)
 	struct metad *m = p->arg;
 	struct own *own = p->priv;
 
-	if (p->reply.status && p->reply.status != EIO)
+	if (p->reply.status && p->reply.status != FLINT_ST_NOT_LEADER &&
+	    p->reply.status != FLINT_ST_SHUTDOWN)
 		flint_err_rl("a command of the server itself failed with status %u",
 			     p->reply.status);
 	if (proposal_op(p) == META_OP_TRUNC_DONE && !p->reply.status)
@@ -234,25 +246,26 @@ int metad_propose_own(struct metad *m, u16 op, u64 ino, u32 epoch,
 	return 0;
 }
 
-void metad_cuts_free(struct metad *m)
+static void answer_list(struct metad *m, struct meta_proposal *list, u32 status)
 {
-	struct meta_proposal *p, *next;
+	struct meta_proposal *next;
+
+	for (; list; list = next) {
+		next = list->next;
+		list->reply.status = status;
+		list->reply.len = 0;
+		answer(m, list);
+	}
+}
+
+void metad_cuts_drop(struct metad *m, u32 status)
+{
 	struct metad_cut *c, *tmp;
 
 	HASH_ITER(hh, m->cuts, c, tmp) {
 		HASH_DEL(m->cuts, c);
-		for (p = c->waiters; p; p = next) {
-			next = p->next;
-			p->reply.status = FLINT_ST_SHUTDOWN;
-			p->reply.len = 0;
-			answer(m, p);
-		}
-		for (p = c->parked; p; p = next) {
-			next = p->next;
-			p->reply.status = FLINT_ST_SHUTDOWN;
-			p->reply.len = 0;
-			answer(m, p);
-		}
+		answer_list(m, c->waiters, status);
+		answer_list(m, c->parked, status);
 		free(c);
 	}
 }

@@ -26,7 +26,6 @@
  * @remove: an orphan; else a truncation
  * @left: requests without answer
  * @failed: at least one must be sent again
- * @next_done: list of jobs whose end is committed, or failed
  */
 struct job {
 	struct metad_reaper *r;
@@ -36,7 +35,6 @@ struct job {
 	u32 left;
 	u32 epoch;
 	struct flint_timer retry;
-	struct job *next_done;
 	UT_hash_handle hh;
 };
 
@@ -59,9 +57,8 @@ struct metad_reaper {
 	u64 removed;
 	bool stopping;
 
-	pthread_mutex_t lock;	/* protects woken and finished */
+	bool leading;		/* else nothing is begun, and what is under way ends */
 	bool woken;
-	struct job *finished;
 	struct flint_task task;
 };
 
@@ -78,16 +75,17 @@ static void job_free(struct job *j)
 	free(j);
 }
 
-/* On the log thread: the row is gone, or it could not be removed. */
+/* The row is gone, or it could not be removed. */
 static void job_committed(struct metad *m, u64 ino, u32 status, void *priv)
 {
 	struct job *j = priv;
 
-	pthread_mutex_lock(&j->r->lock);
-	j->failed = status;
-	j->next_done = j->r->finished;
-	j->r->finished = j;
-	pthread_mutex_unlock(&j->r->lock);
+	if (status) {
+		flint_timer_set(m->loop, &j->retry, RETRY_MS);
+		return;
+	}
+	j->r->removed += j->remove;
+	job_free(j);
 	metad_reaper_poke(m);
 }
 
@@ -202,6 +200,10 @@ static void job_run(struct job *j)
 	struct meta_inode i;
 	int err;
 
+	if (!r->leading) {
+		job_free(j);	/* the new leader finds it */
+		return;
+	}
 	j->failed = false;
 	err = meta_read_inode(&r->m->store, j->ino, &i);
 	if (!err && !j->remove && (meta_read_intents(&r->m->store, j->ino, &it, 1) != 1 ||
@@ -308,6 +310,8 @@ static void report(struct metad_reaper *r)
 
 static void reaper_scan(struct metad_reaper *r)
 {
+	if (r->stopping || !r->leading)
+		return;
 	scan_intents(r);
 	scan_orphans(r);
 	report(r);
@@ -325,39 +329,27 @@ static void on_task(struct flint_task *t)
 {
 	struct metad_reaper *r = (struct metad_reaper *)((char *)t -
 							 offsetof(struct metad_reaper, task));
-	struct job *j, *next;
 
-	pthread_mutex_lock(&r->lock);
 	r->woken = false;
-	j = r->finished;
-	r->finished = NULL;
-	pthread_mutex_unlock(&r->lock);
-	for (; j; j = next) {
-		next = j->next_done;
-		if (j->failed) {
-			flint_timer_set(r->m->loop, &j->retry, RETRY_MS);
-			continue;
-		}
-		r->removed += j->remove;
-		job_free(j);
-	}
-	if (!r->stopping)
-		reaper_scan(r);
+	reaper_scan(r);
 }
 
 void metad_reaper_poke(struct metad *m)
 {
 	struct metad_reaper *r = m->reaper;
-	bool post;
 
-	if (!r)
+	if (!r || r->woken)
 		return;
-	pthread_mutex_lock(&r->lock);
-	post = !r->woken;
 	r->woken = true;
-	pthread_mutex_unlock(&r->lock);
-	if (post)
-		flint_loop_post(m->loop, &r->task);
+	flint_loop_post(m->loop, &r->task);
+}
+
+void metad_reaper_lead(struct metad_reaper *r, bool leading)
+{
+	r->leading = leading;
+	r->after = 0;
+	if (leading)
+		metad_reaper_poke(r->m);
 }
 
 struct metad_reaper *metad_reaper_new(struct metad *m, u32 rate)
@@ -369,7 +361,6 @@ struct metad_reaper *metad_reaper_new(struct metad *m, u32 rate)
 	r->m = m;
 	r->rate = rate;
 	r->report_ns = flint_now_ns();
-	pthread_mutex_init(&r->lock, NULL);
 	r->task.fn = on_task;
 	r->timer.fn = on_timer;
 	r->timer.arg = r;
@@ -393,6 +384,5 @@ void metad_reaper_free(struct metad_reaper *r)
 		return;
 	HASH_ITER(hh, r->jobs, j, tmp)
 		job_free(j);
-	pthread_mutex_destroy(&r->lock);
 	free(r);
 }

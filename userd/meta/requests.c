@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Requests: reads are answered here, on the loop; mutations go to the log.
+ * Requests: reads are answered here; mutations go to the log. Both only by a
+ * leader whose lease is valid, or that a majority has just confirmed.
  *
  * An answer with a payload first gets a buffer of the pool, which may mean to
  * wait for one, and then reads straight into it.
@@ -223,6 +224,12 @@ static void reading_run(struct flint_buf_waiter *w, struct flint_buf *buf)
 	u32 used = 0, body_len = 0;
 	int err;
 
+	if (!flint_raft_readable(meta_log_raft(r->m->log))) {
+		flint_buf_put(buf);
+		metad_not_leader(r->m, r->call);
+		free(r);
+		return;
+	}
 	switch (r->call->msg.op) {
 	case FLINT_OP_READDIR:
 		err = fill_readdir(r, buf, body, &used);
@@ -273,6 +280,10 @@ static void pulled(struct flint_call *call, int err)
 	u64 sid;
 	u32 fs;
 
+	if (!m->leading) {
+		metad_not_leader(m, call);
+		return;
+	}
 	if (err || metad_session_get(m, call, &sid, &fs)) {
 		flint_call_reply(call, err ? EIO : FLINT_ST_NO_SESSION, NULL, 0, NULL, 0, 0);
 		return;
@@ -333,15 +344,12 @@ static void with_session(struct metad *m, struct flint_call *call)
 	}
 }
 
-void metad_request(void *arg, struct flint_call *call)
+/* A request that only the leader answers. */
+static void as_leader(struct metad *m, struct flint_call *call)
 {
 	const struct flint_token *token;
-	struct metad *m = arg;
 
 	switch (call->msg.op) {
-	case FLINT_OP_PING:
-		flint_call_reply(call, FLINT_OK, NULL, 0, NULL, 0, 0);
-		break;
 	case FLINT_OP_SESSION_OPEN:
 		/* What the session may do travels with the command, see command.h. */
 		token = flint_conn_info(call->conn)->token;
@@ -363,4 +371,52 @@ void metad_request(void *arg, struct flint_call *call)
 		flint_conn_kill(call->conn, "an operation that a metadata server does not have");
 		flint_call_reply(call, FLINT_ST_BAD_REQUEST, NULL, 0, NULL, 0, 0);
 	}
+}
+
+/* A request that waits until the leader knows again that it leads. */
+struct confirming {
+	struct flint_raft_waiter w;
+	struct metad *m;
+	struct flint_call *call;
+};
+
+static void confirmed(struct flint_raft_waiter *w, int err)
+{
+	struct confirming *c = (struct confirming *)w;
+
+	if (err || !c->m->leading)
+		metad_not_leader(c->m, c->call);
+	else
+		as_leader(c->m, c->call);
+	free(c);
+}
+
+static void confirm(struct metad *m, struct flint_call *call)
+{
+	struct confirming *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		flint_call_reply(call, FLINT_ST_RETRY, NULL, 0, NULL, 0, 0);
+		return;
+	}
+	c->w.fn = confirmed;
+	c->m = m;
+	c->call = call;
+	flint_raft_read(meta_log_raft(m->log), &c->w);
+}
+
+void metad_request(void *arg, struct flint_call *call)
+{
+	struct metad *m = arg;
+
+	if (call->msg.op == FLINT_OP_PING)
+		flint_call_reply(call, FLINT_OK, NULL, 0, NULL, 0, 0);
+	else if (flint_raft_request(meta_log_raft(m->log), call))
+		return;
+	else if (!m->leading)
+		metad_not_leader(m, call);
+	else if (flint_raft_readable(meta_log_raft(m->log)))
+		as_leader(m, call);
+	else
+		confirm(m, call);
 }

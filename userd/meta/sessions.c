@@ -4,8 +4,8 @@
  *
  * The table mirrors the store's sessions and adds what is not replicated:
  * connections and times. A session expires when it has had no connection for
- * a whole lease; after a start of the server every session has a whole lease
- * to come back.
+ * a whole lease; whenever this replica becomes the leader every session has a
+ * whole lease to come back. A replica that does not lead has no sessions here.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -26,17 +26,7 @@ static struct metad_session *session_new(struct metad *m, u64 sid, const u8 clie
 	return sn;
 }
 
-int metad_sessions_load(struct metad *m)
-{
-	struct meta_session *s, *tmp;
-
-	HASH_ITER(hh, m->store.by_client, s, tmp)
-		if (!session_new(m, s->id, s->client, s->fs))
-			return -ENOMEM;
-	return 0;
-}
-
-/* Out of the table; lives on while connections point to it. Lock held. */
+/* Out of the table; lives on while connections point to it. */
 static void session_unlink(struct metad *m, struct metad_session *sn)
 {
 	HASH_DEL(m->sessions, sn);
@@ -53,9 +43,16 @@ static void session_put(struct metad_session *sn)
 		free(sn);
 }
 
+void metad_sessions_drop(struct metad *m)
+{
+	struct metad_session *sn, *tmp;
+
+	HASH_ITER(hh, m->sessions, sn, tmp)
+		session_unlink(m, sn);
+}
+
 void metad_sessions_free(struct metad *m)
 {
-	struct metad_session *sn, *sn_tmp;
 	struct metad_conn *c, *c_tmp;
 
 	HASH_ITER(hh, m->conns, c, c_tmp) {
@@ -64,8 +61,7 @@ void metad_sessions_free(struct metad *m)
 			session_put(c->session);
 		free(c);
 	}
-	HASH_ITER(hh, m->sessions, sn, sn_tmp)
-		session_unlink(m, sn);
+	metad_sessions_drop(m);
 }
 
 static void conn_attach(struct metad_conn *c, struct metad_session *sn)
@@ -76,7 +72,7 @@ static void conn_attach(struct metad_conn *c, struct metad_session *sn)
 	sn->conns++;
 }
 
-/* The connection's entry, with its client's session if there is one. Lock held. */
+/* The connection's entry, with its client's session if there is one. */
 static struct metad_conn *conn_get(struct metad *m, struct flint_conn *conn)
 {
 	struct metad_session *sn;
@@ -104,7 +100,6 @@ int metad_session_get(struct metad *m, struct flint_call *call, u64 *sid, u32 *f
 	struct metad_conn *c;
 	int err = -ENOENT;
 
-	pthread_mutex_lock(&m->lock);
 	c = conn_get(m, call->conn);
 	if (c && c->session && !c->session->gone) {
 		c->session->seen_ns = flint_now_ns();
@@ -112,7 +107,6 @@ int metad_session_get(struct metad *m, struct flint_call *call, u64 *sid, u32 *f
 		*fs = c->session->fs;
 		err = 0;
 	}
-	pthread_mutex_unlock(&m->lock);
 	return err;
 }
 
@@ -121,9 +115,21 @@ void metad_conn_opened(void *arg, struct flint_conn *conn)
 {
 	struct metad *m = arg;
 
-	pthread_mutex_lock(&m->lock);
 	conn_get(m, conn);
-	pthread_mutex_unlock(&m->lock);
+}
+
+int metad_sessions_load(struct metad *m)
+{
+	struct meta_session *s, *s_tmp;
+	struct metad_conn *c, *c_tmp;
+
+	HASH_ITER(hh, m->store.by_client, s, s_tmp)
+		if (!session_new(m, s->id, s->client, s->fs))
+			return -ENOMEM;
+	/* A mount that is connected is there, even if it asks for nothing. */
+	HASH_ITER(hh, m->conns, c, c_tmp)
+		conn_get(m, c->conn);
+	return 0;
 }
 
 void metad_session_opened(struct metad *m, u64 sid, const u8 client[16], u32 fs)
@@ -131,7 +137,6 @@ void metad_session_opened(struct metad *m, u64 sid, const u8 client[16], u32 fs)
 	struct metad_session *sn;
 	struct metad_conn *c, *tmp;
 
-	pthread_mutex_lock(&m->lock);
 	HASH_FIND(hh, m->sessions, client, 16, sn);
 	if (!sn)
 		sn = session_new(m, sid, client, fs);
@@ -144,18 +149,15 @@ void metad_session_opened(struct metad *m, u64 sid, const u8 client[16], u32 fs)
 		HASH_ITER(hh, m->conns, c, tmp)
 			if (c->session != sn && !memcmp(c->client, client, sizeof(c->client)))
 				conn_attach(c, sn);
-	pthread_mutex_unlock(&m->lock);
 }
 
 void metad_session_ended(struct metad *m, u64 sid)
 {
 	struct metad_session *sn, *tmp;
 
-	pthread_mutex_lock(&m->lock);
 	HASH_ITER(hh, m->sessions, sn, tmp)
 		if (sn->id == sid)
 			session_unlink(m, sn);
-	pthread_mutex_unlock(&m->lock);
 }
 
 void metad_conn_closed(void *arg, struct flint_conn *conn)
@@ -163,7 +165,6 @@ void metad_conn_closed(void *arg, struct flint_conn *conn)
 	struct metad *m = arg;
 	struct metad_conn *c;
 
-	pthread_mutex_lock(&m->lock);
 	HASH_FIND_PTR(m->conns, &conn, c);
 	if (c) {
 		HASH_DEL(m->conns, c);
@@ -171,10 +172,9 @@ void metad_conn_closed(void *arg, struct flint_conn *conn)
 			session_put(c->session);
 		free(c);
 	}
-	pthread_mutex_unlock(&m->lock);
 }
 
-/* Log thread. On failure it is proposed again. */
+/* On failure it is proposed again. */
 static void expired(struct metad *m, u64 sid, u32 status, void *priv)
 {
 	struct metad_session *sn, *tmp;
@@ -184,11 +184,9 @@ static void expired(struct metad *m, u64 sid, u32 status, void *priv)
 		metad_reaper_poke(m);
 		return;
 	}
-	pthread_mutex_lock(&m->lock);
 	HASH_ITER(hh, m->sessions, sn, tmp)
 		if (sn->id == sid)
 			sn->expiring = false;
-	pthread_mutex_unlock(&m->lock);
 }
 
 void metad_sessions_expire(struct metad *m)
@@ -196,7 +194,6 @@ void metad_sessions_expire(struct metad *m)
 	u64 now = flint_now_ns(), lease = m->lease_ms * 1000000ull;
 	struct metad_session *sn, *tmp;
 
-	pthread_mutex_lock(&m->lock);
 	HASH_ITER(hh, m->sessions, sn, tmp) {
 		if (sn->conns || sn->expiring || now - sn->seen_ns < lease)
 			continue;
@@ -207,5 +204,4 @@ void metad_sessions_expire(struct metad *m)
 		flint_info("session %llu was silent for %u s: its open files are closed",
 			   (unsigned long long)sn->id, m->lease_ms / 1000);
 	}
-	pthread_mutex_unlock(&m->lock);
 }

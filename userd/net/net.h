@@ -279,6 +279,7 @@ struct flint_peer_config {
 	const char *name;
 	uint32_t inline_size, max_io, credits;	/* 0: default */
 	uint32_t connect_timeo_ms;	/* 0: 5000 */
+	uint32_t backoff_max_ms;	/* longest pause between attempts; 0: 5000 */
 	struct flint_pool *pool;	/* for payloads; NULL: TCP and inline only */
 	/* Connected (err 0, every time) or failed; may be NULL. */
 	void (*state)(void *arg, struct flint_peer *peer, int err, const char *why);

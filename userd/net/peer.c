@@ -806,7 +806,7 @@ static void peer_backoff(struct flint_peer *peer)
 	if (getrandom(&r, sizeof(r), GRND_NONBLOCK) != sizeof(r))
 		r = 0;
 	peer->state = PEER_WAIT;
-	peer->backoff_ms = ms * 2 < BACKOFF_MAX_MS ? ms * 2 : BACKOFF_MAX_MS;
+	peer->backoff_ms = ms * 2 < peer->cfg.backoff_max_ms ? ms * 2 : peer->cfg.backoff_max_ms;
 	flint_timer_set(peer->cfg.loop, &peer->timer, ms / 2 + r % (ms / 2 + 1));
 }
 
@@ -942,6 +942,8 @@ static void peer_defaults(struct flint_peer *peer)
 		cfg->credits = CREDITS;
 	if (!cfg->connect_timeo_ms)
 		cfg->connect_timeo_ms = CONNECT_MS;
+	if (!cfg->backoff_max_ms)
+		cfg->backoff_max_ms = BACKOFF_MAX_MS;
 	if (cfg->key) {
 		memcpy(peer->key, cfg->key, sizeof(peer->key));
 		cfg->key = peer->key;

@@ -99,6 +99,7 @@ struct flint_raft_proposal {
 	void *priv;
 	/* the replica's */
 	u64 index, term;
+	bool mine;
 	struct flint_raft_proposal *next;
 };
 
