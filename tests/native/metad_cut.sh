@@ -69,7 +69,7 @@ exec 9>"$DIR/hold"
 for _ in $(seq 100); do grep -q removed "$DIR/hold.out" && break; sleep 0.1; done
 kill -9 "$(pid meta)" "$(pid chunk1)" "$(pid chunk2)"
 up >>"$DIR/up.out" 2>&1
-[ "$(sql 'SELECT ready FROM orphan')" = 0 ]
+becomes "SELECT ready FROM orphan" 0
 result $? "a removed open file is kept"
 echo >&9
 wait $job
