@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Any bytes as a metadata request: what the check lets pass is applied to a
- * real store, which must stay consistent. Byte 0 chooses the operation, the
- * rest is the body.
+ * real store, which must stay consistent. Byte 0 chooses the operation, its top
+ * bit says that credentials end the body; the rest is the body. Reads are
+ * checked and, those of administration, answered.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "../../userd/meta/admin.h"
 #include "../../userd/meta/command.h"
 #include "../../userd/meta/verify.h"
 
@@ -16,7 +18,15 @@ static const u16 ops[] = {
 	FLINT_OP_SESSION_OPEN, FLINT_OP_SETATTR, FLINT_OP_OPEN, FLINT_OP_CLOSE, FLINT_OP_MKNOD,
 	FLINT_OP_LINK, FLINT_OP_UNLINK, FLINT_OP_RENAME, FLINT_OP_SETXATTR,
 	FLINT_OP_REMOVEXATTR, FLINT_OP_EXTEND, FLINT_OP_APPEND, FLINT_OP_FS_CREATE,
-	META_OP_TRUNC_DONE, META_OP_ORPHAN_DONE,
+	META_OP_TRUNC_DONE, META_OP_ORPHAN_DONE, FLINT_OP_QUOTA_SET, FLINT_OP_TRASH_SET,
+	FLINT_OP_TRASH_RESTORE, FLINT_OP_TRASH_EMPTY, FLINT_OP_RMTREE, META_OP_TRASH_EXPIRE,
+	META_OP_RMTREE_STEP,
+};
+
+static const u16 reads[] = {
+	FLINT_OP_LOOKUP, FLINT_OP_GETATTR, FLINT_OP_READDIR, FLINT_OP_READLINK, FLINT_OP_STATFS,
+	FLINT_OP_GETXATTR, FLINT_OP_LISTXATTR, FLINT_OP_DIRSTAT, FLINT_OP_QUOTA_GET,
+	FLINT_OP_QUOTA_LIST, FLINT_OP_TRASH_LIST, FLINT_OP_RMTREE_STAT,
 };
 
 static struct meta_store store;
@@ -87,6 +97,24 @@ static void start(void)
 	sid = le64_to_cpu(sr.session_epoch);
 }
 
+static void read_one(const u8 *data, u32 len)
+{
+	u16 op = reads[data[0] % (sizeof(reads) / sizeof(reads[0]))];
+	struct meta_session *sn = meta_session_by_id(&store, sid);
+	u32 used, rep_len, body_len = len - 1;
+	u64 rep[META_ADMIN_REP / 8];
+	static u8 buf[16384];
+	bool tail = data[0] & 0x80;
+
+	if (!sn)
+		abort();
+	if (op < FLINT_OP_DIRSTAT)
+		meta_read_may(&store, sn, tail, op, data + 1, &body_len, 1000);
+	else
+		meta_admin_read(&store, sn, tail, op, data + 1, body_len, 1000, buf,
+				data[0] & 0x40 ? sizeof(buf) : 100, &used, rep, &rep_len);
+}
+
 int LLVMFuzzerTestOneInput(const u8 *data, size_t len);
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t len)
@@ -103,7 +131,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t len)
 		return 0;
 	meta_command_decode(data, len, &c, &digest);
 	memset(&c, 0, sizeof(c));
-	c.op = ops[data[0] % (sizeof(ops) / sizeof(ops[0]))];
+	c.op = ops[(data[0] & 0x7f) % (sizeof(ops) / sizeof(ops[0]))];
+	if ((data[0] & 0x80) && c.op < 0x8000)
+		c.op |= META_OP_CRED;
 	c.sid = sid;
 	c.seq = c.seq_low = ++seq;
 	/* 8-byte alignment is the network's promise for bodies; the codec copies all the same. */
@@ -111,6 +141,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t len)
 	c.body_len = len - 1;
 	if (!meta_command_check(c.op, c.body, c.body_len, 0) && c.op != FLINT_OP_SESSION_CLOSE)
 		apply(&c, &rep);
+	read_one(data, len);
 	if (++runs % 4096)
 		return 0;
 	meta_store_applied(&store, ++index, 1);
