@@ -16,12 +16,43 @@ struct paging {
 	u64 sid;
 };
 
-static u64 wall_ns(void)
+u64 metad_wall_ns(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+bool metad_read_refused(struct metad *m, struct flint_call *call, u64 sid)
+{
+	struct meta_session *sn = meta_session_by_id(&m->store, sid);
+	int err = FLINT_ST_NO_SESSION;
+
+	switch (call->msg.op) {
+	case FLINT_OP_LOOKUP:
+	case FLINT_OP_GETATTR:
+	case FLINT_OP_READDIR:
+	case FLINT_OP_READLINK:
+	case FLINT_OP_STATFS:
+	case FLINT_OP_GETXATTR:
+	case FLINT_OP_LISTXATTR:
+		break;
+	default:
+		return false;
+	}
+	if (sn)
+		err = meta_read_may(&m->store, sn, call->msg.flags & FLINT_F_CRED, call->msg.op,
+				    call->msg.body, &call->msg.body_len,
+				    sn->expires ? metad_wall_ns() : 0);
+	if (!err)
+		return false;
+	if (err == -EPROTO) {
+		flint_conn_kill(call->conn, "malformed metadata request");
+		err = FLINT_ST_BAD_REQUEST;
+	}
+	flint_call_reply(call, err < 0 ? (u32)EIO : (u32)err, NULL, 0, NULL, 0, 0);
+	return true;
 }
 
 /* Make the answer; @buf: NULL when it has no payload. */
@@ -39,7 +70,7 @@ static void admin_answer(struct metad *m, struct flint_call *call, u64 sid, stru
 		room = buf->size;
 	if (sn)
 		err = meta_admin_read(&m->store, sn, call->msg.flags & FLINT_F_CRED, call->msg.op,
-				      call->msg.body, call->msg.body_len, wall_ns(),
+				      call->msg.body, call->msg.body_len, metad_wall_ns(),
 				      buf ? buf->data : NULL, room < info->max_io ? room :
 				      info->max_io, &used, rep, &len);
 	if (err == -EPROTO) {

@@ -90,8 +90,15 @@ void metad_request(void *arg, struct flint_call *call);
 
 /* ---- adminreq.c --------------------------------------------------------- */
 
-/* An operation of meta_admin_read(). On the loop. */
+/* An operation of meta_admin_read(). */
 void metad_admin(struct metad *m, struct flint_call *call, u64 sid);
+/*
+ * May the session not read this? Then it has been answered. The call's body loses its
+ * credentials. False for everything that is no plain read.
+ */
+bool metad_read_refused(struct metad *m, struct flint_call *call, u64 sid);
+/* ns since the epoch */
+u64 metad_wall_ns(void);
 
 /* ---- mutate.c ------------------------------------------------------------- */
 

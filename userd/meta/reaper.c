@@ -8,6 +8,8 @@
  * CUT is idempotent. An inode is worked on once at a time; a truncation of it
  * comes before its removal (the queries see to that).
  *
+ * It also walks: expired entries of the trash go, removed trees are taken apart.
+ *
  * A job that cannot reach a target, or finds the map out of date, is tried
  * again after a pause, for ever: the data is there as long as the target is.
  */
@@ -20,6 +22,7 @@
 #define RETRY_MS	1000
 #define REPORT_NS	(30ull * 1000000000)
 #define SCAN_MAX	256
+#define WALK_MS		100
 
 /**
  * struct job - one inode
@@ -53,6 +56,9 @@ struct metad_reaper {
 	u32 nr_orphans;		/* of the jobs */
 	u64 after;		/* orphans up to this number were looked at in this scan */
 	struct flint_timer timer;
+	struct flint_timer walk;	/* the next step of removing trees */
+	u32 walk_fs;		/* the file system it is of */
+	bool walking;		/* a step is proposed */
 	u64 report_ns;
 	u64 removed;
 	bool stopping;
@@ -294,6 +300,45 @@ static void scan_orphans(struct metad_reaper *r)
 	}
 }
 
+/* A step of the walk was applied, or could not be: the next one after a pause. */
+static void walk_done(struct metad *m, u64 fs, u32 status, void *priv)
+{
+	struct metad_reaper *r = priv;
+
+	r->walking = false;
+	if (!r->stopping && !status)
+		flint_timer_set(m->loop, &r->walk, WALK_MS);
+}
+
+/*
+ * What the trash kept long enough goes, and trees that were removed are taken apart: a bounded
+ * number of inodes at a time, one command at a time, by the state alone.
+ */
+static void walk(struct metad_reaper *r)
+{
+	u32 step = r->rate * WALK_MS / 1000 ? r->rate * WALK_MS / 1000 : 1, fs;
+	struct meta_store *s = &r->m->store;
+	u64 due;
+	int err = 0;
+
+	if (r->walking || r->stopping || !r->leading)
+		return;
+	if (!meta_trash_due(s, &due) && due && due <= metad_wall_ns()) {
+		err = metad_propose_own(r->m, META_OP_TRASH_EXPIRE, 0, step, walk_done, r);
+	} else if (meta_doomed_fs(s, r->walk_fs, &fs) == 1 || meta_doomed_fs(s, 0, &fs) == 1) {
+		r->walk_fs = fs + 1;
+		err = metad_propose_own(r->m, META_OP_RMTREE_STEP, fs, step, walk_done, r);
+	} else {
+		return;
+	}
+	r->walking = !err;
+}
+
+static void on_walk(struct flint_timer *t)
+{
+	walk(t->arg);
+}
+
 static void report(struct metad_reaper *r)
 {
 	u64 now = flint_now_ns(), backlog = 0;
@@ -314,6 +359,7 @@ static void reaper_scan(struct metad_reaper *r)
 		return;
 	scan_intents(r);
 	scan_orphans(r);
+	walk(r);
 	report(r);
 }
 
@@ -364,6 +410,8 @@ struct metad_reaper *metad_reaper_new(struct metad *m, u32 rate)
 	r->task.fn = on_task;
 	r->timer.fn = on_timer;
 	r->timer.arg = r;
+	r->walk.fn = on_walk;
+	r->walk.arg = r;
 	flint_timer_set(m->loop, &r->timer, 100);
 	return r;
 }
@@ -374,6 +422,7 @@ void metad_reaper_stop(struct metad_reaper *r)
 		return;
 	r->stopping = true;
 	flint_timer_cancel(r->m->loop, &r->timer);
+	flint_timer_cancel(r->m->loop, &r->walk);
 }
 
 void metad_reaper_free(struct metad_reaper *r)

@@ -300,6 +300,8 @@ static void with_session(struct metad *m, struct flint_call *call)
 		flint_call_reply(call, FLINT_ST_NO_SESSION, NULL, 0, NULL, 0, 0);
 		return;
 	}
+	if (metad_read_refused(m, call, sid))
+		return;
 	switch (call->msg.op) {
 	case FLINT_OP_SESSION_RENEW: {
 		struct flint_session_renewed rep = { .epoch = cpu_to_le64(1) };
