@@ -3,13 +3,15 @@
  * The manager's admin API: paths, their checks, and the changes behind them.
  * Documentation/mgr-api.rst describes it for callers.
  *
- * Every change is durable before it is answered. Repeating a request that
- * succeeded is harmless.
+ * Only the leader answers; the others name it. Every change is agreed upon
+ * before it is answered. Repeating a request that succeeded is harmless.
  */
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../userd/base/addr.h"
+#include "../userd/base/daemon.h"
 #include "../userd/base/log.h"
 #include "mgrd.h"
 
@@ -111,19 +113,10 @@ static int mgr_chains_add(struct mgr_state *st, const u32 *ids, u32 nr)
 	return 0;
 }
 
-/**
- * mgr_chains_create() - make a chain of each target and put them into the table
- * @ids: targets; @nr 0: all that are free and alive
- * @replicas: targets in a chain; this version knows 1
- * @nr_made: result
- * @err: one sentence on failure; nothing is changed then
- *
- * Return: 0 or -errno.
- */
-int mgr_chains_create(struct mgr *m, const u32 *ids, u32 nr, u32 replicas, u32 *nr_made,
-		      char *err, size_t errlen)
+/* Are these targets that chains can be made of? Return: 0 or -errno with a sentence. */
+static int mgr_chains_check(struct mgr_state *st, const u32 *ids, u32 nr, u32 replicas, char *err,
+			    size_t errlen)
 {
-	u32 *list = NULL;
 	u32 i, j;
 	int ret;
 
@@ -134,48 +127,91 @@ int mgr_chains_create(struct mgr *m, const u32 *ids, u32 nr, u32 replicas, u32 *
 		return -EOPNOTSUPP;
 	}
 	if (!nr) {
-		nr = mgr_targets_free(m->st, &list);
-		ids = list;
-	}
-	if (!nr) {
 		snprintf(err, errlen,
 			 "no free target is online: format one with 'flint target add' and start its chunk server");
-		ret = -ENODEV;
-		goto out;
+		return -ENODEV;
 	}
 	for (i = 0; i < nr; i++) {
-		ret = mgr_target_fit(m->st, ids[i], err, errlen);
-		for (j = 0; j < i && !ret; j++)
+		ret = mgr_target_fit(st, ids[i], err, errlen);
+		if (ret)
+			return ret;
+		for (j = 0; j < i; j++)
 			if (ids[i] == ids[j]) {
 				snprintf(err, errlen, "target %u is named twice", ids[i]);
-				ret = -EINVAL;
+				return -EINVAL;
 			}
-		if (ret)
-			goto out;
 	}
-	ret = mgr_chains_add(m->st, ids, nr);
-	if (ret) {
-		/* Half a change in memory: only a fresh start from state.db is safe. */
-		flint_err("out of memory while making chains");
-		abort();
+	return 0;
+}
+
+/* An answer that waits until a change is agreed upon. */
+struct mgr_admin_wait {
+	struct mgr_http_req *r;
+	u32 made;
+};
+
+/* A change did not happen: say so. */
+static void mgr_admin_lost(struct mgr_http_req *r, int err)
+{
+	if (err == -ENOSPC)
+		mgr_http_error(r, MHD_HTTP_INSUFFICIENT_STORAGE,
+			       "no space left for the managers' log: free space in their state directories; nothing was changed");
+	else
+		mgr_http_error(r, MHD_HTTP_SERVICE_UNAVAILABLE,
+			       "another manager leads now, or none: it is not known whether the change was made; repeat the command");
+}
+
+static void mgr_admin_chains_made(struct mgr *m, void *arg, int err)
+{
+	struct mgr_admin_wait *w = arg;
+
+	if (err) {
+		mgr_admin_lost(w->r, err);
+	} else {
+		flint_info("%u chains made", w->made);
+		mgr_http_reply(w->r, MHD_HTTP_OK,
+			       json_pack("{s:i, s:I}", "created", (int)w->made, "epoch",
+					 (json_int_t)m->st->epoch));
 	}
-	*nr_made = nr;
-	ret = mgr_commit_publish(m, err, errlen);
-	if (!ret)
-		flint_info("%u chains made", nr);
-out:
+	free(w);
+}
+
+/* Make a chain of each target and put them into the table; all that are free if @nr is 0. */
+static void mgr_chains_create(struct mgr *m, struct mgr_http_req *r, const u32 *ids, u32 nr,
+			      u32 replicas)
+{
+	struct mgr_admin_wait *w = calloc(1, sizeof(*w));
+	char err[MGR_ERR_LEN];
+	u32 *list = NULL;
+
+	if (!nr) {
+		nr = mgr_targets_free(m->next, &list);
+		ids = list;
+	}
+	if (!w) {
+		mgr_http_error(r, MHD_HTTP_INTERNAL_SERVER_ERROR, "the manager is out of memory");
+	} else if (mgr_chains_check(m->next, ids, nr, replicas, err, sizeof(err))) {
+		mgr_http_error(r, MHD_HTTP_CONFLICT, "%s", err);
+		free(w);
+	} else {
+		if (mgr_chains_add(m->next, ids, nr)) {
+			/* Half a change in memory: only a fresh start from the log is safe. */
+			flint_err("out of memory while making chains");
+			abort();
+		}
+		w->r = r;
+		w->made = nr;
+		mgr_commit(m, true, mgr_admin_chains_made, w);
+	}
 	free(list);
-	return ret;
 }
 
 static void mgr_admin_chains_post(struct mgr *m, struct mgr_http_req *r)
 {
 	json_t *body = json_loadb(r->body, r->body_len, 0, NULL), *list, *item;
 	json_int_t replicas = 1;
-	u32 ids[1024], nr = 0, made = 0;
-	char err[MGR_ERR_LEN];
+	u32 ids[1024], nr = 0;
 	size_t i;
-	int ret;
 
 	if (!json_is_object(body)) {
 		mgr_http_error(r, MHD_HTTP_BAD_REQUEST, "the body is no JSON object");
@@ -199,16 +235,127 @@ static void mgr_admin_chains_post(struct mgr *m, struct mgr_http_req *r)
 			       FLINT_CHAIN_MAX);
 		goto out;
 	}
-	ret = mgr_chains_create(m, ids, nr, replicas, &made, err, sizeof(err));
-	if (ret)
-		mgr_http_error(r, ret == -ENOSPC || ret == -EIO || ret == -EROFS
-					  ? MHD_HTTP_INSUFFICIENT_STORAGE : MHD_HTTP_CONFLICT,
-			       "%s", err);
-	else
-		mgr_http_reply(r, MHD_HTTP_OK,
-			       json_pack("{s:i, s:I}", "created", (int)made, "epoch",
-					 (json_int_t)m->st->epoch));
+	mgr_chains_create(m, r, ids, nr, replicas);
 out:
+	json_decref(body);
+}
+
+/* ---- nodes ------------------------------------------------------------ */
+
+static void mgr_admin_done(struct mgr *m, void *arg, int err)
+{
+	struct mgr_admin_wait *w = arg;
+
+	if (err)
+		mgr_admin_lost(w->r, err);
+	else
+		mgr_http_reply(w->r, MHD_HTTP_OK, json_pack("{s:b}", "done", (int)w->made));
+	free(w);
+}
+
+/* May this node be forgotten? Return: 0 or -errno with a sentence. */
+static int mgr_node_removable(struct mgr *m, const struct mgr_node *n, char *err, size_t errlen)
+{
+	const struct flint_raft_status *st = flint_raft_status(m->raft);
+	u32 i;
+
+	for (i = 0; i < m->next->nr_targets; i++)
+		if (m->next->targets[i].node == n->id) {
+			snprintf(err, errlen, "chunk server %s holds target %u and cannot be forgotten",
+				 n->name, m->next->targets[i].id);
+			return -EBUSY;
+		}
+	for (i = 0; i < m->next->nr_fs; i++)
+		if (m->next->fs[i].meta_node == n->id) {
+			snprintf(err, errlen,
+				 "metadata server %s leads the metadata of file system %s and cannot be forgotten",
+				 n->name, m->next->fs[i].name);
+			return -EBUSY;
+		}
+	for (i = 0; i < st->nr_members && n->role == FLINT_ROLE_MGR; i++)
+		if (!strcmp(st->members[i].name, n->name)) {
+			snprintf(err, errlen,
+				 "manager %s is a member: 'flint mgr remove %s' comes first", n->name,
+				 n->name);
+			return -EBUSY;
+		}
+	return 0;
+}
+
+/* Take a node that is gone for good out of the map. Repeating it is harmless. */
+static void mgr_admin_nodes_post(struct mgr *m, struct mgr_http_req *r)
+{
+	json_t *body = json_loadb(r->body, r->body_len, 0, NULL);
+	const char *name = json_string_value(json_object_get(body, "remove"));
+	const char *role = json_string_value(json_object_get(body, "role"));
+	struct mgr_admin_wait *w = calloc(1, sizeof(*w));
+	struct mgr_node *n = NULL;
+	char err[MGR_ERR_LEN];
+	u8 i;
+
+	for (i = FLINT_ROLE_CHUNK; i <= FLINT_ROLE_MGR && name && role; i++)
+		if (!strcmp(role, mgr_role_name(i)))
+			n = mgr_node_find_name(m->next, i, name);
+	if (!w || !name || !role) {
+		mgr_http_error(r, MHD_HTTP_BAD_REQUEST,
+			       "the body must name a node to \"remove\" and its \"role\"");
+		free(w);
+	} else if (n && mgr_node_removable(m, n, err, sizeof(err))) {
+		mgr_http_error(r, MHD_HTTP_CONFLICT, "%s", err);
+		free(w);
+	} else {
+		w->r = r;
+		w->made = n != NULL;
+		if (n) {
+			n->gone = true;
+			mgr_commit(m, true, mgr_admin_done, w);
+		} else {
+			mgr_barrier(m, mgr_admin_done, w);
+		}
+	}
+	json_decref(body);
+}
+
+/* ---- the metadata group ------------------------------------------------- */
+
+/*
+ * {"found": NAME}: the metadata server NAME, which is in no group, founds one,
+ * and the group known until now counts no longer. After a restore.
+ */
+static void mgr_admin_meta_post(struct mgr *m, struct mgr_http_req *r)
+{
+	json_t *body = json_loadb(r->body, r->body_len, 0, NULL);
+	const char *name = json_string_value(json_object_get(body, "found"));
+	struct mgr_settings *s = &m->next->set;
+	struct mgr_node *n = name ? mgr_node_find_name(m->next, FLINT_ROLE_META, name) : NULL;
+	struct mgr_node *leader = mgr_meta_leader(m->next);
+	struct mgr_admin_wait *w = NULL;
+
+	if (!n) {
+		mgr_http_error(r, MHD_HTTP_CONFLICT, "there is no metadata server called %s",
+			       name ? name : "that");
+	} else if (n->state != FLINT_NODE_UP || !n->replica.id || n->replica.group) {
+		mgr_http_error(r, MHD_HTTP_CONFLICT,
+			       "metadata server %s is down or in a group already: it must run and stand by",
+			       name);
+	} else if (s->meta_founded && leader) {
+		mgr_http_error(r, MHD_HTTP_CONFLICT,
+			       "metadata server %s leads the metadata: stop all servers of the old group first",
+			       leader->name);
+	} else {
+		w = calloc(1, sizeof(*w));
+		if (!w)
+			abort();
+		w->r = r;
+		w->made = 1;
+		s->meta_group = flint_random_u64();
+		s->meta_founder = le64_to_cpu(n->replica.id);
+		s->meta_founder_node = n->id;
+		s->meta_founded = false;
+		s->meta_term = 0;
+		s->dirty = true;
+		mgr_commit(m, true, mgr_admin_done, w);
+	}
 	json_decref(body);
 }
 
@@ -306,11 +453,50 @@ static const struct {
 } mgr_paths[] = {
 	{ "/v1/status", mgr_report_status, NULL },
 	{ "/v1/map", mgr_report_map, NULL },
-	{ "/v1/nodes", mgr_report_nodes, NULL },
+	{ "/v1/nodes", mgr_report_nodes, mgr_admin_nodes_post },
+	{ "/v1/replicas", mgr_report_replicas, NULL },
+	{ "/v1/meta", mgr_report_replicas, mgr_admin_meta_post },
 	{ "/v1/targets", mgr_report_targets, NULL },
 	{ "/v1/chains", mgr_report_chains, mgr_admin_chains_post },
 	{ "/v1/fs", mgr_report_fs, mgr_admin_fs_post },
 };
+
+/*
+ * This manager does not lead: name the one that does, or say what is missing.
+ * 307 with "leader" is for callers to follow.
+ */
+static void mgr_admin_elsewhere(struct mgr *m, struct mgr_http_req *r)
+{
+	const struct flint_raft_status *st = flint_raft_status(m->raft);
+	const struct mgr_node *n = mgr_node_find(m->st, mgr_leader_node(m));
+	struct sockaddr_storage sa;
+	char where[FLINT_ADDR_STR], why[MGR_ERR_LEN];
+
+	if (n && n->http_port && st->role != FLINT_REPLICA_LEADER &&
+	    !flint_addr_from_wire(&n->addrs[0], &sa)) {
+		flint_addr_set_port(&sa, n->http_port);
+		flint_addr_format(&sa, where, sizeof(where));
+		mgr_http_reply(r, MHD_HTTP_TEMPORARY_REDIRECT,
+			       json_pack("{s:s+++, s:s, s:s}", "error", "manager ", m->name,
+					 " does not lead: ask ", n->name, "leader", where, "name",
+					 n->name));
+		return;
+	}
+	if (m->removed)
+		snprintf(why, sizeof(why),
+			 "manager %s was removed from its cluster: name another one with --mgr", m->name);
+	else if (!st->group)
+		snprintf(why, sizeof(why),
+			 "manager %s stands by and is no member yet: name another one with --mgr", m->name);
+	else if (st->nr_members > 1)
+		snprintf(why, sizeof(why),
+			 "the managers have no leader at this moment: %u of the %u must be up and reach each other; look at those that are not",
+			 st->nr_members / 2 + 1, st->nr_members);
+	else
+		snprintf(why, sizeof(why), "the manager is starting: try again in a moment");
+	mgr_http_reply(r, MHD_HTTP_SERVICE_UNAVAILABLE,
+		       json_pack("{s:s, s:b}", "error", why, "no_leader", 1));
+}
 
 /**
  * mgr_admin_request() - handle an authentic request
@@ -322,8 +508,14 @@ void mgr_admin_request(struct mgr *m, struct mgr_http_req *r)
 	bool get = !strcmp(r->method, "GET");
 	size_t i;
 
+	if (m->stopping)
+		return mgr_http_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "the manager is stopping");
+	if (get && !strcmp(r->path, "/v1/replica"))
+		return mgr_http_reply(r, MHD_HTTP_OK, mgr_report_replica(m));
 	if (get && !strcmp(r->path, "/metrics"))
 		return mgr_http_reply_text(r, MHD_HTTP_OK, mgr_report_metrics(m));
+	if (!mgr_leads(m))
+		return mgr_admin_elsewhere(m, r);
 	for (i = 0; i < sizeof(mgr_paths) / sizeof(mgr_paths[0]); i++) {
 		if (strcmp(r->path, mgr_paths[i].path))
 			continue;

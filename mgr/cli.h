@@ -7,12 +7,16 @@
  *	cli_show.c	status and listings
  *	cli_make.c	key, targets, chains, file systems
  *	cli_token.c	tokens
+ *	cli_replica.c	metadata replicas and managers: status, add, remove, restart
+ *	cli_meta.c	backup, verify, checksum, restore, rescue
+ *	cli_group.c	looking at replicas, having their membership changed
+ *	cli_rpc.c	requests straight to a daemon
  *	cli_local.c	mounts, version, shell completion
  *	cli_fs.c	the way into a file system; du, fs rmtree
  *	cli_quota.c	quotas
  *	cli_trash.c	the trash
  *	up.c		a whole cluster on this machine
- *	upproc.c	its processes
+ *	upproc.c	its processes; upmember.c: its groups
  *	cli_bench.c	measuring; bench/ does it
  *
  * Exit status: 0 done (and healthy), 1 it did not work or is degraded, 2 the
@@ -67,6 +71,12 @@ enum cli_opt {
 	CLI_OPT_ADDRESS,
 	CLI_OPT_NOTE,
 	CLI_OPT_ALL,
+	CLI_OPT_DRY_RUN,
+	CLI_OPT_YES,
+	CLI_OPT_FORCE,
+	CLI_OPT_FROM,
+	CLI_OPT_META,
+	CLI_OPT_MGRS,
 	CLI_OPT_USER,
 	CLI_OPT_GROUP,
 	CLI_OPT_PROJECT,
@@ -145,11 +155,41 @@ int cli_token_show(struct cli *c);
 int cli_token_ls(struct cli *c);
 int cli_token_revoke(struct cli *c);
 
+int cli_meta_status(struct cli *c);
+int cli_meta_add(struct cli *c);
+int cli_meta_remove(struct cli *c);
+int cli_meta_replace(struct cli *c);
+int cli_meta_transfer(struct cli *c);
+int cli_meta_restart(struct cli *c);
+int cli_meta_backup(struct cli *c);
+int cli_meta_backups(struct cli *c);
+int cli_meta_verify(struct cli *c);
+int cli_meta_checksum(struct cli *c);
+int cli_meta_restore(struct cli *c);
+int cli_meta_rescue(struct cli *c);
+int cli_meta_found(struct cli *c);
+int cli_mgr_status(struct cli *c);
+int cli_mgr_add(struct cli *c);
+int cli_mgr_remove(struct cli *c);
+int cli_mgr_replace(struct cli *c);
+int cli_mgr_transfer(struct cli *c);
+int cli_mgr_restart(struct cli *c);
+int cli_mgr_rescue(struct cli *c);
+int cli_mgr_restore(struct cli *c);
+
 int cli_mounts(struct cli *c);
 int cli_version(struct cli *c);
 int cli_completion(struct cli *c);
 
 int cli_bench_meta(struct cli *c);
+
+/* Say what will happen and ask. Return: 0 go on, 1 after a message, 2: --dry-run. */
+int cli_confirm(struct cli *c, const char *what);
+
+/* Stop and start one daemon of the cluster of --dir. Return: 0 or 1 after a message. */
+int up_restart(struct cli *c, const char *name);
+/* systemctl VERB UNIT on this machine. Return: 0 or 1 after a message. */
+int up_systemctl(const char *verb, const char *unit);
 
 int cli_up(struct cli *c);
 int cli_down(struct cli *c);

@@ -23,6 +23,8 @@
 #define CLI_CONNECT_MS		5000L
 #define CLI_TOTAL_MS		45000L
 #define CLI_REPLY_MAX		(64u << 20)
+#define CLI_HOPS		4		/* from manager to manager */
+#define CLI_ELECT_MS		8000		/* how long managers may be without a leader */
 
 struct cli_settings {
 	char *mgr;
@@ -112,7 +114,8 @@ struct cli_reply {
 	size_t len;
 	char mac[FLINT_HTTP_MAC_HEX + 1];
 	struct timespec since;
-	bool told;
+	bool told, no_leader;
+	char leader[128];		/* where the answer sends us */
 	const char *where;
 };
 
@@ -199,6 +202,10 @@ static int cli_reply_take(struct cli *c, struct cli_reply *r, long code, const c
 
 	flint_http_reply_mac(c->key, code, nonce, r->data, r->len, want);
 	text = json_string_value(json_object_get(json, "error"));
+	if (code == 307 && !strcmp(want, r->mac))
+		snprintf(r->leader, sizeof(r->leader), "%s",
+			 json_string_value(json_object_get(json, "leader")) ? : "");
+	r->no_leader = json_is_true(json_object_get(json, "no_leader"));
 	if (code != 200) {
 		snprintf(err, errlen, "%s", text ? text : "the manager's answer makes no sense");
 		json_decref(json);
@@ -231,11 +238,11 @@ static void cli_where(const char *mgr, size_t len, char *out, size_t outlen)
 			 FLINT_PORT_MGR_HTTP);
 }
 
-static int cli_api_one(struct cli *c, const char *where, const char *method, const char *path,
+static int cli_api_one(struct cli *c, struct cli_reply *rep, const char *method, const char *path,
 		       const char *body, json_t **out, char *err, size_t errlen)
 {
+	const char *where = rep->where;
 	char auth[256], header[320], url[512], nonce[FLINT_HTTP_NONCE_HEX + 1];
-	struct cli_reply r = { .where = where };
 	struct curl_slist *headers = NULL;
 	CURL *curl = curl_easy_init();
 	long code = 0;
@@ -246,7 +253,7 @@ static int cli_api_one(struct cli *c, const char *where, const char *method, con
 		snprintf(err, errlen, "out of memory");
 		return -ENOMEM;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &r.since);
+	clock_gettime(CLOCK_MONOTONIC, &rep->since);
 	snprintf(url, sizeof(url), "http://%s%s", where, path);
 	flint_http_auth_make(c->key, method, path, body, strlen(body), auth, sizeof(auth), nonce);
 	snprintf(header, sizeof(header), FLINT_HTTP_AUTH_HEADER ": %s", auth);
@@ -260,12 +267,12 @@ static int cli_api_one(struct cli *c, const char *where, const char *method, con
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, CLI_TOTAL_MS);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, cli_reply_data);
-	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &r);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, rep);
 	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, cli_reply_header);
-	curl_easy_setopt(curl, CURLOPT_HEADERDATA, &r);
+	curl_easy_setopt(curl, CURLOPT_HEADERDATA, rep);
 	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, cli_reply_progress);
-	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &r);
+	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, rep);
 	if (!strcmp(method, "POST")) {
 		curl_easy_setopt(curl, CURLOPT_POST, 1L);
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)strlen(body));
@@ -276,10 +283,34 @@ static int cli_api_one(struct cli *c, const char *where, const char *method, con
 	if (rc)
 		ret = cli_curl_words(rc, where, err, errlen);
 	else
-		ret = cli_reply_take(c, &r, code, nonce, out, err, errlen);
+		ret = cli_reply_take(c, rep, code, nonce, out, err, errlen);
 	curl_slist_free_all(headers);
 	curl_easy_cleanup(curl);
-	free(r.data);
+	free(rep->data);
+	return ret;
+}
+
+/*
+ * Ask one manager, and the one it sends us to. *@silent: it did not answer, or
+ * there is no leader: the next in the list may do better.
+ */
+static int cli_api_follow(struct cli *c, const char *where, const char *method, const char *path,
+			  const char *body, json_t **out, bool *silent, char *err, size_t errlen)
+{
+	char at[300];
+	int hops, ret = -ELOOP;
+
+	snprintf(at, sizeof(at), "%s", where);
+	for (hops = 0; hops < CLI_HOPS; hops++) {
+		struct cli_reply r = { .where = at };
+
+		ret = cli_api_one(c, &r, method, path, body, out, err, errlen);
+		*silent = ret == -ECONNREFUSED || ret == -ETIMEDOUT || r.no_leader ||
+			  (ret && r.leader[0]);
+		if (!ret || !r.leader[0])
+			break;
+		snprintf(at, sizeof(at), "%s", r.leader);
+	}
 	return ret;
 }
 
@@ -287,6 +318,8 @@ int cli_api_call(struct cli *c, const char *method, const char *path, json_t *bo
 		 char *err, size_t errlen)
 {
 	char *text = body ? json_dumps(body, JSON_COMPACT) : cli_dup("");
+	bool silent = false, several = strchr(c->mgr, ',');
+	struct timespec since, now;
 	const char *p = c->mgr;
 	char where[300];
 	int ret = -EINVAL;
@@ -296,17 +329,25 @@ int cli_api_call(struct cli *c, const char *method, const char *path, json_t *bo
 	snprintf(err, errlen, "no manager is named: use --mgr HOST:PORT");
 	if (!text)
 		return -ENOMEM;
+	clock_gettime(CLOCK_MONOTONIC, &since);
 	while (*p) {
 		size_t len = strcspn(p, ",");
 
 		if (len) {
 			cli_where(p, len, where, sizeof(where));
-			ret = cli_api_one(c, where, method, path, text, out, err, errlen);
+			ret = cli_api_follow(c, where, method, path, text, out, &silent, err,
+					     errlen);
 			/* Only silence leads to the next one: an answer is an answer. */
-			if (ret != -ECONNREFUSED && ret != -ETIMEDOUT)
+			if (!silent)
 				break;
 		}
 		p += len + (p[len] == ',');
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (!*p && ret == -EAGAIN && several &&
+		    (now.tv_sec - since.tv_sec) * 1000 < CLI_ELECT_MS) {
+			usleep(300000);		/* they may be electing one */
+			p = c->mgr;
+		}
 	}
 	free(text);
 	return ret;

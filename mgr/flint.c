@@ -117,8 +117,38 @@ static const struct argp_option cli_opts_rmtree[] = {
 	CLI_JSON, CLI_API, { 0 },
 };
 
+#define CLI_DRY { "dry-run", CLI_OPT_DRY_RUN, NULL, 0, "Only say what would happen", 0 }
+#define CLI_YES { "yes", CLI_OPT_YES, NULL, 0, "Do not ask", 0 }
+
+static const struct argp_option cli_opts_member[] = { CLI_DRY, CLI_JSON, CLI_API, { 0 } };
+static const struct argp_option cli_opts_replace[] = { CLI_DRY, CLI_YES, CLI_JSON, CLI_API, { 0 } };
+
+static const struct argp_option cli_opts_remove[] = {
+	CLI_DRY, CLI_YES,
+	{ "force", CLI_OPT_FORCE, NULL, 0, "Even if too few are left to go on", 0 },
+	CLI_JSON, CLI_API, { 0 },
+};
+
+static const struct argp_option cli_opts_from[] = {
+	{ "from", CLI_OPT_FROM, "NAME", 0, "Replica that does it (default: a follower)", 0 },
+	CLI_JSON, CLI_API, { 0 },
+};
+
+static const struct argp_option cli_opts_verify[] = {
+	{ "from", CLI_OPT_FROM, "NAME", 0, "Replica that does it (default: a follower)", 0 },
+	{ "all", CLI_OPT_ALL, NULL, 0, "Every replica, one after the other", 0 },
+	CLI_JSON, CLI_API, { 0 },
+};
+
+static const struct argp_option cli_opts_offline[] = {
+	{ "state", CLI_OPT_STATE, "DIR", 0, "State directory (default: that of the installed daemon)", 0 },
+	CLI_DRY, CLI_YES, CLI_JSON, { 0 },
+};
+
 static const struct argp_option cli_opts_up[] = {
 	{ "chunk-servers", CLI_OPT_CHUNK_SERVERS, "N", 0, "Chunk servers (default 3)", 0 },
+	{ "meta", CLI_OPT_META, "N", 0, "Metadata replicas: 1, 3 or 5 (default 1)", 0 },
+	{ "mgr", CLI_OPT_MGRS, "N", 0, "Managers: 1, 3 or 5 (default 1)", 0 },
 	{ "size", CLI_OPT_SIZE, "BYTES", 0, "Size of each target (default 2G)", 0 },
 	{ "listen", CLI_OPT_LISTEN, "ADDR", 0, "Address of the daemons (default: that of the RDMA device, else 127.0.0.1)", 0 },
 	{ "no-rdma", CLI_OPT_NO_RDMA, NULL, 0, "TCP only", 0 },
@@ -205,6 +235,61 @@ static const struct cli_cmd cli_cmds[] = {
 	  cli_opts_trash_restore },
 	{ "trash", "empty", cli_trash_empty, 1, 1, true, "PLACE",
 	  "Remove what was deleted at or below a path for good.", cli_opts_trash_empty },
+	{ "meta", "status", cli_meta_status, 0, 0, true, NULL,
+	  "Say which metadata replicas there are, who leads, who is missing, what may be lost.",
+	  cli_opts_api },
+	{ "meta", "add", cli_meta_add, 1, 1, true, "NAME",
+	  "Make the metadata server NAME, which is empty and stands by, one more replica.",
+	  cli_opts_member },
+	{ "meta", "remove", cli_meta_remove, 1, 1, true, "NAME",
+	  "Take a metadata replica out. Refused if too few would be left to go on.", cli_opts_remove },
+	{ "meta", "replace", cli_meta_replace, 1, 2, true, "OLD [NEW]",
+	  "Put the metadata server NEW in the place of replica OLD; without NEW, OLD itself, which was emptied.",
+	  cli_opts_replace },
+	{ "meta", "transfer", cli_meta_transfer, 0, 1, true, "[NAME]",
+	  "Let another metadata replica lead.", cli_opts_api },
+	{ "meta", "restart", cli_meta_restart, 0, 1, true, "[NAME]",
+	  "Restart metadata replicas without an interruption: with --dir all of them in turn, else that of this machine by systemd.",
+	  cli_opts_api },
+	{ "meta", "backup", cli_meta_backup, 0, 1, true, "[FILE]",
+	  "Make a backup of all metadata while they are in use; copy it to FILE if that is given.",
+	  cli_opts_from },
+	{ "meta", "backups", cli_meta_backups, 0, 0, true, NULL,
+	  "List the backups that metadata servers have made, on demand or by themselves.", cli_opts_api },
+	{ "meta", "restore", cli_meta_restore, 1, 1, false, "FILE",
+	  "Make a backup the state of a metadata server that does not run.", cli_opts_offline },
+	{ "meta", "verify", cli_meta_verify, 0, 0, true, NULL,
+	  "Check everything that must hold between the metadata's tables. Exit status 1 when something is wrong.",
+	  cli_opts_verify },
+	{ "meta", "checksum", cli_meta_checksum, 0, 0, true, NULL,
+	  "Compare the metadata replicas by the checksums of their tables.", cli_opts_api },
+	{ "meta", "rescue", cli_meta_rescue, 0, 0, false, NULL,
+	  "LAST RESORT: make the replica of this machine, which is stopped, the only one, when more than half are lost for good.",
+	  cli_opts_offline },
+	{ "meta", "found", cli_meta_found, 1, 1, true, "NAME",
+	  "After a restore: let the metadata server NAME found a new group, in place of the one known until now.",
+	  cli_opts_replace },
+	{ "mgr", "status", cli_mgr_status, 0, 0, true, NULL,
+	  "Say which managers there are, who leads, who is missing, what may be lost.", cli_opts_api },
+	{ "mgr", "add", cli_mgr_add, 1, 1, true, "NAME",
+	  "Make the manager NAME, which was started with --join and stands by, a member.",
+	  cli_opts_member },
+	{ "mgr", "remove", cli_mgr_remove, 1, 1, true, "NAME",
+	  "Take a manager out. Refused if too few would be left to go on.", cli_opts_remove },
+	{ "mgr", "replace", cli_mgr_replace, 1, 2, true, "OLD [NEW]",
+	  "Put the manager NEW in the place of OLD; without NEW, OLD itself, which was emptied.",
+	  cli_opts_replace },
+	{ "mgr", "transfer", cli_mgr_transfer, 0, 1, true, "[NAME]", "Let another manager lead.",
+	  cli_opts_api },
+	{ "mgr", "restart", cli_mgr_restart, 0, 1, true, "[NAME]",
+	  "Restart managers without an interruption: with --dir all of them in turn, else that of this machine by systemd.",
+	  cli_opts_api },
+	{ "mgr", "restore", cli_mgr_restore, 1, 1, false, "FILE",
+	  "Make a copy of a manager's state.db the state of a manager that does not run.",
+	  cli_opts_offline },
+	{ "mgr", "rescue", cli_mgr_rescue, 0, 0, false, NULL,
+	  "LAST RESORT: make the manager of this machine, which is stopped, the only one, when more than half are lost for good.",
+	  cli_opts_offline },
 	{ NULL, "map", cli_map, 0, 0, true, NULL, "Print the cluster map.", cli_opts_api },
 	{ NULL, "mounts", cli_mounts, 0, 0, false, NULL, "List FlintFS mounts of this machine.",
 	  cli_opts_json },

@@ -47,7 +47,7 @@ static int mgr_node_tcp(const struct mgr_node *n, struct sockaddr_storage *sa)
 	return -ENOENT;
 }
 
-static struct flint_peer *mgr_meta_peer(struct mgr *m, const struct mgr_node *n)
+struct flint_peer *mgr_meta_peer(struct mgr *m, const struct mgr_node *n)
 {
 	struct flint_peer_config cfg = {
 		.loop = m->loop,
@@ -94,17 +94,67 @@ static void mgr_fsmake_end(struct mgr_fsmake *fm, int err)
 	fm->done(fm, err);
 }
 
-/* Forget a file system that the metadata server will not have. */
-static void mgr_fsmake_forget(struct mgr_fsmake *fm)
+/* The managers did not agree on a step. */
+static void mgr_fsmake_lost(struct mgr_fsmake *fm, int err)
 {
-	struct mgr_fs *fs = mgr_fs_find(fm->mgr->st, fm->fs);
-	char err[MGR_ERR_LEN];
+	if (err == -ENOSPC)
+		snprintf(fm->why, sizeof(fm->why),
+			 "the disk of the managers' log is nearly full: free space in their state directories, then repeat the command");
+	else
+		snprintf(fm->why, sizeof(fm->why),
+			 "another manager leads now, or none: repeat the command");
+	mgr_fsmake_end(fm, err == -ENOSPC ? err : -ENOTCONN);
+}
+
+static void mgr_fsmake_forgotten(struct mgr *m, void *arg, int err)
+{
+	struct mgr_fsmake *fm = arg;
+
+	mgr_fsmake_end(fm, fm->err);
+}
+
+/* Forget a file system that the metadata server will not have, then end with @err. */
+static void mgr_fsmake_forget(struct mgr_fsmake *fm, int err)
+{
+	struct mgr *m = fm->mgr;
+	struct mgr_fs *fs = m->next ? mgr_fs_find(m->next, fm->fs) : NULL;
 
 	if (!fs || fs->root_ino)
-		return;
+		return mgr_fsmake_end(fm, err);
 	fs->gone = true;
-	if (mgr_state_commit(fm->mgr->st, false, err, sizeof(err)))
-		flint_warn("%s", err);
+	fm->err = err;
+	mgr_commit(m, false, mgr_fsmake_forgotten, fm);
+}
+
+static void mgr_fsmake_stored(struct mgr *m, void *arg, int err)
+{
+	struct mgr_fsmake *fm = arg;
+
+	if (err)
+		return mgr_fsmake_lost(fm, err);
+	flint_info("file system %s (id %u) made", fm->name, fm->fs);
+	mgr_fsmake_end(fm, 0);
+}
+
+/* The metadata server said no. */
+static void mgr_fsmake_refused(struct mgr_fsmake *fm, u32 status)
+{
+	int err = flint_status_errno(status);
+
+	switch (status) {
+	case FLINT_ST_RETRY:
+	case FLINT_ST_SHUTDOWN:
+	case FLINT_ST_STALE_MAP:
+	case FLINT_ST_NOT_LEADER:
+		snprintf(fm->why, sizeof(fm->why),
+			 "no metadata server leads at this moment: repeat the command");
+		return mgr_fsmake_end(fm, -ENOTCONN);
+	default:
+		snprintf(fm->why, sizeof(fm->why),
+			 "the metadata server refused with status %u (%s): look at its log",
+			 status, strerror(-err));
+		mgr_fsmake_forget(fm, err);
+	}
 }
 
 static void mgr_fsmake_made(struct flint_rpc *rpc)
@@ -113,7 +163,6 @@ static void mgr_fsmake_made(struct flint_rpc *rpc)
 	struct mgr *m = fm->mgr;
 	struct flint_attr attr;
 	struct mgr_fs *fs;
-	int err;
 
 	if (rpc->err) {
 		snprintf(fm->why, sizeof(fm->why),
@@ -121,29 +170,20 @@ static void mgr_fsmake_made(struct flint_rpc *rpc)
 			 strerror(-rpc->err));
 		return mgr_fsmake_end(fm, rpc->err);
 	}
-	if (rpc->status) {
-		err = flint_status_errno(rpc->status);
-		snprintf(fm->why, sizeof(fm->why),
-			 "the metadata server refused with status %u (%s): look at its log",
-			 rpc->status, strerror(-err));
-		if (rpc->status != FLINT_ST_RETRY && rpc->status != FLINT_ST_SHUTDOWN &&
-		    rpc->status != FLINT_ST_STALE_MAP)
-			mgr_fsmake_forget(fm);
-		return mgr_fsmake_end(fm, err);
-	}
-	fs = mgr_fs_find(m->st, fm->fs);
-	if (!fs || flint_body_get(&attr, sizeof(attr), sizeof(attr), rpc->rep_body,
-				  rpc->rep_len) || !le64_to_cpu(attr.ino)) {
+	if (rpc->status)
+		return mgr_fsmake_refused(fm, rpc->status);
+	if (flint_body_get(&attr, sizeof(attr), sizeof(attr), rpc->rep_body, rpc->rep_len) ||
+	    !le64_to_cpu(attr.ino)) {
 		snprintf(fm->why, sizeof(fm->why),
 			 "the metadata server's answer makes no sense: check that all daemons have the same version");
 		return mgr_fsmake_end(fm, -EPROTO);
 	}
+	fs = m->next ? mgr_fs_find(m->next, fm->fs) : NULL;
+	if (!fs)
+		return mgr_fsmake_lost(fm, -EAGAIN);
 	fs->root_ino = le64_to_cpu(attr.ino);
 	fs->dirty = true;
-	err = mgr_commit_publish(m, fm->why, sizeof(fm->why));
-	if (!err)
-		flint_info("file system %s (id %u) made", fm->name, fm->fs);
-	mgr_fsmake_end(fm, err);
+	mgr_commit(m, true, mgr_fsmake_stored, fm);
 }
 
 /* The newest version of table 1, which new file systems use. */
@@ -158,89 +198,37 @@ static const struct mgr_table *mgr_table_newest(const struct mgr_state *st)
 	return best;
 }
 
-static struct mgr_node *mgr_meta_node(struct mgr_state *st)
+/* With several that say so, the one of the highest term; one without a group leads itself. */
+struct mgr_node *mgr_meta_leader(struct mgr_state *st)
 {
+	struct mgr_node *best = NULL;
 	u32 i;
 
-	for (i = 0; i < st->nr_nodes; i++)
-		if (st->nodes[i].role == FLINT_ROLE_META && st->nodes[i].state == FLINT_NODE_UP)
-			return &st->nodes[i];
-	return NULL;
+	for (i = 0; i < st->nr_nodes; i++) {
+		struct mgr_node *n = &st->nodes[i];
+
+		if (n->role != FLINT_ROLE_META || n->state != FLINT_NODE_UP ||
+		    (n->replica.id && n->replica.role != FLINT_REPLICA_LEADER))
+			continue;
+		if (!best || le64_to_cpu(n->replica.term) > le64_to_cpu(best->replica.term))
+			best = n;
+	}
+	return best;
 }
 
-/* Store the new file system, without a root yet. Return: 0 or -errno, fm->why set. */
-static int mgr_fsmake_record(struct mgr *m, struct mgr_fsmake *fm)
+/* Step 2: ask for the root. */
+static void mgr_fsmake_ask(struct mgr_fsmake *fm)
 {
-	const struct mgr_table *table = mgr_table_newest(m->st);
-	struct mgr_node *meta = mgr_meta_node(m->st);
-	u32 meta_id, stripe;
-	struct mgr_fs *fs;
+	struct mgr *m = fm->mgr;
+	struct mgr_fs *fs = m->next ? mgr_fs_find(m->next, fm->fs) : NULL;
+	struct mgr_node *meta = m->next ? mgr_meta_leader(m->next) : NULL;
+	struct flint_peer *peer = meta ? mgr_meta_peer(m, meta) : NULL;
 
-	if (!meta) {
-		snprintf(fm->why, sizeof(fm->why),
-			 "no metadata server is up: start flint-metad, then repeat the command");
-		return -ENOTCONN;
-	}
-	if (!table) {
-		snprintf(fm->why, sizeof(fm->why),
-			 "there is no chain table yet: run 'flint chain create' first");
-		return -ENODEV;
-	}
-	meta_id = meta->id;
-	fs = mgr_fs_add(m->st, fm->name);
-	if (!fs) {
-		snprintf(fm->why, sizeof(fm->why), "out of memory");
-		return -ENOMEM;
-	}
-	stripe = fm->stripe ? fm->stripe : table->nr;
-	if (stripe > table->nr)
-		stripe = table->nr;
-	if (stripe > FLINT_STRIPE_MAX)
-		stripe = FLINT_STRIPE_MAX;
-	fs->meta_node = meta_id;
-	fs->layout.version = FLINT_PLACEMENT_V1;
-	fs->layout.chunk_shift = fm->chunk_shift ? fm->chunk_shift : FLINT_CHUNK_SHIFT_DEF;
-	fs->layout.stripe = cpu_to_le16(stripe);
-	fs->layout.table = cpu_to_le32(table->id);
-	fs->layout.table_ver = cpu_to_le32(table->version);
-	return mgr_state_commit(m->st, false, fm->why, sizeof(fm->why));
-}
-
-/**
- * mgr_fsmake_start() - make a file system
- * @m: the daemon
- * @fm: the request; fm->done is called with 0 or -errno, perhaps before this
- *	returns; fm->why then holds a sentence
- *
- * A name that exists already is success with fm->existed set.
- */
-void mgr_fsmake_start(struct mgr *m, struct mgr_fsmake *fm)
-{
-	struct mgr_fs *fs = mgr_fs_find_name(m->st, fm->name);
-	struct flint_peer *peer;
-	struct mgr_node *meta;
-	int err;
-
-	fm->mgr = m;
-	if (fs && fs->root_ino) {
-		fm->fs = fs->id;
-		fm->existed = true;
-		fm->done(fm, 0);
-		return;
-	}
-	if (!fs) {
-		err = mgr_fsmake_record(m, fm);
-		if (err)
-			return mgr_fsmake_end(fm, err);
-		fs = mgr_fs_find_name(m->st, fm->name);
-	}
-	fm->fs = fs->id;
-	meta = mgr_node_find(m->st, fs->meta_node);
-	peer = meta && meta->state == FLINT_NODE_UP ? mgr_meta_peer(m, meta) : NULL;
+	if (!fs)
+		return mgr_fsmake_lost(fm, -EAGAIN);
 	if (!peer) {
 		snprintf(fm->why, sizeof(fm->why),
-			 "metadata server %s is down or offers no TCP port: start it, then repeat the command",
-			 meta ? meta->name : "?");
+			 "no metadata server that leads is up: start flint-metad, then repeat the command");
 		return mgr_fsmake_end(fm, -ENOTCONN);
 	}
 	fm->body.fs = cpu_to_le32(fs->id);
@@ -259,4 +247,80 @@ void mgr_fsmake_start(struct mgr *m, struct mgr_fsmake *fm)
 	fm->rpc.done = mgr_fsmake_made;
 	fm->rpc.priv = fm;
 	flint_peer_call(peer, &fm->rpc);
+}
+
+static void mgr_fsmake_recorded(struct mgr *m, void *arg, int err)
+{
+	struct mgr_fsmake *fm = arg;
+
+	if (err)
+		return mgr_fsmake_lost(fm, err);
+	mgr_fsmake_ask(fm);
+}
+
+/* Step 1: store the new file system, without a root yet. Return: 0 or -errno, fm->why set. */
+static int mgr_fsmake_record(struct mgr *m, struct mgr_fsmake *fm)
+{
+	const struct mgr_table *table = mgr_table_newest(m->next);
+	struct mgr_node *meta = mgr_meta_leader(m->next);
+	u32 meta_id, stripe;
+	struct mgr_fs *fs;
+
+	if (!meta) {
+		snprintf(fm->why, sizeof(fm->why),
+			 "no metadata server is up: start flint-metad, then repeat the command");
+		return -ENOTCONN;
+	}
+	if (!table) {
+		snprintf(fm->why, sizeof(fm->why),
+			 "there is no chain table yet: run 'flint chain create' first");
+		return -ENODEV;
+	}
+	meta_id = meta->id;
+	fs = mgr_fs_add(m->next, fm->name);
+	if (!fs) {
+		snprintf(fm->why, sizeof(fm->why), "out of memory");
+		return -ENOMEM;
+	}
+	stripe = fm->stripe ? fm->stripe : table->nr;
+	if (stripe > table->nr)
+		stripe = table->nr;
+	if (stripe > FLINT_STRIPE_MAX)
+		stripe = FLINT_STRIPE_MAX;
+	fs->meta_node = meta_id;
+	fs->layout.version = FLINT_PLACEMENT_V1;
+	fs->layout.chunk_shift = fm->chunk_shift ? fm->chunk_shift : FLINT_CHUNK_SHIFT_DEF;
+	fs->layout.stripe = cpu_to_le16(stripe);
+	fs->layout.table = cpu_to_le32(table->id);
+	fs->layout.table_ver = cpu_to_le32(table->version);
+	fm->fs = fs->id;
+	return 0;
+}
+
+/**
+ * mgr_fsmake_start() - make a file system
+ * @m: the daemon, which leads
+ * @fm: the request; fm->done is called with 0 or -errno, perhaps before this
+ *	returns; fm->why then holds a sentence
+ *
+ * A name that exists already is success with fm->existed set.
+ */
+void mgr_fsmake_start(struct mgr *m, struct mgr_fsmake *fm)
+{
+	struct mgr_fs *fs = mgr_fs_find_name(m->next, fm->name);
+	int err;
+
+	fm->mgr = m;
+	if (fs) {
+		fm->fs = fs->id;
+		fm->existed = fs->root_ino != 0;
+		if (fm->existed)
+			return fm->done(fm, 0);
+		/* Half made, or about to be recorded for somebody else: then after that. */
+		return mgr_barrier(m, mgr_fsmake_recorded, fm);
+	}
+	err = mgr_fsmake_record(m, fm);
+	if (err)
+		return mgr_fsmake_end(fm, err);
+	mgr_commit(m, false, mgr_fsmake_recorded, fm);
 }

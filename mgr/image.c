@@ -136,8 +136,8 @@ int mgr_image_build(const struct mgr_state *st, void *buf, u32 room, u32 *len)
 	h->version = cpu_to_le16(FLINT_MAP_VERSION);
 	h->hdr_len = cpu_to_le16(sizeof(*h));
 	h->epoch = cpu_to_le64(st->epoch);
-	memcpy(h->cluster_id, st->cluster_id, sizeof(h->cluster_id));
-	memcpy(h->cluster_name, st->cluster_name, sizeof(h->cluster_name));
+	memcpy(h->cluster_id, st->set.cluster_id, sizeof(h->cluster_id));
+	memcpy(h->cluster_name, st->set.cluster_name, sizeof(h->cluster_name));
 	h->total_len = cpu_to_le32(need);
 	h->nr_nodes = cpu_to_le32(st->nr_nodes);
 	h->nr_targets = cpu_to_le32(st->nr_targets);
@@ -145,7 +145,7 @@ int mgr_image_build(const struct mgr_state *st, void *buf, u32 room, u32 *len)
 	h->nr_tables = cpu_to_le32(st->nr_tables);
 	h->nr_fs = cpu_to_le32(nr_fs);
 	h->nr_table_chains = cpu_to_le32(nr_ids);
-	h->lease_ms = cpu_to_le32(st->lease_ms);
+	h->lease_ms = cpu_to_le32(st->set.lease_ms);
 
 	p = mgr_image_nodes(st, p + sizeof(*h));
 	p = mgr_image_targets(st, p);

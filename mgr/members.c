@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Membership: what heartbeats say, who has fallen silent, and what follows for
- * the targets.
+ * the targets and for the metadata group.
  *
  * Pure functions over the model: they look at no clock and write nothing, so
  * that the tests can put them through every case. A target's public state is
@@ -278,8 +278,12 @@ u32 mgr_beat_apply(struct mgr_state *st, const struct mgr_beat *b, u64 now_ns, u
 		return status;
 
 	n->heard_ns = now_ns;
-	if (n->state != FLINT_NODE_UP || memcmp(n->addrs, b->addrs, sizeof(n->addrs))) {
+	n->skew_ns = b->skew_ns;
+	n->replica = b->replica;
+	if (n->state != FLINT_NODE_UP || memcmp(n->addrs, b->addrs, sizeof(n->addrs)) ||
+	    n->http_port != le16_to_cpu(b->replica.http_port)) {
 		n->state = FLINT_NODE_UP;
+		n->http_port = le16_to_cpu(b->replica.http_port);
 		memcpy(n->addrs, b->addrs, sizeof(n->addrs));
 		n->dirty = true;
 		*changed = true;
@@ -292,31 +296,130 @@ u32 mgr_beat_apply(struct mgr_state *st, const struct mgr_beat *b, u64 now_ns, u
 	return FLINT_OK;
 }
 
+/* The leader of the metadata is what the map calls the file systems' server. */
+static bool mgr_meta_follow(struct mgr_state *st, const struct mgr_beat *b, u32 node_id)
+{
+	u64 term = le64_to_cpu(b->replica.term);
+	bool changed = false;
+	u32 i;
+
+	if (b->replica.role != FLINT_REPLICA_LEADER || term < st->set.meta_term)
+		return false;
+	if (term != st->set.meta_term) {
+		st->set.meta_term = term;
+		st->set.dirty = true;
+		changed = true;
+	}
+	for (i = 0; i < st->nr_fs; i++) {
+		struct mgr_fs *fs = &st->fs[i];
+
+		if (fs->meta_node == node_id || fs->gone)
+			continue;
+		fs->meta_node = node_id;
+		fs->dirty = true;
+		changed = true;
+	}
+	return changed;
+}
+
+/* May this replica, which is in no group, found one? */
+static bool mgr_meta_may_found(const struct mgr_state *st, const struct mgr_beat *b, u32 node_id)
+{
+	const struct mgr_settings *s = &st->set;
+	u32 i, mine = 0;
+
+	if (s->meta_founded)
+		return false;
+	if (s->meta_group && s->meta_founder == le64_to_cpu(b->replica.id))
+		return true;
+	for (i = 0; i < st->nr_fs; i++)
+		mine += st->fs[i].meta_node == node_id;
+	/* Wiped before it had anything to lose. */
+	if (s->meta_group)
+		return s->meta_founder_node == node_id && !st->nr_fs;
+	/* File systems of a time before replication: only their server has them. */
+	return !st->nr_fs || (mine == st->nr_fs && (b->replica.flags & FLINT_REPLICA_STATE));
+}
+
+/**
+ * mgr_beat_order() - what a heartbeat means for the metadata group
+ * @st: the model; @b was applied to it
+ * @b: the heartbeat
+ * @node_id: who
+ * @new_group: a random number, the group's id if one is to be founded
+ * @order: result: enum flint_replica_order
+ * @changed: set when the map or the settings change; commit before answering
+ * @why: one sentence when it is refused
+ *
+ * Only ever one replica is told to found (again, if it asks again); all others
+ * stand by. A group is believed when there was none, so that managers that lost
+ * their state learn it from the metadata.
+ *
+ * Return: FLINT_OK, or EEXIST for a replica of another group.
+ */
+u32 mgr_beat_order(struct mgr_state *st, const struct mgr_beat *b, u32 node_id, u64 new_group,
+		   u32 *order, bool *changed, char *why, size_t whylen)
+{
+	struct mgr_settings *s = &st->set;
+	u64 id = le64_to_cpu(b->replica.id), group = le64_to_cpu(b->replica.group);
+
+	*order = FLINT_ORDER_NONE;
+	if (b->role != FLINT_ROLE_META || !id)
+		return FLINT_OK;
+	if (!group) {
+		*order = FLINT_ORDER_STANDBY;
+		if (!mgr_meta_may_found(st, b, node_id))
+			return FLINT_OK;
+		*order = FLINT_ORDER_FOUND;
+		if (s->meta_group && s->meta_founder == id)
+			return FLINT_OK;
+		s->meta_group = new_group;
+		s->meta_founder = id;
+		s->meta_founder_node = node_id;
+		s->dirty = true;
+		*changed = true;
+		return FLINT_OK;
+	}
+	if (s->meta_founded && group != s->meta_group) {
+		snprintf(why, whylen,
+			 "metadata server %s holds the metadata of another cluster: empty its state directory, or point it at its own managers",
+			 b->name);
+		return EEXIST;
+	}
+	if (!s->meta_founded) {
+		s->meta_group = group;
+		s->meta_founded = true;
+		s->dirty = true;
+		*changed = true;
+	}
+	*changed |= mgr_meta_follow(st, b, node_id);
+	return FLINT_OK;
+}
+
 /**
  * mgr_silence_apply() - declare nodes down that were not heard for T
- * @st: the model; heard_ns of every node was set to the start time when the
- *	manager began, so that a new manager waits a full T (decisions D7)
+ * @st: the model; heard_ns of every node was set to the present when this
+ *	manager became the leader, so that a new one waits a full T (decisions D7)
  * @now_ns: CLOCK_BOOTTIME
  *
  * Return: did anything change? The caller commits.
  */
 bool mgr_silence_apply(struct mgr_state *st, u64 now_ns)
 {
-	u64 limit = (u64)st->lease_ms * 1000000;
+	u64 limit = (u64)st->set.lease_ms * 1000000;
 	bool changed = false;
 	u32 i;
 
 	for (i = 0; i < st->nr_nodes; i++) {
 		struct mgr_node *n = &st->nodes[i];
 
-		if (n->role == FLINT_ROLE_MGR || n->state != FLINT_NODE_UP ||
-		    now_ns - n->heard_ns < limit)
+		if (n->state != FLINT_NODE_UP || now_ns < n->heard_ns + limit)
 			continue;
 		n->state = FLINT_NODE_DOWN;
 		n->dirty = true;
 		changed = true;
 		flint_warn("node %u (%s) is down: not heard for %u ms", n->id, n->name,
-			   st->lease_ms);
+			   st->set.lease_ms);
 	}
 	if (changed)
 		mgr_states_update(st);

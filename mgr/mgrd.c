@@ -21,15 +21,6 @@
 
 #define MGR_USAGE_NS	(10ull * 1000000000)	/* small differences of usage: this often */
 
-struct mgr_options {
-	char *state;
-	char *key;
-	struct flint_endpoint_options ep;
-	uint64_t http_port;
-	char *cluster_name;
-	uint64_t time_scale;
-};
-
 #define MGR_OFF(member)	offsetof(struct mgr_options, member)
 
 static const struct flint_conf_opt mgr_opts[] = {
@@ -42,6 +33,9 @@ static const struct flint_conf_opt mgr_opts[] = {
 	  "port of the admin API, 0: none", 0, 65535, 0 },
 	{ "cluster-name", 0, FLINT_CONF_STR, MGR_OFF(cluster_name), "flint", "NAME",
 	  "name given to a new cluster", 0, 0, 0 },
+	{ "join", 0, FLINT_CONF_STR, MGR_OFF(join), NULL, "HOST:PORT,...",
+	  "with an empty state directory: become one more manager of the cluster whose managers these are",
+	  0, 0, 0 },
 	{ "time-scale", 0, FLINT_CONF_U64, MGR_OFF(time_scale), "1", "N",
 	  "multiply all protocol times, for slow emulated machines", 1, 100, 0 },
 	{ 0 },
@@ -93,41 +87,46 @@ static void mgr_self_interfaces(struct flint_addr *addrs, int *n, u16 tcp_port, 
 	freeifaddrs(list);
 }
 
-/* Register this manager as a node. Return: 0 or -errno. */
-static int mgr_self_register(struct mgr *m, const struct flint_endpoint *ep, char *err,
-			     size_t errlen)
+int mgr_self_addrs(const struct mgr *m, struct flint_addr *addrs)
 {
-	struct mgr_node *n = mgr_node_find_name(m->st, FLINT_ROLE_MGR, m->name);
-	struct flint_addr addrs[FLINT_NODE_ADDRS] = { 0 };
+	const struct flint_endpoint *ep = m->ep;
 	unsigned int i;
-	int nr_addrs = 0;
+	int nr = 0;
 
+	memset(addrs, 0, FLINT_NODE_ADDRS * sizeof(*addrs));
 	for (i = 0; i < ep->nr && !ep->any; i++)
-		mgr_self_addr(addrs, &nr_addrs, &ep->addrs[i], ep->tcp_port, ep->rdma_port);
+		mgr_self_addr(addrs, &nr, &ep->addrs[i], ep->tcp_port, ep->rdma_port);
 	if (ep->any)
-		mgr_self_interfaces(addrs, &nr_addrs, ep->tcp_port, ep->rdma_port);
-	if (!n)
-		n = mgr_node_add(m->st, FLINT_ROLE_MGR, m->name);
-	if (!n) {
-		snprintf(err, errlen, "out of memory");
-		return -ENOMEM;
-	}
-	n->state = FLINT_NODE_UP;
-	n->heard_ns = m->started_ns;
-	n->dirty = true;
-	memcpy(n->addrs, addrs, sizeof(n->addrs));
-	return mgr_state_commit(m->st, true, err, errlen);
+		mgr_self_interfaces(addrs, &nr, ep->tcp_port, ep->rdma_port);
+	return nr;
+}
+
+void mgr_identify(struct mgr *m)
+{
+	const struct mgr_node *n = mgr_node_find_name(m->st, FLINT_ROLE_MGR, m->name);
+
+	flint_server_identify(m->srv, n ? n->id : 0,
+			      m->st->epoch || !m->seed ? m->st->set.cluster_id
+						       : m->seed->set.cluster_id);
 }
 
 /* ---- start ------------------------------------------------------------ */
 
 /* Check what the option table cannot. Return: 0 or -EINVAL. */
-static int mgr_options_check(const struct mgr_options *o, char *err, size_t errlen)
+static int mgr_options_check(struct mgr *m, const struct mgr_options *o, char *err, size_t errlen)
 {
 	if (o->http_port && (o->http_port == o->ep.tcp_port || o->http_port == o->ep.rdma_port)) {
 		snprintf(err, errlen, "--http-port %llu is taken by --tcp-port or --rdma-port",
 			 (unsigned long long)o->http_port);
 		return -EINVAL;
+	}
+	if (o->join) {
+		int n = flint_addr_parse_list(o->join, FLINT_PORT_MGR_TCP, m->join, FLINT_LISTEN_MAX,
+					      err, errlen);
+
+		if (n < 0)
+			return n;
+		m->nr_join = n;
 	}
 	if (strlen(o->cluster_name) >= FLINT_LABEL_LEN) {
 		snprintf(err, errlen, "--cluster-name takes at most %d bytes", FLINT_LABEL_LEN - 1);
@@ -187,11 +186,8 @@ static int mgr_serve(struct mgr *m, const struct flint_endpoint *ep, u16 http_po
 		.revoked = mgr_revoked,
 		.arg = m,
 	};
-	struct mgr_node *self = mgr_node_find_name(m->st, FLINT_ROLE_MGR, m->name);
 	int ret;
 
-	cfg.node_id = self->id;
-	memcpy(cfg.cluster_id, m->st->cluster_id, sizeof(cfg.cluster_id));
 	m->srv = flint_server_new(&cfg);
 	if (!m->srv) {
 		snprintf(err, errlen, "cannot make a server (%s)", strerror(errno));
@@ -203,11 +199,16 @@ static int mgr_serve(struct mgr *m, const struct flint_endpoint *ep, u16 http_po
 
 /* ---- the tick --------------------------------------------------------- */
 
-static void mgr_tick(struct flint_timer *t)
+static void mgr_tick_done(struct mgr *m, void *arg, int err)
 {
-	struct mgr *m = t->arg;
-	u64 now = flint_now_ns();
-	char err[MGR_ERR_LEN];
+	if (err && err != -EAGAIN)
+		flint_err_rl("the managers did not agree on a change (%s): it is tried again",
+			     strerror(-err));
+}
+
+/* What only the leader does. */
+static void mgr_tick_lead(struct mgr *m, u64 now)
+{
 	bool changed, all = now - m->usage_ns >= MGR_USAGE_NS;
 	u32 i;
 
@@ -215,19 +216,40 @@ static void mgr_tick(struct flint_timer *t)
 	 * We were not running (stopped, or starved): heartbeats are waiting to
 	 * be read, so silence proves nothing before another full T.
 	 */
-	if (m->tick_ns && now - m->tick_ns > (u64)m->st->lease_ms * 500000)
-		for (i = 0; i < m->st->nr_nodes; i++)
-			m->st->nodes[i].heard_ns = now;
-	m->tick_ns = now;
-	changed = mgr_silence_apply(m->st, now);
-	changed |= mgr_usage_apply(m->st, all);
+	if (m->tick_ns && now - m->tick_ns > (u64)m->st->set.lease_ms * 500000)
+		for (i = 0; i < m->next->nr_nodes; i++)
+			m->next->nodes[i].heard_ns = now;
+	changed = mgr_silence_apply(m->next, now);
+	changed |= mgr_usage_apply(m->next, all);
 	if (all)
 		m->usage_ns = now;
-	if (changed && mgr_commit_publish(m, err, sizeof(err)))
-		flint_err_rl("%s", err);
-	if (m->image_epoch != m->st->epoch)
+	if (changed)
+		mgr_commit(m, true, mgr_tick_done, NULL);
+	mgr_group_tick(m, now);
+}
+
+static void mgr_tick(struct flint_timer *t)
+{
+	struct mgr *m = t->arg;
+	u64 now;
+
+	mgr_replica_tick(m, flint_now_ns());
+	now = flint_now_ns();
+	if (mgr_leads(m))
+		mgr_tick_lead(m, now);
+	m->tick_ns = now;
+	if (m->st->epoch && m->image_epoch != m->st->epoch)
 		mgr_publish(m);
-	flint_timer_set(m->loop, &m->tick, m->st->lease_ms / 12);
+	flint_timer_set(m->loop, &m->tick, MGR_DEFAULT_LEASE_MS * m->time_scale / 12);
+}
+
+void mgr_fatal(struct mgr *m, const char *why)
+{
+	if (m->failed)
+		return;
+	flint_err("%s", why);
+	m->failed = true;
+	flint_loop_stop(m->loop);
 }
 
 static void mgr_stop(void *arg)
@@ -242,36 +264,60 @@ static void mgr_stop(void *arg)
 
 /* ---- main ------------------------------------------------------------- */
 
-/* Everything between the state directory and the running loop. Return: exit status. */
-static int mgr_run(struct mgr *m, const struct mgr_options *o, const struct flint_endpoint *ep)
+/* In the order that leaves nothing behind when it fails: ports first, then files. */
+static int mgr_start(struct mgr *m, const struct mgr_options *o, char *err, size_t errlen)
 {
-	struct flint_signals sig = { .stop = mgr_stop, .arg = m };
-	char err[MGR_ERR_LEN] = "";
+	struct flint_addr self[FLINT_NODE_ADDRS];
 	int ret;
-	u32 i;
 
 	m->pool = flint_pool_new(MGR_MAX_IO, MGR_POOL_BUFS);
 	m->loop = flint_loop_new();
 	if (!m->pool || !m->loop) {
-		snprintf(err, sizeof(err), "out of memory for buffers");
-		ret = -ENOMEM;
-		goto out;
+		snprintf(err, errlen, "out of memory for buffers");
+		return -ENOMEM;
 	}
 	m->started_ns = flint_now_ns();
-	for (i = 0; i < m->st->nr_nodes; i++)
-		m->st->nodes[i].heard_ns = m->started_ns;
-	m->st->lease_ms = MGR_DEFAULT_LEASE_MS * o->time_scale;
-	ret = mgr_self_register(m, ep, err, sizeof(err));
+	ret = mgr_serve(m, m->ep, (u16)o->http_port, err, errlen);
 	if (ret)
-		goto out;
-	ret = mgr_publish(m);
-	if (ret) {
-		snprintf(err, sizeof(err), "the cluster map cannot be published");
-		goto out;
+		return ret;
+	if (!mgr_self_addrs(m, self)) {
+		self[0].proto = FLINT_PROTO_TCP;
+		self[0].port = cpu_to_le16(m->ep->tcp_port);
 	}
-	ret = mgr_serve(m, ep, (u16)o->http_port, err, sizeof(err));
+	ret = mgr_replica_start(m, o, &self[0], err, errlen);
+	return ret ? ret : mgr_beat_start(m);
+}
+
+static void mgr_end(struct mgr *m)
+{
+	unsigned int i;
+
+	m->stopping = true;
+	mgr_beat_stop(m);
+	mgr_meta_peers_free(m);
+	mgr_group_stop(m);
+	mgr_replica_stop(m);
+	for (i = 0; i < FLINT_LISTEN_MAX; i++)
+		mgr_http_stop(m->http[i]);
+	flint_server_free(m->srv);
+	if (m->image)
+		flint_buf_put(m->image);
+	flint_loop_free(m->loop);
+	flint_pool_free(m->pool);
+	mgr_replica_free(m);
+}
+
+/* Everything between the state directory and its end. Return: exit status. */
+static int mgr_run(struct mgr *m, const struct mgr_options *o)
+{
+	struct flint_signals sig = { .stop = mgr_stop, .arg = m };
+	char err[MGR_ERR_LEN] = "";
+	int ret;
+
+	ret = mgr_start(m, o, err, sizeof(err));
 	if (ret)
 		goto out;
+	err[0] = 0;
 	ret = flint_signals_start(&sig, m->loop);
 	if (ret) {
 		snprintf(err, sizeof(err), "cannot receive signals (%s)", strerror(-ret));
@@ -281,8 +327,7 @@ static int mgr_run(struct mgr *m, const struct mgr_options *o, const struct flin
 	m->tick.arg = m;
 	flint_timer_set(m->loop, &m->tick, 0);
 	flint_daemon_harden();
-	flint_info("manager %s serves cluster %s, map epoch %llu", m->name, m->st->cluster_name,
-		   (unsigned long long)m->st->epoch);
+	flint_info("manager %s runs, map epoch %llu", m->name, (unsigned long long)m->st->epoch);
 	flint_notify("READY=1");
 	ret = flint_loop_run(m->loop);
 	flint_info("stopped");
@@ -291,15 +336,8 @@ static int mgr_run(struct mgr *m, const struct mgr_options *o, const struct flin
 out:
 	if (err[0])
 		flint_err("%s", err);
-	mgr_meta_peers_free(m);
-	for (i = 0; i < FLINT_LISTEN_MAX; i++)
-		mgr_http_stop(m->http[i]);
-	flint_server_free(m->srv);
-	if (m->image)
-		flint_buf_put(m->image);
-	flint_loop_free(m->loop);
-	flint_pool_free(m->pool);
-	return ret ? 1 : 0;
+	mgr_end(m);
+	return ret || m->failed ? 1 : 0;
 }
 
 int main(int argc, char **argv)
@@ -314,10 +352,14 @@ int main(int argc, char **argv)
 	flint_signals_block();
 	flint_conf_parse_or_exit(&mgr_spec, argc, argv, &o, &verbose);
 	flint_log_init("flint-mgrd", verbose ? FLINT_LOG_DEBUG : FLINT_LOG_INFO);
-	if (mgr_options_check(&o, err, sizeof(err)) ||
+	if (mgr_options_check(&m, &o, err, sizeof(err)) ||
 	    flint_endpoint_check(&ep, &o.ep, err, sizeof(err)))
 		goto fail;
 	m.name = ep.name;
+	m.ep = &ep;
+	m.http_port = (u16)o.http_port;
+	m.time_scale = (unsigned int)o.time_scale;
+	m.incarnation = flint_random_u64();
 	if (flint_key_load(o.key, m.key, err, sizeof(err)))
 		goto fail;
 	dirfd = flint_state_open(o.state, err, sizeof(err));
@@ -328,18 +370,13 @@ int main(int argc, char **argv)
 		goto close_dir;
 	flint_state_warn_fs(dirfd, o.state);
 	flint_random(m.client_id, sizeof(m.client_id));
-	if (mgr_state_open(&m.st, o.state, o.cluster_name, err, sizeof(err)))
-		goto unlock;
-	status = mgr_run(&m, &o, &ep);
-	mgr_state_close(m.st);
+	status = mgr_run(&m, &o);
 	close(lockfd);
 	close(dirfd);
 	flint_conf_free(&mgr_spec, &o);
 	explicit_bzero(m.key, sizeof(m.key));
 	return status;
 
-unlock:
-	close(lockfd);
 close_dir:
 	close(dirfd);
 fail:

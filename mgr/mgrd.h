@@ -2,17 +2,21 @@
 /*
  * Inside flint-mgrd: what its files offer each other.
  *
- *	state.c		the model and its database
+ *	state.c		the model; command.c: its changes; db.c: its database
+ *	replica.c	this manager as one of several: changes are agreed upon
+ *	worker.c	file work on a thread of its own
  *	members.c	heartbeats, failure detection, target states (pure: no I/O)
+ *	beat.c		this manager's own heartbeats
+ *	group.c		what the leader of the metadata group says of its replicas
  *	image.c		the map image that clients and servers get (pure)
  *	rpc.c		MAP_GET and HEARTBEAT
  *	fsmake.c	making a file system together with flint-metad
  *	http.c		HTTP server and authentication of requests
  *	admin.c		the JSON API on it
- *	report.c	status in words, listings, metrics
+ *	report.c	status in words, listings; metrics.c: for Prometheus
  *	mgrd.c		options, start, stop
  *
- * One thread runs everything on one loop.
+ * One thread runs everything on one loop, but for the worker's file work.
  */
 #ifndef FLINT_MGRD_H
 #define FLINT_MGRD_H
@@ -20,6 +24,8 @@
 #include <jansson.h>
 
 #include "../userd/net/endpoint.h"
+#include "../uapi/flintfs/raft.h"
+#include "../userd/raft/node.h"
 #include "state.h"
 
 #define MGR_ERR_LEN		512
@@ -29,48 +35,152 @@
 struct mgr_wait;
 struct mgr_http;
 struct mgr_meta_peer;
+struct mgr_change;
+struct mgr_worker;
+
+/**
+ * struct mgr_group - what the leader of the metadata group said of it last
+ * @heard_ns: when; 0: never
+ * @node: who
+ */
+struct mgr_group {
+	u64 heard_ns;
+	u32 node;
+	struct flint_raft_stat stat;
+	struct flint_raft_stat_member members[FLINT_RAFT_MEMBERS_MAX];
+	unsigned int nr;
+};
 
 /**
  * struct mgr - the daemon's one context
+ * @st: the committed state; never NULL, epoch 0 before there is any
+ * @next: ready leader only: with what is on its way and what heartbeats say
+ * @next_bad: make @next anew as soon as nothing is on its way
+ * @changes: commands on their way, oldest first
+ * @seed: of a cluster that is being founded
  * @image: the published map, a buffer of @pool; never changed once set
  * @waits: standing MAP_GET requests
  * @next_seq: of mutating requests that this process sends
  * @usage_ns: when small differences of usage were last brought into the map
  * @tick_ns: when the tick last ran
+ * @lead_ns: since when this manager leads
  */
 struct mgr {
 	struct flint_loop *loop;
 	struct flint_pool *pool;
 	struct flint_server *srv;
+	struct mgr_db *db;
 	struct mgr_state *st;
+	struct mgr_state *next;
+	struct mgr_state *seed;
+	struct mgr_change *changes;
+	struct flint_raft *raft;
+	struct mgr_worker *worker;
 	struct flint_buf *image;
 	u32 image_len;
 	u64 image_epoch;
 	struct mgr_wait *waits;
-	struct flint_timer tick;
+	struct flint_timer tick, join_timer;
 	struct mgr_http *http[FLINT_LISTEN_MAX];
 	struct mgr_meta_peer *metas;
+	struct mgr_group group;
+	struct mgr_group_poll *group_poll;
+	struct mgr_beater *beater;
+	struct sockaddr_storage join[FLINT_LISTEN_MAX];
+	unsigned int nr_join, join_at;
+	struct flint_endpoint *ep;
+	u16 http_port;
+	unsigned int time_scale;
 	u8 key[FLINT_KEY_LEN];
 	u8 client_id[16];
 	u64 next_seq;
-	u64 started_ns;
+	u64 incarnation;
+	u64 started_ns, lead_ns;
 	u64 usage_ns;
 	u64 tick_ns;
+	u64 applied, applied_term;
+	u64 unsynced, synced_ns;
 	const char *name;
-	bool stopping;
+	bool next_bad, founding, syncing, removed, stopping, failed;
 };
+
+struct mgr_options {
+	char *state;
+	char *key;
+	struct flint_endpoint_options ep;
+	uint64_t http_port;
+	char *cluster_name;
+	char *join;
+	uint64_t time_scale;
+};
+
+/* ---- mgrd.c ----------------------------------------------------------- */
+
+/* This manager cannot go on: say why and stop. */
+void mgr_fatal(struct mgr *m, const char *why);
+/* Tell the server who we are in the cluster, as far as it is known. */
+void mgr_identify(struct mgr *m);
+/* Our addresses as the others may know them. Return: their number. */
+int mgr_self_addrs(const struct mgr *m, struct flint_addr *addrs);
+
+/* ---- worker.c --------------------------------------------------------- */
+
+/**
+ * struct mgr_job - file work
+ * @work: on the worker
+ * @done: on the loop
+ */
+struct mgr_job {
+	void (*work)(struct mgr_job *j);
+	void (*done)(struct mgr_job *j);
+	struct flint_task task;
+	struct mgr_job *next;
+};
+
+struct mgr_worker *mgr_worker_new(struct flint_loop *loop);
+void mgr_worker_do(struct mgr_worker *w, struct mgr_job *j);
+void mgr_worker_free(struct mgr_worker *w);
+
+/* ---- replica.c -------------------------------------------------------- */
+
+int mgr_replica_start(struct mgr *m, const struct mgr_options *o, const struct flint_addr *addr,
+		      char *err, size_t errlen);
+void mgr_replica_stop(struct mgr *m);
+void mgr_replica_free(struct mgr *m);
+void mgr_replica_tick(struct mgr *m, u64 now);
+bool mgr_leads(struct mgr *m);
+void mgr_commit(struct mgr *m, bool visible, void (*done)(struct mgr *m, void *arg, int err),
+		void *arg);
+void mgr_barrier(struct mgr *m, void (*done)(struct mgr *m, void *arg, int err), void *arg);
+/* Of the leading manager in the map, 0: not known. */
+u32 mgr_leader_node(struct mgr *m);
+
+/* ---- beat.c ----------------------------------------------------------- */
+
+int mgr_beat_start(struct mgr *m);
+void mgr_beat_stop(struct mgr *m);
+/* The leader hears itself. */
+void mgr_beat_self(struct mgr *m);
+
+/* ---- group.c ---------------------------------------------------------- */
+
+void mgr_group_tick(struct mgr *m, u64 now);
+void mgr_group_forget(struct mgr *m);
+void mgr_group_stop(struct mgr *m);
 
 /* ---- members.c -------------------------------------------------------- */
 
 /**
  * struct mgr_beat - a heartbeat, in host order
- * @targets: still as they travelled
+ * @replica, @targets: still as they travelled
  */
 struct mgr_beat {
 	u8 role;
 	char name[FLINT_LABEL_LEN];
 	u64 incarnation;
 	struct flint_addr addrs[FLINT_NODE_ADDRS];
+	s64 skew_ns;			/* sender's clock less ours, 0: not told */
+	struct flint_hb_replica replica;
 	const struct flint_hb_target *targets;
 	u32 nr_targets;
 };
@@ -79,6 +189,8 @@ u8 mgr_target_next(u8 state, u8 local, bool other_serves);
 bool mgr_states_update(struct mgr_state *st);
 u32 mgr_beat_apply(struct mgr_state *st, const struct mgr_beat *b, u64 now_ns, u32 *node_id,
 		   bool *changed, char *why, size_t whylen);
+u32 mgr_beat_order(struct mgr_state *st, const struct mgr_beat *b, u32 node_id, u64 new_group,
+		   u32 *order, bool *changed, char *why, size_t whylen);
 bool mgr_silence_apply(struct mgr_state *st, u64 now_ns);
 bool mgr_usage_apply(struct mgr_state *st, bool all);
 
@@ -92,7 +204,6 @@ void mgr_rpc_request(void *arg, struct flint_call *call);
 void mgr_rpc_closed(void *arg, struct flint_conn *conn);
 void mgr_rpc_drop_waits(struct mgr *m);
 int mgr_publish(struct mgr *m);
-int mgr_commit_publish(struct mgr *m, char *err, size_t errlen);
 
 /* ---- fsmake.c --------------------------------------------------------- */
 
@@ -112,11 +223,17 @@ struct mgr_fsmake {
 	char why[MGR_ERR_LEN];		/* one sentence when it failed */
 	/* the maker's */
 	struct mgr *mgr;
+	u64 root_ino;
+	int err;
 	struct flint_fs_create body;
 	struct flint_rpc rpc;
 };
 
 void mgr_fsmake_start(struct mgr *m, struct mgr_fsmake *fm);
+/* The connection to a metadata server, NULL: it has no address. */
+struct flint_peer *mgr_meta_peer(struct mgr *m, const struct mgr_node *n);
+/* The server that leads the metadata, as far as it is known, else NULL. */
+struct mgr_node *mgr_meta_leader(struct mgr_state *st);
 void mgr_meta_peers_free(struct mgr *m);
 
 /* ---- report.c --------------------------------------------------------- */
@@ -128,6 +245,15 @@ json_t *mgr_report_targets(struct mgr *m);
 json_t *mgr_report_chains(struct mgr *m);
 json_t *mgr_report_fs(struct mgr *m);
 json_t *mgr_report_map(struct mgr *m);
+json_t *mgr_report_replicas(struct mgr *m);
+json_t *mgr_report_replica(struct mgr *m);
+json_t *mgr_problems(struct mgr *m);
+u64 mgr_target_used(struct mgr *m, const struct mgr_target *t);
+/* The record with what heartbeats said, or the committed one where nobody leads. */
+const struct mgr_node *mgr_node_live(struct mgr *m, u32 id);
+
+/* ---- metrics.c -------------------------------------------------------- */
+
 char *mgr_report_metrics(struct mgr *m);
 
 /* ---- admin.c ---------------------------------------------------------- */
@@ -135,8 +261,6 @@ char *mgr_report_metrics(struct mgr *m);
 struct mgr_http_req;
 
 void mgr_admin_request(struct mgr *m, struct mgr_http_req *r);
-int mgr_chains_create(struct mgr *m, const u32 *ids, u32 nr, u32 replicas, u32 *nr_made,
-		      char *err, size_t errlen);
 
 /* ---- http.c ----------------------------------------------------------- */
 

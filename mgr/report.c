@@ -31,6 +31,10 @@ static const char * const mgr_target_states[] = {
 	[FLINT_TARGET_SERVING] = "serving",
 };
 
+#define MGR_SKEW_S	1.0
+#define MGR_MISSING_MS	4000		/* a member that has not answered its leader */
+#define MGR_BEHIND	20000		/* changes; a healthy member is a few behind */
+
 #define MGR_NAME(table, value) \
 	((value) < sizeof(table) / sizeof((table)[0]) && (table)[value] ? (table)[value] : "unknown")
 
@@ -46,27 +50,59 @@ static void mgr_problem(json_t *list, const char *what, const char *remedy)
 	json_array_append_new(list, json_pack("{s:s, s:s}", "what", what, "remedy", remedy));
 }
 
+const struct mgr_node *mgr_node_live(struct mgr *m, u32 id)
+{
+	const struct mgr_node *n = m->next ? mgr_node_find(m->next, id) : NULL;
+
+	return n ? n : mgr_node_find(m->st, id);
+}
+
+static u64 mgr_heard_s(struct mgr *m, u32 id)
+{
+	return (flint_now_ns() - mgr_node_live(m, id)->heard_ns) / 1000000000;
+}
+
+/* A clock that is off makes time stamps jump when another server leads (decisions D14). */
+static void mgr_problem_skew(json_t *list, const struct mgr_node *n)
+{
+	char what[MGR_ERR_LEN];
+	double s = n->skew_ns / 1e9;
+
+	if (n->state != FLINT_NODE_UP || (s < MGR_SKEW_S && s > -MGR_SKEW_S))
+		return;
+	snprintf(what, sizeof(what), "the clock of %s (%s) is %.1f s %s that of the leading manager",
+		 n->name, mgr_role_name(n->role), s < 0 ? -s : s, s < 0 ? "behind" : "ahead of");
+	mgr_problem(list, what, "set the clocks of all machines (timedatectl set-ntp true)");
+}
+
 static void mgr_problems_nodes(struct mgr *m, json_t *list)
 {
 	struct mgr_state *st = m->st;
-	u64 now = flint_now_ns();
 	bool meta = false;
 	char what[MGR_ERR_LEN], remedy[MGR_ERR_LEN];
 	u32 i;
 
 	for (i = 0; i < st->nr_nodes; i++) {
 		struct mgr_node *n = &st->nodes[i];
-		bool is_meta = n->role == FLINT_ROLE_META;
+		const struct mgr_node *live = mgr_node_live(m, n->id);
 
-		meta |= is_meta;
-		if (n->state == FLINT_NODE_UP)
+		meta |= n->role == FLINT_ROLE_META;
+		mgr_problem_skew(list, live);
+		if (live->replica.flags & FLINT_REPLICA_LOW_SPACE) {
+			snprintf(what, sizeof(what),
+				 "the disk of %s's state is nearly full: while it leads, only what frees space is done",
+				 n->name);
+			mgr_problem(list, what, "free space on the file system of its state directory");
+		}
+		if (n->state == FLINT_NODE_UP || n->role == FLINT_ROLE_MGR ||
+		    (n->role == FLINT_ROLE_META && st->set.meta_founded))
 			continue;
 		snprintf(what, sizeof(what), "%s server %s is down, not heard for %llu s%s",
-			 is_meta ? "metadata" : "chunk", n->name,
-			 (unsigned long long)(now - n->heard_ns) / 1000000000,
-			 is_meta ? ": no file can be opened or changed" : "");
+			 n->role == FLINT_ROLE_META ? "metadata" : "chunk", n->name,
+			 (unsigned long long)mgr_heard_s(m, n->id),
+			 n->role == FLINT_ROLE_META ? ": no file can be opened or changed" : "");
 		snprintf(remedy, sizeof(remedy), "start flint-%sd on %s, or look at its log",
-			 is_meta ? "meta" : "chunk", n->name);
+			 n->role == FLINT_ROLE_META ? "meta" : "chunk", n->name);
 		mgr_problem(list, what, remedy);
 	}
 	if (!meta)
@@ -74,8 +110,283 @@ static void mgr_problems_nodes(struct mgr *m, json_t *list)
 			    "start flint-metad with --mgr set to this manager");
 }
 
-static void mgr_problems_targets(struct mgr_state *st, json_t *list)
+/* ---- replicas --------------------------------------------------------- */
+
+/**
+ * struct mgr_group_words - how a group is spoken of
+ */
+struct mgr_group_words {
+	const char *one;		/* a member */
+	const char *verb;		/* of the flint command */
+	const char *stops;		/* what happens without a majority */
+};
+
+static const struct mgr_group_words mgr_words_mgr = {
+	"manager", "mgr", "the cluster from changing, and the chunk servers from serving",
+};
+
+static const struct mgr_group_words mgr_words_meta = {
+	"metadata replica", "meta", "files from being opened or changed",
+};
+
+/* One group in the form of both sources. */
+struct mgr_group_view {
+	const struct mgr_group_words *words;
+	unsigned int nr, voters, missing;
+	u64 last, term, group;
+	struct {
+		const char *name;
+		u64 id, match, contact_ms, sent, total;
+		bool voter, leader;
+	} m[FLINT_RAFT_MEMBERS_MAX];
+};
+
+static bool mgr_member_missing(const struct mgr_group_view *v, unsigned int i)
 {
+	return !v->m[i].leader && v->m[i].contact_ms > MGR_MISSING_MS;
+}
+
+static void mgr_view_count(struct mgr_group_view *v)
+{
+	unsigned int i;
+
+	for (i = 0; i < v->nr; i++) {
+		v->voters += v->m[i].voter;
+		v->missing += v->m[i].voter && mgr_member_missing(v, i);
+	}
+}
+
+static void mgr_view_managers(struct mgr *m, struct mgr_group_view *v)
+{
+	const struct flint_raft_status *st = flint_raft_status(m->raft);
+	unsigned int i;
+
+	memset(v, 0, sizeof(*v));
+	v->words = &mgr_words_mgr;
+	v->nr = st->nr_members;
+	v->last = st->last;
+	v->term = st->term;
+	v->group = st->group;
+	for (i = 0; i < v->nr; i++) {
+		const struct flint_raft_member *mb = &st->members[i];
+
+		v->m[i].name = mb->name;
+		v->m[i].id = mb->id;
+		v->m[i].voter = mb->voter;
+		v->m[i].leader = mb->leader;
+		v->m[i].match = mb->self ? st->last : mb->match;
+		v->m[i].contact_ms = mb->self ? 0 : mb->contact_ms;
+		v->m[i].sent = mb->snap_sent;
+		v->m[i].total = mb->snap_total;
+	}
+	mgr_view_count(v);
+}
+
+/* From what the leader of the metadata said last. */
+static void mgr_view_metadata(struct mgr *m, struct mgr_group_view *v)
+{
+	const struct mgr_group *g = &m->group;
+	unsigned int i;
+
+	memset(v, 0, sizeof(*v));
+	v->words = &mgr_words_meta;
+	v->nr = g->nr;
+	v->last = le64_to_cpu(g->stat.last);
+	v->term = le64_to_cpu(g->stat.term);
+	v->group = le64_to_cpu(g->stat.group);
+	for (i = 0; i < v->nr; i++) {
+		const struct flint_raft_stat_member *mb = &g->members[i];
+		bool self = mb->flags & FLINT_RAFT_MEMBER_SELF;
+
+		v->m[i].name = (const char *)mb->name;
+		v->m[i].id = le64_to_cpu(mb->id);
+		v->m[i].voter = mb->flags & FLINT_RAFT_MEMBER_VOTER;
+		v->m[i].leader = mb->flags & FLINT_RAFT_MEMBER_LEADER;
+		v->m[i].match = self ? v->last : le64_to_cpu(mb->match);
+		v->m[i].contact_ms = self ? 0 : le64_to_cpu(mb->contact_ms);
+		v->m[i].sent = le64_to_cpu(mb->snap_sent);
+		v->m[i].total = le64_to_cpu(mb->snap_total);
+	}
+	mgr_view_count(v);
+}
+
+/* What the loss of further members means, in words. */
+static void mgr_view_risk(const struct mgr_group_view *v, char *out, size_t len)
+{
+	unsigned int spare = (v->voters - 1) / 2;
+
+	if (v->missing > spare)
+		snprintf(out, len, "too few are left: this stops %s", v->words->stops);
+	else if (v->missing == spare)
+		snprintf(out, len, "the loss of one more of the %u stops %s", v->voters,
+			 v->words->stops);
+	else
+		snprintf(out, len, "%u more of the %u may be lost", spare - v->missing, v->voters);
+}
+
+static void mgr_problems_view(const struct mgr_group_view *v, json_t *list)
+{
+	char what[MGR_ERR_LEN], remedy[MGR_ERR_LEN], risk[128], since[48];
+	unsigned int i;
+
+	mgr_view_risk(v, risk, sizeof(risk));
+	for (i = 0; i < v->nr; i++) {
+		u64 behind = v->last > v->m[i].match ? v->last - v->m[i].match : 0;
+
+		if (mgr_member_missing(v, i)) {
+			snprintf(since, sizeof(since), v->m[i].contact_ms == UINT64_MAX
+				 ? "not heard since the leader began" : "not heard for %llu s",
+				 (unsigned long long)v->m[i].contact_ms / 1000);
+			snprintf(what, sizeof(what), "%s %s is missing, %s: %s", v->words->one,
+				 v->m[i].name, since, risk);
+			snprintf(remedy, sizeof(remedy),
+				 "start flint-%sd on %s; if it is gone for good, 'flint %s replace %s' puts another in its place",
+				 v->words == &mgr_words_mgr ? "mgr" : "meta", v->m[i].name,
+				 v->words->verb, v->m[i].name);
+			mgr_problem(list, what, remedy);
+		} else if (behind > MGR_BEHIND) {
+			snprintf(what, sizeof(what), "%s %s is %llu changes behind and catching up",
+				 v->words->one, v->m[i].name, (unsigned long long)behind);
+			mgr_problem(list, what, "wait; if it does not become less, look at its disk and network");
+		}
+	}
+	if (v->voters == 2) {
+		snprintf(what, sizeof(what), "there are two voting %ss, of which none may be lost",
+			 v->words->one);
+		snprintf(remedy, sizeof(remedy), "add a third: 'flint %s add NAME'", v->words->verb);
+		mgr_problem(list, what, remedy);
+	}
+}
+
+static void mgr_problems_replicas(struct mgr *m, json_t *list)
+{
+	const struct mgr_node *leader = m->next ? mgr_meta_leader(m->next) : NULL;
+	struct mgr_group_view v;
+
+	mgr_view_managers(m, &v);
+	mgr_problems_view(&v, list);
+	if (m->st->set.meta_founded && !leader) {
+		mgr_problem(list,
+			    "no metadata replica leads: no file can be opened or changed until more than half of them reach each other",
+			    "start flint-metad where it is down ('flint meta status'); if more than half are lost for good, see 'flint meta rescue --help'");
+	} else if (m->group.heard_ns && leader && m->group.node == leader->id) {
+		mgr_view_metadata(m, &v);
+		mgr_problems_view(&v, list);
+	}
+}
+
+static json_t *mgr_view_json(const struct mgr_group_view *v)
+{
+	json_t *members = json_array();
+	unsigned int i;
+	char risk[128];
+
+	for (i = 0; i < v->nr; i++) {
+		bool missing = mgr_member_missing(v, i);
+		json_t *contact = v->m[i].contact_ms == UINT64_MAX
+			? json_null() : json_integer(v->m[i].contact_ms);
+
+		json_array_append_new(members,
+			json_pack("{s:s, s:I, s:s, s:b, s:I, s:o, s:I, s:I}", "name", v->m[i].name,
+				  "id", (json_int_t)v->m[i].id, "state",
+				  v->m[i].leader ? "leader" : missing ? "missing"
+				  : v->m[i].voter ? "follower" : "learner",
+				  "voter", (int)v->m[i].voter, "behind",
+				  (json_int_t)(v->last > v->m[i].match ? v->last - v->m[i].match : 0),
+				  "contact_ms", contact, "snapshot_sent", (json_int_t)v->m[i].sent,
+				  "snapshot_total", (json_int_t)v->m[i].total));
+	}
+	mgr_view_risk(v, risk, sizeof(risk));
+	return json_pack("{s:I, s:I, s:I, s:i, s:i, s:i, s:s, s:o}", "group", (json_int_t)v->group,
+			 "term", (json_int_t)v->term, "last", (json_int_t)v->last,
+			 "voters", (int)v->voters, "missing", (int)v->missing, "tolerates",
+			 v->voters ? (int)((v->voters - 1) / 2) - (int)v->missing : 0, "risk",
+			 v->voters ? risk : "", "members", members);
+}
+
+/* Nodes of a role that are no members, and could be. */
+static json_t *mgr_report_standby(struct mgr *m, u8 role, const struct mgr_group_view *v)
+{
+	json_t *list = json_array();
+	unsigned int j;
+	u32 i;
+
+	for (i = 0; i < m->st->nr_nodes; i++) {
+		const struct mgr_node *n = mgr_node_live(m, m->st->nodes[i].id);
+
+		if (n->role != role || n->gone)
+			continue;
+		for (j = 0; j < v->nr; j++)
+			if (v->m[j].id == le64_to_cpu(n->replica.id) || !strcmp(v->m[j].name, n->name))
+				break;
+		if (j == v->nr)
+			json_array_append_new(list,
+				json_pack("{s:s, s:s, s:b}", "name", n->name, "state",
+					  MGR_NAME(mgr_node_states, n->state), "empty",
+					  (int)!n->replica.group));
+	}
+	return list;
+}
+
+/**
+ * mgr_report_replicas() - both groups with their members, and who stands by
+ */
+json_t *mgr_report_replicas(struct mgr *m)
+{
+	struct mgr_group_view v;
+	json_t *mgrs, *meta;
+
+	mgr_view_managers(m, &v);
+	mgrs = mgr_view_json(&v);
+	json_object_set_new(mgrs, "standby", mgr_report_standby(m, FLINT_ROLE_MGR, &v));
+	mgr_view_metadata(m, &v);
+	meta = mgr_view_json(&v);
+	json_object_set_new(meta, "standby", mgr_report_standby(m, FLINT_ROLE_META, &v));
+	json_object_set_new(meta, "heard_ms_ago", m->group.heard_ns
+			    ? json_integer((flint_now_ns() - m->group.heard_ns) / 1000000)
+			    : json_null());
+	return json_pack("{s:o, s:o}", "managers", mgrs, "metadata", meta);
+}
+
+/**
+ * mgr_report_replica() - this manager alone, as far as it knows; whoever leads
+ */
+json_t *mgr_report_replica(struct mgr *m)
+{
+	static const char * const roles[] = { "standby", "learner", "follower", "candidate",
+					      "leader" };
+	const struct flint_raft_status *st = flint_raft_status(m->raft);
+	json_t *members = json_array();
+	char sum[20];
+	unsigned int i;
+
+	for (i = 0; i < st->nr_members; i++)
+		json_array_append_new(members,
+			json_pack("{s:s, s:b, s:b}", "name", st->members[i].name, "voter",
+				  (int)st->members[i].voter, "leader",
+				  (int)st->members[i].leader));
+	snprintf(sum, sizeof(sum), "%016llx", (unsigned long long)mgr_state_checksum(m->st));
+	return json_pack("{s:s, s:s, s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:s, s:o}", "name", m->name,
+			 "role", m->removed ? "removed" : roles[st->role % 5], "id",
+			 (json_int_t)st->id, "term", (json_int_t)st->term, "leader",
+			 st->leader_name, "commit", (json_int_t)st->commit, "applied",
+			 (json_int_t)st->applied, "seq", (json_int_t)m->st->seq, "epoch",
+			 (json_int_t)m->st->epoch, "checksum", sum, "members", members);
+}
+
+/* ---- the rest of health ----------------------------------------------- */
+
+/* As last reported. */
+u64 mgr_target_used(struct mgr *m, const struct mgr_target *t)
+{
+	const struct mgr_target *live = m->next ? mgr_target_find(m->next, t->id) : NULL;
+
+	return live ? live->used_now : t->used;
+}
+
+static void mgr_problems_targets(struct mgr *m, json_t *list)
+{
+	struct mgr_state *st = m->st;
 	char what[MGR_ERR_LEN], remedy[MGR_ERR_LEN];
 	u32 i, unused = 0;
 
@@ -96,7 +407,7 @@ static void mgr_problems_targets(struct mgr_state *st, json_t *list)
 				 "bring %s back with this disk; nothing is lost while the disk is whole",
 				 node);
 			mgr_problem(list, what, remedy);
-		} else if (t->capacity && t->used_now > t->capacity / 100 * 95) {
+		} else if (t->capacity && mgr_target_used(m, t) > t->capacity / 100 * 95) {
 			snprintf(what, sizeof(what), "target %u on %s is more than 95 %% full",
 				 t->id, node);
 			mgr_problem(list, what, "delete files or add targets");
@@ -110,7 +421,7 @@ static void mgr_problems_targets(struct mgr_state *st, json_t *list)
 		mgr_problem(list, "there are no chains yet", "run 'flint chain create'");
 }
 
-static json_t *mgr_problems(struct mgr *m)
+json_t *mgr_problems(struct mgr *m)
 {
 	struct mgr_state *st = m->st;
 	json_t *list = json_array();
@@ -118,7 +429,8 @@ static json_t *mgr_problems(struct mgr *m)
 	u32 i;
 
 	mgr_problems_nodes(m, list);
-	mgr_problems_targets(st, list);
+	mgr_problems_replicas(m, list);
+	mgr_problems_targets(m, list);
 	for (i = 0; i < st->nr_fs; i++)
 		if (!st->fs[i].root_ino) {
 			snprintf(what, sizeof(what), "file system %s is only half made",
@@ -130,8 +442,9 @@ static json_t *mgr_problems(struct mgr *m)
 	return list;
 }
 
-static void mgr_usage_sum(const struct mgr_state *st, u64 *capacity, u64 *used)
+static void mgr_usage_sum(struct mgr *m, u64 *capacity, u64 *used)
 {
+	const struct mgr_state *st = m->st;
 	u32 i;
 
 	*capacity = 0;
@@ -139,7 +452,7 @@ static void mgr_usage_sum(const struct mgr_state *st, u64 *capacity, u64 *used)
 	for (i = 0; i < st->nr_targets; i++)
 		if (st->targets[i].chain) {
 			*capacity += st->targets[i].capacity;
-			*used += st->targets[i].used_now;
+			*used += mgr_target_used(m, &st->targets[i]);
 		}
 }
 
@@ -172,13 +485,14 @@ json_t *mgr_report_status(struct mgr *m)
 
 	for (i = 0; i < st->nr_targets; i++)
 		serving += st->targets[i].state == FLINT_TARGET_SERVING;
-	mgr_usage_sum(st, &capacity, &used);
-	return json_pack("{s:s, s:s, s:s, s:I, s:b, s:o, s:o, s:o, s:o, s:{s:i, s:i}, s:i, s:i,"
-			 " s:I, s:I, s:I}",
-			 "cluster", st->cluster_name,
-			 "cluster_id", flint_uuid_format(st->cluster_id, uuid),
+	mgr_usage_sum(m, &capacity, &used);
+	return json_pack("{s:s, s:s, s:s, s:I, s:b, s:o, s:o, s:o, s:o, s:o, s:{s:i, s:i}, s:i,"
+			 " s:i, s:I, s:I, s:I}",
+			 "cluster", st->set.cluster_name,
+			 "cluster_id", flint_uuid_format(st->set.cluster_id, uuid),
 			 "version", FLINT_VERSION, "epoch", (json_int_t)st->epoch,
 			 "healthy", (int)!json_array_size(problems), "problems", problems,
+			 "replicas", mgr_report_replicas(m),
 			 "managers", mgr_count_nodes(st, FLINT_ROLE_MGR),
 			 "metadata_servers", mgr_count_nodes(st, FLINT_ROLE_META),
 			 "chunk_servers", mgr_count_nodes(st, FLINT_ROLE_CHUNK),
@@ -217,18 +531,17 @@ json_t *mgr_report_nodes(struct mgr *m)
 	u32 i;
 
 	for (i = 0; i < m->st->nr_nodes; i++) {
-		const struct mgr_node *n = &m->st->nodes[i];
-		json_t *ago = json_null();	/* not heard since this manager started */
+		const struct mgr_node *n = &m->st->nodes[i], *live = mgr_node_live(m, n->id);
+		json_t *ago = json_null();	/* not heard since this manager leads */
 
-		if (n->role == FLINT_ROLE_MGR)
-			ago = json_integer(0);
-		else if (n->incarnation)
-			ago = json_integer((now - n->heard_ns) / 1000000);
+		if (live->incarnation)
+			ago = json_integer((now - live->heard_ns) / 1000000);
 		json_array_append_new(list,
-			json_pack("{s:i, s:s, s:s, s:s, s:o, s:o}", "id", (int)n->id, "name",
+			json_pack("{s:i, s:s, s:s, s:s, s:o, s:i, s:o}", "id", (int)n->id, "name",
 				  n->name, "role", mgr_role_name(n->role), "state",
 				  MGR_NAME(mgr_node_states, n->state), "addresses",
-				  mgr_report_addrs(n->addrs), "heard_ms_ago", ago));
+				  mgr_report_addrs(n->addrs), "http_port", (int)n->http_port,
+				  "heard_ms_ago", ago));
 	}
 	return json_pack("{s:o}", "nodes", list);
 }
@@ -249,7 +562,7 @@ json_t *mgr_report_targets(struct mgr *m)
 				  "node", (int)t->node, "node_name", n ? n->name : "?", "chain",
 				  (int)t->chain, "state", MGR_NAME(mgr_target_states, t->state),
 				  "local", MGR_NAME(mgr_local_states, t->local), "capacity",
-				  (json_int_t)t->capacity, "used", (json_int_t)t->used_now));
+				  (json_int_t)t->capacity, "used", (json_int_t)mgr_target_used(m, t)));
 	}
 	return json_pack("{s:o}", "targets", list);
 }
@@ -312,72 +625,11 @@ json_t *mgr_report_fs(struct mgr *m)
 json_t *mgr_report_map(struct mgr *m)
 {
 	json_t *map = json_pack("{s:I, s:i, s:i}", "epoch", (json_int_t)m->image_epoch,
-				"bytes", (int)m->image_len, "lease_ms", (int)m->st->lease_ms);
+				"bytes", (int)m->image_len, "lease_ms", (int)m->st->set.lease_ms);
 
 	json_object_update_new(map, mgr_report_nodes(m));
 	json_object_update_new(map, mgr_report_targets(m));
 	json_object_update_new(map, mgr_report_chains(m));
 	json_object_update_new(map, mgr_report_fs(m));
 	return map;
-}
-
-/* ---- metrics ---------------------------------------------------------- */
-
-static void mgr_metrics_targets(const struct mgr_state *st, FILE *f)
-{
-	u32 i;
-
-	fprintf(f, "# HELP flint_target_capacity_bytes Size of a target.\n"
-		   "# TYPE flint_target_capacity_bytes gauge\n");
-	for (i = 0; i < st->nr_targets; i++)
-		fprintf(f, "flint_target_capacity_bytes{target=\"%u\"} %llu\n", st->targets[i].id,
-			(unsigned long long)st->targets[i].capacity);
-	fprintf(f, "# HELP flint_target_used_bytes Bytes in use on a target.\n"
-		   "# TYPE flint_target_used_bytes gauge\n");
-	for (i = 0; i < st->nr_targets; i++)
-		fprintf(f, "flint_target_used_bytes{target=\"%u\"} %llu\n", st->targets[i].id,
-			(unsigned long long)st->targets[i].used_now);
-	fprintf(f, "# HELP flint_target_serving Whether a target serves its chain.\n"
-		   "# TYPE flint_target_serving gauge\n");
-	for (i = 0; i < st->nr_targets; i++)
-		fprintf(f, "flint_target_serving{target=\"%u\"} %d\n", st->targets[i].id,
-			st->targets[i].state == FLINT_TARGET_SERVING);
-}
-
-/**
- * mgr_report_metrics() - Prometheus text exposition, version 0.0.4
- *
- * Return: malloced text, or NULL without memory.
- */
-char *mgr_report_metrics(struct mgr *m)
-{
-	const struct mgr_state *st = m->st;
-	json_t *problems;
-	char *text = NULL;
-	size_t len;
-	FILE *f;
-	u32 i;
-
-	f = open_memstream(&text, &len);
-	if (!f)
-		return NULL;
-	problems = mgr_problems(m);
-	fprintf(f, "# HELP flint_map_epoch Epoch of the cluster map.\n"
-		   "# TYPE flint_map_epoch counter\nflint_map_epoch %llu\n",
-		(unsigned long long)st->epoch);
-	fprintf(f, "# HELP flint_problems Things that 'flint status' complains about.\n"
-		   "# TYPE flint_problems gauge\nflint_problems %zu\n",
-		json_array_size(problems));
-	json_decref(problems);
-	fprintf(f, "# HELP flint_node_up Whether a node is heard from.\n"
-		   "# TYPE flint_node_up gauge\n");
-	for (i = 0; i < st->nr_nodes; i++)
-		fprintf(f, "flint_node_up{node=\"%s\",role=\"%s\"} %d\n", st->nodes[i].name,
-			mgr_role_name(st->nodes[i].role), st->nodes[i].state == FLINT_NODE_UP);
-	mgr_metrics_targets(st, f);
-	if (fclose(f)) {
-		free(text);
-		return NULL;
-	}
-	return text;
 }

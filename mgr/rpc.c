@@ -3,13 +3,18 @@
  * The manager's two operations on the FlintFS protocol.
  *
  * MAP_GET is a standing request: it waits here until the epoch passes the one
- * the asker has, its time is up, or its connection ends. HEARTBEAT is answered
- * only after what it changed is durable and published, so that a node that
+ * the asker has, its time is up, or its connection ends. Every manager that
+ * hears of a leader answers it with the map it has; the epoch that the asker
+ * names keeps it from going back. HEARTBEAT is the leader's, and is answered
+ * only after what it changed is agreed upon and published, so that a node that
  * knows its id is in the map.
  */
+#include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "../userd/base/addr.h"
+#include "../userd/base/daemon.h"
 #include "../userd/base/log.h"
 #include "mgrd.h"
 
@@ -27,6 +32,21 @@ struct mgr_wait {
 
 /* ---- the published image ---------------------------------------------- */
 
+/* Ask another one. */
+static void mgr_not_leader(struct mgr *m, struct flint_call *call)
+{
+	struct flint_leader_hint hint = { .node_id = cpu_to_le32(mgr_leader_node(m)) };
+
+	flint_call_reply(call, m->stopping ? FLINT_ST_SHUTDOWN : FLINT_ST_NOT_LEADER, &hint,
+			 sizeof(hint), NULL, 0, 0);
+}
+
+/* A manager that is cut off from the others would never learn of a new map. */
+static bool mgr_map_fresh(struct mgr *m)
+{
+	return m->image && !m->stopping && !m->removed && flint_raft_status(m->raft)->leader;
+}
+
 /* Send the present image, or only its epoch when the asker has it. */
 static void mgr_map_answer(struct mgr *m, struct flint_call *call, u64 have, u32 max_len)
 {
@@ -35,7 +55,9 @@ static void mgr_map_answer(struct mgr *m, struct flint_call *call, u64 have, u32
 		.total_len = cpu_to_le32(m->image_len),
 	};
 
-	if (m->image_epoch <= have) {
+	if (!mgr_map_fresh(m)) {
+		mgr_not_leader(m, call);
+	} else if (m->image_epoch <= have) {
 		flint_call_reply(call, FLINT_OK, &got, sizeof(got), NULL, 0, 0);
 	} else if (m->image_len > max_len) {
 		flint_call_reply(call, ERANGE, &got, sizeof(got), NULL, 0, 0);
@@ -99,16 +121,6 @@ again:
 	return 0;
 }
 
-/* Make a visible change durable, then show it. Return: 0 or -errno with @err set. */
-int mgr_commit_publish(struct mgr *m, char *err, size_t errlen)
-{
-	int ret = mgr_state_commit(m->st, true, err, errlen);
-
-	if (!ret)
-		mgr_publish(m);
-	return ret;
-}
-
 /* ---- MAP_GET ---------------------------------------------------------- */
 
 static void mgr_wait_timeout(struct flint_timer *t)
@@ -134,11 +146,11 @@ static void mgr_map_get(struct mgr *m, struct flint_call *call)
 	if (call->msg.timeout_ms <= ms)
 		ms = call->msg.timeout_ms > MGR_WAIT_MARGIN_MS
 			   ? call->msg.timeout_ms - MGR_WAIT_MARGIN_MS : 0;
-	if (have > m->st->epoch)
-		flint_warn_rl("%s has map epoch %llu, newer than ours: was an old copy of state.db put back?",
+	if (have > m->st->epoch && mgr_leads(m))
+		flint_warn_rl("%s has map epoch %llu, newer than ours: was an old copy of the state put back?",
 			      flint_conn_info(call->conn)->address, (unsigned long long)have);
 
-	w = have >= m->image_epoch && ms && !m->stopping ? calloc(1, sizeof(*w)) : NULL;
+	w = have >= m->image_epoch && ms && mgr_map_fresh(m) ? calloc(1, sizeof(*w)) : NULL;
 	if (!w) {
 		mgr_map_answer(m, call, have, le32_to_cpu(req.max_len));
 		return;
@@ -167,7 +179,7 @@ again:
 		}
 }
 
-/* At the end: nobody waits any longer. */
+/* At the end, or without a leader: nobody waits any longer. */
 void mgr_rpc_drop_waits(struct mgr *m)
 {
 	while (m->waits)
@@ -220,6 +232,7 @@ static int mgr_beat_parse(const struct flint_call *call, struct flint_heartbeat 
 			  struct mgr_beat *b)
 {
 	const struct flint_conn_info *info = flint_conn_info(call->conn);
+	struct timespec wall;
 	const u8 *tail;
 	u32 tail_len;
 
@@ -231,52 +244,115 @@ static int mgr_beat_parse(const struct flint_call *call, struct flint_heartbeat 
 	b->incarnation = le64_to_cpu(hb->incarnation);
 	b->nr_targets = le32_to_cpu(hb->nr_targets);
 	b->targets = (const void *)tail;
-	if ((b->role != FLINT_ROLE_CHUNK && b->role != FLINT_ROLE_META) ||
-	    b->role != info->role || !b->incarnation || !mgr_label_ok(hb->name) ||
+	b->replica = hb->replica;
+	if ((b->role != FLINT_ROLE_CHUNK && b->role != FLINT_ROLE_META &&
+	     b->role != FLINT_ROLE_MGR) || b->role != info->role || !b->incarnation || !mgr_label_ok(hb->name) ||
 	    b->nr_targets > tail_len / sizeof(struct flint_hb_target) ||
 	    ((uintptr_t)tail & 7))
 		return -EPROTO;
+	if (hb->sent_realtime_ns) {
+		clock_gettime(CLOCK_REALTIME, &wall);
+		b->skew_ns = (s64)(le64_to_cpu(hb->sent_realtime_ns) -
+				   (wall.tv_sec * 1000000000ull + wall.tv_nsec));
+	}
 	memcpy(b->name, hb->name, sizeof(b->name));
 	mgr_beat_addrs(b, &info->addr, le16_to_cpu(hb->tcp_port), le16_to_cpu(hb->rdma_port));
 	return 0;
 }
 
+/* A heartbeat that waits until what it says is agreed upon. */
+struct mgr_beat_wait {
+	struct flint_call *call;
+	struct flint_heartbeat_rep rep;
+};
+
+static void mgr_beat_agreed(struct mgr *m, void *arg, int err)
+{
+	struct mgr_beat_wait *w = arg;
+
+	if (!err && mgr_leads(m)) {
+		w->rep.epoch = cpu_to_le64(m->st->epoch);
+		flint_call_reply(w->call, FLINT_OK, &w->rep, sizeof(w->rep), NULL, 0, 0);
+	} else if (err && err != -EAGAIN) {
+		flint_warn_rl("what a heartbeat changes is not agreed upon (%s)", strerror(-err));
+		flint_call_reply(w->call, FLINT_ST_RETRY, NULL, 0, NULL, 0, 0);
+	} else {
+		mgr_not_leader(m, w->call);
+	}
+	free(w);
+}
+
+/* Take it into the next state. Return: status, @w->rep filled. */
+static u32 mgr_beat_take(struct mgr *m, const struct flint_heartbeat *hb, const struct mgr_beat *b,
+			 struct mgr_beat_wait *w, bool *changed)
+{
+	u64 group = flint_random_u64();
+	char why[MGR_ERR_LEN];
+	u32 status, id = 0, order = 0;
+
+	status = mgr_beat_apply(m->next, b, flint_now_ns(), &id, changed, why, sizeof(why));
+	if (!status)
+		status = mgr_beat_order(m->next, b, id, group, &order, changed, why, sizeof(why));
+	if (status) {
+		flint_warn_rl("heartbeat of %s refused: %s", b->name, why);
+		return status;
+	}
+	if (!le32_to_cpu(hb->node_id))
+		flint_info("node %u (%s) is up at %s with %u targets", id, b->name,
+			   flint_conn_info(w->call->conn)->address, b->nr_targets);
+	w->rep.sent_boottime_ns = hb->sent_boottime_ns;
+	w->rep.node_id = cpu_to_le32(id);
+	w->rep.lease_ms = cpu_to_le32(m->next->set.lease_ms);
+	w->rep.order = cpu_to_le32(order);
+	w->rep.group = cpu_to_le64(m->next->set.meta_group);
+	return FLINT_OK;
+}
+
+/* It was refused, but a part of it changed the next state: the node is known now. */
+static void mgr_beat_refused(struct mgr *m, void *arg, int err)
+{
+}
+
 static void mgr_heartbeat(struct mgr *m, struct flint_call *call)
 {
-	struct flint_heartbeat_rep rep = { 0 };
+	struct mgr_beat_wait *w;
 	struct flint_heartbeat hb;
-	char why[MGR_ERR_LEN];
+	bool changed = false;
 	struct mgr_beat b;
-	bool changed;
-	u32 status, id = 0;
+	u32 status;
 
 	if (mgr_beat_parse(call, &hb, &b)) {
 		flint_warn_rl("senseless heartbeat from %s", flint_conn_info(call->conn)->address);
 		flint_call_reply(call, FLINT_ST_BAD_REQUEST, NULL, 0, NULL, 0, 0);
 		return;
 	}
-	status = mgr_beat_apply(m->st, &b, flint_now_ns(), &id, &changed, why, sizeof(why));
-	if (!status && changed && mgr_commit_publish(m, why, sizeof(why)))
-		status = FLINT_ST_RETRY;
-	if (status) {
-		flint_warn_rl("heartbeat of %s refused: %s", b.name, why);
-		flint_call_reply(call, status, NULL, 0, NULL, 0, 0);
+	if (!mgr_leads(m))
+		return mgr_not_leader(m, call);
+	w = calloc(1, sizeof(*w));
+	if (!w) {
+		flint_call_reply(call, FLINT_ST_RETRY, NULL, 0, NULL, 0, 0);
 		return;
 	}
-	if (!le32_to_cpu(hb.node_id))
-		flint_info("node %u (%s) is up at %s with %u targets", id, b.name,
-			   flint_conn_info(call->conn)->address, b.nr_targets);
-	rep.epoch = cpu_to_le64(m->st->epoch);
-	rep.sent_boottime_ns = hb.sent_boottime_ns;
-	rep.node_id = cpu_to_le32(id);
-	rep.lease_ms = cpu_to_le32(m->st->lease_ms);
-	flint_call_reply(call, FLINT_OK, &rep, sizeof(rep), NULL, 0, 0);
+	w->call = call;
+	status = mgr_beat_take(m, &hb, &b, w, &changed);
+	if (changed && status)
+		mgr_commit(m, true, mgr_beat_refused, NULL);
+	if (status) {
+		flint_call_reply(call, status, NULL, 0, NULL, 0, 0);
+		free(w);
+	} else if (changed) {
+		mgr_commit(m, true, mgr_beat_agreed, w);
+	} else {
+		mgr_barrier(m, mgr_beat_agreed, w);
+	}
 }
 
 void mgr_rpc_request(void *arg, struct flint_call *call)
 {
 	struct mgr *m = arg;
 
+	if (flint_raft_request(m->raft, call))
+		return;
 	switch (call->msg.op) {
 	case FLINT_OP_MAP_GET:
 		mgr_map_get(m, call);

@@ -5,6 +5,7 @@
  *	DIR/cluster.key		the cluster's key
  *	DIR/flint.conf		[flint]: where the manager is; [flint-up]: how it was made
  *	DIR/mgr, meta, chunkN	state of each daemon; chunkN/target is its target
+ *	DIR/mgrN, metaN		of further managers and metadata replicas
  *	DIR/log, run		logs and pid files
  *
  * Every step looks first whether it has been done, so that running it again
@@ -34,21 +35,25 @@
 #include "../userd/base/conf.h"
 #include "../userd/base/key.h"
 #include "../userd/net/net.h"
-#include "cli.h"
+#include "cli_group.h"
 
 #define UP_SERVERS_MAX	16
+#define UP_REPLICAS_MAX	5
+#define UP_PROCS_MAX	(UP_SERVERS_MAX + 2 * UP_REPLICAS_MAX)
 #define UP_WAIT_S	90		/* for everything to be healthy, times time_scale */
 #define UP_STOP_MS	10000
 #define UP_TRIES	4		/* starts after one that ended at once */
 #define UP_TRY_MS	3000
 #define UP_TRY_PAUSE_US	400000
 #define UP_EMULATED_SCALE 3		/* default time scale on emulated machines */
+#define UP_MORE_MGRS	200		/* ports of further managers, from the base port */
+#define UP_MORE_METAS	300
 #define UP_IB		"/sys/class/infiniband"
 
 /* What flint.conf remembers of how the cluster was made. */
 struct up_conf {
 	char *listen;
-	uint64_t base_port, servers, size, time_scale;
+	uint64_t base_port, servers, metas, mgrs, size, time_scale;
 	bool rdma;
 	char *fs;
 };
@@ -56,14 +61,14 @@ struct up_conf {
 /**
  * struct up - one run
  * @dir: absolute
- * @procs: manager, metadata server, then chunk servers
+ * @procs: managers, metadata servers, then chunk servers
  * @made: this run made @dir
  */
 struct up {
 	struct cli *cli;
 	char dir[PATH_MAX];
 	struct up_conf conf;
-	struct up_proc procs[2 + UP_SERVERS_MAX];
+	struct up_proc procs[UP_PROCS_MAX];
 	unsigned int nr_procs;
 	bool made;
 	int lock;
@@ -78,6 +83,8 @@ static const struct flint_conf_opt up_conf_opts[] = {
 	{ "base-port", 0, FLINT_CONF_U64, UP_OFF(base_port), "7440", NULL, NULL, 1, 65000, 0 },
 	{ "chunk-servers", 0, FLINT_CONF_U64, UP_OFF(servers), "3", NULL, NULL, 1,
 	  UP_SERVERS_MAX, 0 },
+	{ "meta", 0, FLINT_CONF_U64, UP_OFF(metas), "1", NULL, NULL, 1, UP_REPLICAS_MAX, 0 },
+	{ "mgrs", 0, FLINT_CONF_U64, UP_OFF(mgrs), "1", NULL, NULL, 1, UP_REPLICAS_MAX, 0 },
 	{ "size", 0, FLINT_CONF_SIZE, UP_OFF(size), "2G", NULL, NULL, 0, 0, 0 },
 	{ "time-scale", 0, FLINT_CONF_U64, UP_OFF(time_scale), "1", NULL, NULL, 1, 100, 0 },
 	{ "rdma", 0, FLINT_CONF_BOOL, UP_OFF(rdma), "yes", NULL, NULL, 0, 0, 0 },
@@ -286,12 +293,14 @@ static int up_conf_merge(struct up *u, bool fresh)
 {
 	const struct cli *c = u->cli;
 	struct up_conf *k = &u->conf;
-	uint64_t servers;
+	uint64_t servers, metas, mgrs;
 
 	if (fresh && up_emulated())
 		k->time_scale = UP_EMULATED_SCALE;
 	if (cli_number(c, CLI_OPT_CHUNK_SERVERS, "chunk-servers", k->servers, 1, UP_SERVERS_MAX,
 		       &servers) ||
+	    cli_number(c, CLI_OPT_META, "meta", k->metas, 1, UP_REPLICAS_MAX, &metas) ||
+	    cli_number(c, CLI_OPT_MGRS, "mgr", k->mgrs, 1, UP_REPLICAS_MAX, &mgrs) ||
 	    cli_number(c, CLI_OPT_BASE_PORT, "base-port", k->base_port, 1, 65000,
 		       &k->base_port) ||
 	    cli_number(c, CLI_OPT_TIME_SCALE, "time-scale", k->time_scale, 1, 100,
@@ -301,7 +310,12 @@ static int up_conf_merge(struct up *u, bool fresh)
 	if (!fresh && servers < k->servers)
 		return cli_fail("this cluster has %llu chunk servers, whose data would be lost with fewer: give --chunk-servers %llu or more",
 				(unsigned long long)k->servers, (unsigned long long)k->servers);
+	if (!fresh && (metas < k->metas || mgrs < k->mgrs))
+		return cli_fail("this cluster has %llu metadata replicas and %llu managers: take one out with 'flint meta remove' or 'flint mgr remove' first",
+				(unsigned long long)k->metas, (unsigned long long)k->mgrs);
 	k->servers = servers;
+	k->metas = metas;
+	k->mgrs = mgrs;
 	if (cli_opt(c, CLI_OPT_FS) && up_set(&k->fs, cli_opt(c, CLI_OPT_FS)))
 		return 1;
 	if (cli_opt(c, CLI_OPT_NO_RDMA))
@@ -331,11 +345,34 @@ static bool up_use_rdma(const struct up *u)
 	return addr != NULL;
 }
 
+/* First port of the @i-th manager (0...): its HTTP port; TCP and RDMA follow. */
+static unsigned int up_mgr_port(const struct up_conf *k, unsigned int i)
+{
+	return (unsigned int)k->base_port + (i ? UP_MORE_MGRS + 10 * (i - 1) : 0);
+}
+
+/* TCP port of the @i-th metadata server; RDMA follows. */
+static unsigned int up_meta_port(const struct up_conf *k, unsigned int i)
+{
+	return (unsigned int)k->base_port + (i ? UP_MORE_METAS + 10 * (i - 1) : 11);
+}
+
+/* "ADDR:PORT,..." of all managers; @off: from the HTTP port. */
+static void up_mgr_list(const struct up_conf *k, unsigned int off, char *out, size_t len)
+{
+	bool v6 = strchr(k->listen, ':');
+	size_t n = 0;
+	unsigned int i;
+
+	for (i = 0; i < k->mgrs && n < len; i++)
+		n += snprintf(out + n, len - n, "%s%s%s%s:%u", i ? "," : "", v6 ? "[" : "",
+			      k->listen, v6 ? "]" : "", up_mgr_port(k, i) + off);
+}
+
 static int up_conf_write(struct up *u)
 {
 	const struct up_conf *k = &u->conf;
-	char path[PATH_MAX + 32], tmp[PATH_MAX + 32];
-	bool v6 = strchr(k->listen, ':');
+	char path[PATH_MAX + 32], tmp[PATH_MAX + 32], mgrs[512];
 	FILE *f;
 	int bad;
 
@@ -344,10 +381,12 @@ static int up_conf_write(struct up *u)
 	f = fopen(tmp, "we");
 	if (!f)
 		return cli_fail("cannot write %s (%s)", tmp, strerror(errno));
-	fprintf(f, "# Written by 'flint up'; 'flint --dir' reads it.\n[flint]\nmgr = %s%s%s:%llu\nkey = %s/cluster.key\n\n",
-		v6 ? "[" : "", k->listen, v6 ? "]" : "", (unsigned long long)k->base_port, u->dir);
-	fprintf(f, "[flint-up]\nlisten = %s\nbase-port = %llu\nchunk-servers = %llu\nsize = %llu\ntime-scale = %llu\nrdma = %s\nfs = %s\n",
+	up_mgr_list(k, 0, mgrs, sizeof(mgrs));
+	fprintf(f, "# Written by 'flint up'; 'flint --dir' reads it.\n[flint]\nmgr = %s\nkey = %s/cluster.key\n\n",
+		mgrs, u->dir);
+	fprintf(f, "[flint-up]\nlisten = %s\nbase-port = %llu\nchunk-servers = %llu\nmeta = %llu\nmgrs = %llu\nsize = %llu\ntime-scale = %llu\nrdma = %s\nfs = %s\n",
 		k->listen, (unsigned long long)k->base_port, (unsigned long long)k->servers,
+		(unsigned long long)k->metas, (unsigned long long)k->mgrs,
 		(unsigned long long)k->size, (unsigned long long)k->time_scale,
 		k->rdma ? "yes" : "no", k->fs);
 	bad = fflush(f) || fsync(fileno(f));
@@ -384,7 +423,7 @@ static int up_args(struct up *u, struct up_proc *p, const char *program, unsigne
 {
 	const struct up_conf *k = &u->conf;
 	char *path = up_find_program(program);
-	bool v6 = strchr(k->listen, ':');
+	char mgrs[512];
 	int bad;
 
 	if (!path)
@@ -403,13 +442,47 @@ static int up_args(struct up *u, struct up_proc *p, const char *program, unsigne
 	bad |= up_proc_arg(p, "%u", port);
 	bad |= up_proc_arg(p, "--rdma-port");
 	bad |= up_proc_arg(p, "%u", up_use_rdma(u) ? port + 1 : 0);
-	if (p != &u->procs[0]) {
+	if (p >= u->procs + k->mgrs) {
+		up_mgr_list(k, 1, mgrs, sizeof(mgrs));
 		bad |= up_proc_arg(p, "--mgr");
-		bad |= up_proc_arg(p, "%s%s%s:%llu", v6 ? "[" : "", k->listen, v6 ? "]" : "",
-				   (unsigned long long)k->base_port + 1);
+		bad |= up_proc_arg(p, "%s", mgrs);
 	}
 	free(path);
 	return bad ? cli_fail("out of memory") : 0;
+}
+
+/* "mgr", "mgr2", ...; "meta", "meta2", ...; "chunk1", ... in the order of u->procs. */
+static void up_procs_name(struct up *u)
+{
+	const struct up_conf *k = &u->conf;
+	struct up_proc *p = u->procs;
+	unsigned int i;
+
+	for (i = 1; i <= k->mgrs; i++, p++)
+		snprintf(p->name, sizeof(p->name), i > 1 ? "mgr%u" : "mgr", i);
+	for (i = 1; i <= k->metas; i++, p++)
+		snprintf(p->name, sizeof(p->name), i > 1 ? "meta%u" : "meta", i);
+	for (i = 1; i <= k->servers; i++, p++)
+		snprintf(p->name, sizeof(p->name), "chunk%u", i);
+	u->nr_procs = p - u->procs;
+}
+
+/* Options that only a manager has. Return: not 0: no memory. */
+static int up_mgr_args(struct up *u, struct up_proc *p, unsigned int i)
+{
+	const struct up_conf *k = &u->conf;
+	bool v6 = strchr(k->listen, ':');
+	int bad;
+
+	bad = up_proc_arg(p, "--http-port");
+	bad |= up_proc_arg(p, "%u", up_mgr_port(k, i));
+	bad |= up_proc_arg(p, "--time-scale");
+	bad |= up_proc_arg(p, "%llu", (unsigned long long)k->time_scale);
+	if (!i)
+		return bad;
+	bad |= up_proc_arg(p, "--join");
+	return bad | up_proc_arg(p, "%s%s%s:%u", v6 ? "[" : "", k->listen, v6 ? "]" : "",
+				 up_mgr_port(k, 0) + 1);
 }
 
 /* Fill the table of processes. Return: 0 or 1 after a message. */
@@ -420,27 +493,24 @@ static int up_procs_build(struct up *u)
 	unsigned int i;
 	int bad = 0;
 
-	snprintf(p->name, sizeof(p->name), "mgr");
-	if (up_args(u, p, "flint-mgrd", k->base_port + 1))
-		return 1;
-	bad |= up_proc_arg(p, "--http-port");
-	bad |= up_proc_arg(p, "%llu", (unsigned long long)k->base_port);
-	bad |= up_proc_arg(p, "--time-scale");
-	bad |= up_proc_arg(p, "%llu", (unsigned long long)k->time_scale);
-	p++;
-	snprintf(p->name, sizeof(p->name), "meta");
-	if (up_args(u, p, "flint-metad", k->base_port + 11))
-		return 1;
-	bad |= up_proc_arg(p, "--found");
-	p++;
+	up_procs_name(u);
+	for (i = 0; i < k->mgrs; i++, p++) {
+		if (up_args(u, p, "flint-mgrd", up_mgr_port(k, i) + 1))
+			return 1;
+		bad |= up_mgr_args(u, p, i);
+	}
+	for (i = 0; i < k->metas; i++, p++) {
+		if (up_args(u, p, "flint-metad", up_meta_port(k, i)))
+			return 1;
+		bad |= up_proc_arg(p, "--time-scale");
+		bad |= up_proc_arg(p, "%llu", (unsigned long long)k->time_scale);
+	}
 	for (i = 1; i <= k->servers; i++, p++) {
-		snprintf(p->name, sizeof(p->name), "chunk%u", i);
 		if (up_args(u, p, "flint-chunkd", k->base_port + 11 + 10 * i))
 			return 1;
 		bad |= up_proc_arg(p, "--target");
 		bad |= up_proc_arg(p, "%s/%s/target", u->dir, p->name);
 	}
-	u->nr_procs = p - u->procs;
 	return bad ? cli_fail("out of memory") : 0;
 }
 
@@ -471,7 +541,7 @@ static int up_targets_room(struct up *u)
 static int up_target_format(struct up *u, unsigned int id)
 {
 	char path[PATH_MAX + 64], tmp[PATH_MAX + 64], size[32], text[16], err[CLI_ERR_LEN];
-	char *prog = u->procs[1 + id].argv[0];
+	char *prog = u->procs[u->conf.mgrs + u->conf.metas + id - 1].argv[0];
 	char *argv[] = { prog, "--format", tmp, "--id", text, "--size", size, NULL };
 
 	snprintf(path, sizeof(path), "%s/chunk%u", u->dir, id);
@@ -574,7 +644,7 @@ static const char *up_look(struct up *u, unsigned int *unused, char *text, size_
 		return text;
 	}
 	nodes = json_object_get(map, "nodes");
-	for (i = 1; i < u->nr_procs && !missing; i++)
+	for (i = 0; i < u->nr_procs && !missing; i++)
 		if (!up_node_ready(u, nodes, &u->procs[i]))
 			missing = u->procs[i].name;
 	if (!missing && !up_targets_ready(json_object_get(map, "targets"), u->conf.servers,
@@ -677,15 +747,17 @@ static int up_complete(struct up *u, unsigned int unused)
 static int up_report(struct up *u)
 {
 	const struct up_conf *k = &u->conf;
-	bool v6 = strchr(k->listen, ':'), rdma = up_use_rdma(u);
+	bool rdma = up_use_rdma(u);
 	json_t *status = NULL;
-	char addr[128];
+	char addr[512];
 	int ret;
 
 	if (up_api_retry(u, "/v1/status", NULL, &status))
 		return 1;
-	snprintf(addr, sizeof(addr), k->base_port == FLINT_PORT_MGR_HTTP ? "%s%s%s" : "%s%s%s:%llu",
-		 v6 ? "[" : "", k->listen, v6 ? "]" : "", (unsigned long long)k->base_port + 2);
+	if (k->mgrs == 1 && k->base_port == FLINT_PORT_MGR_HTTP)
+		snprintf(addr, sizeof(addr), strchr(k->listen, ':') ? "[%s]" : "%s", k->listen);
+	else
+		up_mgr_list(k, 2, addr, sizeof(addr));
 	if (up_quiet(u)) {
 		json_object_set_new(status, "dir", json_string(u->dir));
 		json_object_set_new(status, "rdma", json_boolean(rdma));
@@ -706,33 +778,39 @@ static int up_report(struct up *u)
 
 /* ---- the two commands ------------------------------------------------- */
 
-/* Stop clients of state before its keepers: metadata, chunks, manager. */
-static void up_stop_all(struct up *u)
+/* Stop processes [from, to) together. */
+static void up_stop_some(struct up *u, unsigned int from, unsigned int to)
 {
 	unsigned int i;
 
-	for (i = 1; i < u->nr_procs; i++) {
+	for (i = from; i < to; i++)
 		up_proc_term(&u->procs[i]);
-		if (i == 1 && up_proc_reap(&u->procs[1], u->dir, UP_STOP_MS) && !up_quiet(u))
-			printf("meta did not stop in time and was killed\n");
-	}
-	for (i = 2; i < u->nr_procs; i++)
+	for (i = from; i < to; i++)
 		if (up_proc_reap(&u->procs[i], u->dir, UP_STOP_MS) && !up_quiet(u))
 			printf("%s did not stop in time and was killed\n", u->procs[i].name);
-	up_proc_term(&u->procs[0]);
-	if (up_proc_reap(&u->procs[0], u->dir, UP_STOP_MS) && !up_quiet(u))
-		printf("mgr did not stop in time and was killed\n");
+}
+
+/* Stop clients of state before its keepers: metadata, chunks, managers. */
+static void up_stop_all(struct up *u)
+{
+	unsigned int mgrs = u->conf.mgrs, metas = u->conf.metas;
+
+	up_stop_some(u, mgrs, mgrs + metas);
+	up_stop_some(u, mgrs + metas, u->nr_procs);
+	up_stop_some(u, 0, mgrs);
 }
 
 static int up_make_dirs(struct up *u)
 {
-	static const char * const names[] = { "log", "run", "mgr", "meta" };
-	char path[PATH_MAX + 32], err[CLI_ERR_LEN];
+	static const char * const names[] = { "log", "run" };
+	unsigned int replicas = u->conf.mgrs + u->conf.metas;
+	char path[PATH_MAX + 64], err[CLI_ERR_LEN];
 	uint8_t key[FLINT_KEY_LEN];
 	size_t i;
 
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", u->dir, names[i]);
+	for (i = 0; i < 2 + replicas; i++) {
+		snprintf(path, sizeof(path), "%s/%s", u->dir,
+			 i < 2 ? names[i] : u->procs[i - 2].name);
 		if (mkdir(path, 0700) && errno != EEXIST)
 			return cli_fail("cannot make %s (%s): choose a directory that you may write",
 					path, strerror(errno));
@@ -807,6 +885,7 @@ static void up_end(struct up *u, struct up_conf *old, bool failed)
 /* Everything after the directory is ours. */
 static int up_go(struct up *u, struct up_conf *old)
 {
+	const struct up_conf *k = &u->conf;
 	char dir_conf[PATH_MAX];
 	unsigned int i, unused = 0;
 	bool fresh;
@@ -832,7 +911,8 @@ static int up_go(struct up *u, struct up_conf *old)
 	snprintf(dir_conf, sizeof(dir_conf), "%s", u->dir);
 	u->cli->opt[CLI_OPT_DIR - CLI_OPT_JSON] = dir_conf;
 	if (cli_api_setup(u->cli) || up_start_all(u) || up_wait(u, &unused) ||
-	    up_complete(u, unused))
+	    up_members(u->cli, &cli_kind_mgr, k->mgrs) ||
+	    up_members(u->cli, &cli_kind_meta, k->metas) || up_complete(u, unused))
 		return 1;
 	return up_report(u);
 }
@@ -845,6 +925,33 @@ int cli_up(struct cli *c)
 
 	ret = up_dir_open(&u, true) || up_go(&u, &old);
 	up_end(&u, &old, ret);
+	return ret;
+}
+
+int up_restart(struct cli *c, const char *name)
+{
+	struct cli whom = { .words = { (char *)cli_opt(c, CLI_OPT_DIR) }, .nr_words = 1 };
+	struct up u = { .cli = &whom };
+	char err[CLI_ERR_LEN];
+	unsigned int i;
+	int ret = 1;
+
+	if (up_dir_open(&u, false) || up_conf_read(&u) || up_procs_build(&u))
+		goto out;
+	for (i = 0; i < u.nr_procs; i++) {
+		struct up_proc *p = &u.procs[i];
+
+		if (strcmp(p->name, name))
+			continue;
+		up_proc_look(p, u.dir);
+		up_proc_term(p);
+		up_proc_reap(p, u.dir, UP_STOP_MS);
+		ret = up_proc_start(p, u.dir, err, sizeof(err)) ? cli_fail("%s", err) : 0;
+		goto out;
+	}
+	cli_fail("the cluster in %s has no daemon called %s", u.dir, name);
+out:
+	up_end(&u, NULL, false);
 	return ret;
 }
 
@@ -864,11 +971,7 @@ int cli_down(struct cli *c)
 		ret = 1;
 		goto out;
 	}
-	snprintf(u.procs[0].name, sizeof(u.procs[0].name), "mgr");
-	snprintf(u.procs[1].name, sizeof(u.procs[1].name), "meta");
-	u.nr_procs = 2 + u.conf.servers;
-	for (i = 2; i < u.nr_procs; i++)
-		snprintf(u.procs[i].name, sizeof(u.procs[i].name), "chunk%u", i - 1);
+	up_procs_name(&u);
 	for (i = 0; i < u.nr_procs; i++) {
 		up_proc_look(&u.procs[i], u.dir);
 		running += u.procs[i].pid != 0;

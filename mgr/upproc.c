@@ -305,3 +305,16 @@ int up_run(char *const argv[], char *err, size_t errlen)
 		snprintf(err, errlen, "%s", line);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 125;
 }
+
+int up_systemctl(const char *verb, const char *unit)
+{
+	char *argv[] = { (char *)"/usr/bin/systemctl", (char *)verb, (char *)unit, NULL };
+	char err[CLI_ERR_LEN];
+
+	if (access(argv[0], X_OK))
+		return cli_fail("this machine has no systemd: stop and start %s by hand, one machine after the other",
+				unit);
+	if (up_run(argv, err, sizeof(err)))
+		return cli_fail("systemctl %s %s did not work: %s", verb, unit, err);
+	return 0;
+}

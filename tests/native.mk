@@ -2,3 +2,4 @@
 # Programs that test running daemons through the client library.
 
 $(eval $(call program,flint-fstest,tests/native/fstest.c))
+$(eval $(call program,flint-mapwatch,tests/native/map_watch.c))

@@ -6,40 +6,11 @@
 # timeout: 400
 set -u
 
-ROOT=${FLINT_ROOT:-$(cd "$(dirname "$0")/../.." && pwd)}
-BIN=${BIN:-$ROOT/build/bin}
-W=$(mktemp -d /var/tmp/flint-hostile.XXXXXX)
-D=$W/cluster
-PORT=$((20000 + RANDOM % 20000))
-n=0 failed=0
+. "$(dirname "$0")/cluster.bash"
 
-finish()
-{
-	kill -CONT $(cat "$D/run/meta.pid" 2> /dev/null) 2> /dev/null
-	"$BIN/flint" down "$D" > /dev/null 2>&1
-	rm -rf "$W"
-}
-trap finish EXIT
-
-ok()
-{
-	local name=$1
-	shift
-	n=$((n + 1))
-	if "$@" > "$W/out" 2>&1; then
-		echo "ok $n - $name"
-	else
-		echo "not ok $n - $name"
-		failed=1
-		tail -n 20 "$W/out" | cut -c1-300 | sed 's/^/# /'
-		tail -n 5 "$D/log/mgr.log" | cut -c1-300 | sed 's/^/# /'
-	fi
-}
-
-fl() { "$BIN/flint" "$@" --dir "$D"; }
 fs_state() { fl fs list --json | python3 -c "import json,sys; print(*[f['state'] for f in json.load(sys.stdin)['file_systems'] if f['name'] == '$1'])"; }
-freeze() { kill -STOP "$(cat "$D/run/meta.pid")"; }
-thaw() { kill -CONT "$(cat "$D/run/meta.pid")"; }
+freeze() { kill -STOP "$(pid meta)"; }
+thaw() { kill -CONT "$(pid meta)"; }
 
 garbage()
 {
@@ -98,17 +69,16 @@ manager_stops_meanwhile()
 {
 	freeze
 	timeout 1 "$BIN/flint" fs create later --dir "$D"
-	kill "$(cat "$D/run/mgr.pid")"
+	kill "$(pid mgr)"
 	sleep 1
 	thaw
 	"$BIN/flint" up "$D"
 	[ "$(fs_state later)" = "half made" ] && fl fs create later && [ "$(fs_state later)" = ready ]
 }
 
-no_sanitizer() { ! grep -hE 'ERROR: (Address|Leak)Sanitizer|runtime error:' "$D"/log/*.log; }
 
 echo 1..7
-ok "a cluster" "$BIN/flint" up "$D" --no-rdma --size 64M --chunk-servers 1 --base-port $PORT
+ok "a cluster" up --chunk-servers 1
 ok "garbage is refused" garbage
 ok "the manager is well" fl status
 ok "a caller goes away while a file system is made" caller_goes_away
@@ -116,4 +86,4 @@ ok "the manager stops while one is made" manager_stops_meanwhile
 ok "all is well at the end" fl status
 "$BIN/flint" down "$D" > /dev/null 2>&1
 ok "sanitizers are silent" no_sanitizer
-exit $failed
+done_testing

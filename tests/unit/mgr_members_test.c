@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Membership: every row of the target transition table, heartbeats good and
- * bad, silence, and the image that follows from them.
+ * bad, silence, who founds and leads the metadata group, and the image that
+ * follows from them. Every change is also made on a second state, by command.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
@@ -64,30 +66,38 @@ static void test_transitions(void **state)
 
 /* ---- heartbeats ------------------------------------------------------- */
 
-static char dir[64];
-static struct mgr_state *st;
+static struct mgr_state *st, *other;
 static char why[MGR_ERR_LEN];
 
 static int setup(void **state)
 {
-	strcpy(dir, "/tmp/mgr_members_XXXXXX");
-	assert_non_null(mkdtemp(dir));
-	assert_int_equal(mgr_state_open(&st, dir, "test", why, sizeof(why)), 0);
-	return 0;
+	static const u8 id[16] = { 1 };
+
+	st = mgr_state_new(id, "test", MGR_DEFAULT_LEASE_MS);
+	other = mgr_state_clone(st);
+	mgr_state_settle(st);
+	return st && other ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
-	char cmd[128];
-
-	mgr_state_close(st);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	return system(cmd);
+	mgr_state_free(st);
+	mgr_state_free(other);
+	return 0;
 }
 
+/* What was changed goes to another manager, which must come to the same. */
 static void commit(void)
 {
-	assert_int_equal(mgr_state_commit(st, true, why, sizeof(why)), 0);
+	bool whole;
+	u8 *cmd;
+	u32 len;
+
+	assert_int_equal(mgr_command_encode(st, true, false, &cmd, &len), 0);
+	assert_int_equal(mgr_command_apply(other, cmd, len, &whole, why, sizeof(why)), 0);
+	mgr_state_settle(other);
+	assert_int_equal(mgr_state_checksum(st), mgr_state_checksum(other));
+	free(cmd);
 }
 
 static struct flint_hb_target target(u32 id, u8 local, u8 uuid)
@@ -267,6 +277,111 @@ static void test_usage(void **state)
 	assert_int_equal(mgr_target_find(st, 1)->used, 1 << 29);
 }
 
+/* ---- the metadata group ----------------------------------------------- */
+
+static struct mgr_beat meta(const char *name, u64 id, u64 group, u64 term, u8 role)
+{
+	struct mgr_beat b = beat(FLINT_ROLE_META, name, 1, NULL, 0);
+
+	b.replica.id = cpu_to_le64(id);
+	b.replica.group = cpu_to_le64(group);
+	b.replica.term = cpu_to_le64(term);
+	b.replica.role = role;
+	return b;
+}
+
+static u32 order(struct mgr_beat b, u64 fresh, u32 *ord, bool *changed)
+{
+	u32 id, status = mgr_beat_apply(st, &b, SEC, &id, changed, why, sizeof(why));
+
+	assert_int_equal(status, 0);
+	status = mgr_beat_order(st, &b, id, fresh, ord, changed, why, sizeof(why));
+	if (*changed)
+		commit();
+	return status;
+}
+
+/* Only one founds, however often and in which order they ask. */
+static void test_founding(void **state)
+{
+	bool changed;
+	u32 ord;
+
+	assert_int_equal(order(meta("m1", 11, 0, 0, 0), 500, &ord, &changed), 0);
+	assert_int_equal(ord, FLINT_ORDER_FOUND);
+	assert_true(changed);
+	assert_int_equal(st->set.meta_group, 500);
+	assert_int_equal(order(meta("m2", 22, 0, 0, 0), 501, &ord, &changed), 0);
+	assert_int_equal(ord, FLINT_ORDER_STANDBY);
+	assert_int_equal(order(meta("m1", 11, 0, 0, 0), 502, &ord, &changed), 0);
+	assert_int_equal(ord, FLINT_ORDER_FOUND);
+	assert_int_equal(st->set.meta_group, 500);
+	assert_false(changed);
+
+	/* Wiped before anything depended on it: it founds anew, under another id. */
+	assert_int_equal(order(meta("m1", 12, 0, 0, 0), 503, &ord, &changed), 0);
+	assert_int_equal(ord, FLINT_ORDER_FOUND);
+	assert_int_equal(st->set.meta_group, 503);
+	assert_int_equal(order(meta("m1", 11, 500, 1, FLINT_REPLICA_LEADER), 504, &ord, &changed), 0);
+	assert_int_equal(st->set.meta_group, 500);
+
+	/* From now on nobody does. */
+	assert_int_equal(order(meta("m1", 13, 0, 0, 0), 505, &ord, &changed), 0);
+	assert_int_equal(ord, FLINT_ORDER_STANDBY);
+	assert_int_equal(order(meta("m3", 33, 999, 1, FLINT_REPLICA_LEADER), 506, &ord, &changed),
+			 EEXIST);
+	assert_non_null(strstr(why, "another cluster"));
+}
+
+/* The map's metadata server is the leader of the highest term. */
+static void test_leader_follows(void **state)
+{
+	struct mgr_fs *fs;
+	u64 epoch;
+	bool changed;
+	u32 ord, one, two;
+
+	assert_int_equal(order(meta("m1", 11, 5, 1, FLINT_REPLICA_LEADER), 0, &ord, &changed), 0);
+	assert_int_equal(order(meta("m2", 22, 5, 1, FLINT_REPLICA_FOLLOWER), 0, &ord, &changed), 0);
+	one = mgr_node_find_name(st, FLINT_ROLE_META, "m1")->id;
+	two = mgr_node_find_name(st, FLINT_ROLE_META, "m2")->id;
+	fs = mgr_fs_add(st, "fs");
+	fs->meta_node = one;
+	commit();
+	epoch = st->epoch;
+
+	assert_int_equal(order(meta("m2", 22, 5, 2, FLINT_REPLICA_LEADER), 0, &ord, &changed), 0);
+	assert_true(changed);
+	assert_int_equal(st->fs[0].meta_node, two);
+	assert_int_equal(st->epoch, epoch + 1);
+	/* The old leader has not noticed yet. */
+	assert_int_equal(order(meta("m1", 11, 5, 1, FLINT_REPLICA_LEADER), 0, &ord, &changed), 0);
+	assert_false(changed);
+	assert_int_equal(st->fs[0].meta_node, two);
+}
+
+/* A cluster of a time before replication: only the server that has the files founds. */
+static void test_founding_old_cluster(void **state)
+{
+	struct mgr_beat b = meta("m2", 22, 0, 0, 0);
+	struct mgr_fs *fs;
+	bool changed;
+	u32 ord, id;
+
+	assert_int_equal(apply(beat(FLINT_ROLE_META, "m1", 1, NULL, 0), SEC, &id, &changed), 0);
+	fs = mgr_fs_add(st, "fs");
+	fs->meta_node = id;
+	commit();
+	assert_int_equal(order(b, 500, &ord, &changed), 0);
+	assert_int_equal(ord, FLINT_ORDER_STANDBY);
+	b = meta("m1", 11, 0, 0, 0);
+	assert_int_equal(order(b, 500, &ord, &changed), 0);
+	assert_int_equal(ord, FLINT_ORDER_STANDBY);	/* it was emptied: do not begin anew */
+	b.replica.flags = FLINT_REPLICA_STATE;
+	assert_int_equal(order(b, 500, &ord, &changed), 0);
+	assert_int_equal(ord, FLINT_ORDER_FOUND);
+}
+
 /* ---- the image -------------------------------------------------------- */
 
 static void test_image(void **state)
@@ -317,6 +432,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_silence_and_return, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_disk_moves, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_usage, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_founding, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_leader_follows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_founding_old_cluster, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_image, setup, teardown),
 	};
 

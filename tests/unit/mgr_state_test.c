@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The manager's state: what is committed comes back, what fails leaves no
- * trace, and a database that cannot be believed is refused in words.
+ * The managers' state: commands make the same of every copy, what does not fit
+ * leaves no trace, what is written comes back, and a database that cannot be
+ * believed is refused in words.
  */
 #include <fcntl.h>
 #include <setjmp.h>
@@ -33,11 +34,21 @@ static int teardown(void **state)
 	return system(cmd);
 }
 
-static struct mgr_state *open_ok(void)
+static struct mgr_db *open_db(struct mgr_state **st)
 {
-	struct mgr_state *st;
+	struct mgr_db *d;
 
-	assert_int_equal(mgr_state_open(&st, dir, "test", err, sizeof(err)), 0);
+	assert_int_equal(mgr_db_open(&d, dir, err, sizeof(err)), 0);
+	assert_int_equal(mgr_db_load(d, st, err, sizeof(err)), 0);
+	return d;
+}
+
+static struct mgr_state *fresh(void)
+{
+	static const u8 id[16] = { 1, 2, 3 };
+	struct mgr_state *st = mgr_state_new(id, "test", MGR_DEFAULT_LEASE_MS);
+
+	assert_non_null(st);
 	return st;
 }
 
@@ -68,106 +79,266 @@ static void fill(struct mgr_state *st)
 	fs->meta_node = node;
 	fs->root_ino = 42;
 	fs->layout.chunk_shift = 20;
-	assert_int_equal(mgr_state_commit(st, true, err, sizeof(err)), 0);
+}
+
+/* Send what changed in @from to @to. */
+static int send(struct mgr_state *from, struct mgr_state *to, bool whole)
+{
+	bool is_whole;
+	u8 *cmd;
+	u32 len;
+	int ret;
+
+	assert_int_equal(mgr_command_encode(from, true, whole, &cmd, &len), 0);
+	ret = mgr_command_apply(to, cmd, len, &is_whole, err, sizeof(err));
+	if (!ret)
+		assert_int_equal(is_whole, whole);
+	free(cmd);
+	return ret;
 }
 
 static void test_round_trip(void **state)
 {
-	struct mgr_state *st = open_ok();
-	u8 id[16];
+	struct mgr_state *st = fresh(), *none, *back;
+	struct mgr_db *d = open_db(&none);
 	struct stat sb;
 	char path[128];
 
-	memcpy(id, st->cluster_id, sizeof(id));
-	assert_int_equal(st->epoch, 1);
+	assert_null(none);
 	fill(st);
-	assert_int_equal(st->epoch, 2);
-	mgr_state_close(st);
+	assert_int_equal(mgr_db_write(d, st, true, 9, 2, err, sizeof(err)), 0);
+	assert_int_equal(mgr_db_sync(d, err, sizeof(err)), 0);
+	mgr_db_close(d);
 
 	snprintf(path, sizeof(path), "%s/state.db", dir);
 	assert_int_equal(stat(path, &sb), 0);
 	assert_int_equal(sb.st_mode & 077, 0);
 
-	st = open_ok();
-	assert_memory_equal(id, st->cluster_id, sizeof(id));
-	assert_string_equal(st->cluster_name, "test");
-	assert_int_equal(st->epoch, 2);
-	assert_int_equal(st->nr_targets, 2);
-	assert_int_equal(st->targets[0].id, 3);
-	assert_int_equal(st->targets[1].capacity, 1ull << 40);
-	assert_int_equal(st->chains[0].nr, 2);
-	assert_int_equal(st->chains[0].targets[0], 5);
-	assert_int_equal(st->tables[0].nr, 1);
-	assert_int_equal(st->tables[0].chains[0], st->chains[0].id);
-	assert_int_equal(mgr_fs_find_name(st, "data")->root_ino, 42);
-	assert_int_equal(mgr_fs_find_name(st, "data")->layout.chunk_shift, 20);
-	assert_non_null(mgr_node_find_name(st, FLINT_ROLE_CHUNK, "c1"));
-	assert_null(mgr_node_find_name(st, FLINT_ROLE_META, "c1"));
-	mgr_state_close(st);
+	d = open_db(&back);
+	assert_int_equal(d->applied, 9);
+	assert_int_equal(d->applied_term, 2);
+	assert_int_equal(mgr_state_checksum(st), mgr_state_checksum(back));
+	assert_memory_equal(back->set.cluster_id, st->set.cluster_id, 16);
+	assert_string_equal(back->set.cluster_name, "test");
+	assert_int_equal(back->targets[0].id, 3);
+	assert_int_equal(back->targets[1].capacity, 1ull << 40);
+	assert_int_equal(back->chains[0].targets[0], 5);
+	assert_int_equal(back->tables[0].chains[0], back->chains[0].id);
+	assert_int_equal(mgr_fs_find_name(back, "data")->root_ino, 42);
+	assert_non_null(mgr_node_find_name(back, FLINT_ROLE_CHUNK, "c1"));
+	assert_null(mgr_node_find_name(back, FLINT_ROLE_META, "c1"));
+	mgr_db_close(d);
+	mgr_state_free(st);
+	mgr_state_free(back);
 }
 
-static void test_update_and_delete(void **state)
+/* A leader, a follower, and one that joins late by a snapshot. */
+static void test_commands(void **state)
 {
-	struct mgr_state *st = open_ok();
+	struct mgr_state *next = fresh(), *leader = calloc(1, sizeof(*leader));
+	struct mgr_state *follower = calloc(1, sizeof(*follower)), *late = fresh();
+	struct mgr_db *d = open_db(&(struct mgr_state *){ NULL });
+	struct mgr_state *back;
+	bool whole;
+	u8 *cmd;
+	u32 len, i;
 
-	fill(st);
-	st->chains[0].version = 9;
-	st->chains[0].nr = 1;
-	st->chains[0].dirty = true;
-	mgr_fs_find_name(st, "data")->gone = true;
-	assert_null(mgr_fs_find_name(st, "data"));
-	assert_int_equal(mgr_state_commit(st, false, err, sizeof(err)), 0);
-	assert_int_equal(st->nr_fs, 0);
-	assert_int_equal(st->epoch, 2);
-	mgr_state_close(st);
-	st = open_ok();
-	assert_int_equal(st->nr_fs, 0);
-	assert_int_equal(st->chains[0].version, 9);
-	assert_int_equal(st->chains[0].nr, 1);
-	mgr_state_close(st);
+	next->seq = 1;
+	assert_int_equal(send(next, leader, true), 0);
+	assert_int_equal(send(next, follower, true), 0);
+	mgr_state_settle(leader);
+	mgr_state_settle(follower);
+	for (i = 1; i < 5; i++) {
+		switch (i) {
+		case 1:
+			fill(next);
+			break;
+		case 2:
+			next->chains[0].version = 9;
+			next->chains[0].nr = 1;
+			next->chains[0].dirty = true;
+			break;
+		case 3:
+			mgr_fs_find_name(next, "data")->gone = true;
+			assert_null(mgr_fs_find_name(next, "data"));
+			mgr_node_add(next, FLINT_ROLE_META, "m1");
+			break;
+		default:
+			mgr_node_find_name(next, FLINT_ROLE_META, "m1")->gone = true;
+			assert_true(mgr_fs_add(next, "more")->id == 2);
+			mgr_fs_find_name(next, "more")->meta_node = 1;
+		}
+		assert_int_equal(mgr_command_encode(next, i != 2, false, &cmd, &len), 0);
+		assert_int_equal(mgr_command_apply(leader, cmd, len, &whole, err, sizeof(err)), 0);
+		assert_int_equal(mgr_command_apply(follower, cmd, len, &whole, err, sizeof(err)), 0);
+		/* A second time it is for another state. */
+		assert_int_equal(mgr_command_apply(follower, cmd, len, &whole, err, sizeof(err)),
+				 -EPROTO);
+		assert_int_equal(mgr_db_write(d, follower, i == 1, i, 1, err, sizeof(err)), 0);
+		mgr_state_settle(leader);
+		mgr_state_settle(follower);
+		assert_int_equal(mgr_state_checksum(leader), mgr_state_checksum(next));
+		assert_int_equal(mgr_state_checksum(leader), mgr_state_checksum(follower));
+		free(cmd);
+	}
+	assert_int_equal(leader->seq, 5);
+	assert_int_equal(leader->epoch, 4);
+	assert_int_equal(leader->nr_nodes, 1);
+	assert_int_equal(leader->nr_fs, 1);
+	assert_int_equal(send(follower, late, true), 0);
+	assert_int_equal(mgr_state_checksum(leader), mgr_state_checksum(late));
+	assert_int_equal(mgr_db_load(d, &back, err, sizeof(err)), 0);
+	assert_int_equal(mgr_state_checksum(leader), mgr_state_checksum(back));
+	mgr_db_close(d);
+	mgr_state_free(back);
+	mgr_state_free(next);
+	mgr_state_free(leader);
+	mgr_state_free(follower);
+	mgr_state_free(late);
 }
 
-/* A change that the database refuses is undone in memory too. */
-static void test_failed_commit(void **state)
+/* A change that makes no sense, or that was worked out on something else, changes nothing. */
+static void test_refused_commands(void **state)
 {
-	struct mgr_state *st = open_ok();
+	struct mgr_state *st = fresh(), *bad;
+	u64 sum;
 
 	fill(st);
+	mgr_state_settle(st);
 	st->nodes[0].incarnation = 77;
 	st->nodes[0].heard_ns = 88;
-	mgr_fs_add(st, "broken")->meta_node = 999;	/* no such node */
-	mgr_chain_add(st);
-	assert_int_not_equal(mgr_state_commit(st, true, err, sizeof(err)), 0);
-	assert_true(strlen(err) > 20);
-	assert_int_equal(st->epoch, 2);
-	assert_int_equal(st->nr_fs, 1);
-	assert_int_equal(st->nr_chains, 1);
+	sum = mgr_state_checksum(st);
+
+	bad = mgr_state_clone(st);
+	mgr_fs_add(bad, "broken")->meta_node = 999;	/* no such node */
+	assert_int_not_equal(mgr_state_check(bad, err, sizeof(err)), 0);
+	assert_int_equal(send(bad, st, false), -EPROTO);
+	assert_int_equal(mgr_state_checksum(st), sum);
+	assert_true(strlen(err) > 10);
+	mgr_state_free(bad);
+
+	bad = mgr_state_clone(st);
+	bad->seq += 5;
+	assert_int_equal(send(bad, st, false), -EPROTO);
+	bad->seq = st->seq;
+	bad->epoch = st->epoch + 7;
+	assert_int_equal(send(bad, st, false), -EPROTO);
+	assert_int_equal(mgr_state_checksum(st), sum);
 	assert_int_equal(st->nodes[0].incarnation, 77);
 	assert_int_equal(st->nodes[0].heard_ns, 88);
-	st->nodes[0].dirty = true;
-	assert_int_equal(mgr_state_commit(st, true, err, sizeof(err)), 0);
-	assert_int_equal(st->epoch, 3);
-	mgr_state_close(st);
+	mgr_state_free(bad);
+	mgr_state_free(st);
 }
 
-/* No space: nothing changes, and the sentence says so. */
+/* Cut short and with every byte changed: refused or sensible, never half. */
+static void test_mangled_commands(void **state)
+{
+	struct mgr_state *st = fresh(), *from, *to;
+	bool whole;
+	u32 len, i;
+	u8 *cmd, *short_cmd;
+
+	mgr_state_settle(st);
+	from = mgr_state_clone(st);
+	fill(from);
+	assert_int_equal(mgr_command_encode(from, true, false, &cmd, &len), 0);
+	for (i = 0; i < len; i++) {
+		to = mgr_state_clone(st);
+		short_cmd = malloc(i + 1);
+		memcpy(short_cmd, cmd, i);
+		assert_int_equal(mgr_command_apply(to, short_cmd, i, &whole, err, sizeof(err)),
+				 -EPROTO);
+		free(short_cmd);
+		cmd[i] ^= 0xff;
+		if (!mgr_command_apply(to, cmd, len, &whole, err, sizeof(err)))
+			assert_int_equal(mgr_state_check(to, err, sizeof(err)), 0);
+		cmd[i] ^= 0xff;
+		mgr_state_free(to);
+	}
+	free(cmd);
+	mgr_state_free(from);
+	mgr_state_free(st);
+}
+
+/* No space: the database is as it was, and the sentence says so. */
 static void test_full_disk(void **state)
 {
-	struct mgr_state *st = open_ok();
+	struct mgr_state *st = fresh(), *none, *back;
+	struct mgr_db *d = open_db(&none);
 	char name[32];
 	int ret = 0, i;
 
 	fill(st);
-	assert_int_equal(sqlite3_exec(st->db, "PRAGMA max_page_count=1", NULL, NULL, NULL), 0);
+	assert_int_equal(mgr_db_write(d, st, true, 1, 1, err, sizeof(err)), 0);
+	mgr_state_settle(st);
+	assert_int_equal(sqlite3_exec(d->db, "PRAGMA max_page_count=1", NULL, NULL, NULL), 0);
 	for (i = 0; i < 1000 && !ret; i++) {
 		snprintf(name, sizeof(name), "node%d", i);
 		mgr_node_add(st, FLINT_ROLE_CHUNK, name);
-		ret = mgr_state_commit(st, true, err, sizeof(err));
+		ret = mgr_db_write(d, st, false, 2 + i, 1, err, sizeof(err));
 	}
 	assert_int_equal(ret, -ENOSPC);
 	assert_non_null(strstr(err, "no space left"));
-	assert_null(mgr_node_find_name(st, FLINT_ROLE_CHUNK, name));
-	mgr_state_close(st);
+	assert_int_equal(mgr_db_load(d, &back, err, sizeof(err)), 0);
+	assert_null(mgr_node_find_name(back, FLINT_ROLE_CHUNK, name));
+	assert_int_equal(d->applied, i);
+	mgr_state_free(back);
+	mgr_state_free(st);
+	mgr_db_close(d);
+}
+
+/* A database of a version without a log: everything is there, and ids go on. */
+static void test_upgrade(void **state)
+{
+	static const char sql[] =
+		"CREATE TABLE settings(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+		"CREATE TABLE nodes(id INTEGER PRIMARY KEY, role INTEGER NOT NULL, name TEXT NOT NULL,"
+		"  state INTEGER NOT NULL, addrs BLOB NOT NULL, UNIQUE(role, name));"
+		"CREATE TABLE targets(id INTEGER PRIMARY KEY, uuid BLOB NOT NULL,"
+		"  node INTEGER NOT NULL REFERENCES nodes(id), chain INTEGER NOT NULL,"
+		"  state INTEGER NOT NULL, local INTEGER NOT NULL,"
+		"  capacity INTEGER NOT NULL, used INTEGER NOT NULL);"
+		"CREATE TABLE chains(id INTEGER PRIMARY KEY, version INTEGER NOT NULL);"
+		"CREATE TABLE chain_targets(chain INTEGER NOT NULL REFERENCES chains(id),"
+		"  pos INTEGER NOT NULL, target INTEGER NOT NULL REFERENCES targets(id),"
+		"  PRIMARY KEY(chain, pos)) WITHOUT ROWID;"
+		"CREATE TABLE tables(id INTEGER NOT NULL, version INTEGER NOT NULL,"
+		"  PRIMARY KEY(id, version)) WITHOUT ROWID;"
+		"CREATE TABLE table_chains(id INTEGER NOT NULL, version INTEGER NOT NULL,"
+		"  pos INTEGER NOT NULL, chain INTEGER NOT NULL REFERENCES chains(id),"
+		"  PRIMARY KEY(id, version, pos)) WITHOUT ROWID;"
+		"CREATE TABLE fs(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+		"  meta_node INTEGER NOT NULL REFERENCES nodes(id), root_ino INTEGER NOT NULL,"
+		"  layout BLOB NOT NULL);"
+		"INSERT INTO settings VALUES ('epoch', 12), ('lease_ms', 6000),"
+		"  ('cluster_id', zeroblob(16)), ('cluster_name', 'old');"
+		"INSERT INTO nodes VALUES (3, 3, 'meta', 1, zeroblob(96));"
+		"INSERT INTO fs VALUES (1, 'default', 3, 2, zeroblob(24));"
+		"PRAGMA application_id=1179405639; PRAGMA user_version=1;";
+	struct mgr_state *st;
+	char path[128];
+	struct mgr_db *d;
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/state.db", dir);
+	assert_int_equal(sqlite3_open(path, &db), 0);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), 0);
+	sqlite3_close(db);
+	d = open_db(&st);
+	assert_int_equal(d->version, 1);
+	assert_int_equal(d->applied, 0);
+	assert_non_null(st);
+	assert_int_equal(st->epoch, 12);
+	assert_int_equal(st->seq, 0);
+	assert_int_equal(st->fs[0].root_ino, 2);
+	assert_int_equal(mgr_node_add(st, FLINT_ROLE_META, "new")->id, 4);
+	assert_int_equal(mgr_fs_add(st, "new")->id, 2);
+	mgr_state_free(st);
+	mgr_db_close(d);
+	d = open_db(&st);
+	assert_int_equal(d->version, 2);
+	mgr_state_free(st);
+	mgr_db_close(d);
 }
 
 static void overwrite(off_t at, const char *bytes, size_t len)
@@ -184,31 +355,35 @@ static void overwrite(off_t at, const char *bytes, size_t len)
 
 static void test_damaged(void **state)
 {
-	struct mgr_state *st = open_ok();
+	struct mgr_state *st = fresh(), *none;
+	struct mgr_db *d = open_db(&none);
 	char junk[4096];
 
 	fill(st);
-	mgr_state_close(st);
+	assert_int_equal(mgr_db_write(d, st, true, 1, 1, err, sizeof(err)), 0);
+	assert_int_equal(mgr_db_sync(d, err, sizeof(err)), 0);
+	mgr_state_free(st);
+	mgr_db_close(d);
 	memset(junk, 0xa5, sizeof(junk));
 	overwrite(4096, junk, sizeof(junk));
-	assert_int_equal(mgr_state_open(&st, dir, "test", err, sizeof(err)), -EUCLEAN);
+	assert_int_equal(mgr_db_open(&d, dir, err, sizeof(err)), -EUCLEAN);
 	assert_non_null(strstr(err, "state.db is damaged"));
 	overwrite(0, junk, sizeof(junk));
-	assert_int_equal(mgr_state_open(&st, dir, "test", err, sizeof(err)), -EUCLEAN);
-	assert_null(st);
+	assert_int_equal(mgr_db_open(&d, dir, err, sizeof(err)), -EUCLEAN);
+	assert_null(d);
 }
 
 static void test_strangers(void **state)
 {
-	struct mgr_state *st = open_ok();
+	struct mgr_state *none;
+	struct mgr_db *d = open_db(&none);
 
-	assert_int_equal(sqlite3_exec(st->db, "PRAGMA user_version=99", NULL, NULL, NULL), 0);
-	mgr_state_close(st);
-	assert_int_equal(mgr_state_open(&st, dir, "test", err, sizeof(err)), -EPROTONOSUPPORT);
-	assert_non_null(strstr(err, "another version"));
+	assert_int_equal(sqlite3_exec(d->db, "PRAGMA user_version=99", NULL, NULL, NULL), 0);
+	mgr_db_close(d);
+	assert_int_equal(mgr_db_open(&d, dir, err, sizeof(err)), -EPROTONOSUPPORT);
+	assert_non_null(strstr(err, "newer version"));
 
 	/* A database of some other program. */
-	st = NULL;
 	teardown(NULL);
 	mkdir(dir, 0700);
 	{
@@ -220,15 +395,17 @@ static void test_strangers(void **state)
 		assert_int_equal(sqlite3_exec(db, "CREATE TABLE x(y)", NULL, NULL, NULL), 0);
 		sqlite3_close(db);
 	}
-	assert_int_equal(mgr_state_open(&st, dir, "test", err, sizeof(err)), -EUCLEAN);
+	assert_int_equal(mgr_db_open(&d, dir, err, sizeof(err)), -EUCLEAN);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_update_and_delete, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_failed_commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_commands, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused_commands, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mangled_commands, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_upgrade, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),

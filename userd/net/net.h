@@ -192,6 +192,10 @@ struct flint_server_config {
 /* Return: the server, or NULL with errno. */
 struct flint_server *flint_server_new(const struct flint_server_config *cfg);
 
+/* What HELLO says from now on: node and cluster may be known after the start. On the loop. */
+void flint_server_identify(struct flint_server *srv, uint32_t node_id,
+			   const uint8_t cluster_id[16]);
+
 /**
  * flint_server_listen() - open a listener
  * @proto: FLINT_PROTO_TCP or FLINT_PROTO_RDMA

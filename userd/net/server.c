@@ -1034,6 +1034,13 @@ static int server_accept(struct flint_acceptor *a, struct flint_xprt *link)
 	return 0;
 }
 
+void flint_server_identify(struct flint_server *srv, uint32_t node_id,
+			   const uint8_t cluster_id[16])
+{
+	srv->cfg.node_id = node_id;
+	memcpy(srv->cfg.cluster_id, cluster_id, sizeof(srv->cfg.cluster_id));
+}
+
 struct flint_server *flint_server_new(const struct flint_server_config *cfg)
 {
 	struct flint_server *srv;
