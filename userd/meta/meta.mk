@@ -32,3 +32,5 @@ FUZZ_SRCS_meta_command := $(META_CORE)
 FUZZ_LIBS_meta_command := -lsqlite3
 
 TEST_SRCS_meta_lease := userd/meta/lease.c
+TEST_SRCS_meta_backup := $(META_CORE)
+TEST_LIBS_meta_backup := -lsqlite3
