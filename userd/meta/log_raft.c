@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+#include "backup.h"
 #include "log.h"
 #include "../base/log.h"
 
@@ -43,6 +45,7 @@ struct meta_log {
 	struct meta_proposal *head, **tail;
 	unsigned int flight;
 	u64 stamp;			/* last one given as leader */
+	struct meta_work *work;		/* a snapshot */
 	struct meta_log_config cfg;
 	struct meta_log_stats stats;
 };
@@ -293,18 +296,84 @@ static void on_fatal(void *arg, const char *why)
 	give_up(arg, why);
 }
 
+/* ---- snapshots: one at a time, made or taken ---------------------------------------- */
+
+static void snapshot_made(struct meta_work *w)
+{
+	struct meta_log *log = w->arg;
+
+	meta_work_wait(w);
+	log->work = NULL;
+	if (w->err)
+		flint_err("no snapshot for another replica: %s", w->why);
+	flint_raft_snapshot_made(log->raft, w->err, w->verdict.index, w->verdict.term);
+	free(w);
+}
+
+static void snapshot_admitted(struct meta_work *w)
+{
+	struct meta_log *log = w->arg;
+	char why[512];
+	int err = w->err;
+
+	meta_work_wait(w);
+	log->work = NULL;
+	if (err)
+		flint_err("the snapshot that the leader sent is refused: %s", w->why);
+	else if (meta_store_replace(log->store, w->src, why, sizeof(why)))
+		give_up(log, why);
+	else
+		flint_info("the state is now the leader's, log position %llu",
+			   (unsigned long long)log->store->index);
+	if (!log->dead)
+		flint_raft_snapshot_loaded(log->raft, err);
+	free(w);
+}
+
+static int work_start(struct meta_log *log, enum meta_work_kind kind, const char *src,
+		      const char *dst, void (*done)(struct meta_work *w), u64 index, u64 term)
+{
+	struct meta_work *w = log->work ? NULL : calloc(1, sizeof(*w));
+	int err;
+
+	if (!w)
+		return log->work ? -EBUSY : -ENOMEM;
+	w->kind = kind;
+	snprintf(w->src, sizeof(w->src), "%s", src);
+	snprintf(w->dst, sizeof(w->dst), "%s", dst);
+	w->want_index = index;
+	w->want_term = term;
+	w->loop = log->cfg.raft.loop;
+	w->done = done;
+	w->arg = log;
+	log->work = w;
+	err = meta_work_start(w);
+	if (err) {
+		log->work = NULL;
+		free(w);
+	}
+	return err;
+}
+
 static void on_snapshot_make(void *arg, const char *path)
 {
 	struct meta_log *log = arg;
+	int err;
 
-	flint_raft_snapshot_made(log->raft, -EOPNOTSUPP, 0, 0);
+	unlink(path);		/* of an attempt before */
+	err = work_start(log, META_W_COPY, log->store->path, path, snapshot_made, 0, 0);
+	if (err)
+		flint_raft_snapshot_made(log->raft, err, 0, 0);
 }
 
 static void on_snapshot_load(void *arg, const char *path, u64 index, u64 term)
 {
 	struct meta_log *log = arg;
+	int err;
 
-	flint_raft_snapshot_loaded(log->raft, -EOPNOTSUPP);
+	err = work_start(log, META_W_ADMIT, path, "", snapshot_admitted, index, term);
+	if (err)
+		flint_raft_snapshot_loaded(log->raft, err);
 }
 
 static const struct flint_raft_ops raft_ops = {
@@ -353,6 +422,11 @@ void meta_log_free(struct meta_log *log)
 		return;
 	flint_timer_cancel(log->cfg.raft.loop, &log->pause);
 	log->paused = true;	/* nothing is posted any more; what was is run below */
+	if (log->work) {
+		atomic_store(&log->work->cancel, true);
+		meta_work_wait(log->work);
+		free(log->work);
+	}
 	flint_raft_free(log->raft);
 	while ((p = log->head)) {
 		log->head = p->next;

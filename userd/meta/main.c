@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "backup.h"
 #include "metad.h"
 #include "../base/addr.h"
 #include "../base/conf.h"
@@ -26,6 +27,8 @@ struct options {
 	char *raft_addr;
 	bool found;
 	uint64_t lease_ms, valid_ms, reap_rate, cache_mib, time_scale;
+	uint64_t backup_hours, backup_keep, backup_rate;
+	char *backup_dir, *restore;
 };
 
 #define OFF(member)	offsetof(struct options, member)
@@ -36,7 +39,7 @@ static const struct flint_conf_opt opts[] = {
 	{ "key", 'k', FLINT_CONF_STR, OFF(key), FLINT_KEY_FILE, "FILE",
 	  "cluster key, made by 'flint cluster init'", 0, 0, 0 },
 	{ "mgr", 'm', FLINT_CONF_STR, OFF(mgr), NULL, "HOST:PORT,...",
-	  "managers (TCP)", 0, 0, FLINT_CONF_REQUIRED },
+	  "managers (TCP)", 0, 0, 0 },
 	FLINT_ENDPOINT_OPTS(OFF(ep), "7451", "7452"),
 	{ "raft-address", 0, FLINT_CONF_STR, OFF(raft_addr), NULL, "HOST:PORT",
 	  "where the other replicas reach this one (default: as the managers see it)", 0, 0, 0 },
@@ -51,6 +54,16 @@ static const struct flint_conf_opt opts[] = {
 	  "how long clients may cache attributes and names", 0, 3600000, 0 },
 	{ "cache-mib", 0, FLINT_CONF_U64, OFF(cache_mib), "0", "MIB",
 	  "memory for inodes and names; 0: a quarter of the machine's", 0, 1 << 30, 0 },
+	{ "backup-hours", 0, FLINT_CONF_U64, OFF(backup_hours), "24", "N",
+	  "hours between automatic backups; 0: none", 0, 24 * 366, 0 },
+	{ "backup-keep", 0, FLINT_CONF_U64, OFF(backup_keep), "3", "N",
+	  "automatic backups that are kept", 1, 10000, 0 },
+	{ "backup-dir", 0, FLINT_CONF_STR, OFF(backup_dir), NULL, "DIR",
+	  "where backups go (default: backup in the state directory)", 0, 0, 0 },
+	{ "backup-rate", 0, FLINT_CONF_U64, OFF(backup_rate), "200", "MIB",
+	  "MiB a second that a backup writes at most; 0: no limit", 0, 1 << 20, 0 },
+	{ "restore", 0, FLINT_CONF_STR, OFF(restore), NULL, "FILE",
+	  "make a backup the state of an empty directory, and end", 0, 0, 0 },
 	{ "reap-rate", 0, FLINT_CONF_U64, OFF(reap_rate), "2000", "N",
 	  "deleted files whose data is removed in a second, at most", 1, 1000000, 0 },
 	{ 0 },
@@ -99,6 +112,10 @@ static int options_check(struct run *r, char *err, size_t errlen)
 	struct options *o = &r->o;
 	int n;
 
+	if (!o->mgr) {
+		snprintf(err, errlen, "no managers are given: say --mgr HOST:PORT,...");
+		return -EINVAL;
+	}
 	n = flint_endpoint_check(&r->ep, &o->ep, err, errlen);
 	if (n)
 		return n;
@@ -111,6 +128,11 @@ static int options_check(struct run *r, char *err, size_t errlen)
 	if (n)
 		return n;
 	return flint_key_load(o->key, r->key, err, errlen);
+}
+
+static u64 group_id(struct metad *m)
+{
+	return flint_raft_status(meta_log_raft(m->log))->group;
 }
 
 static void on_fatal(void *arg, const char *why)
@@ -276,10 +298,16 @@ static int join_start(struct run *r, char *err, size_t errlen)
 		.tcp_port = r->ep.tcp_port, .rdma_port = r->ep.rdma_port,
 		.replica = metad_replica_beat, .ordered = metad_replica_ordered, .arg = m,
 	};
+	const struct metad_jobs_config jobs = {
+		.state = r->o.state, .dir = r->o.backup_dir, .node = r->ep.name,
+		.every_hours = r->o.backup_hours, .keep = r->o.backup_keep,
+		.rate_mib = r->o.backup_rate, .group = group_id,
+	};
 
+	m->jobs = metad_jobs_new(m, &jobs);
 	if (r->o.found && !flint_raft_status(meta_log_raft(m->log))->group)
 		flint_raft_found(meta_log_raft(m->log), flint_random_u64(), NULL);
-	m->member = flint_member_new(&cfg);
+	m->member = m->jobs ? flint_member_new(&cfg) : NULL;
 	if (!m->member) {
 		snprintf(err, errlen, "the server cannot start (%s)", strerror(errno));
 		return -ENOMEM;
@@ -299,6 +327,7 @@ static void net_stop(struct run *r)
 	struct metad *m = &r->m;
 
 	metad_reaper_stop(m->reaper);
+	metad_jobs_free(m->jobs);
 	meta_log_free(m->log);
 	m->log = NULL;
 	metad_cuts_drop(m, FLINT_ST_SHUTDOWN);
@@ -355,6 +384,37 @@ out:
 	return ret;
 }
 
+static int serve(struct run *r, char *err, size_t errlen)
+{
+	int ret = options_check(r, err, errlen);
+
+	return ret ? ret : run(r, err, errlen);
+}
+
+/* A backup becomes the state of a directory that has none. */
+static int restore(struct run *r, char *err, size_t errlen)
+{
+	char say[512];
+	int ret;
+
+	r->dirfd = flint_state_open(r->o.state, err, errlen);
+	if (r->dirfd < 0)
+		return r->dirfd;
+	r->lockfd = flint_state_lock(r->dirfd, r->o.state, err, errlen);
+	if (r->lockfd < 0) {
+		close(r->dirfd);
+		return r->lockfd;
+	}
+	ret = meta_backup_restore(r->o.restore, r->o.state, say, sizeof(say));
+	if (ret)
+		snprintf(err, errlen, "%s", say);
+	else
+		flint_info("restored %s into %s: %s", r->o.restore, r->o.state, say);
+	close(r->lockfd);
+	close(r->dirfd);
+	return ret;
+}
+
 int main(int argc, char **argv)
 {
 	static struct run r;
@@ -370,12 +430,10 @@ int main(int argc, char **argv)
 	r.m.lease_ms = r.o.lease_ms;
 	r.m.valid_ms = r.o.valid_ms;
 
-	ret = options_check(&r, err, sizeof(err));
-	if (!ret)
-		ret = run(&r, err, sizeof(err));
+	ret = r.o.restore ? restore(&r, err, sizeof(err)) : serve(&r, err, sizeof(err));
 	if (ret)
 		flint_err("%s", err);
-	else if (!r.m.failed)
+	else if (!r.m.failed && !r.o.restore)
 		flint_info("stopped");
 	flint_conf_free(&spec, &r.o);
 	return ret || r.m.failed ? 1 : 0;

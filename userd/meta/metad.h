@@ -56,6 +56,7 @@ struct metad_cut {
 };
 
 struct metad_reaper;
+struct metad_jobs;
 
 struct metad {
 	struct flint_loop *loop;
@@ -66,6 +67,7 @@ struct metad {
 	struct meta_store store;
 	struct meta_log *log;
 	struct metad_reaper *reaper;
+	struct metad_jobs *jobs;
 	struct flint_timer tick, store_tick;
 	struct flint_task store_task;
 	atomic_bool store_posted;
@@ -87,6 +89,34 @@ struct metad {
 
 /* flint_server_config's. On the loop. */
 void metad_request(void *arg, struct flint_call *call);
+
+/* Room that the requester offers: its word, its memory, and our buffer. */
+u32 metad_room(const struct flint_call *call, const struct flint_buf *buf, u32 asked);
+
+/* ---- jobs.c --------------------------------------------------------------- */
+
+/**
+ * struct metad_jobs_config
+ * @state: state directory
+ * @dir: of the backups; NULL: "backup" in it
+ * @node: own name
+ * @every_hours: between backups by schedule; 0: none
+ * @keep: how many of those
+ * @rate_mib: MiB a second that a backup writes at most; 0: no limit
+ * @group: id of the Raft group
+ * Strings must live on.
+ */
+struct metad_jobs_config {
+	const char *state, *dir, *node;
+	u64 every_hours, keep, rate_mib;
+	u64 (*group)(struct metad *m);
+};
+
+struct metad_jobs *metad_jobs_new(struct metad *m, const struct metad_jobs_config *cfg);
+/* With the loop stopped: ends what runs. */
+void metad_jobs_free(struct metad_jobs *j);
+/* FLINT_OP_META_JOB. On the loop. */
+void metad_job(struct metad *m, struct flint_call *call);
 
 /* ---- adminreq.c --------------------------------------------------------- */
 

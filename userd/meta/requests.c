@@ -142,7 +142,7 @@ static void do_statfs(struct metad *m, struct flint_call *call, u32 fs)
 /* ---- reads with a payload -------------------------------------------------- */
 
 /* Room that the requester offers: its word, its memory, and our buffer. */
-static u32 room(const struct flint_call *call, const struct flint_buf *buf, u32 asked)
+u32 metad_room(const struct flint_call *call, const struct flint_buf *buf, u32 asked)
 {
 	const struct flint_conn_info *info = flint_conn_info(call->conn);
 	u32 n = info->proto == FLINT_PROTO_TCP ? info->max_io : info->inline_size;
@@ -163,7 +163,7 @@ static int fill_readdir(struct reading *r, struct flint_buf *buf, void *body, u3
 	if (flint_body_get(&b, sizeof(b), sizeof(b), r->call->msg.body, r->call->msg.body_len))
 		return -EPROTO;
 	return meta_read_dir(&r->m->store, r->fs, r->m->valid_ms, &b, buf->data,
-			     room(r->call, buf, le32_to_cpu(b.max_len)), used, body);
+			     metad_room(r->call, buf, le32_to_cpu(b.max_len)), used, body);
 }
 
 static int fill_readlink(struct reading *r, struct flint_buf *buf, u32 *used)
@@ -178,7 +178,7 @@ static int fill_readlink(struct reading *r, struct flint_buf *buf, u32 *used)
 	err = read_inode(r->m, le64_to_cpu(b.ino), le32_to_cpu(b.gen), r->fs, &i);
 	if (!err && !meta_is_lnk(&i))
 		err = -EINVAL;
-	len = room(r->call, buf, le32_to_cpu(b.max_len));
+	len = metad_room(r->call, buf, le32_to_cpu(b.max_len));
 	if (!err)
 		err = len ? meta_read_link(&r->m->store, i.ino, buf->data, len) : -EINVAL;
 	if (err < 0)
@@ -204,9 +204,9 @@ static int fill_xattr(struct reading *r, struct flint_buf *buf, void *body, u32 
 		return err;
 	max = le32_to_cpu(b.max_len);
 	/* 0 asks for the size; room that shrank to nothing does not. */
-	if (max && !room(r->call, buf, max))
+	if (max && !metad_room(r->call, buf, max))
 		return -ERANGE;
-	max = room(r->call, buf, max);
+	max = metad_room(r->call, buf, max);
 	if (r->call->msg.op == FLINT_OP_GETXATTR)
 		err = meta_read_xattr(&r->m->store, i.ino, name, len, buf->data, max, &total);
 	else
@@ -415,6 +415,8 @@ void metad_request(void *arg, struct flint_call *call)
 		flint_call_reply(call, FLINT_OK, NULL, 0, NULL, 0, 0);
 	else if (flint_raft_request(meta_log_raft(m->log), call))
 		return;
+	else if (call->msg.op == FLINT_OP_META_JOB)
+		metad_job(m, call);
 	else if (!m->leading)
 		metad_not_leader(m, call);
 	else if (flint_raft_readable(meta_log_raft(m->log)))

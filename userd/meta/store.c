@@ -488,13 +488,19 @@ u32 meta_store_delay(const struct meta_store *s)
 	return (nr - gen) * DELAY_US / ((GEN_LIMIT - 1) * gen);
 }
 
+void meta_store_freeze(struct meta_store *s)
+{
+	meta_store_poll(s);
+	if (!s->dead && changed(s) && meta_flusher_idle(s->flusher))
+		freeze(s);
+}
+
 void meta_store_tick(struct meta_store *s)
 {
 	meta_store_poll(s);
 	meta_cache_trim(&s->cache);
-	if (!s->dead && changed(s) && now_ms() - s->frozen_ms >= s->cfg.gen_ms &&
-	    meta_flusher_idle(s->flusher))
-		freeze(s);
+	if (now_ms() - s->frozen_ms >= s->cfg.gen_ms)
+		meta_store_freeze(s);
 }
 
 int meta_store_flush(struct meta_store *s)

@@ -252,6 +252,8 @@ void meta_store_applied(struct meta_store *s, u64 index, u64 term);
 u32 meta_store_delay(const struct meta_store *s);
 /* Every 100 ms or so: freezes a generation that is old enough. */
 void meta_store_tick(struct meta_store *s);
+/* Freeze what is active now, if the flusher is idle; else try again later. */
+void meta_store_freeze(struct meta_store *s);
 /* What the flusher reported: @durable, @fatal. */
 void meta_store_poll(struct meta_store *s);
 /**
