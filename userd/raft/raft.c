@@ -11,7 +11,8 @@
  *  - Nothing up to commit is ever truncated.
  *  - A vote, pre-vote or new term that a leader's lease forbids is refused
  *    (sticky()): the promise that each answer to a heartbeat gives.
- *  - Only a voter of the latest configuration in the own log stands for election.
+ *  - Only a voter of the latest configuration in the own log stands for election, or
+ *    one of the configuration before while the latest is not known to be committed.
  */
 #include <stdlib.h>
 
@@ -49,6 +50,23 @@ bool raft_self_voter(const struct raft *r)
 	const struct raft_member *m = raft_conf_find(raft_conf(r), r->cfg.id);
 
 	return m && m->voter;
+}
+
+/*
+ * A voter may be the only one that can commit the configuration that removes it,
+ * its log being the longest (dissertation 4.2.2). It stands, without a vote.
+ */
+static bool may_stand(const struct raft *r)
+{
+	const struct raft_log *l = &r->log;
+	const struct raft_member *m;
+
+	if (raft_self_voter(r))
+		return true;
+	if (!raft_conf_pending(r) || l->nr_confs < 2)
+		return false;
+	m = raft_conf_find(&l->confs[l->nr_confs - 2].conf, r->cfg.id);
+	return m && m->voter && raft_conf(r)->nr;
 }
 
 /* This step has something to make durable. */
@@ -164,7 +182,7 @@ static void become_precandidate(struct raft *r)
 	r->nr_peers = 0;
 	raft_peers_set(r);
 	arm_election(r);
-	if (raft_quorum(r) == 1)
+	if (raft_quorum(r) == 1 && raft_self_voter(r))
 		become_candidate(r);
 	else
 		ask_votes(r, RAFT_MSG_PREVOTE, r->term + 1);
@@ -190,7 +208,7 @@ static void become_candidate(struct raft *r)
 /* The own vote counts once it is durable: a candidate is one no sooner than its disk says. */
 static void win_if_elected(struct raft *r)
 {
-	u32 i, yes = 1, no = 0;
+	u32 i, yes = raft_self_voter(r), no = 0;
 
 	if (r->role == RAFT_CANDIDATE && r->hard_seq > r->durable_seq)
 		return;
@@ -386,7 +404,7 @@ static int check_append(const struct raft *r, const struct raft_msg *m)
 
 	if (m->nr && !m->entries)
 		return -EINVAL;
-	if (m->index + m->nr < m->index || m->log_term > m->term || (!m->index && m->log_term))
+	if (m->index + m->nr < m->index || m->log_term > m->term || !m->index != !m->log_term)
 		return -EINVAL;
 	for (i = 0; i < m->nr; i++) {
 		const struct raft_entry *e = &m->entries[i];
@@ -557,7 +575,7 @@ static void on_tick(struct raft *r)
 	}
 	if (r->now < r->election_due)
 		return;
-	if (!raft_self_voter(r)) {
+	if (!may_stand(r)) {
 		r->leader = RAFT_NONE;
 		arm_election(r);
 	} else if (r->seq > r->durable_seq) {

@@ -455,7 +455,8 @@ void raft_on_heartbeat_rep(struct raft *r, struct raft_peer *p, const struct raf
 	p->contact = r->now;
 	p->alive = true;
 	p->paused = false;
-	if (p->feed == RAFT_STREAM && p->match < p->next - 1 && p->match == p->beat_match)
+	if (p->feed == RAFT_STREAM && p->match < p->next - 1 && p->match == p->beat_match &&
+	    p->next > r->log.base)
 		send_append(r, p, 0);
 	p->beat_match = p->match;
 	feed(r, p);
