@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 #include "store.h"
@@ -14,6 +15,17 @@
 #define TRIM_BUCKETS	64	/* that the hand passes at once */
 #define TRIM_FREES	256
 
+/* In huge pages: every look at the table is a miss of the caches, the TLB need not be another. */
+static void *buckets_new(size_t len)
+{
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	madvise(p, len, MADV_HUGEPAGE);
+	return p;
+}
+
 int meta_cache_init(struct meta_cache *c, u64 bytes_max)
 {
 	u64 n = BUCKETS_MIN;
@@ -21,9 +33,12 @@ int meta_cache_init(struct meta_cache *c, u64 bytes_max)
 	memset(c, 0, sizeof(*c));
 	while (n < bytes_max / OBJ_GUESS && n < BUCKETS_MAX)
 		n *= 2;
-	c->bucket = calloc(n, sizeof(*c->bucket));
-	if (!c->bucket)
+	c->slab = flint_slab_new();
+	c->bucket = buckets_new(n * sizeof(*c->bucket));
+	if (!c->slab || !c->bucket) {
+		flint_slab_free(c->slab);
 		return -ENOMEM;
+	}
 	c->mask = n - 1;
 	c->bytes_max = bytes_max;
 	c->gen = 1;
@@ -53,7 +68,8 @@ void meta_cache_free(struct meta_cache *c)
 	meta_vec_free(&c->inodes);
 	meta_vec_free(&c->dents);
 	free(c->touched);
-	free(c->bucket);
+	munmap(c->bucket, (c->mask + 1) * sizeof(*c->bucket));
+	flint_slab_free(c->slab);
 	memset(c, 0, sizeof(*c));
 }
 
@@ -61,13 +77,14 @@ void meta_cache_free(struct meta_cache *c)
 
 void *meta_obj_new(struct meta_cache *c, enum meta_kind kind, u32 size)
 {
-	struct meta_obj *o = calloc(1, size);
+	struct meta_obj *o = flint_slab_get(c->slab, size);
 
 	if (!o)
 		return NULL;
+	memset(o, 0, size);
 	o->kind = kind;
-	o->size = size + 16;	/* and malloc's */
-	c->bytes += o->size;
+	o->size = size;
+	c->bytes += flint_slab_cost(size);
 	c->objects++;
 	return o;
 }
@@ -83,11 +100,11 @@ static void dir_free(struct meta_dir *d)
 
 void meta_obj_free(struct meta_cache *c, struct meta_obj *o)
 {
-	c->bytes -= o->size;
+	c->bytes -= flint_slab_cost(o->size);
 	c->objects--;
 	if (o->kind == META_K_INODE)
 		dir_free(((struct meta_inode *)o)->dir);
-	free(o);
+	flint_slab_put(c->slab, o, o->size);
 }
 
 void meta_obj_insert(struct meta_cache *c, struct meta_obj *o, u32 hash)
@@ -115,13 +132,13 @@ void meta_obj_remove(struct meta_cache *c, struct meta_obj *o)
 
 void *meta_obj_own(struct meta_cache *c, struct meta_obj *o)
 {
-	struct meta_obj *n = malloc(o->size - 16);
+	struct meta_obj *n = flint_slab_get(c->slab, o->size);
 	struct meta_obj **p;
 
 	if (!n)
 		return NULL;
-	memcpy(n, o, o->size - 16);
-	c->bytes += n->size;
+	memcpy(n, o, o->size);
+	c->bytes += flint_slab_cost(n->size);
 	c->objects++;
 	n->own = 1;
 	p = slot_of(c, o);

@@ -23,6 +23,7 @@
 #ifndef FLINT_META_CACHE_H
 #define FLINT_META_CACHE_H
 
+#include "../base/slab.h"
 #include "table.h"
 
 enum meta_kind { META_K_INODE, META_K_DENT, META_K_ROW };
@@ -32,7 +33,7 @@ enum meta_kind { META_K_INODE, META_K_DENT, META_K_ROW };
  * @next: in its bucket; of a retired one: in the list of those
  * @gen: generation of its last change; 0: never changed
  * @born: generation in which it came to be, while the database had none; 0: not known
- * @size: bytes it takes
+ * @size: bytes of the structure with what follows it
  * @ref: used since the clock's hand last passed
  * @own: a copy of a frozen object that was not changed yet; not the flusher's
  * @touched: inodes: on the list of this command
@@ -148,6 +149,7 @@ struct meta_touch {
  * @order: of each table the rows in memory by key
  */
 struct meta_cache {
+	struct flint_slab *slab;	/* of all objects */
 	struct meta_obj **bucket;
 	u64 mask, hand;
 	u64 bytes, bytes_max, objects;
