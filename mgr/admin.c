@@ -151,7 +151,7 @@ struct mgr_admin_wait {
 };
 
 /* A change did not happen: say so. */
-static void mgr_admin_lost(struct mgr_http_req *r, int err)
+void mgr_admin_lost(struct mgr_http_req *r, int err)
 {
 	if (err == -ENOSPC)
 		mgr_http_error(r, MHD_HTTP_INSUFFICIENT_STORAGE,
@@ -459,6 +459,8 @@ static const struct {
 	{ "/v1/targets", mgr_report_targets, NULL },
 	{ "/v1/chains", mgr_report_chains, mgr_admin_chains_post },
 	{ "/v1/fs", mgr_report_fs, mgr_admin_fs_post },
+	{ "/v1/tokens", mgr_report_tokens, mgr_tokens_post },
+	{ "/v1/tokens/revoke", mgr_report_tokens, mgr_tokens_revoke_post },
 };
 
 /*

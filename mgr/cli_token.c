@@ -99,7 +99,7 @@ static int cli_token_fs(struct cli *c, uint32_t *id)
 	if (!all)
 		return 1;
 	*id = 0;
-	json_array_foreach(json_object_get(all, "fs"), i, f)
+	json_array_foreach(json_object_get(all, "file_systems"), i, f)
 		if (!strcmp(json_string_value(json_object_get(f, "name")) ? : "", name))
 			*id = (uint32_t)json_integer_value(json_object_get(f, "id"));
 	json_decref(all);

@@ -33,6 +33,8 @@ enum mgr_record {
 	MGR_REC_TABLE		= 6,
 	MGR_REC_FS		= 7,
 	MGR_REC_FS_GONE		= 8,
+	MGR_REC_TOKEN		= 9,
+	MGR_REC_TOKEN_GONE	= 10,
 };
 
 /* ---- writing ---------------------------------------------------------- */
@@ -120,6 +122,7 @@ static void w_settings(struct mgr_writer *w, const struct mgr_settings *s)
 	w_u64(w, s->meta_group);
 	w_u64(w, s->meta_founder);
 	w_u64(w, s->meta_term);
+	w_u64(w, s->tokens_from);
 	w_u8(w, s->meta_founded);
 	w_end(w);
 }
@@ -226,6 +229,29 @@ static void w_fs(struct mgr_writer *w, const struct mgr_state *st, bool all)
 	}
 }
 
+static void w_tokens(struct mgr_writer *w, const struct mgr_state *st, bool all)
+{
+	u32 i;
+
+	for (i = 0; i < st->nr_tokens; i++) {
+		const struct mgr_token *t = &st->tokens[i];
+		const struct flint_token *c = mgr_token_claims(t);
+
+		if (t->gone) {
+			w_begin(w, MGR_REC_TOKEN_GONE);
+			w_u64(w, t->id);
+			w_end(w);
+		} else if (t->dirty || all) {
+			w_begin(w, MGR_REC_TOKEN);
+			w_u8(w, t->revoked);
+			w_bytes(w, t->note, sizeof(t->note));
+			w_u16(w, flint_token_len(c));
+			w_bytes(w, c, flint_token_len(c));
+			w_end(w);
+		}
+	}
+}
+
 static void w_header(struct mgr_writer *w, u8 flags, u64 seq, u64 epoch)
 {
 	w_u8(w, MGR_CMD_VERSION);
@@ -248,6 +274,7 @@ static int w_state(struct mgr_writer *w, const struct mgr_state *st, bool whole,
 	w_targets(w, st, whole);
 	w_chains(w, st, whole);
 	w_fs(w, st, whole);
+	w_tokens(w, st, whole);
 	if (w->bad || w->len > MGR_COMMAND_MAX) {
 		free(w->buf);
 		w->buf = NULL;
@@ -366,6 +393,7 @@ static int r_settings(struct mgr_reader *r, struct mgr_state *st)
 	s->meta_group = r_u64(r);
 	s->meta_founder = r_u64(r);
 	s->meta_term = r_u64(r);
+	s->tokens_from = r_u64(r);
 	s->meta_founded = r_u8(r) != 0;
 	s->dirty = true;
 	return 0;
@@ -472,6 +500,39 @@ static int r_fs_gone(struct mgr_reader *r, struct mgr_state *st)
 	return 0;
 }
 
+static int r_token(struct mgr_reader *r, struct mgr_state *st)
+{
+	u64 claims[FLINT_TOKEN_MAX / 8 + 1];
+	bool revoked = r_u8(r) != 0;
+	struct mgr_token *t;
+	char note[sizeof(t->note)];
+	u16 len;
+
+	r_bytes(r, note, sizeof(note));
+	len = r_u16(r);
+	if (len > FLINT_TOKEN_MAX)
+		return -EPROTO;
+	r_bytes(r, claims, len);
+	if (r->bad || flint_token_check(claims, len))
+		return -EPROTO;
+	t = mgr_token_put(st, (const struct flint_token *)claims);
+	if (!t)
+		return -ENOMEM;
+	t->revoked = revoked;
+	memcpy(t->note, note, sizeof(note));
+	return 0;
+}
+
+static int r_token_gone(struct mgr_reader *r, struct mgr_state *st)
+{
+	struct mgr_token *t = mgr_token_find(st, r_u64(r));
+
+	if (!t)
+		return -EPROTO;
+	t->gone = true;
+	return 0;
+}
+
 static int (* const mgr_record_fns[])(struct mgr_reader *r, struct mgr_state *st) = {
 	[MGR_REC_SETTINGS] = r_settings,
 	[MGR_REC_NODE] = r_node,
@@ -481,6 +542,8 @@ static int (* const mgr_record_fns[])(struct mgr_reader *r, struct mgr_state *st
 	[MGR_REC_TABLE] = r_table,
 	[MGR_REC_FS] = r_fs,
 	[MGR_REC_FS_GONE] = r_fs_gone,
+	[MGR_REC_TOKEN] = r_token,
+	[MGR_REC_TOKEN_GONE] = r_token_gone,
 };
 
 /* Return: 0, -EPROTO, -ENOMEM. */

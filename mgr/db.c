@@ -42,7 +42,9 @@ static const char mgr_schema[] =
 	"  PRIMARY KEY(id, version, pos)) WITHOUT ROWID;"
 	"CREATE TABLE fs(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
 	"  meta_node INTEGER NOT NULL REFERENCES nodes(id), root_ino INTEGER NOT NULL,"
-	"  layout BLOB NOT NULL);";
+	"  layout BLOB NOT NULL);"
+	"CREATE TABLE tokens(id INTEGER PRIMARY KEY, revoked INTEGER NOT NULL,"
+	"  note TEXT NOT NULL, claims BLOB NOT NULL);";
 
 /* ---- statements ------------------------------------------------------- */
 
@@ -186,6 +188,8 @@ static int mgr_load_setting(struct mgr_state *st, sqlite3_stmt *s)
 		set->meta_founded = v;
 	else if (!strcmp(key, "meta_term"))
 		set->meta_term = v;
+	else if (!strcmp(key, "tokens_from"))
+		set->tokens_from = v;
 	return 0;
 }
 
@@ -270,6 +274,22 @@ static int mgr_load_fs(struct mgr_state *st, sqlite3_stmt *s)
 	return mgr_col_blob(s, 4, &fs->layout, sizeof(fs->layout));
 }
 
+static int mgr_load_token(struct mgr_state *st, sqlite3_stmt *s)
+{
+	u64 claims[FLINT_TOKEN_MAX / 8 + 1];
+	int len = sqlite3_column_bytes(s, 2);
+	struct mgr_token *t;
+
+	if (len > (int)FLINT_TOKEN_MAX || mgr_col_blob(s, 2, claims, len) ||
+	    flint_token_check(claims, len))
+		return -EUCLEAN;
+	t = mgr_token_put(st, (const struct flint_token *)claims);
+	if (!t)
+		return -ENOMEM;
+	t->revoked = sqlite3_column_int(s, 0);
+	return mgr_col_text(s, 1, t->note, sizeof(t->note));
+}
+
 /* Return: an SQLite result code; SQLITE_DONE is success. */
 static int mgr_db_read(struct mgr_db *d, struct mgr_state *st)
 {
@@ -288,6 +308,7 @@ static int mgr_db_read(struct mgr_db *d, struct mgr_state *st)
 				  " WHERE c.id = t.id AND c.version = t.version) FROM tables t" },
 		{ mgr_load_table_chain, "SELECT id, version, pos, chain FROM table_chains" },
 		{ mgr_load_fs, "SELECT id, name, meta_node, root_ino, layout FROM fs" },
+		{ mgr_load_token, "SELECT revoked, note, claims FROM tokens" },
 	};
 	size_t i;
 	int rc;
@@ -367,6 +388,8 @@ static int mgr_db_script(struct mgr_db *d, const char *sql)
 
 /* Schema 1 had neither log nor counters of ids. */
 static const char mgr_upgrade_1[] =
+	"CREATE TABLE tokens(id INTEGER PRIMARY KEY, revoked INTEGER NOT NULL,"
+	"  note TEXT NOT NULL, claims BLOB NOT NULL);"
 	"ALTER TABLE nodes ADD COLUMN http_port INTEGER NOT NULL DEFAULT 0;"
 	"INSERT INTO settings VALUES"
 	" ('seq', 0), ('applied', 0), ('applied_term', 0),"
@@ -627,6 +650,25 @@ static int mgr_write_fs(struct mgr_db *d, const struct mgr_state *st, bool all)
 	return SQLITE_DONE;
 }
 
+static int mgr_write_tokens(struct mgr_db *d, const struct mgr_state *st, bool all)
+{
+	int rc = SQLITE_DONE;
+	u32 i;
+
+	for (i = 0; i < st->nr_tokens && rc == SQLITE_DONE; i++) {
+		const struct mgr_token *t = &st->tokens[i];
+		const struct flint_token *c = mgr_token_claims(t);
+
+		if (t->gone)
+			rc = mgr_sql(d, NULL, NULL, "DELETE FROM tokens WHERE id=?", "i", t->id);
+		else if (t->dirty || all)
+			rc = mgr_sql(d, NULL, NULL, "INSERT OR REPLACE INTO tokens VALUES (?,?,?,?)",
+				     "iisb", t->id, (u64)t->revoked, t->note, c,
+				     (int)flint_token_len(c));
+	}
+	return rc;
+}
+
 /* Last, when nothing refers to them any longer. */
 static int mgr_write_nodes_gone(struct mgr_db *d, const struct mgr_state *st)
 {
@@ -652,6 +694,7 @@ static int mgr_write_settings(struct mgr_db *d, const struct mgr_state *st, u64 
 		{ "meta_group", s->meta_group }, { "meta_founder", s->meta_founder },
 		{ "meta_founder_node", s->meta_founder_node },
 		{ "meta_founded", s->meta_founded }, { "meta_term", s->meta_term },
+		{ "tokens_from", s->tokens_from },
 		{ "applied", index }, { "applied_term", term },
 	};
 	size_t i;
@@ -672,13 +715,15 @@ static int mgr_db_records(struct mgr_db *d, const struct mgr_state *st, bool who
 	int rc = SQLITE_OK;
 
 	if (whole)
-		rc = sqlite3_exec(d->db, "DELETE FROM fs; DELETE FROM table_chains; DELETE FROM tables;"
+		rc = sqlite3_exec(d->db, "DELETE FROM tokens; DELETE FROM fs; DELETE FROM table_chains; DELETE FROM tables;"
 					 " DELETE FROM chain_targets; DELETE FROM chains;"
 					 " DELETE FROM targets; DELETE FROM nodes;"
 					 " DELETE FROM settings;", NULL, NULL, NULL);
 	if (rc != SQLITE_OK)
 		return rc;
 	rc = mgr_write_nodes(d, st, whole);
+	if (rc == SQLITE_DONE)
+		rc = mgr_write_tokens(d, st, whole);
 	if (rc == SQLITE_DONE)
 		rc = mgr_write_targets(d, st, whole);
 	if (rc == SQLITE_DONE)

@@ -115,7 +115,7 @@ int mgr_image_build(const struct mgr_state *st, void *buf, u32 room, u32 *len)
 {
 	struct flint_map_hdr *h = buf;
 	struct flint_map check;
-	u32 i, j, nr_fs = 0, nr_ids = 0;
+	u32 i, j, nr_fs = 0, nr_ids = 0, nr_revoked = 0;
 	u64 need;
 	u8 *p = buf;
 
@@ -123,11 +123,14 @@ int mgr_image_build(const struct mgr_state *st, void *buf, u32 room, u32 *len)
 		nr_fs += st->fs[i].root_ino != 0;
 	for (i = 0; i < st->nr_tables; i++)
 		nr_ids += st->tables[i].nr;
+	for (i = 0; i < st->nr_tokens; i++)
+		nr_revoked += st->tokens[i].revoked;
 	need = sizeof(*h) + (u64)st->nr_nodes * sizeof(struct flint_map_node) +
 	       (u64)st->nr_targets * sizeof(struct flint_map_target) +
 	       (u64)st->nr_chains * sizeof(struct flint_map_chain) +
 	       (u64)st->nr_tables * sizeof(struct flint_map_table) +
-	       (u64)nr_fs * sizeof(struct flint_map_fs) + (u64)nr_ids * sizeof(__le32);
+	       (u64)nr_fs * sizeof(struct flint_map_fs) + (u64)nr_revoked * sizeof(__le64) +
+	       (u64)nr_ids * sizeof(__le32);
 	if (need > room)
 		return -ERANGE;
 
@@ -145,6 +148,8 @@ int mgr_image_build(const struct mgr_state *st, void *buf, u32 room, u32 *len)
 	h->nr_tables = cpu_to_le32(st->nr_tables);
 	h->nr_fs = cpu_to_le32(nr_fs);
 	h->nr_table_chains = cpu_to_le32(nr_ids);
+	h->nr_revoked = cpu_to_le32(nr_revoked);
+	h->tokens_from = cpu_to_le64(st->set.tokens_from);
 	h->lease_ms = cpu_to_le32(st->set.lease_ms);
 
 	p = mgr_image_nodes(st, p + sizeof(*h));
@@ -152,6 +157,14 @@ int mgr_image_build(const struct mgr_state *st, void *buf, u32 room, u32 *len)
 	p = mgr_image_chains(st, p);
 	p = mgr_image_tables(st, p);
 	p = mgr_image_fs(st, p);
+	for (i = 0; i < st->nr_tokens; i++) {
+		__le64 id = cpu_to_le64(st->tokens[i].id);
+
+		if (!st->tokens[i].revoked)
+			continue;
+		memcpy(p, &id, sizeof(id));
+		p += sizeof(id);
+	}
 	for (i = 0; i < st->nr_tables; i++)
 		for (j = 0; j < st->tables[i].nr; j++) {
 			__le32 id = cpu_to_le32(st->tables[i].chains[j]);

@@ -4,7 +4,7 @@
 MGR_STATE := mgr/state.c mgr/command.c mgr/db.c
 MGRD_SRCS := mgr/mgrd.c $(MGR_STATE) mgr/replica.c mgr/pending.c mgr/worker.c mgr/members.c mgr/beat.c \
 	mgr/group.c mgr/image.c mgr/rpc.c mgr/fsmake.c mgr/http.c mgr/httpauth.c mgr/admin.c \
-	mgr/report.c mgr/metrics.c
+	mgr/report.c mgr/metrics.c mgr/tokens.c
 
 $(eval $(call program,flint-mgrd,$(MGRD_SRCS),-lsqlite3 -lmicrohttpd -ljansson -lxxhash))
 

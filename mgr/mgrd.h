@@ -12,7 +12,7 @@
  *	rpc.c		MAP_GET and HEARTBEAT
  *	fsmake.c	making a file system together with flint-metad
  *	http.c		HTTP server and authentication of requests
- *	admin.c		the JSON API on it
+ *	admin.c		the JSON API on it; tokens.c: its part about tokens
  *	report.c	status in words, listings; metrics.c: for Prometheus
  *	mgrd.c		options, start, stop
  *
@@ -260,7 +260,15 @@ char *mgr_report_metrics(struct mgr *m);
 
 struct mgr_http_req;
 
+/* A change was not agreed upon: say so. */
+void mgr_admin_lost(struct mgr_http_req *r, int err);
 void mgr_admin_request(struct mgr *m, struct mgr_http_req *r);
+
+/* ---- tokens.c --------------------------------------------------------- */
+
+json_t *mgr_report_tokens(struct mgr *m);
+void mgr_tokens_post(struct mgr *m, struct mgr_http_req *r);
+void mgr_tokens_revoke_post(struct mgr *m, struct mgr_http_req *r);
 
 /* ---- http.c ----------------------------------------------------------- */
 

@@ -32,6 +32,9 @@ void mgr_state_clear(struct mgr_state *st)
 
 	for (i = 0; i < st->nr_tables; i++)
 		free(st->tables[i].chains);
+	for (i = 0; i < st->nr_tokens; i++)
+		mgr_token_drop(&st->tokens[i]);
+	free(st->tokens);
 	free(st->nodes);
 	free(st->targets);
 	free(st->chains);
@@ -89,6 +92,7 @@ struct mgr_state *mgr_state_clone(const struct mgr_state *st)
 		return NULL;
 	*c = *st;
 	c->nr_tables = 0;
+	c->nr_tokens = 0;
 	ok = mgr_copy(&c->nodes, st->nodes, st->nr_nodes, sizeof(*st->nodes));
 	ok &= mgr_copy(&c->targets, st->targets, st->nr_targets, sizeof(*st->targets));
 	ok &= mgr_copy(&c->chains, st->chains, st->nr_chains, sizeof(*st->chains));
@@ -98,6 +102,11 @@ struct mgr_state *mgr_state_clone(const struct mgr_state *st)
 		ok = mgr_copy(&c->tables[i].chains, st->tables[i].chains, st->tables[i].nr,
 			      sizeof(u32));
 		c->nr_tables++;
+	}
+	ok &= mgr_copy(&c->tokens, st->tokens, st->nr_tokens, sizeof(*st->tokens));
+	for (i = 0; ok && i < st->nr_tokens; i++) {
+		c->tokens[i].claims->refs++;
+		c->nr_tokens++;
 	}
 	if (ok)
 		return c;
@@ -128,6 +137,14 @@ void mgr_state_settle(struct mgr_state *st)
 			st->fs[keep++] = st->fs[i];
 	}
 	st->nr_fs = keep;
+	for (i = 0, keep = 0; i < st->nr_tokens; i++) {
+		st->tokens[i].dirty = false;
+		if (st->tokens[i].gone)
+			mgr_token_drop(&st->tokens[i]);
+		else
+			st->tokens[keep++] = st->tokens[i];
+	}
+	st->nr_tokens = keep;
 }
 
 /* ---- finding ---------------------------------------------------------- */
@@ -299,6 +316,73 @@ struct mgr_table *mgr_table_add(struct mgr_state *st, u32 id, u32 version, u32 n
 	return mgr_table_find(st, id, version);
 }
 
+/* ---- tokens ----------------------------------------------------------- */
+
+struct mgr_token *mgr_token_find(struct mgr_state *st, u64 id)
+{
+	u32 lo = 0, hi = st->nr_tokens;
+
+	while (lo < hi) {
+		u32 mid = lo + (hi - lo) / 2;
+
+		if (st->tokens[mid].id < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < st->nr_tokens && st->tokens[lo].id == id ? &st->tokens[lo] : NULL;
+}
+
+/**
+ * mgr_token_put() - the record of a token, dirty; made if there is none
+ * @st: the state
+ * @claims: checked
+ *
+ * Return: the record, or NULL when memory is short.
+ */
+struct mgr_token *mgr_token_put(struct mgr_state *st, const struct flint_token *claims)
+{
+	struct mgr_token *t = mgr_token_find(st, le64_to_cpu(claims->id)), *all;
+	u32 len = flint_token_len(claims), at = st->nr_tokens;
+
+	if (t) {
+		t->dirty = true;
+		return t;
+	}
+	all = realloc(st->tokens, (st->nr_tokens + 1) * sizeof(*all));
+	if (!all)
+		return NULL;
+	st->tokens = all;
+	while (at && all[at - 1].id > le64_to_cpu(claims->id))
+		at--;
+	memmove(&all[at + 1], &all[at], (st->nr_tokens - at) * sizeof(*all));
+	t = &all[at];
+	memset(t, 0, sizeof(*t));
+	t->id = le64_to_cpu(claims->id);
+	t->dirty = true;
+	t->claims = malloc(sizeof(*t->claims) + len);
+	if (!t->claims) {
+		memmove(&all[at], &all[at + 1], (st->nr_tokens - at) * sizeof(*all));
+		return NULL;
+	}
+	t->claims->refs = 1;
+	memcpy(t->claims->bytes, claims, len);
+	st->nr_tokens++;
+	return t;
+}
+
+void mgr_token_drop(struct mgr_token *t)
+{
+	if (t->claims && !--t->claims->refs)
+		free(t->claims);
+	t->claims = NULL;
+}
+
+const struct flint_token *mgr_token_claims(const struct mgr_token *t)
+{
+	return (const struct flint_token *)t->claims->bytes;
+}
+
 /* ---- checking --------------------------------------------------------- */
 
 static int mgr_bad(char *why, size_t whylen, const char *what, u32 id)
@@ -366,5 +450,9 @@ int mgr_state_check(const struct mgr_state *cst, char *why, size_t whylen)
 		    (!fs->gone && (!meta || meta->gone)))
 			return mgr_bad(why, whylen, "file system", fs->id);
 	}
+	for (i = 0; i < st->nr_tokens; i++)
+		if (!memchr(st->tokens[i].note, 0, sizeof(st->tokens[i].note)) ||
+		    (i && st->tokens[i].id <= st->tokens[i - 1].id))
+			return mgr_bad(why, whylen, "token", i);
 	return 0;
 }

@@ -24,6 +24,7 @@
 #define FLINT_MGR_STATE_H
 
 #include "../uapi/flintfs/map.h"
+#include "../uapi/flintfs/token.h"
 
 struct sqlite3;
 
@@ -86,6 +87,21 @@ struct mgr_fs {
 	struct flint_layout layout;
 };
 
+/* Never changes; shared by copies of the state. */
+struct mgr_token_claims {
+	u32 refs;
+	u8 bytes[] __attribute__((aligned(8)));	/* struct flint_token and its path */
+};
+
+struct mgr_token {
+	u64 id;
+	bool revoked;
+	bool dirty;
+	bool gone;			/* delete with the next command */
+	char note[96];
+	struct mgr_token_claims *claims;
+};
+
 /**
  * struct mgr_settings - what there is one of
  * @meta_group: id of the metadata group, 0: nobody was told to found one
@@ -94,6 +110,7 @@ struct mgr_fs {
  * @meta_founded: a member of the group was heard
  * @meta_term: of the newest leader of it that was heard
  * @next_node, @next_fs: ids that were never given
+ * @tokens_from: seconds since 1970; tokens issued before are revoked
  */
 struct mgr_settings {
 	u8 cluster_id[16];
@@ -105,6 +122,7 @@ struct mgr_settings {
 	u64 meta_group;
 	u64 meta_founder;
 	u64 meta_term;
+	u64 tokens_from;
 	bool meta_founded;
 	bool dirty;
 };
@@ -119,7 +137,8 @@ struct mgr_state {
 	struct mgr_chain *chains;
 	struct mgr_table *tables;
 	struct mgr_fs *fs;
-	u32 nr_nodes, nr_targets, nr_chains, nr_tables, nr_fs;
+	struct mgr_token *tokens;
+	u32 nr_nodes, nr_targets, nr_chains, nr_tables, nr_fs, nr_tokens;
 };
 
 /* ---- state.c ---------------------------------------------------------- */
@@ -153,6 +172,12 @@ struct mgr_fs *mgr_fs_add(struct mgr_state *st, const char *name);
 struct mgr_node *mgr_node_put(struct mgr_state *st, u32 id);
 struct mgr_chain *mgr_chain_put(struct mgr_state *st, u32 id);
 struct mgr_fs *mgr_fs_put(struct mgr_state *st, u32 id);
+
+struct mgr_token *mgr_token_find(struct mgr_state *st, u64 id);
+struct mgr_token *mgr_token_put(struct mgr_state *st, const struct flint_token *claims);
+/* Before a record goes away or is overwritten. */
+void mgr_token_drop(struct mgr_token *t);
+const struct flint_token *mgr_token_claims(const struct mgr_token *t);
 
 /* ---- command.c -------------------------------------------------------- */
 
