@@ -201,14 +201,7 @@ static int options_check(struct run *r, char *err, size_t errlen)
 	n = flint_endpoint_check(&r->ep, &o->ep, err, errlen);
 	if (n)
 		return n;
-	if (o->mgr) {
-		n = flint_addr_parse_list(o->mgr, FLINT_PORT_MGR_TCP, r->cluster.mgrs,
-					  FLINT_MGRS_MAX, err, errlen);
-		if (n < 0)
-			return n;
-		r->cluster.nr_mgrs = (unsigned int)n;
-	}
-	return flint_key_load(o->key, r->key, err, errlen);
+	return flint_cluster_config_load(&r->cluster, o->mgr, o->key, r->key, err, errlen);
 }
 
 static int state_start(struct run *r, char *err, size_t errlen)
@@ -397,7 +390,6 @@ static int net_start(struct run *r, char *err, size_t errlen)
 	if (!r->o.alone) {
 		r->cluster.loop = d->workers[0].loop;
 		r->cluster.role = FLINT_ROLE_CHUNK;
-		r->cluster.key = r->key;
 		r->cluster.name = r->ep.name;
 		r->cluster.proto = FLINT_PROTO_TCP;
 		r->cluster.changed = chunkd_map_changed;

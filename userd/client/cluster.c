@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include "../base/addr.h"
 #include "../base/crc.h"
+#include "../base/key.h"
 #include "../base/log.h"
 #include "cluster.h"
 
@@ -692,6 +693,22 @@ void flint_cluster_wait(struct flint_cluster *c, struct flint_cluster_waiter *w,
 }
 
 /* ---- life --------------------------------------------------------------- */
+
+int flint_cluster_config_load(struct flint_cluster_config *cfg, const char *mgrs,
+			      const char *key_file, uint8_t key[FLINT_KEY_LEN], char *err,
+			      size_t errlen)
+{
+	int n = 0;
+
+	if (mgrs)
+		n = flint_addr_parse_list(mgrs, FLINT_PORT_MGR_TCP, cfg->mgrs, FLINT_MGRS_MAX, err,
+					  errlen);
+	if (n < 0)
+		return n;
+	cfg->nr_mgrs = (unsigned int)n;
+	cfg->key = key;
+	return flint_key_load(key_file, key, err, errlen);
+}
 
 struct flint_cluster *flint_cluster_new(const struct flint_cluster_config *cfg)
 {

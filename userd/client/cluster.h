@@ -64,6 +64,20 @@ struct flint_cluster_config {
 	void *arg;
 };
 
+/**
+ * flint_cluster_config_load() - managers and key from a daemon's options
+ * @cfg: mgrs, nr_mgrs and key are filled in
+ * @mgrs: "host[:port],...", or NULL: none
+ * @key_file: of the cluster key
+ * @key: where it goes; cfg->key points there
+ * @err, @errlen: one sentence on failure
+ *
+ * Return: 0 or -errno.
+ */
+int flint_cluster_config_load(struct flint_cluster_config *cfg, const char *mgrs,
+			      const char *key_file, uint8_t key[FLINT_KEY_LEN], char *err,
+			      size_t errlen);
+
 /* Starts asking for the map. Key, token, name and addresses are copied. NULL with errno. */
 struct flint_cluster *flint_cluster_new(const struct flint_cluster_config *cfg);
 /* On the loop, or with the loop stopped. Ends all its connections. */

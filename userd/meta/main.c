@@ -119,15 +119,10 @@ static int options_check(struct run *r, char *err, size_t errlen)
 	n = flint_endpoint_check(&r->ep, &o->ep, err, errlen);
 	if (n)
 		return n;
-	n = flint_addr_parse_list(o->mgr, FLINT_PORT_MGR_TCP, r->cluster.mgrs, FLINT_MGRS_MAX, err,
-				  errlen);
-	if (n < 0)
-		return n;
-	r->cluster.nr_mgrs = n;
 	n = raft_addr(r, err, errlen);
 	if (n)
 		return n;
-	return flint_key_load(o->key, r->key, err, errlen);
+	return flint_cluster_config_load(&r->cluster, o->mgr, o->key, r->key, err, errlen);
 }
 
 static u64 group_id(struct metad *m)
@@ -277,7 +272,6 @@ static int net_start(struct run *r, char *err, size_t errlen)
 
 	r->cluster.loop = m->loop;
 	r->cluster.role = FLINT_ROLE_META;
-	r->cluster.key = r->key;
 	r->cluster.name = r->ep.name;
 	r->cluster.proto = FLINT_PROTO_TCP;
 	flint_random(r->cluster.client_id, sizeof(r->cluster.client_id));
