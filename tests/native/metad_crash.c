@@ -8,32 +8,24 @@
  * it in memory. A request that gets no answer is sent again with the same
  * sequence number until it is answered; every answer must be what the model
  * says. So a lost change, a change done twice and a change done half all show.
- * While the server is down its database is opened and verified; at the end
- * every directory is listed and compared with its model.
+ * While a server is down its database is opened and verified; at the end
+ * every directory is listed and compared with its model. With several replicas
+ * the client asks the next one when one does not answer or does not lead.
  */
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include "../../userd/base/addr.h"
 #include "../../userd/base/conf.h"
 #include "../../userd/base/daemon.h"
-#include "../../userd/base/key.h"
 #include "../../userd/meta/store.h"
-#include "../../userd/meta/verify.h"
-#include "../../userd/net/net.h"
+#include "crash.h"
 
 #define NAMES		24
 #define CALL_MS		500	/* one try */
 #define GIVE_UP_MS	60000
 #define LEASE_MS	2000
-
-struct options {
-	char *metad, *state, *key;
-	uint64_t port, threads, rounds, round_ms, seed;
-};
 
 #define OFF(m)	offsetof(struct options, m)
 
@@ -47,6 +39,17 @@ static const struct flint_conf_opt opts[] = {
 	{ "port", 0, FLINT_CONF_U64, OFF(port), "17999", "N", "its TCP port", 1, 65535,
 	  FLINT_CONF_CLI },
 	{ "threads", 0, FLINT_CONF_U64, OFF(threads), "6", "N", "clients", 1, 64, FLINT_CONF_CLI },
+	{ "replicas", 0, FLINT_CONF_U64, OFF(replicas), "1", "N", "servers, with ports from --port on",
+	  1, REPLICAS_MAX, FLINT_CONF_CLI },
+	{ "acts", 0, FLINT_CONF_STR, OFF(acts), "k", "LETTERS",
+	  "what is done to them: k kill, s freeze, w wipe and replace, t transfer, m remove and add",
+	  0, 0, FLINT_CONF_CLI },
+	{ "down-ms", 0, FLINT_CONF_U64, OFF(down_ms), "1", "MS", "longest time that one is down", 1,
+	  60000, FLINT_CONF_CLI },
+	{ "resume-ms", 0, FLINT_CONF_U64, OFF(resume_ms), "0", "MS",
+	  "longest time without any answer that is right, 0: any", 0, 0, FLINT_CONF_CLI },
+	{ "time-scale", 0, FLINT_CONF_U64, OFF(scale), "1", "N", "of the servers", 1, 100,
+	  FLINT_CONF_CLI },
 	{ "rounds", 0, FLINT_CONF_U64, OFF(rounds), "12", "N", "kills", 1, 100000, FLINT_CONF_CLI },
 	{ "round-ms", 0, FLINT_CONF_U64, OFF(round_ms), "700", "MS", "longest life", 10, 60000,
 	  FLINT_CONF_CLI },
@@ -70,7 +73,7 @@ struct entry {
 struct client {
 	struct test *t;
 	pthread_t thread;
-	struct flint_peer *peer;
+	struct flint_peer *peer[REPLICAS_MAX];
 	u8 id[16];
 	unsigned int rng;
 	u64 seq;
@@ -78,23 +81,6 @@ struct client {
 	struct entry e[NAMES];
 	u64 ops, retries;
 	u64 ghost, ghost_handle;	/* an unlinked file that is still open */
-};
-
-struct test {
-	struct options o;
-	uint8_t key[FLINT_KEY_LEN];
-	struct flint_loop *loop;
-	struct sockaddr_storage addr;
-	volatile bool stop;
-	volatile bool failed;
-	u64 root;
-};
-
-struct call {
-	struct flint_rpc rpc;
-	sem_t sem;
-	u8 rep[512];
-	u32 rep_len;
 };
 
 static void answered(struct flint_rpc *rpc)
@@ -107,6 +93,26 @@ static void answered(struct flint_rpc *rpc)
 	sem_post(&c->sem);
 }
 
+void crash_ask(struct call *c, struct flint_peer *peer)
+{
+	sem_init(&c->sem, 0, 0);
+	c->rpc.done = answered;
+	flint_peer_call(peer, &c->rpc);
+	while (sem_wait(&c->sem))
+		;
+	sem_destroy(&c->sem);
+}
+
+/* Somebody was answered: how long was nobody? */
+static void note_answer(struct test *t)
+{
+	u64 now = flint_now_ns(), gap = (now - t->answered_ns) / 1000000;
+
+	if (t->answered_ns && now > t->answered_ns && gap > t->gap_ms)
+		t->gap_ms = gap;
+	t->answered_ns = now;
+}
+
 /* Until it is answered. Return: status. */
 static u32 call(struct client *cl, struct call *c, u16 op, const void *body, u32 len, bool mutates,
 		void *in, u32 in_len)
@@ -115,8 +121,9 @@ static u32 call(struct client *cl, struct call *c, u16 op, const void *body, u32
 	bool again = false;
 
 	for (;;) {
+		unsigned int at = cl->t->at;
+
 		memset(&c->rpc, 0, sizeof(c->rpc));
-		sem_init(&c->sem, 0, 0);
 		c->rpc.op = op;
 		c->rpc.body = body;
 		c->rpc.body_len = len;
@@ -126,16 +133,14 @@ static u32 call(struct client *cl, struct call *c, u16 op, const void *body, u32
 		c->rpc.timeout_ms = CALL_MS;
 		c->rpc.in = in;
 		c->rpc.in_len = in_len;
-		c->rpc.done = answered;
-		flint_peer_call(cl->peer, &c->rpc);
-		while (sem_wait(&c->sem))
-			;
-		sem_destroy(&c->sem);
+		crash_ask(c, cl->peer[at]);
 		if (!c->rpc.err && c->rpc.status != FLINT_ST_SHUTDOWN &&
 		    c->rpc.status != FLINT_ST_RETRY && c->rpc.status != FLINT_ST_NOT_LEADER)
 			break;
 		cl->retries++;
 		again = true;
+		if (at == cl->t->at)
+			cl->t->at = (at + 1) % cl->t->nr;
 		if (flint_now_ns() - start > GIVE_UP_MS * 1000000ull) {
 			fprintf(stderr, "operation 0x%x: no answer for a minute\n", op);
 			cl->t->failed = true;
@@ -144,6 +149,7 @@ static u32 call(struct client *cl, struct call *c, u16 op, const void *body, u32
 		usleep(5000);
 	}
 	cl->ops++;
+	note_answer(cl->t);
 	return c->rpc.status;
 }
 
@@ -338,12 +344,28 @@ static void op_list(struct client *cl)
 
 /* ---- clients ---------------------------------------------------------------------------- */
 
-static bool client_start(struct client *cl, int nr)
+/* Connections to all servers. */
+static bool client_connect(struct client *cl, u8 role)
 {
 	struct flint_peer_config pc = {
-		.loop = cl->t->loop, .proto = FLINT_PROTO_TCP, .addr = cl->t->addr,
-		.role = FLINT_ROLE_CLIENT, .key = cl->t->key, .name = "crash",
+		.loop = cl->t->loop, .proto = FLINT_PROTO_TCP, .role = role, .key = cl->t->key,
+		.name = "crash", .connect_timeo_ms = 500, .backoff_max_ms = 200,
 	};
+	unsigned int i;
+
+	flint_random(cl->id, sizeof(cl->id));
+	memcpy(pc.client_id, cl->id, sizeof(cl->id));
+	for (i = 0; i < cl->t->nr; i++) {
+		pc.addr = cl->t->s[i].addr;
+		cl->peer[i] = flint_peer_new(&pc);
+		if (!cl->peer[i])
+			return false;
+	}
+	return true;
+}
+
+static bool client_start(struct client *cl, int nr)
+{
 	struct flint_session_open so = { .fixed_len = cpu_to_le32(sizeof(so)), .fs_name = "crash" };
 	struct { struct flint_mknod m; char name[32]; } b = { 0 };
 	struct flint_session_rep rep;
@@ -351,10 +373,7 @@ static bool client_start(struct client *cl, int nr)
 	struct call c;
 	u32 len = sprintf(b.name, "client-%d", nr);
 
-	flint_random(cl->id, sizeof(cl->id));
-	memcpy(pc.client_id, cl->id, sizeof(cl->id));
-	cl->peer = flint_peer_new(&pc);
-	if (!cl->peer)
+	if (!client_connect(cl, FLINT_ROLE_CLIENT))
 		return false;
 	expect(cl, "session", call(cl, &c, FLINT_OP_SESSION_OPEN, &so, sizeof(so), false, NULL, 0), 0);
 	if (cl->t->failed)
@@ -397,74 +416,27 @@ static void *client_main(void *arg)
 	return NULL;
 }
 
-/* ---- the server --------------------------------------------------------------------------- */
-
-static pid_t server_start(struct test *t)
-{
-	char port[16], lease[16];
-	pid_t pid = fork();
-
-	if (pid)
-		return pid;
-	snprintf(port, sizeof(port), "%u", (unsigned int)t->o.port);
-	snprintf(lease, sizeof(lease), "%u", LEASE_MS);
-	sigprocmask(SIG_SETMASK, &(sigset_t) { 0 }, NULL);
-	execl(t->o.metad, t->o.metad, "--state", t->o.state, "--key", t->o.key, "--mgr", "127.0.0.1:1",
-	      "--listen", "127.0.0.1", "--tcp-port", port, "--rdma-port", "0", "--lease-ms", lease,
-	      "--found", NULL);
-	perror(t->o.metad);
-	_exit(127);
-}
-
-/* The database of a server that is down. */
-static void state_verify(struct test *t)
-{
-	struct meta_verdict v;
-	char path[512];
-
-	snprintf(path, sizeof(path), "%s/" META_STORE_FILE, t->o.state);
-	if (meta_verify(path, &v, NULL, NULL) || v.problems) {
-		fprintf(stderr, "after a kill: %s\n", v.text);
-		t->failed = true;
-	}
-}
-
-static void kill_rounds(struct test *t, pid_t *pid)
-{
-	unsigned int rng = t->o.seed;
-	u64 i;
-
-	for (i = 0; i < t->o.rounds && !t->failed; i++) {
-		usleep((50 + rand_r(&rng) % t->o.round_ms) * 1000);
-		kill(*pid, SIGKILL);
-		waitpid(*pid, NULL, 0);
-		state_verify(t);
-		*pid = server_start(t);
-	}
-}
+/* ---- the whole ------------------------------------------------------------------------------ */
 
 /* The manager's part: make the file system. */
 static void fs_make(struct test *t)
 {
-	struct flint_peer_config pc = {
-		.loop = t->loop, .proto = FLINT_PROTO_TCP, .addr = t->addr, .role = FLINT_ROLE_MGR,
-		.key = t->key, .name = "crash",
-	};
 	struct flint_fs_create b = {
 		.fs = cpu_to_le32(1), .mode = cpu_to_le32(0755), .name = "crash",
 		.layout = { .version = FLINT_PLACEMENT_V1, .chunk_shift = 20,
 			    .stripe = cpu_to_le16(1), .table = cpu_to_le32(1),
 			    .table_ver = cpu_to_le32(1) },
 	};
-	struct client cl = { .t = t, .peer = flint_peer_new(&pc) };
+	struct client cl = { .t = t };
 	struct call c;
 
+	client_connect(&cl, FLINT_ROLE_MGR);
 	expect(&cl, "fs create", call(&cl, &c, FLINT_OP_FS_CREATE, &b, sizeof(b), true, NULL, 0), 0);
 }
 
 struct farewell {
 	struct flint_task task;
-	struct flint_peer *peer;
+	struct client *cl;
 	sem_t sem;
 };
 
@@ -472,7 +444,10 @@ static void say_nothing(struct flint_task *task)
 {
 	struct farewell *f = (struct farewell *)task;
 
-	flint_peer_free(f->peer);
+	unsigned int i;
+
+	for (i = 0; i < f->cl->t->nr; i++)
+		flint_peer_free(f->cl->peer[i]);
 	sem_post(&f->sem);
 }
 
@@ -491,7 +466,7 @@ static void lease_check(struct test *t)
 		return;
 	op_ghost(&gone);
 	op_ghost(&idle);
-	f.peer = gone.peer;
+	f.cl = &gone;
 	sem_init(&f.sem, 0, 0);
 	flint_loop_post(t->loop, &f.task);
 	while (sem_wait(&f.sem))
@@ -517,10 +492,10 @@ static int run(struct test *t)
 {
 	struct client *cl = calloc(t->o.threads, sizeof(*cl));
 	u64 i, ops = 0, retries = 0;
-	int status = -1;
-	pid_t pid = server_start(t);
 
-	fs_make(t);
+	crash_group_start(t);
+	if (!t->failed)
+		fs_make(t);
 	for (i = 0; i < t->o.threads && !t->failed; i++) {
 		cl[i].t = t;
 		cl[i].rng = t->o.seed + i;
@@ -528,7 +503,7 @@ static int run(struct test *t)
 			pthread_create(&cl[i].thread, NULL, client_main, &cl[i]);
 	}
 	if (!t->failed)
-		kill_rounds(t, &pid);
+		crash_group_disturb(t);
 	t->stop = true;
 	for (i = 0; i < t->o.threads; i++) {
 		if (!cl[i].thread)
@@ -541,14 +516,13 @@ static int run(struct test *t)
 	}
 	if (!t->failed)
 		lease_check(t);
-	kill(pid, SIGTERM);
-	waitpid(pid, &status, 0);
-	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
-		fprintf(stderr, "the server did not stop cleanly: status 0x%x\n", status);
+	crash_group_stop(t);
+	printf("longest time without an answer: %llu ms\n", (unsigned long long)t->gap_ms);
+	if (t->o.resume_ms && t->gap_ms > t->o.resume_ms) {
+		fprintf(stderr, "nothing was answered for %llu ms\n", (unsigned long long)t->gap_ms);
 		t->failed = true;
 	}
-	state_verify(t);
-	printf("%llu kills, %llu operations answered, %llu sent again: %s\n",
+	printf("%llu rounds, %llu operations answered, %llu sent again: %s\n",
 	       (unsigned long long)t->o.rounds, (unsigned long long)ops,
 	       (unsigned long long)retries, t->failed ? "FAILED" : "ok");
 	free(cl);
@@ -559,13 +533,11 @@ int main(int argc, char **argv)
 {
 	static struct test t;
 	pthread_t thread;
-	char err[256], where[32];
+	char err[256];
 	int ret;
 
 	flint_conf_parse_or_exit(&spec, argc, argv, &t.o, NULL);
-	snprintf(where, sizeof(where), "127.0.0.1:%u", (unsigned int)t.o.port);
-	if (flint_key_load(t.o.key, t.key, err, sizeof(err)) ||
-	    flint_addr_parse(where, 0, &t.addr, err, sizeof(err))) {
+	if (flint_key_load(t.o.key, t.key, err, sizeof(err))) {
 		fprintf(stderr, "flint-metad-crash: %s\n", err);
 		return 2;
 	}

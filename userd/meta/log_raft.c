@@ -40,7 +40,7 @@ struct meta_log {
 	struct meta_store *store;
 	struct flint_raft *raft;
 	struct flint_task task;		/* flushes what gathered in this turn */
-	bool posted, dead, paused;
+	bool posted, dead, paused, stopping;
 	struct flint_timer pause;	/* the flusher is behind: the next entry waits */
 	struct meta_proposal *head, **tail;
 	unsigned int flight;
@@ -302,6 +302,8 @@ static void snapshot_made(struct meta_work *w)
 {
 	struct meta_log *log = w->arg;
 
+	if (log->stopping)
+		return;
 	meta_work_wait(w);
 	log->work = NULL;
 	if (w->err)
@@ -316,6 +318,8 @@ static void snapshot_admitted(struct meta_work *w)
 	char why[512];
 	int err = w->err;
 
+	if (log->stopping)
+		return;		/* the next start loads it */
 	meta_work_wait(w);
 	log->work = NULL;
 	if (err)
@@ -421,13 +425,14 @@ void meta_log_free(struct meta_log *log)
 	if (!log)
 		return;
 	flint_timer_cancel(log->cfg.raft.loop, &log->pause);
+	log->stopping = true;
 	log->paused = true;	/* nothing is posted any more; what was is run below */
 	if (log->work) {
 		atomic_store(&log->work->cancel, true);
 		meta_work_wait(log->work);
-		free(log->work);
 	}
-	flint_raft_free(log->raft);
+	flint_raft_free(log->raft);	/* also runs what the work has posted */
+	free(log->work);
 	while ((p = log->head)) {
 		log->head = p->next;
 		refuse(log, p, -ECANCELED);

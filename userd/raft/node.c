@@ -468,9 +468,14 @@ static void db_failed(void *arg, const char *why)
 	flint_raft_fatal(arg, "%s", why);
 }
 
+static void nothing(void *arg)
+{
+}
+
 static void destroy(struct flint_raft *r)
 {
 	flint_raft_peers_free(r);
+	flint_loop_sync(r->loop, nothing, NULL);
 	flint_raft_snaps_free(r);
 	flint_raft_requests_free(r);
 	flint_raft_db_close(r->db);
@@ -523,10 +528,6 @@ fail:
 	}
 	errno = -ret;
 	return NULL;
-}
-
-static void nothing(void *arg)
-{
 }
 
 void flint_raft_free(struct flint_raft *r)

@@ -73,7 +73,8 @@ struct flint_raft {
 	struct peer *peers;
 	struct snaps *snaps;
 	struct flint_raft_change *change;
-	struct flint_timer change_timer;
+	struct probe *probe;
+	bool probe_over;
 	struct join *join;
 	struct operators *operators;
 
@@ -83,6 +84,7 @@ struct flint_raft {
 	bool apply_posted, role_posted, persist_posted, lost_posted;
 	struct flint_timer timer;	/* the core's deadline */
 	struct flint_timer tick;	/* housekeeping */
+	struct flint_timer resume;	/* loads the snapshot that a crash left */
 	bool low_space;
 	bool stopping, dead;
 	u64 elections, snapshots_sent, snapshots_loaded;

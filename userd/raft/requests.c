@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "node_int.h"
+#include "../base/addr.h"
+#include "../base/log.h"
 
 /* The change that runs or ran last. */
 struct operators {
@@ -157,11 +159,177 @@ void flint_raft_change_request(struct flint_raft *r, struct flint_call *call)
 	flint_call_reply(call, FLINT_OK, &rep, sizeof(rep), NULL, 0, 0);
 }
 
-void flint_raft_requests_free(struct flint_raft *r)
+/* ---- joining ------------------------------------------------------------------ */
+
+#define JOIN_MS	5000	/* of one question, times the scale */
+#define JOIN_PAUSE_MS	500
+
+/**
+ * struct join - a replica in no group that asks to be added
+ * @first: address to fall back to when a leader does not answer
+ */
+struct join {
+	struct flint_rpc rpc;
+	struct flint_raft *r;
+	struct flint_peer *conn;
+	struct flint_timer timer;
+	struct flint_addr first, next;
+	struct flint_raft_join_req body;
+	int answer;
+	void (*done)(void *arg, int err, const char *why);
+	void *arg;
+};
+
+static void join_ask(struct flint_timer *t);
+
+static void join_end(struct join *j, int err, const char *why)
 {
-	free(r->operators);
+	struct flint_peer *conn = j->conn;
+	struct flint_raft *r = j->r;
+
+	r->join = NULL;
+	j->conn = NULL;
+	flint_timer_cancel(r->loop, &j->timer);
+	if (conn)
+		flint_peer_free(conn);
+	j->done(j->arg, err, why);
+	free(j);
 }
+
+static void join_answered(struct flint_rpc *rpc)
+{
+	struct join *j = (struct join *)rpc;
+	struct flint_raft_join_rep rep = { 0 };
+
+	if (!j->conn)
+		return;		/* ends */
+	j->next = j->first;
+	if (!rpc->err && rpc->status == FLINT_ST_NOT_LEADER &&
+	    !flint_body_get(&rep, sizeof(rep), sizeof(rep), rpc->rep_body, rpc->rep_len) &&
+	    rep.leader.family)
+		j->next = rep.leader;
+	j->answer = rpc->err ? -EAGAIN : rpc->status == FLINT_OK ? 0 :
+		    rpc->status == FLINT_ST_AUTH ? -EACCES : rpc->status == EEXIST ? -EEXIST : -EAGAIN;
+	/* From the loop: the connection is not ended from inside its own call. */
+	flint_timer_set(j->r->loop, &j->timer, j->answer == -EAGAIN ? JOIN_PAUSE_MS : 0);
+}
+
+static void join_ask(struct flint_timer *t)
+{
+	struct join *j = t->arg;
+	struct flint_raft *r = j->r;
+	struct flint_peer *old = j->conn;
+
+	if (j->answer != -EAGAIN || r->root.group) {
+		join_end(j, r->root.group ? 0 : j->answer,
+			 j->answer == -EACCES ? "the cluster key differs" :
+			 j->answer == -EEXIST ? "it is, or was, a member: empty its state directory"
+			 : "added");
+		return;
+	}
+	j->conn = NULL;
+	if (old)
+		flint_peer_free(old);
+	j->conn = flint_raft_connect(r, &j->next, NULL, NULL);
+	if (!j->conn) {
+		j->next = j->first;
+		flint_timer_set(r->loop, t, JOIN_PAUSE_MS);
+		return;
+	}
+	j->body.id = cpu_to_le64(r->root.id);
+	memcpy(j->body.name, r->name, sizeof(j->body.name));
+	j->body.addr = r->addr;
+	j->rpc = (struct flint_rpc){
+		.op = FLINT_OP_RAFT_JOIN, .timeout_ms = JOIN_MS * r->unit_ms / 100,
+		.body = &j->body, .body_len = sizeof(j->body), .done = join_answered,
+	};
+	flint_peer_call(j->conn, &j->rpc);
+}
+
+void flint_raft_join(struct flint_raft *r, const struct flint_addr *addr,
+		     void (*done)(void *arg, int err, const char *why), void *arg)
+{
+	struct join *j = r->join || r->root.group ? NULL : calloc(1, sizeof(*j));
+
+	if (!j) {
+		done(arg, r->root.group ? -EEXIST : -EBUSY, r->root.group ?
+		     "it is a member of a group already" : "it asks already");
+		return;
+	}
+	j->r = r;
+	j->first = *addr;
+	j->next = *addr;
+	j->done = done;
+	j->arg = arg;
+	j->answer = -EAGAIN;
+	j->timer = (struct flint_timer){ .fn = join_ask, .arg = j };
+	r->join = j;
+	flint_timer_set(r->loop, &j->timer, 0);
+}
+
+static void joined(struct flint_raft_change *c, int err, const char *why)
+{
+	if (err)
+		flint_warn("%s could not be added to the group: %s", c->name, why);
+	else
+		flint_info("%s is a member of the group now", c->name);
+	free(c);
+}
+
+/* Start to add it. Return: status. */
+static u32 join_begin(struct flint_raft *r, const struct flint_raft_join_req *b,
+		      const struct flint_call *call)
+{
+	struct flint_raft_change *c;
+	struct flint_addr seen;
+
+	if (!b->id || !b->name[0])
+		return EINVAL;
+	if (raft_conf_find(raft_conf(r->core), le64_to_cpu(b->id)))
+		return FLINT_OK;
+	if (r->change)
+		return FLINT_ST_RETRY;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return FLINT_ST_RETRY;
+	c->kind = FLINT_RAFT_ADD;
+	c->new_id = le64_to_cpu(b->id);
+	memcpy(c->name, b->name, sizeof(c->name) - 1);
+	c->addr = b->addr;
+	if (!c->addr.family &&
+	    !flint_addr_to_wire(&flint_conn_info(call->conn)->addr, FLINT_PROTO_TCP, &seen)) {
+		seen.port = b->addr.port;
+		c->addr = seen;
+	}
+	c->done = joined;
+	flint_info("%s asks to be added to the group of %s", c->name, r->what);
+	flint_raft_change(r, c);
+	return FLINT_OK;
+}
+
 void flint_raft_join_request(struct flint_raft *r, struct flint_call *call)
 {
-	flint_call_reply(call, EOPNOTSUPP, NULL, 0, NULL, 0, 0);
+	struct flint_raft_join_rep rep = { .group = cpu_to_le64(r->root.group) };
+	const struct raft_member *m = raft_conf_find(raft_conf(r->core), raft_leader(r->core));
+	struct flint_raft_join_req b;
+	struct flint_raft_info info;
+	u32 status;
+
+	if (flint_body_get(&b, sizeof(b), sizeof(b), call->msg.body, call->msg.body_len)) {
+		flint_call_reply(call, FLINT_ST_BAD_REQUEST, NULL, 0, NULL, 0, 0);
+		return;
+	}
+	if (m) {
+		flint_raft_info_decode(m, &info);
+		rep.leader = info.addr;
+	}
+	status = r->st.ready ? join_begin(r, &b, call) : FLINT_ST_NOT_LEADER;
+	flint_call_reply(call, status, &rep, sizeof(rep), NULL, 0, 0);
+}
+
+void flint_raft_requests_free(struct flint_raft *r)
+{
+	if (r->join)
+		join_end(r->join, -ECANCELED, "it stops");
+	free(r->operators);
 }
