@@ -82,6 +82,20 @@ static void fill(struct mgr_state *st)
 }
 
 /* Send what changed in @from to @to. */
+static struct mgr_token *put_token(struct mgr_state *st, u64 id)
+{
+	struct flint_token t = {
+		.magic = cpu_to_le32(FLINT_TOKEN_MAGIC), .version = FLINT_TOKEN_V1,
+		.fixed_len = cpu_to_le16(sizeof(t)), .fs = cpu_to_le32(1), .id = cpu_to_le64(id),
+		.issued = cpu_to_le64(1000), .expires = cpu_to_le64(2000),
+	};
+	struct mgr_token *rec = mgr_token_put(st, &t);
+
+	assert_non_null(rec);
+	snprintf(rec->note, sizeof(rec->note), "token %llu", (unsigned long long)id);
+	return rec;
+}
+
 static int send(struct mgr_state *from, struct mgr_state *to, bool whole)
 {
 	bool is_whole;
@@ -398,6 +412,47 @@ static void test_strangers(void **state)
 	assert_int_equal(mgr_db_open(&d, dir, err, sizeof(err)), -EUCLEAN);
 }
 
+/* Tokens come, are revoked and go, here, in copies, and on disk. */
+static void test_tokens(void **state)
+{
+	struct mgr_state *next = fresh(), *other = calloc(1, sizeof(*other)), *none, *back;
+	struct mgr_db *d = open_db(&none);
+	static const u64 ids[] = { 30, 10, 20 };
+	size_t i;
+
+	next->seq = 1;
+	assert_int_equal(send(next, other, true), 0);
+	for (i = 0; i < 3; i++) {
+		put_token(next, ids[i]);
+		assert_int_equal(send(next, other, false), 0);
+		mgr_state_settle(other);
+	}
+	assert_int_equal(other->nr_tokens, 3);
+	assert_int_equal(other->tokens[0].id, 10);
+	assert_string_equal(mgr_token_find(other, 20)->note, "token 20");
+	mgr_token_find(next, 20)->revoked = true;
+	mgr_token_find(next, 20)->dirty = true;
+	mgr_token_find(next, 10)->gone = true;
+	next->set.tokens_from = 77;
+	next->set.dirty = true;
+	assert_int_equal(send(next, other, false), 0);
+	assert_int_equal(mgr_db_write(d, other, true, 1, 1, err, sizeof(err)), 0);
+	mgr_state_settle(other);
+	assert_int_equal(other->nr_tokens, 2);
+	assert_true(mgr_token_find(other, 20)->revoked);
+	assert_int_equal(mgr_state_checksum(next), mgr_state_checksum(other));
+	mgr_db_close(d);
+
+	d = open_db(&back);
+	assert_int_equal(mgr_state_checksum(back), mgr_state_checksum(other));
+	assert_int_equal(back->set.tokens_from, 77);
+	assert_null(mgr_token_find(back, 10));
+	mgr_db_close(d);
+	mgr_state_free(back);
+	mgr_state_free(next);
+	mgr_state_free(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -405,6 +460,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_commands, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused_commands, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mangled_commands, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tokens, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_upgrade, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
