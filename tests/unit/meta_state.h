@@ -37,6 +37,7 @@ struct state {
 	u64 root;
 	u64 clock;
 	u32 uid, gid;
+	u32 gen_objects;	/* of the next state_open(); 0: few */
 	struct meta_reply rep;
 	struct logged *log, **log_tail;
 };
@@ -59,7 +60,8 @@ static inline void state_fatal(void *arg, const char *why)
 static inline void state_open(struct state *st)
 {
 	const struct meta_store_config cfg = {
-		.dir = st->dir, .cache_bytes = 64 << 20, .gen_objects = 200,
+		.dir = st->dir, .cache_bytes = 64 << 20,
+		.gen_objects = st->gen_objects ? st->gen_objects : 200,
 		.fatal = state_fatal,
 	};
 	char err[512] = "";

@@ -19,6 +19,8 @@ $(eval $(call program,flint-metad-cut,tests/native/metad_cut.c,))
 
 TEST_SRCS_meta_ops := $(META_CORE)
 TEST_LIBS_meta_ops := -lsqlite3
+TEST_SRCS_meta_admin := $(META_CORE)
+TEST_LIBS_meta_admin := -lsqlite3
 TEST_SRCS_meta_model := $(META_CORE)
 TEST_LIBS_meta_model := -lsqlite3
 TEST_SRCS_meta_rename := $(META_CORE)
