@@ -36,3 +36,4 @@ FUZZ_LIBS_meta_command := -lsqlite3
 TEST_SRCS_meta_lease := userd/meta/lease.c
 TEST_SRCS_meta_backup := $(META_CORE)
 TEST_LIBS_meta_backup := -lsqlite3
+TEST_SRCS_meta_lock := userd/meta/lock.c
