@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 #include "grants.h"
 
@@ -54,7 +55,7 @@ struct metad_change {
 	u32 nr_keys, got_keys;
 	struct metad_change *name_next;		/* queue of a name */
 	struct flint_task task;
-	bool posted, dead;
+	bool posted, dead, failing;
 	struct metad_change *next, **prev;	/* all */
 };
 
@@ -105,7 +106,8 @@ static void name_drop(struct metad_change *c, u64 key)
 		l->tail = &l->queue;
 	w->name_next = NULL;
 	w->got_keys++;
-	change_names(w);
+	if (!w->failing)
+		change_names(w);
 }
 
 /* Out of a queue that it waits in. */
@@ -148,9 +150,14 @@ static void change_refuse(struct metad_change *c, u32 status)
 {
 	struct flint_call *call = c->call;
 
+	struct metad *m = c->m;
+
 	call->priv = NULL;
 	change_free(c);
-	flint_call_reply(call, status, NULL, 0, NULL, 0, 0);
+	if (status == FLINT_ST_NOT_LEADER)
+		metad_not_leader(m, call);
+	else
+		flint_call_reply(call, status, NULL, 0, NULL, 0, 0);
 }
 
 /* ---- what a request touches -------------------------------------------------------------- */
@@ -167,7 +174,7 @@ static u64 name_ino(struct metad_change *c, u64 dir, const u8 *name, u32 len, bo
 
 	*is_dir = false;
 	if (flint_name_check(name, len) ||
-	    meta_read_lookup(&c->m->reader, c->fs, dir, name, len, &i))
+	    meta_read_lookup(&c->m->store, c->fs, dir, name, len, &i))
 		return 0;
 	*is_dir = S_ISDIR(i.mode);
 	return i.ino;
@@ -434,16 +441,24 @@ bool metad_change_see(struct metad *m, struct flint_call *call, u64 sid, u32 fs,
 /* ---- the end ------------------------------------------------------------------------------- */
 
 /* Who has the file open for writing: handles as the log has them. */
-static void count_writer(struct metad *m, u64 sid, const struct flint_msg *msg, const u8 *body)
+static void count_writer(struct metad *m, u64 sid, const struct flint_msg *msg, const u8 *body,
+			 u32 len)
 {
 	struct flint_open_rep rep;
+	struct flint_close cl;
 	struct flint_open b;
 
+	if (msg->op == FLINT_OP_CLOSE) {
+		memcpy(&cl, msg->body, sizeof(cl));
+		metad_writer_closed(m, sid, le64_to_cpu(cl.handle));
+		return;
+	}
+	if (len < sizeof(rep))
+		return;
 	memcpy(&b, msg->body, sizeof(b));
 	memcpy(&rep, body, sizeof(rep));
-	if (rep.handle && (le32_to_cpu(b.flags) & FLINT_OPEN_WRITE) &&
-	    lease_writer_add(metad_lease_table(m), le64_to_cpu(rep.attr.ino), sid))
-		flint_conn_kill(NULL, "out of memory");
+	if (rep.handle && (le32_to_cpu(b.flags) & FLINT_OPEN_WRITE))
+		metad_writer_opened(m, sid, le64_to_cpu(rep.handle), le64_to_cpu(rep.attr.ino));
 }
 
 u32 metad_change_done(struct metad *m, struct flint_call *call, u32 status, u8 *body, u32 len)
@@ -459,8 +474,8 @@ u32 metad_change_done(struct metad *m, struct flint_call *call, u32 status, u8 *
 		return len;
 	sid = c->sid;
 	call->priv = NULL;
-	if (status == FLINT_OK && msg->op == FLINT_OP_OPEN)
-		count_writer(m, sid, msg, body);
+	if (status == FLINT_OK && (msg->op == FLINT_OP_OPEN || msg->op == FLINT_OP_CLOSE))
+		count_writer(m, sid, msg, body, len);
 	change_free(c);
 	/* A repeated request may be answered with attributes of long ago. */
 	if (status != FLINT_OK || !msg->lease || (msg->flags & FLINT_F_RETRY))
@@ -491,27 +506,32 @@ u32 metad_change_done(struct metad *m, struct flint_call *call, u32 status, u8 *
 
 void metad_changes_tick(struct metad *m)
 {
-	struct metad_change *c, *next;
+	struct metad_change *c = m->changes;
 	u64 now = flint_now_ns();
 
-	for (c = m->changes; c; c = next) {
-		next = c->next;
-		if (c->state != CHANGE_PROPOSED && now >= c->deadline_ns)
-			change_refuse(c, FLINT_ST_RETRY);
+	while (c) {
+		if (c->state == CHANGE_PROPOSED || now < c->deadline_ns) {
+			c = c->next;
+			continue;
+		}
+		change_refuse(c, FLINT_ST_RETRY);
+		c = m->changes;		/* ending one may let others go on: begin anew */
 	}
 }
 
-void metad_changes_fail(struct metad *m, u32 status)
+void metad_changes_fail(struct metad *m)
 {
 	struct metad_change *c;
 
-	/* Ending one may let another go on: begin anew each time. */
+	/* First nobody goes on to be proposed, then they end. */
+	for (c = m->changes; c; c = c->next)
+		c->failing = true;
 	for (c = m->changes; c;) {
 		if (c->state == CHANGE_PROPOSED) {
 			c = c->next;
 			continue;
 		}
-		change_refuse(c, status);
+		change_refuse(c, FLINT_ST_NOT_LEADER);
 		c = m->changes;
 	}
 }

@@ -14,10 +14,22 @@
 #include <errno.h>
 #include <stdlib.h>
 #include "grants.h"
+#include "locks.h"
 #include "../base/daemon.h"
 #include "../base/log.h"
 
+/* An open handle for writing, as the log has it. */
+struct metad_whandle {
+	struct {
+		u64 sid, handle;
+	} key;
+	u64 ino;
+	struct metad_whandle *next, **prev;	/* of the session */
+	UT_hash_handle hh;
+};
+
 struct metad_leases {
+	struct metad_whandle *writes;
 	struct lease_table *table;
 	u64 epoch;
 	bool leading;
@@ -165,16 +177,69 @@ void metad_leases_gone(struct metad *m, u64 sid)
 	lease_session_del(m->leases->table, sid);
 }
 
+/* ---- writers ------------------------------------------------------------------------ */
+
+void metad_writer_opened(struct metad *m, u64 sid, u64 handle, u64 ino)
+{
+	struct metad_session *sn = metad_session_by_id(m, sid);
+	struct metad_whandle *w, tmpl = { .key = { sid, handle } };
+
+	HASH_FIND(hh, m->leases->writes, &tmpl.key, sizeof(tmpl.key), w);
+	if (w || !sn)
+		return;		/* a repeated request, or over already */
+	w = calloc(1, sizeof(*w));
+	if (!w || lease_writer_add(m->leases->table, ino, sid)) {
+		free(w);
+		lease_give_up(m->leases->table);
+		return;
+	}
+	w->key = tmpl.key;
+	w->ino = ino;
+	w->next = sn->writes;
+	w->prev = &sn->writes;
+	if (w->next)
+		w->next->prev = &w->next;
+	sn->writes = w;
+	HASH_ADD(hh, m->leases->writes, key, sizeof(w->key), w);
+}
+
+static void writer_drop(struct metad *m, struct metad_whandle *w)
+{
+	*w->prev = w->next;
+	if (w->next)
+		w->next->prev = w->prev;
+	HASH_DEL(m->leases->writes, w);
+	lease_writer_del(m->leases->table, w->ino, w->key.sid);
+	free(w);
+}
+
+void metad_writer_closed(struct metad *m, u64 sid, u64 handle)
+{
+	struct metad_whandle *w, tmpl = { .key = { sid, handle } };
+
+	HASH_FIND(hh, m->leases->writes, &tmpl.key, sizeof(tmpl.key), w);
+	if (w)
+		writer_drop(m, w);
+}
+
 void metad_leases_unlink(struct metad *m, struct metad_session *sn)
 {
+	while (sn->writes)
+		writer_drop(m, sn->writes);
 	flush_unlink(m->leases, sn);
 	free(sn->recalls);
 	sn->recalls = NULL;
 	sn->nr_recalls = sn->cap_recalls = 0;
 }
 
-u32 metad_leases_gate(struct metad *m, const struct flint_call *call, u64 sid)
+u32 metad_leases_gate(struct metad *m, struct flint_call *call, u64 sid)
 {
+	const struct metad_session *sn = metad_session_by_id(m, sid);
+
+	if (sn && sn->expiring)
+		return FLINT_ST_FENCED;
+	if (lease_muted(m->leases->table, sid))
+		call->lease = FLINT_LEASE_NO_RENEWAL;
 	switch (call->msg.op) {
 	case FLINT_OP_SESSION_CLOSE:
 	case FLINT_OP_SESSION_RENEW:
@@ -193,7 +258,7 @@ void metad_grant(struct metad *m, const struct flint_call *call, u64 sid, u64 in
 	u64 seq;
 
 	kinds &= call->msg.lease;
-	if (!kinds || g->nr == FLINT_LEASE_GRANTS_MAX || !flint_conn_info(call->conn)->pushes)
+	if (!kinds || call->lease || g->nr == FLINT_LEASE_GRANTS_MAX || !flint_conn_info(call->conn)->pushes)
 		return;
 	seq = lease_grant(m->leases->table, sid, ino, kinds, flint_now_ns(), &granted);
 	if (!seq)
@@ -224,7 +289,7 @@ static void entry_strip(u8 *rec)
 void metad_grant_entries(struct metad *m, const struct flint_call *call, u64 sid, u8 *buf, u32 len,
 			 struct metad_grants *g)
 {
-	bool want = (call->msg.lease & FLINT_LEASE_READ) && flint_conn_info(call->conn)->pushes &&
+	bool want = (call->msg.lease & FLINT_LEASE_READ) && !call->lease && flint_conn_info(call->conn)->pushes &&
 		    g->nr < FLINT_LEASE_GRANTS_MAX;
 	struct lease_table *t = m->leases->table;
 	const struct flint_attr *attr;
@@ -287,6 +352,7 @@ static void do_return(struct metad *m, struct flint_call *call, u64 sid)
 				     le32_to_cpu(rec.kinds), le64_to_cpu(rec.seq));
 	}
 	metad_leases_push(m, sid);
+	metad_locks_again(m, metad_session_by_id(m, sid));
 }
 
 void metad_leases_push(struct metad *m, u64 sid)
@@ -311,10 +377,10 @@ static void do_renew(struct metad *m, struct flint_call *call, u64 sid)
 	if (lease_in_grace(t))
 		rep.flags |= cpu_to_le32(FLINT_RENEWED_GRACE);
 	flint_call_reply(call, FLINT_OK, &rep, sizeof(rep), NULL, 0, 0);
-	if (sn && sn->conn_list && sn->conn_list->fresh) {
-		sn->conn_list->fresh = false;
+	if (sn && metad_conn_fresh(m, call->conn)) {
 		sn->nr_recalls = 0;
 		lease_recall_again(t, sid);
+		metad_locks_again(m, sn);
 	}
 }
 
@@ -385,14 +451,19 @@ void metad_lease_request(struct metad *m, struct flint_call *call, u64 sid)
 
 /* ---- leadership ------------------------------------------------------------------------- */
 
-static int add_writer(void *arg, u64 sid, u64 ino, u32 flags)
+/* Its handles for writing, as the state has them. */
+static int session_writers(struct metad *m, u64 sid)
 {
-	struct metad *m = arg;
+	struct meta_handle h = { 0 };
+	int err;
 
-	return flags & FLINT_OPEN_WRITE ? lease_writer_add(m->leases->table, ino, sid) : 0;
+	while ((err = meta_handle_next(&m->store, sid, h.id, &h)) == 1)
+		if (h.flags & FLINT_OPEN_WRITE)
+			metad_writer_opened(m, sid, h.id, h.ino);
+	return err;
 }
 
-int metad_leases_lead(struct metad *m)
+void metad_leases_lead(struct metad *m)
 {
 	struct metad_leases *l = m->leases;
 	struct metad_session *sn, *tmp;
@@ -407,18 +478,21 @@ int metad_leases_lead(struct metad *m)
 		sn->nr_recalls = 0;
 		if (!err && (sn->flags & FLINT_SESSION_LEASES))
 			err = lease_session_add(l->table, sn->id, true, NULL);
+		if (!err)
+			err = session_writers(m, sn->id);
 	}
-	if (!err)
-		err = meta_handles_each(&m->store, add_writer, m);
+	if (err) {
+		flint_err("not all that sessions hold can be kept account of: nothing is granted");
+		lease_give_up(l->table);
+	}
 	lease_start_end(l->table);
-	return err;
 }
 
 void metad_leases_follow(struct metad *m)
 {
 	m->leases->leading = false;
 	lease_stop(m->leases->table);
-	metad_changes_fail(m, FLINT_ST_NOT_LEADER);
+	metad_changes_fail(m);
 }
 
 struct metad_leases *metad_leases_new(struct metad *m, u32 max)

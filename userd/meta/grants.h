@@ -22,22 +22,27 @@ struct metad_change;
 struct metad_leases *metad_leases_new(struct metad *m, u32 max);
 void metad_leases_free(struct metad *m);
 
-/* This replica leads from now on: sessions of m->sessions have to reclaim. 0 or -ENOMEM. */
-int metad_leases_lead(struct metad *m);
+/* This replica leads from now on: sessions of m->sessions have to reclaim. */
+void metad_leases_lead(struct metad *m);
 /* It does not lead any more. */
 void metad_leases_follow(struct metad *m);
 
 /* A session was opened, or ended. */
 void metad_leases_session(struct metad *m, struct metad_session *sn);
 void metad_leases_gone(struct metad *m, u64 sid);
-/* A connection of the session is new, or gone. */
-void metad_leases_conn(struct metad *m, struct metad_session *sn);
+/* What the session still had to be told is void. */
+void metad_leases_unlink(struct metad *m, struct metad_session *sn);
+/* Push what could not be pushed before. */
+void metad_leases_push(struct metad *m, u64 sid);
+/* A handle for writing was opened, or closed. */
+void metad_writer_opened(struct metad *m, u64 sid, u64 handle, u64 ino);
+void metad_writer_closed(struct metad *m, u64 sid, u64 handle);
 
 /**
  * metad_leases_gate() - may this session's request be served at all?
  * Return: FLINT_OK, or the status to answer: RECLAIM, FENCED.
  */
-u32 metad_leases_gate(struct metad *m, const struct flint_call *call, u64 sid);
+u32 metad_leases_gate(struct metad *m, struct flint_call *call, u64 sid);
 
 /**
  * struct metad_grants - grants collected for one reply
@@ -92,9 +97,11 @@ bool metad_change_see(struct metad *m, struct flint_call *call, u64 sid, u32 fs,
  */
 u32 metad_change_done(struct metad *m, struct flint_call *call, u32 status, u8 *body, u32 len);
 
+/* lease_ops.ready. */
+void metad_change_ready(struct lease_change *lc);
 /* Requests that wait longer than their sender does are answered RETRY. Every second or so. */
 void metad_changes_tick(struct metad *m);
-/* Leadership lost: answer what still waits. */
-void metad_changes_fail(struct metad *m, u32 status);
+/* Leadership lost: what still waits is answered NOT_LEADER. */
+void metad_changes_fail(struct metad *m);
 
 #endif /* FLINT_META_GRANTS_H */

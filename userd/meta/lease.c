@@ -765,6 +765,16 @@ int lease_session_add(struct lease_table *t, u64 sid, bool must_reclaim, const u
 	return 0;
 }
 
+bool lease_tracking(const struct lease_table *t)
+{
+	return t->sessions != NULL;
+}
+
+void lease_give_up(struct lease_table *t)
+{
+	t->untracked++;		/* like a change that never ends */
+}
+
 bool lease_session_known(const struct lease_table *t, u64 sid)
 {
 	return session_find(t, sid) != NULL;

@@ -110,6 +110,10 @@ void lease_free(struct lease_table *t);
 int lease_session_add(struct lease_table *t, u64 sid, bool must_reclaim, const u8 *hints);
 /* It has ended: its leases are gone. Changes may become ready. */
 void lease_session_del(struct lease_table *t, u64 sid);
+/* Does any session take part? Else changes need no inodes. */
+bool lease_tracking(const struct lease_table *t);
+/* Something was lost count of: grant nothing any more in this leadership. */
+void lease_give_up(struct lease_table *t);
 bool lease_session_known(const struct lease_table *t, u64 sid);
 /* Number of the session's last grant. */
 u64 lease_session_seq(const struct lease_table *t, u64 sid);

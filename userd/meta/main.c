@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "backup.h"
-#include "metad.h"
+#include "grants.h"
+#include "locks.h"
 #include "../base/addr.h"
 #include "../base/conf.h"
 #include "../base/daemon.h"
@@ -26,7 +27,7 @@ struct options {
 	struct flint_endpoint_options ep;
 	char *raft_addr;
 	bool found;
-	uint64_t lease_ms, valid_ms, reap_rate, cache_mib, time_scale;
+	uint64_t lease_ms, max_leases, valid_ms, reap_rate, cache_mib, time_scale;
 	uint64_t backup_hours, backup_keep, backup_rate;
 	char *backup_dir, *restore;
 };
@@ -50,6 +51,8 @@ static const struct flint_conf_opt opts[] = {
 	  "multiplies the times of the protocol between replicas, for slow machines", 1, 100, 0 },
 	{ "lease-ms", 0, FLINT_CONF_U64, OFF(lease_ms), "30000", "MS",
 	  "a client without a connection for so long loses its session", 1000, 3600000, 0 },
+	{ "max-leases", 0, FLINT_CONF_U64, OFF(max_leases), "262144", "N",
+	  "leases kept at most, about 350 bytes each; the oldest are recalled beyond", 64, 1u << 28, 0 },
 	{ "attr-valid-ms", 0, FLINT_CONF_U64, OFF(valid_ms), "1000", "MS",
 	  "how long clients may cache attributes and names", 0, 3600000, 0 },
 	{ "cache-mib", 0, FLINT_CONF_U64, OFF(cache_mib), "0", "MIB",
@@ -189,11 +192,25 @@ static uint64_t on_map_epoch(void *arg)
 	return m->cluster ? flint_cluster_epoch(m->cluster) : 0;
 }
 
+/* Recalls and requests that wait have finer times than sessions. */
+static void on_lease_tick(struct flint_timer *t)
+{
+	struct metad *m = t->arg;
+	u32 ms = m->lease_ms / 20;
+
+	if (m->leading) {
+		lease_tick(metad_lease_table(m), flint_now_ns());
+		metad_changes_tick(m);
+	}
+	flint_timer_set(m->loop, t, ms < 10 ? 10 : ms > 500 ? 500 : ms);
+}
+
 static void on_tick(struct flint_timer *t)
 {
 	struct metad *m = t->arg;
 
-	metad_sessions_expire(m);
+	if (m->leading)
+		metad_sessions_expire(m);
 	flint_timer_set(m->loop, &m->tick, 1000);
 }
 
@@ -245,7 +262,9 @@ static int log_start(struct run *r, char *err, size_t errlen)
 	};
 
 	m->reaper = metad_reaper_new(m, r->o.reap_rate);
-	if (!m->reaper) {
+	m->leases = metad_leases_new(m, r->o.max_leases);
+	m->locks = metad_locks_new(m);
+	if (!m->reaper || !m->leases || !m->locks) {
 		snprintf(err, errlen, "out of memory");
 		return -ENOMEM;
 	}
@@ -266,7 +285,7 @@ static int net_start(struct run *r, char *err, size_t errlen)
 	struct flint_server_config cfg = {
 		.role = FLINT_ROLE_META, .key = r->key, .max_io = METAD_MAX_IO, .pool = m->pool,
 		.loops = &m->loop, .nr_loops = 1, .request = metad_request,
-		.opened = metad_conn_opened, .closed = metad_conn_closed,
+		.opened = metad_conn_opened, .closed = metad_conn_closed, .pushes = true,
 		.map_epoch = on_map_epoch, .revoked = on_revoked, .arg = m,
 	};
 
@@ -306,6 +325,9 @@ static int join_start(struct run *r, char *err, size_t errlen)
 		snprintf(err, errlen, "the server cannot start (%s)", strerror(errno));
 		return -ENOMEM;
 	}
+	m->lease_tick.fn = on_lease_tick;
+	m->lease_tick.arg = m;
+	flint_timer_set(m->loop, &m->lease_tick, 10);
 	m->tick.fn = on_tick;
 	m->tick.arg = m;
 	flint_timer_set(m->loop, &m->tick, 1000);
@@ -322,6 +344,7 @@ static void net_stop(struct run *r)
 
 	metad_reaper_stop(m->reaper);
 	metad_jobs_free(m->jobs);
+	metad_changes_fail(m);
 	meta_log_free(m->log);
 	m->log = NULL;
 	metad_cuts_drop(m, FLINT_ST_SHUTDOWN);
@@ -333,6 +356,8 @@ static void net_stop(struct run *r)
 		flint_cluster_free(m->cluster);
 	metad_reaper_free(m->reaper);
 	metad_sessions_free(m);
+	metad_leases_free(m);
+	metad_locks_free(m);
 }
 
 static int run(struct run *r, char *err, size_t errlen)

@@ -27,16 +27,28 @@
  * struct metad_session - a session as the connections see it
  * @conns: connections that used it and are still there
  * @seen_ns: last request or loss of a connection
+ * @expiring: nothing of it is served any more; its end is under way
  * @gone: ended; freed with its last connection
  */
 struct metad_session {
+	struct metad *m;
 	u64 id;
 	u8 client[16];
 	u32 fs;
+	u32 flags;		/* FLINT_SESSION_* */
 	u32 conns;
 	u64 seen_ns;
 	bool gone, expiring;
+	struct metad_conn *conn_list;
 	UT_hash_handle hh;	/* by client */
+	UT_hash_handle hh_id;
+
+	/* grants.c */
+	struct flint_lease_rec *recalls;	/* to push */
+	u32 nr_recalls, cap_recalls;
+	bool flushing;
+	struct metad_session *flush_next;
+	struct metad_whandle *writes;		/* its handles for writing */
 };
 
 /* A live connection, whose it is, and its session, if there is one. */
@@ -44,6 +56,8 @@ struct metad_conn {
 	struct flint_conn *conn;
 	u8 client[16];
 	struct metad_session *session;
+	struct metad_conn *next, **prev;	/* of the session */
+	bool fresh;			/* no renewal came over it yet */
 	UT_hash_handle hh;
 };
 
@@ -75,7 +89,14 @@ struct metad {
 	u32 valid_ms;
 
 	struct metad_session *sessions;
+	struct metad_session *sessions_by_id;
 	struct metad_conn *conns;
+	struct metad_leases *leases;
+	struct metad_locks *locks;
+	struct metad_change *changes;	/* requests that may wait for leases of others */
+	struct name_lock *names;	/* that they work on */
+	struct flint_timer lease_tick;
+	u32 max_leases;
 
 	struct metad_cut *cuts;
 	bool leading;			/* ready to serve: the parts that only a leader has run */
@@ -152,8 +173,14 @@ void metad_sessions_drop(struct metad *m);
 void metad_sessions_free(struct metad *m);
 /* The session of a call's client: 0 with its id and file system, or -ENOENT. On the loop. */
 int metad_session_get(struct metad *m, struct flint_call *call, u64 *sid, u32 *fs);
-/* A session was opened or ended. */
-void metad_session_opened(struct metad *m, u64 sid, const u8 client[16], u32 fs);
+struct metad_session *metad_session_by_id(struct metad *m, u64 sid);
+/* Is this the connection's first renewal? Says so once. */
+bool metad_conn_fresh(struct metad *m, struct flint_conn *conn);
+/* A session was opened over @conn (NULL: not known), or ended. */
+void metad_session_opened(struct metad *m, u64 sid, const u8 client[16], u32 fs,
+			  struct flint_conn *conn);
+/* End a session: nothing of it is served any more; fenced, then META_OP_EXPIRE. */
+void metad_session_expire(struct metad *m, struct metad_session *sn, const char *why);
 void metad_session_ended(struct metad *m, u64 sid);
 /* flint_server_config's. On the loop. */
 void metad_conn_opened(void *arg, struct flint_conn *conn);

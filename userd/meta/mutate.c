@@ -13,7 +13,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include "metad.h"
+#include "grants.h"
 #include "../base/log.h"
 
 /* One of the server's own commands: priv of its proposal. */
@@ -62,18 +62,27 @@ void metad_not_leader(struct metad *m, struct flint_call *call)
 	flint_call_reply(call, FLINT_ST_NOT_LEADER, &hint, sizeof(hint), NULL, 0, 0);
 }
 
+/* The end of a mutation: of its change, too. */
+static void reply(struct metad *m, struct flint_call *call, u32 status, const void *body, u32 len)
+{
+	u8 buf[META_REPLY_MAX + sizeof(struct metad_grants)];
+
+	if (len)
+		memcpy(buf, body, len);
+	len = metad_change_done(m, call, status, buf, len);
+	if (status == FLINT_ST_NOT_LEADER)
+		metad_not_leader(m, call);
+	else
+		flint_call_reply(call, status, buf, len, NULL, 0, 0);
+}
+
 static void answer(struct metad *m, struct meta_proposal *p)
 {
 	struct flint_call *call = p->priv;
 
-	if (p->reply.status == FLINT_ST_NOT_LEADER) {
-		metad_not_leader(m, call);
-		free(p);
-		return;
-	}
 	if (p->reply.status == FLINT_OK)
 		complete_body(m, call->msg.op, &p->reply);
-	flint_call_reply(call, p->reply.status, p->reply.body, p->reply.len, NULL, 0, 0);
+	reply(m, call, p->reply.status, p->reply.body, p->reply.len);
 	free(p);
 }
 
@@ -137,6 +146,7 @@ static void session_changes(struct metad *m, u16 op, struct meta_proposal *p)
 {
 	struct meta_command_hdr h;
 	struct flint_session_rep rep;
+	struct flint_call *call = p->priv;
 
 	memcpy(&h, p->cmd, sizeof(h));
 	if (op == FLINT_OP_SESSION_CLOSE) {
@@ -144,7 +154,7 @@ static void session_changes(struct metad *m, u16 op, struct meta_proposal *p)
 	} else if (op == FLINT_OP_SESSION_OPEN) {
 		memcpy(&rep, p->reply.body, sizeof(rep));
 		metad_session_opened(m, le64_to_cpu(rep.session_epoch), h.client,
-				     le32_to_cpu(rep.fs));
+				     le32_to_cpu(rep.fs), call->conn);
 	}
 }
 
@@ -187,14 +197,14 @@ void metad_mutate(struct metad *m, struct flint_call *call, u64 sid,
 
 	if (meta_command_check(c.op, c.body, c.body_len, c.data_len)) {
 		flint_conn_kill(call->conn, "malformed metadata request");
-		flint_call_reply(call, FLINT_ST_BAD_REQUEST, NULL, 0, NULL, 0, 0);
+		reply(m, call, FLINT_ST_BAD_REQUEST, NULL, 0);
 		return;
 	}
 	if (c.op == FLINT_OP_SESSION_OPEN)
 		c.client = flint_conn_info(call->conn)->client_id;
 	p = meta_proposal_new(&c);
 	if (!p) {
-		flint_call_reply(call, FLINT_ST_RETRY, NULL, 0, NULL, 0, 0);
+		reply(m, call, FLINT_ST_RETRY, NULL, 0);
 		return;
 	}
 	p->done = mutate_done;

@@ -8,7 +8,8 @@
  */
 #include <errno.h>
 #include <string.h>
-#include "metad.h"
+#include "grants.h"
+#include "locks.h"
 #include "../base/addr.h"
 #include "../base/log.h"
 
@@ -49,12 +50,15 @@ static void lead(struct metad *m)
 	m->leading = true;
 	if (metad_sessions_load(m))
 		flint_err("no memory for all sessions: some will have to be opened again");
+	metad_leases_lead(m);
 	metad_reaper_lead(m->reaper, true);
 }
 
 static void unlead(struct metad *m)
 {
 	m->leading = false;
+	metad_leases_follow(m);
+	metad_locks_drop(m);
 	metad_reaper_lead(m->reaper, false);
 	metad_cuts_drop(m, FLINT_ST_NOT_LEADER);
 	metad_sessions_drop(m);

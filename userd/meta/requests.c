@@ -8,7 +8,8 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include "metad.h"
+#include "grants.h"
+#include "locks.h"
 #include "../base/log.h"
 
 /* A read that needs a payload buffer. */
@@ -16,6 +17,7 @@ struct reading {
 	struct flint_buf_waiter w;
 	struct metad *m;
 	struct flint_call *call;
+	u64 sid;
 	u32 fs;
 };
 
@@ -30,17 +32,33 @@ static void bad_request(struct flint_call *call)
 	flint_call_reply(call, FLINT_ST_BAD_REQUEST, NULL, 0, NULL, 0, 0);
 }
 
-static void reply_attr(struct metad *m, struct flint_call *call, const struct meta_inode *i)
+/* A body with the grants behind it. */
+static void reply_granted(struct flint_call *call, u32 status, const void *body, u32 len,
+			  const struct metad_grants *g)
+{
+	u8 buf[sizeof(struct flint_attr) + sizeof(g->g)];
+
+	if (len)
+		memcpy(buf, body, len);
+	len = metad_grants_put(call, g, buf, len);
+	flint_call_reply(call, status, buf, len, NULL, 0, 0);
+}
+
+static void reply_attr(struct metad *m, struct flint_call *call, u64 sid,
+		       const struct meta_inode *i, struct metad_grants *g)
 {
 	struct flint_attr a;
 
 	meta_inode_attr(i, &a);
 	a.valid_ms = cpu_to_le32(m->valid_ms);
-	flint_call_reply(call, FLINT_OK, &a, sizeof(a), NULL, 0, 0);
+	metad_grant(m, call, sid, i->ino,
+		    FLINT_LEASE_READ | (meta_is_dir(i) ? FLINT_LEASE_DIR : 0), g);
+	reply_granted(call, FLINT_OK, &a, sizeof(a), g);
 }
 
-static void do_lookup(struct metad *m, struct flint_call *call, u32 fs)
+static void do_lookup(struct metad *m, struct flint_call *call, u64 sid, u32 fs)
 {
+	struct metad_grants g = { 0 };
 	struct flint_name_req b;
 	struct meta_inode i;
 	const u8 *name;
@@ -55,10 +73,14 @@ static void do_lookup(struct metad *m, struct flint_call *call, u32 fs)
 	err = flint_name_check(name, len);
 	if (!err)
 		err = meta_read_lookup(&m->store, fs, le64_to_cpu(b.parent), name, len, &i);
+	if (!err && metad_change_see(m, call, sid, fs, i.ino, do_lookup))
+		return;
+	if (!err || err == -ENOENT)
+		metad_grant(m, call, sid, le64_to_cpu(b.parent), FLINT_LEASE_DIR, &g);
 	if (err)
-		reply_err(call, err);
+		reply_granted(call, -err, NULL, 0, &g);
 	else
-		reply_attr(m, call, &i);
+		reply_attr(m, call, sid, &i, &g);
 }
 
 /* An inode of the session's file system, for whoever asks by number. */
@@ -71,8 +93,9 @@ static int read_inode(struct metad *m, u64 ino, u32 gen, u32 fs, struct meta_ino
 	return err;
 }
 
-static void do_getattr(struct metad *m, struct flint_call *call, u32 fs)
+static void do_getattr(struct metad *m, struct flint_call *call, u64 sid, u32 fs)
 {
+	struct metad_grants g = { 0 };
 	struct flint_ino_req b;
 	struct meta_inode i;
 	int err;
@@ -82,10 +105,12 @@ static void do_getattr(struct metad *m, struct flint_call *call, u32 fs)
 		return;
 	}
 	err = read_inode(m, le64_to_cpu(b.ino), le32_to_cpu(b.gen), fs, &i);
+	if (!err && metad_change_see(m, call, sid, fs, i.ino, do_getattr))
+		return;
 	if (err)
 		reply_err(call, err);
 	else
-		reply_attr(m, call, &i);
+		reply_attr(m, call, sid, &i, &g);
 }
 
 /* Space of the chains: a chain holds what its smallest target holds. */
@@ -156,14 +181,22 @@ u32 metad_room(const struct flint_call *call, const struct flint_buf *buf, u32 a
 	return buf->size < n ? buf->size : n;
 }
 
-static int fill_readdir(struct reading *r, struct flint_buf *buf, void *body, u32 *used)
+static int fill_readdir(struct reading *r, struct flint_buf *buf, void *body, u32 *used,
+			struct metad_grants *g)
 {
 	struct flint_readdir b;
+	int err;
 
 	if (flint_body_get(&b, sizeof(b), sizeof(b), r->call->msg.body, r->call->msg.body_len))
 		return -EPROTO;
-	return meta_read_dir(&r->m->store, r->fs, r->m->valid_ms, &b, buf->data,
-			     metad_room(r->call, buf, le32_to_cpu(b.max_len)), used, body);
+	err = meta_read_dir(&r->m->store, r->fs, r->m->valid_ms, &b, buf->data,
+			    metad_room(r->call, buf, le32_to_cpu(b.max_len)), used, body);
+	if (err)
+		return err;
+	metad_grant(r->m, r->call, r->sid, le64_to_cpu(b.ino), FLINT_LEASE_DIR, g);
+	if (le32_to_cpu(b.flags) & FLINT_READDIR_PLUS)
+		metad_grant_entries(r->m, r->call, r->sid, buf->data, *used, g);
+	return 0;
 }
 
 static int fill_readlink(struct reading *r, struct flint_buf *buf, u32 *used)
@@ -220,7 +253,8 @@ static int fill_xattr(struct reading *r, struct flint_buf *buf, void *body, u32 
 static void reading_run(struct flint_buf_waiter *w, struct flint_buf *buf)
 {
 	struct reading *r = (struct reading *)w;
-	u8 body[16] = { 0 };
+	struct metad_grants g = { 0 };
+	u8 body[16 + sizeof(g.g)] = { 0 };
 	u32 used = 0, body_len = 0;
 	int err;
 
@@ -232,7 +266,7 @@ static void reading_run(struct flint_buf_waiter *w, struct flint_buf *buf)
 	}
 	switch (r->call->msg.op) {
 	case FLINT_OP_READDIR:
-		err = fill_readdir(r, buf, body, &used);
+		err = fill_readdir(r, buf, body, &used, &g);
 		body_len = sizeof(struct flint_readdir_rep);
 		break;
 	case FLINT_OP_READLINK:
@@ -251,11 +285,12 @@ static void reading_run(struct flint_buf_waiter *w, struct flint_buf *buf)
 		buf = NULL;
 		used = 0;
 	}
+	body_len = metad_grants_put(r->call, &g, body, body_len);
 	flint_call_reply(r->call, -err, body, body_len, buf, 0, used);
 	free(r);
 }
 
-static void do_payload_read(struct metad *m, struct flint_call *call, u32 fs)
+static void do_payload_read(struct metad *m, struct flint_call *call, u64 sid, u32 fs)
 {
 	struct reading *r = calloc(1, sizeof(*r));
 
@@ -265,6 +300,7 @@ static void do_payload_read(struct metad *m, struct flint_call *call, u32 fs)
 	}
 	r->m = m;
 	r->call = call;
+	r->sid = sid;
 	r->fs = fs;
 	r->w.fn = reading_run;
 	r->w.loop = m->loop;
@@ -288,13 +324,13 @@ static void pulled(struct flint_call *call, int err)
 		flint_call_reply(call, err ? EIO : FLINT_ST_NO_SESSION, NULL, 0, NULL, 0, 0);
 		return;
 	}
-	metad_mutate(m, call, sid, call->payload->data, call->msg.data_len);
+	metad_change_mutate(m, call, sid, fs, call->payload->data, call->msg.data_len);
 }
 
 static void with_session(struct metad *m, struct flint_call *call)
 {
+	u32 fs, status;
 	u64 sid;
-	u32 fs;
 
 	if (metad_session_get(m, call, &sid, &fs)) {
 		flint_call_reply(call, FLINT_ST_NO_SESSION, NULL, 0, NULL, 0, 0);
@@ -302,19 +338,27 @@ static void with_session(struct metad *m, struct flint_call *call)
 	}
 	if (metad_read_refused(m, call, sid))
 		return;
-	switch (call->msg.op) {
-	case FLINT_OP_SESSION_RENEW: {
-		struct flint_session_renewed rep = { .epoch = cpu_to_le64(1) };
-
-		rep.lease_ms = cpu_to_le32(m->lease_ms);
-		flint_call_reply(call, FLINT_OK, &rep, sizeof(rep), NULL, 0, 0);
-		break;
+	status = metad_leases_gate(m, call, sid);
+	if (status) {
+		flint_call_reply(call, status, NULL, 0, NULL, 0, 0);
+		return;
 	}
+	switch (call->msg.op) {
+	case FLINT_OP_LEASE_RETURN:
+	case FLINT_OP_SESSION_RENEW:
+	case FLINT_OP_SESSION_RECLAIM:
+		metad_lease_request(m, call, sid);
+		break;
+	case FLINT_OP_LOCK:
+	case FLINT_OP_LOCK_TEST:
+	case FLINT_OP_LOCK_CANCEL:
+		metad_lock_request(m, call, sid);
+		break;
 	case FLINT_OP_LOOKUP:
-		do_lookup(m, call, fs);
+		do_lookup(m, call, sid, fs);
 		break;
 	case FLINT_OP_GETATTR:
-		do_getattr(m, call, fs);
+		do_getattr(m, call, sid, fs);
 		break;
 	case FLINT_OP_STATFS:
 		do_statfs(m, call, fs);
@@ -323,7 +367,7 @@ static void with_session(struct metad *m, struct flint_call *call)
 	case FLINT_OP_READLINK:
 	case FLINT_OP_GETXATTR:
 	case FLINT_OP_LISTXATTR:
-		do_payload_read(m, call, fs);
+		do_payload_read(m, call, sid, fs);
 		break;
 	case FLINT_OP_DIRSTAT:
 	case FLINT_OP_QUOTA_GET:
@@ -339,10 +383,10 @@ static void with_session(struct metad *m, struct flint_call *call)
 		else if (call->msg.data_len)
 			flint_call_pull(call, pulled);
 		else
-			metad_mutate(m, call, sid, NULL, 0);
+			metad_change_mutate(m, call, sid, fs, NULL, 0);
 		break;
 	default:
-		metad_mutate(m, call, sid, NULL, 0);
+		metad_change_mutate(m, call, sid, fs, NULL, 0);
 	}
 }
 
@@ -364,7 +408,7 @@ static void as_leader(struct metad *m, struct flint_call *call)
 			flint_call_reply(call, FLINT_ST_AUTH, NULL, 0, NULL, 0, 0);
 		break;
 	case FLINT_OP_SESSION_CLOSE:
-	case FLINT_OP_SESSION_RENEW:
+	case FLINT_OP_LEASE_RETURN ... FLINT_OP_LOCK_CANCEL:
 	case FLINT_OP_LOOKUP ... FLINT_OP_APPEND:
 	case FLINT_OP_DIRSTAT ... FLINT_OP_RMTREE_STAT:
 		with_session(m, call);

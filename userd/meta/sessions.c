@@ -8,8 +8,10 @@
  * whole lease to come back. A replica that does not lead has no sessions here.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include "metad.h"
+#include "grants.h"
+#include "locks.h"
 #include "../base/log.h"
 
 static struct metad_session *session_new(struct metad *m, u64 sid, const u8 client[16], u32 fs)
@@ -18,11 +20,13 @@ static struct metad_session *session_new(struct metad *m, u64 sid, const u8 clie
 
 	if (!sn)
 		return NULL;
+	sn->m = m;
 	sn->id = sid;
 	memcpy(sn->client, client, sizeof(sn->client));
 	sn->fs = fs;
 	sn->seen_ns = flint_now_ns();
 	HASH_ADD(hh, m->sessions, client, sizeof(sn->client), sn);
+	HASH_ADD(hh_id, m->sessions_by_id, id, sizeof(sn->id), sn);
 	return sn;
 }
 
@@ -30,13 +34,23 @@ static struct metad_session *session_new(struct metad *m, u64 sid, const u8 clie
 static void session_unlink(struct metad *m, struct metad_session *sn)
 {
 	HASH_DEL(m->sessions, sn);
+	HASH_DELETE(hh_id, m->sessions_by_id, sn);
+	metad_leases_unlink(m, sn);
 	sn->gone = true;
 	if (!sn->conns)
 		free(sn);
 }
 
-static void session_put(struct metad_session *sn)
+static void conn_detach(struct metad_conn *c)
 {
+	struct metad_session *sn = c->session;
+
+	if (!sn)
+		return;
+	c->session = NULL;
+	*c->prev = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
 	sn->conns--;
 	sn->seen_ns = flint_now_ns();
 	if (sn->gone && !sn->conns)
@@ -57,8 +71,7 @@ void metad_sessions_free(struct metad *m)
 
 	HASH_ITER(hh, m->conns, c, c_tmp) {
 		HASH_DEL(m->conns, c);
-		if (c->session)
-			session_put(c->session);
+		conn_detach(c);
 		free(c);
 	}
 	metad_sessions_drop(m);
@@ -66,9 +79,14 @@ void metad_sessions_free(struct metad *m)
 
 static void conn_attach(struct metad_conn *c, struct metad_session *sn)
 {
-	if (c->session)
-		session_put(c->session);
+	conn_detach(c);
 	c->session = sn;
+	c->fresh = true;
+	c->next = sn->conn_list;
+	c->prev = &sn->conn_list;
+	if (c->next)
+		c->next->prev = &c->next;
+	sn->conn_list = c;
 	sn->conns++;
 }
 
@@ -110,6 +128,24 @@ int metad_session_get(struct metad *m, struct flint_call *call, u64 *sid, u32 *f
 	return err;
 }
 
+struct metad_session *metad_session_by_id(struct metad *m, u64 sid)
+{
+	struct metad_session *sn;
+
+	HASH_FIND(hh_id, m->sessions_by_id, &sid, sizeof(sid), sn);
+	return sn;
+}
+
+bool metad_conn_fresh(struct metad *m, struct flint_conn *conn)
+{
+	struct metad_conn *c = conn_get(m, conn);
+	bool fresh = c && c->fresh;
+
+	if (c)
+		c->fresh = false;
+	return fresh;
+}
+
 /* A mount that does nothing but answer is there, too. */
 void metad_conn_opened(void *arg, struct flint_conn *conn)
 {
@@ -123,41 +159,48 @@ int metad_sessions_load(struct metad *m)
 	struct meta_session *s, *s_tmp;
 	struct metad_conn *c, *c_tmp;
 
-	HASH_ITER(hh, m->store.by_client, s, s_tmp)
-		if (!session_new(m, s->id, s->client, s->fs))
+	HASH_ITER(hh, m->store.by_client, s, s_tmp) {
+		struct metad_session *sn = session_new(m, s->id, s->client, s->fs);
+
+		if (!sn)
 			return -ENOMEM;
+		sn->flags = s->flags;
+	}
 	/* A mount that is connected is there, even if it asks for nothing. */
 	HASH_ITER(hh, m->conns, c, c_tmp)
 		conn_get(m, c->conn);
 	return 0;
 }
 
-void metad_session_opened(struct metad *m, u64 sid, const u8 client[16], u32 fs)
+void metad_session_opened(struct metad *m, u64 sid, const u8 client[16], u32 fs,
+			  struct flint_conn *conn)
 {
+	const struct meta_session *s = meta_session_by_id(&m->store, sid);
 	struct metad_session *sn;
-	struct metad_conn *c, *tmp;
 
 	HASH_FIND(hh, m->sessions, client, 16, sn);
 	if (!sn)
 		sn = session_new(m, sid, client, fs);
-	if (!sn)
-		flint_err("no memory for a session: it will work after a restart");
-	else
-		sn->seen_ns = flint_now_ns();
+	if (!sn) {
+		flint_err_rl("no memory for a session: it will work after a restart");
+		return;
+	}
+	sn->seen_ns = flint_now_ns();
+	sn->flags = s ? s->flags : 0;
+	metad_leases_session(m, sn);
 	/* The connection that asked was there before its session. */
-	if (sn)
-		HASH_ITER(hh, m->conns, c, tmp)
-			if (c->session != sn && !memcmp(c->client, client, sizeof(c->client)))
-				conn_attach(c, sn);
+	if (conn)
+		conn_get(m, conn);
 }
 
 void metad_session_ended(struct metad *m, u64 sid)
 {
-	struct metad_session *sn, *tmp;
+	struct metad_session *sn = metad_session_by_id(m, sid);
 
-	HASH_ITER(hh, m->sessions, sn, tmp)
-		if (sn->id == sid)
-			session_unlink(m, sn);
+	if (sn)
+		session_unlink(m, sn);
+	metad_leases_gone(m, sid);
+	metad_locks_gone(m, sid);
 }
 
 void metad_conn_closed(void *arg, struct flint_conn *conn)
@@ -168,8 +211,7 @@ void metad_conn_closed(void *arg, struct flint_conn *conn)
 	HASH_FIND_PTR(m->conns, &conn, c);
 	if (c) {
 		HASH_DEL(m->conns, c);
-		if (c->session)
-			session_put(c->session);
+		conn_detach(c);
 		free(c);
 	}
 }
@@ -177,31 +219,40 @@ void metad_conn_closed(void *arg, struct flint_conn *conn)
 /* On failure it is proposed again. */
 static void expired(struct metad *m, u64 sid, u32 status, void *priv)
 {
-	struct metad_session *sn, *tmp;
+	struct metad_session *sn = metad_session_by_id(m, sid);
 
 	if (!status) {
 		metad_session_ended(m, sid);
 		metad_reaper_poke(m);
-		return;
+	} else if (sn) {
+		sn->expiring = false;
 	}
-	HASH_ITER(hh, m->sessions, sn, tmp)
-		if (sn->id == sid)
-			sn->expiring = false;
 }
 
+void metad_session_expire(struct metad *m, struct metad_session *sn, const char *why)
+{
+	if (sn->expiring || sn->gone)
+		return;
+	if (metad_propose_own(m, META_OP_EXPIRE, sn->id, 0, expired, NULL))
+		return;
+	sn->expiring = true;
+	flint_info("session %llu is ended: %s; its open files are closed",
+		   (unsigned long long)sn->id, why);
+}
+
+/*
+ * A session with leases is alive while it asks; any other one while it is
+ * connected, as its mount may have nothing to ask.
+ */
 void metad_sessions_expire(struct metad *m)
 {
 	u64 now = flint_now_ns(), lease = m->lease_ms * 1000000ull;
 	struct metad_session *sn, *tmp;
+	char why[64];
 
-	HASH_ITER(hh, m->sessions, sn, tmp) {
-		if (sn->conns || sn->expiring || now - sn->seen_ns < lease)
-			continue;
-		/* A request in between finds the session until the command is applied. */
-		if (metad_propose_own(m, META_OP_EXPIRE, sn->id, 0, expired, NULL))
-			continue;
-		sn->expiring = true;
-		flint_info("session %llu was silent for %u s: its open files are closed",
-			   (unsigned long long)sn->id, m->lease_ms / 1000);
-	}
+	snprintf(why, sizeof(why), "it was silent for %u ms", m->lease_ms);
+	HASH_ITER(hh, m->sessions, sn, tmp)
+		if ((!sn->conns || (sn->flags & FLINT_SESSION_LEASES)) &&
+		    now - sn->seen_ns >= lease)
+			metad_session_expire(m, sn, why);
 }
