@@ -11,7 +11,7 @@
 #define REPLICAS_MAX	5
 
 struct options {
-	char *metad, *state, *key, *acts;
+	char *metad, *state, *key, *acts, *keep;
 	uint64_t port, threads, rounds, round_ms, seed, replicas, resume_ms, scale, down_ms;
 };
 

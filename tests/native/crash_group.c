@@ -31,7 +31,7 @@ static void server_run(struct test *t, struct server *s)
 	sigprocmask(SIG_SETMASK, &(sigset_t) { 0 }, NULL);
 	execl(t->o.metad, t->o.metad, "--state", s->state, "--key", t->o.key, "--mgr", "127.0.0.1:1",
 	      "--listen", "127.0.0.1", "--tcp-port", port, "--rdma-port", "0", "--lease-ms", LEASE_MS,
-	      "--name", s->name, "--time-scale", scale, s->found ? "--found" : NULL, NULL);
+	      "--name", s->name, "--time-scale", scale, "--log-keep", t->o.keep, s->found ? "--found" : NULL, NULL);
 	perror(t->o.metad);
 	_exit(127);
 }

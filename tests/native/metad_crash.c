@@ -44,6 +44,8 @@ static const struct flint_conf_opt opts[] = {
 	{ "acts", 0, FLINT_CONF_STR, OFF(acts), "k", "LETTERS",
 	  "what is done to them: k kill, s freeze, w wipe and replace, t transfer, m remove and add",
 	  0, 0, FLINT_CONF_CLI },
+	{ "log-keep", 0, FLINT_CONF_STR, OFF(keep), "64M", "BYTES", "of the servers", 0, 0,
+	  FLINT_CONF_CLI },
 	{ "down-ms", 0, FLINT_CONF_U64, OFF(down_ms), "1", "MS", "longest time that one is down", 1,
 	  60000, FLINT_CONF_CLI },
 	{ "resume-ms", 0, FLINT_CONF_U64, OFF(resume_ms), "0", "MS",

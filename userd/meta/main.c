@@ -27,7 +27,7 @@ struct options {
 	struct flint_endpoint_options ep;
 	char *raft_addr;
 	bool found;
-	uint64_t lease_ms, max_leases, valid_ms, reap_rate, cache_mib, time_scale;
+	uint64_t lease_ms, max_leases, valid_ms, reap_rate, cache_mib, time_scale, log_keep;
 	uint64_t backup_hours, backup_keep, backup_rate;
 	char *backup_dir, *restore;
 };
@@ -47,6 +47,9 @@ static const struct flint_conf_opt opts[] = {
 	{ "found", 0, FLINT_CONF_BOOL, OFF(found), "no", NULL,
 	  "an empty replica begins a new group without asking a manager: for a server of its own",
 	  0, 0, 0 },
+	{ "log-keep", 0, FLINT_CONF_SIZE, OFF(log_keep), "64M", "BYTES",
+	  "of log kept for replicas that come back after a while; without it they get a snapshot",
+	  1, 0, 0 },
 	{ "time-scale", 0, FLINT_CONF_U64, OFF(time_scale), "1", "N",
 	  "multiplies the times of the protocol between replicas, for slow machines", 1, 100, 0 },
 	{ "lease-ms", 0, FLINT_CONF_U64, OFF(lease_ms), "30000", "MS",
@@ -258,7 +261,8 @@ static int log_start(struct run *r, char *err, size_t errlen)
 	struct meta_log_config cfg = {
 		.store = &m->store, .role = metad_role, .fatal = on_fatal, .arg = m,
 		.raft = { .loop = m->loop, .dir = r->o.state, .name = r->ep.name, .addr = r->addr,
-			  .key = r->key, .time_scale = r->o.time_scale },
+			  .key = r->key, .time_scale = r->o.time_scale,
+			  .keep_bytes = r->o.log_keep },
 	};
 
 	m->reaper = metad_reaper_new(m, r->o.reap_rate);

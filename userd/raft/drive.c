@@ -18,7 +18,6 @@
 #include "node_int.h"
 #include "../base/log.h"
 
-#define CACHE_BYTES	(64u << 20)	/* entries kept in memory, and on the disk for those behind */
 #define RETAIN_BYTES	(512u << 20)	/* log kept for a member that is alive and behind */
 #define APPLY_NS	2000000		/* of one slice */
 #define APPLY_RUN	64		/* entries made visible at once */
@@ -414,7 +413,7 @@ static void apply_run(struct flint_raft *r)
 /* Bounded memory: what is applied and older than the cache goes. */
 static void shrink_cache(struct flint_raft *r)
 {
-	while (r->ents.bytes > CACHE_BYTES && r->ents.first <= r->applied &&
+	while (r->ents.bytes > r->keep_bytes && r->ents.first <= r->applied &&
 	       r->ents.first <= raft_durable_index(r->core)) {
 		struct flint_raft_ent *e = flint_raft_ents_at(&r->ents, r->ents.first);
 

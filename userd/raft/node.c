@@ -22,6 +22,7 @@
 #define UNIT_MS		100
 #define DRIFT_PPM	10000
 #define MAX_ENTRY	(1u << 20)
+#define KEEP_BYTES	(64u << 20)
 #define MSG_BYTES	(128u << 10)	/* of entries in one message, about */
 #define FLIGHT_BYTES	(4u << 20)
 #define FLIGHT_MSGS	24
@@ -244,7 +245,7 @@ void flint_raft_role_run(struct flint_raft *r)
 		return;
 	if (old.role != r->st.role && r->st.role == FLINT_REPLICA_LEADER)
 		r->elections++;
-	if (old.leader != r->st.leader && r->st.leader)
+	if ((old.leader != r->st.leader || !old.leader_name[0]) && r->st.leader_name[0])
 		flint_info("%s leads %s in term %llu", r->st.leader_name, r->what,
 			   (unsigned long long)r->st.term);
 	if (raft_role(r->core) != RAFT_LEADER) {
@@ -452,6 +453,7 @@ static int config_take(struct flint_raft *r, const struct flint_raft_config *cfg
 	r->has_key = cfg->key;
 	r->unit_ms = UNIT_MS * (cfg->time_scale ? cfg->time_scale : 1);
 	r->max_entry = cfg->max_entry ? cfg->max_entry : MAX_ENTRY;
+	r->keep_bytes = cfg->keep_bytes ? cfg->keep_bytes : KEEP_BYTES;
 	r->applied = cfg->applied;
 	r->applied_term = cfg->applied_term;
 	r->durable = cfg->applied;

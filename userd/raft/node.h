@@ -142,6 +142,8 @@ struct flint_raft_ops {
  * @key: cluster key or NULL
  * @time_scale: all protocol times are multiplied with it; 0: 1
  * @max_entry: largest proposal in bytes; 0: 1 MiB
+ * @keep_bytes: of log that is kept in memory and on the disk for members that come
+ *	back after a while, beyond what must be kept; 0: 64 MiB
  * @applied, @applied_term: last entry that the owner's state holds, durably; 0 for
  *	a new one
  * Everything is copied.
@@ -157,6 +159,7 @@ struct flint_raft_config {
 	const u8 *key;
 	unsigned int time_scale;
 	u32 max_entry;
+	u64 keep_bytes;
 	u64 applied, applied_term;
 	const struct flint_raft_ops *ops;
 	void *arg;

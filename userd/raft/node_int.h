@@ -54,6 +54,7 @@ struct flint_raft {
 	bool has_key;
 	u32 unit_ms;
 	u32 max_entry;
+	u64 keep_bytes;
 
 	struct raft *core;
 	struct flint_raft_db *db;
