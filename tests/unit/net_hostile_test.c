@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "raw_msg.h"
 #include "userd/net/pool_int.h"
 #include "userd/net/xprt.h"
 
@@ -42,56 +43,34 @@ struct message {
 
 static void put(int fd, const void *p, size_t len)
 {
-	/* The other side may have closed already: no matter. */
-	if (send(fd, p, len, MSG_NOSIGNAL) < 0)
-		return;
+	raw_put(fd, p, len);
 }
 
-/* Bytes read within the time, less than @len when the other side closed. */
+/* Bytes read, less than @len when the other side closed. */
 static size_t get(int fd, void *p, size_t len)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	size_t at = 0;
+	size_t got;
 
-	while (at < len) {
-		ssize_t n;
-
-		if (poll(&pfd, 1, WAIT_MS) <= 0)
-			fail_msg("the other side neither answers nor closes");
-		n = recv(fd, (uint8_t *)p + at, len - at, 0);
-		if (n <= 0)
-			break;
-		at += (size_t)n;
-	}
-	return at;
+	if (!raw_get(fd, p, len, WAIT_MS, &got))
+		fail_msg("the other side neither answers nor closes");
+	return got;
 }
 
 static struct message hello_msg(uint32_t *len)
 {
-	struct message m = { .h = {
-		.magic = cpu_to_le32(FLINT_MAGIC), .version = FLINT_PROTO_MAJOR,
-		.op = cpu_to_le16(FLINT_OP_HELLO), .timeout_ms = cpu_to_le32(1000),
-		.body_len = cpu_to_le32(sizeof(struct flint_hello)), } };
-	struct flint_hello h = {
-		.major = FLINT_PROTO_MAJOR, .role = FLINT_ROLE_CLIENT,
-		.inline_size = cpu_to_le32(4096), .max_io = cpu_to_le32(MAX_IO),
-		.credits = cpu_to_le16(CREDITS), .name = "hostile",
-	};
+	struct message m = { 0 };
 
-	memcpy(h.client_id, my_id, sizeof(my_id));
-	memcpy(m.body, &h, sizeof(h));
-	*len = sizeof(m.h) + sizeof(h);
+	raw_header(&m.h, FLINT_OP_HELLO, sizeof(struct flint_hello), 0);
+	raw_hello_body((struct flint_hello *)m.body, my_id, MAX_IO, CREDITS);
+	*len = sizeof(m.h) + sizeof(struct flint_hello);
 	return m;
 }
 
 static struct message request_msg(uint16_t op, uint32_t body_len, uint32_t data_len)
 {
-	struct message m = { .h = {
-		.magic = cpu_to_le32(FLINT_MAGIC), .version = FLINT_PROTO_MAJOR,
-		.op = cpu_to_le16(op), .timeout_ms = cpu_to_le32(1000),
-		.flags = data_len ? FLINT_F_INLINE : 0,
-		.body_len = cpu_to_le32(body_len), .data_len = cpu_to_le32(data_len), } };
+	struct message m = { 0 };
 
+	raw_header(&m.h, op, body_len, data_len);
 	return m;
 }
 

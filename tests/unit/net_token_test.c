@@ -6,7 +6,6 @@
  * revoked, before the client comes or while it is there; a recorded AUTH.
  */
 #include <arpa/inet.h>
-#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,12 +17,14 @@
 
 #include <cmocka.h>
 
+#include "raw_msg.h"
 #include "userd/base/token.h"
 #include "userd/net/pool_int.h"
 #include "userd/net/xprt.h"
 
 #define WAIT_MS		4000
 
+static const uint8_t my_id[16] = "token's client..";
 static const uint8_t key[FLINT_KEY_LEN] = "the cluster's key, not the token";
 
 static struct {
@@ -372,20 +373,11 @@ static void expires_meanwhile(void **state)
 
 static size_t get(int fd, void *p, size_t len)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	size_t at = 0;
+	size_t got;
 
-	while (at < len) {
-		ssize_t n;
-
-		if (poll(&pfd, 1, WAIT_MS) <= 0)
-			fail_msg("the server neither answers nor closes");
-		n = recv(fd, (uint8_t *)p + at, len - at, 0);
-		if (n <= 0)
-			break;
-		at += (size_t)n;
-	}
-	return at;
+	if (!raw_get(fd, p, len, WAIT_MS, &got))
+		fail_msg("the server neither answers nor closes");
+	return got;
 }
 
 static int raw_connect(void)
@@ -405,17 +397,13 @@ static int raw_hello(const void *claims, uint16_t len, uint32_t send_len, uint16
 		struct flint_hdr h;
 		struct flint_hello hello;
 		uint8_t claims[FLINT_TOKEN_MAX + 64];
-	} m = {
-		.h = { .magic = cpu_to_le32(FLINT_MAGIC), .version = FLINT_PROTO_MAJOR,
-		       .op = cpu_to_le16(FLINT_OP_HELLO), .timeout_ms = cpu_to_le32(1000),
-		       .body_len = cpu_to_le32((uint32_t)sizeof(struct flint_hello) + send_len) },
-		.hello = { .major = FLINT_PROTO_MAJOR, .role = FLINT_ROLE_CLIENT,
-			   .inline_size = cpu_to_le32(4096), .max_io = cpu_to_le32(65536),
-			   .credits = cpu_to_le16(4), .fixed_len = cpu_to_le16(fixed),
-			   .token_len = cpu_to_le16(len) },
-	};
+	} m;
 	int fd = raw_connect();
 
+	raw_header(&m.h, FLINT_OP_HELLO, (uint32_t)sizeof(m.hello) + send_len, 0);
+	raw_hello_body(&m.hello, my_id, 65536, 4);
+	m.hello.fixed_len = cpu_to_le16(fixed);
+	m.hello.token_len = cpu_to_le16(len);
 	memcpy(m.claims, claims, send_len);
 	memcpy(m.hello.nonce, nonce, FLINT_NONCE_LEN);
 	assert_true(send(fd, &m, sizeof(m.h) + sizeof(m.hello) + send_len, MSG_NOSIGNAL) > 0);
@@ -453,11 +441,8 @@ static void malformed(void **state)
 /* The same HELLO and the same AUTH again: the server's nonce is another one. */
 static void replayed(void **state)
 {
-	uint8_t nonce[FLINT_NONCE_LEN] = "client's", id[16] = { 0 };
-	struct { struct flint_hdr h; uint8_t mac[FLINT_MAC_LEN]; } auth = {
-		.h = { .magic = cpu_to_le32(FLINT_MAGIC), .version = FLINT_PROTO_MAJOR,
-		       .op = cpu_to_le16(FLINT_OP_AUTH), .timeout_ms = cpu_to_le32(1000),
-		       .body_len = cpu_to_le32(FLINT_MAC_LEN) } };
+	uint8_t nonce[FLINT_NONCE_LEN] = "client's";
+	struct { struct flint_hdr h; uint8_t mac[FLINT_MAC_LEN]; } auth;
 	struct { struct flint_hdr h; struct flint_hello_rep r; } rep;
 	struct flint_token_full t = make();
 	uint32_t len = flint_token_len(&t.claims);
@@ -465,11 +450,12 @@ static void replayed(void **state)
 	int fd, i;
 
 	sign(&t);
+	raw_header(&auth.h, FLINT_OP_AUTH, FLINT_MAC_LEN, 0);
 	for (i = 0; i < 2; i++) {
 		fd = raw_hello(t.bytes, (uint16_t)len, len, sizeof(struct flint_hello), nonce);
 		assert_int_equal(get(fd, &rep, sizeof(rep)), sizeof(rep));
 		if (!i)
-			flint_auth_mac(auth.mac, t.secret, false, nonce, rep.r.nonce, id,
+			flint_auth_mac(auth.mac, t.secret, false, nonce, rep.r.nonce, my_id,
 				       FLINT_ROLE_CLIENT);
 		assert_true(send(fd, &auth, sizeof(auth), MSG_NOSIGNAL) > 0);
 		assert_int_equal(get(fd, &h, sizeof(h)), sizeof(h));

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "tests/unit/raw_msg.h"
 #include "userd/net/pool_int.h"
 #include "userd/net/xprt.h"
 
@@ -297,32 +298,28 @@ static bool raw_ends(struct raw *r)
 	return !raw_answer(r) && r->ended;
 }
 
+/* A HELLO of another version is answered with ours, in its own header; then it ends. */
+static bool raw_told_version(struct raw *r)
+{
+	const struct flint_hdr *h = (const struct flint_hdr *)raw_answer(r);
+
+	return h && h->version == 2 && le32_to_cpu(h->status) == FLINT_ST_VERSION && raw_ends(r);
+}
+
 static struct flint_hdr *raw_msg(struct raw *r, uint16_t op, uint32_t body_len)
 {
-	struct flint_hdr *h = (struct flint_hdr *)r->mem;
-
 	memset(r->mem, 0, MSG);
-	h->magic = cpu_to_le32(FLINT_MAGIC);
-	h->version = FLINT_PROTO_MAJOR;
-	h->op = cpu_to_le16(op);
-	h->timeout_ms = cpu_to_le32(1000);
-	h->body_len = cpu_to_le32(body_len);
-	return h;
+	raw_header((struct flint_hdr *)r->mem, op, body_len, 0);
+	return (struct flint_hdr *)r->mem;
 }
 
 static uint32_t raw_hello_msg(struct raw *r)
 {
-	struct flint_hello h = {
-		.major = FLINT_PROTO_MAJOR, .role = FLINT_ROLE_CLIENT,
-		.inline_size = cpu_to_le32(FLINT_INLINE_DEFAULT), .max_io = cpu_to_le32(MAX_IO),
-		.credits = cpu_to_le16(CREDITS), .name = "hostile",
-		.features = cpu_to_le64(FLINT_FEATURES | FLINT_FEAT_KEEP_KEYS),
-	};
+	struct flint_hello *h = (struct flint_hello *)(raw_msg(r, FLINT_OP_HELLO, sizeof(*h)) + 1);
 
-	memcpy(h.client_id, my_id, sizeof(my_id));
-	raw_msg(r, FLINT_OP_HELLO, sizeof(h));
-	memcpy(r->mem + sizeof(struct flint_hdr), &h, sizeof(h));
-	return sizeof(struct flint_hdr) + sizeof(h);
+	raw_hello_body(h, my_id, MAX_IO, CREDITS);
+	h->features = cpu_to_le64(FLINT_FEATURES | FLINT_FEAT_KEEP_KEYS);
+	return sizeof(struct flint_hdr) + sizeof(*h);
 }
 
 static void raw_begin(struct raw *r, int nr_recv)
@@ -453,7 +450,7 @@ static void malformed(bool live)
 		}
 		snprintf(name, sizeof(name), "%s%s", names[i], live ? " when live" : " first");
 		if (raw_send_op(&r, len, op))
-			report(raw_ends(&r), name);
+			report(i == 6 && !live ? raw_told_version(&r) : raw_ends(&r), name);
 		else
 			report(true, "# SKIP the device has no such operation");
 		raw_close(&r);
