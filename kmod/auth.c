@@ -85,7 +85,7 @@ static const char *flint_auth_why(const struct flint_req *req, bool token)
 	case FLINT_AUTH_NOT_KNOWN:
 		return "the server is older than the token: ask for a simpler one";
 	default:
-		return token ? "the server refuses our token: it is another cluster's, or was changed" :
+		return token ? "the token is another cluster's, or was changed" :
 			       "the server refuses us: wrong cluster key";
 	}
 }
@@ -199,7 +199,7 @@ int flint_auth_handshake(struct flint_conn *conn)
 	err = flint_auth_mac(net, true, &hello, &rep, mac);
 	if (!err && (!rep.auth || crypto_memneq(mac, rep.mac, sizeof(mac)))) {
 		flint_conn_fail(conn, -EACCES, net->token ?
-				"the server does not hold the key that our token was made with" :
+				"the token is another cluster's, or was changed" :
 				"the server does not hold our cluster key");
 		err = -EACCES;
 	}

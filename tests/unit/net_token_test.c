@@ -271,17 +271,17 @@ static void forged(void **state)
 
 	sign(&good);
 	t = good, t.claims.expires = cpu_to_le64(le64_to_cpu(t.claims.expires) + 1);
-	refused(&t, "cluster key");
+	refused(&t, "or was changed");
 	t = good, t.claims.flags = 0;
-	refused(&t, "cluster key");
+	refused(&t, "or was changed");
 	t = good, t.claims.fs = cpu_to_le32(2);
-	refused(&t, "cluster key");
+	refused(&t, "or was changed");
 	t = good, t.bytes[sizeof(t.claims)] = 'c';	/* another subtree */
-	refused(&t, "cluster key");
+	refused(&t, "or was changed");
 	t = good, t.claims.path_len = 0;
-	refused(&t, "cluster key");
+	refused(&t, "or was changed");
 	t = good, t.secret[0] ^= 1;
-	refused(&t, "cluster key");
+	refused(&t, "or was changed");
 }
 
 static void out_of_date_or_place(void **state)

@@ -638,7 +638,7 @@ static void shake_refused(struct flint_peer *peer, const struct flint_msg *m)
 	case FLINT_ST_AUTH:
 		if (n == FLINT_AUTH_WRONG_KEY && peer->token)
 			flint_xprt_fail(peer->link, -EACCES,
-					"the server refused the token: it is another cluster's, or was changed");
+					"the token is another cluster's, or was changed");
 		else
 			flint_xprt_fail(peer->link, -EACCES, "%s",
 					n < sizeof(why) / sizeof(why[0]) ? why[n] : why[0]);
@@ -680,7 +680,9 @@ static void shake_hello(struct flint_peer *peer, const struct flint_msg *m)
 	flint_auth_mac(mac, peer->key, true, peer->client_nonce, r.nonce,
 		       peer->cfg.client_id, peer->cfg.role);
 	if (!flint_auth_equal(mac, r.mac)) {
-		flint_xprt_fail(link, -EACCES, "the server has another cluster key");
+		flint_xprt_fail(link, -EACCES, peer->token ?
+				"the token is another cluster's, or was changed" :
+				"the server has another cluster key");
 		return;
 	}
 	flint_auth_mac(mac, peer->key, false, peer->client_nonce, r.nonce,
