@@ -3,3 +3,4 @@
 
 $(eval $(call program,flint-fstest,tests/native/fstest.c))
 $(eval $(call program,flint-mapwatch,tests/native/map_watch.c))
+$(eval $(call program,flint-leasetest,tests/native/lease_test.c))

@@ -62,6 +62,9 @@ struct flint_fs {
 	uint32_t nr_returns, cap_returns;
 	struct flint_task return_task;
 	bool return_posted;
+	struct held *held, *reclaim_lock;	/* fs_lock.c */
+	struct lock_wait *lock_waits;
+	uint64_t next_wait;
 	uint64_t requests, st_grants, st_recalls, st_reclaimed, st_lost;
 	uint64_t st_attr, st_lookup, st_negative, st_open, st_readdir;
 };

@@ -489,6 +489,7 @@ void fs_lease_end(struct flint_fs *fs)
 
 void fs_lease_free(struct flint_fs *fs)
 {
+	fs_lock_lost(fs);
 	cache_free(fs->cache);
 	free(fs->returns);
 	free(fs->reclaim);

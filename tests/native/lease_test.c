@@ -1,0 +1,538 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Leases, sessions and locks with real servers, through the client library.
+ *
+ *	cached			what a client answers without a request, TAP
+ *	coherence SECONDS	several clients change and look; a change that was
+ *				acknowledged is never missed by anybody
+ *	hold PATH		take leases on a file and its directory, say "held",
+ *				then do nothing for ever (to be killed or stopped)
+ *	change PATH MS		change that file; fail if it takes longer than MS
+ *	locks			file locks of two clients, TAP
+ *	sessions N		open N sessions, use each, close them
+ *
+ * Exit status 0: everything as expected.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "../../userd/base/conf.h"
+#include "../../userd/base/daemon.h"
+#include "../../userd/base/key.h"
+#include "../../userd/base/log.h"
+#include "../../userd/client/fs_async.h"
+#include "../../userd/client/fs_locks.h"
+
+struct options {
+	char *mgr, *key, *fs;
+	uint64_t seed, clients;
+	struct flint_conf_list args;
+};
+
+#define OFF(m) offsetof(struct options, m)
+static const struct flint_conf_opt table[] = {
+	{ .key = "mgr", .type = FLINT_CONF_STR, .off = OFF(mgr), .arg = "HOST:PORT",
+	  .flags = FLINT_CONF_REQUIRED, .help = "managers (TCP)" },
+	{ .key = "key", .type = FLINT_CONF_STR, .off = OFF(key), .arg = "FILE",
+	  .flags = FLINT_CONF_REQUIRED, .help = "cluster key" },
+	{ .key = "fs", .type = FLINT_CONF_STR, .off = OFF(fs), .def = "default", .arg = "NAME",
+	  .help = "file system" },
+	{ .key = "seed", .type = FLINT_CONF_U64, .off = OFF(seed), .def = "1", .arg = "N",
+	  .help = "of the random operations" },
+	{ .key = "clients", .type = FLINT_CONF_U64, .off = OFF(clients), .def = "3", .arg = "N",
+	  .min = 1, .max = 16, .help = "that coherence runs" },
+	{ 0 }
+};
+static const struct flint_conf_spec spec = {
+	.prog = "flint-leasetest", .opts = table, .has_args = true, .args_off = OFF(args),
+	.args_doc = "cached|coherence SECONDS|hold PATH|change PATH MS|locks|sessions N",
+	.doc = "Test leases, sessions and locks of a running cluster.",
+};
+
+static struct options o;
+static uint8_t key[FLINT_KEY_LEN];
+static int checks, failures;
+
+static void ok(bool good, const char *what)
+{
+	checks++;
+	if (!good)
+		failures++;
+	printf("%sok %d - %s\n", good ? "" : "not ", checks, what);
+	fflush(stdout);
+}
+
+static struct flint_fs *client(const char *name, struct flint_loop *loop)
+{
+	struct flint_fs_config cfg = {
+		.mgrs = o.mgr, .fs_name = o.fs, .key = key, .name = name, .leases = true,
+		.loop = loop,
+	};
+	char err[256];
+	struct flint_fs *fs = flint_fs_open(&cfg, err, sizeof(err));
+
+	if (!fs) {
+		fprintf(stderr, "%s\n", err);
+		exit(1);
+	}
+	return fs;
+}
+
+static uint64_t requests(struct flint_fs *fs)
+{
+	struct flint_fs_stats st;
+
+	flint_fs_stats(fs, &st);
+	return st.requests;
+}
+
+static uint64_t ino_of(const struct flint_attr *a)
+{
+	return le64_to_cpu(a->ino);
+}
+
+static uint64_t root_of(struct flint_fs *fs)
+{
+	return ino_of(flint_fs_root(fs));
+}
+
+/* ---- cached ---------------------------------------------------------------------- */
+
+static int count_entry(void *arg, const struct flint_fs_entry *e)
+{
+	(void)e;
+	++*(int *)arg;
+	return 0;
+}
+
+/* Renewals are requests, too: a count may grow by one meanwhile. */
+static bool none_since(struct flint_fs *fs, uint64_t before)
+{
+	return requests(fs) - before <= 1;
+}
+
+static void cached(void)
+{
+	struct flint_fs *a = client("a", NULL), *b = client("b", NULL);
+	struct flint_attr attr, dir, dirb;
+	struct flint_file *f;
+	struct flint_fs_stats st;
+	uint64_t before;
+	int i, n = 0, rc;
+
+	rc = flint_fs_mkdir(a, root_of(a), "cached", 0755, &dir);
+	ok(!rc, "a directory");
+	for (i = 0; i < 20; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "f%d", i);
+		rc |= flint_fs_open_file(a, ino_of(&dir), name, FLINT_OPEN_CREATE | FLINT_OPEN_WRITE,
+					 0644, &f);
+		rc |= flint_file_close(f);
+	}
+	ok(!rc, "twenty files");
+	rc = flint_fs_lookup(a, root_of(a), "cached", &attr) |
+	     flint_fs_lookup(a, ino_of(&dir), "f3", &attr);
+	before = requests(a);
+	for (i = 0; i < 1000; i++)
+		rc |= flint_fs_walk(a, "/cached/f3", &attr) |
+		      flint_fs_getattr(a, ino_of(&attr), &attr);
+	ok(!rc && none_since(a, before), "a thousand lookups and stats without a request");
+	for (i = 0; i < 1000; i++)
+		rc |= flint_fs_open_file(a, ino_of(&dir), "f3", FLINT_OPEN_READ, 0, &f) |
+		      flint_file_close(f);
+	ok(!rc && none_since(a, before), "a thousand open and close without a request");
+	flint_fs_lookup(a, ino_of(&dir), "nothing", &attr);
+	before = requests(a);
+	for (i = 0; i < 1000; i++)
+		rc |= flint_fs_lookup(a, ino_of(&dir), "nothing", &attr) != -ENOENT;
+	ok(!rc && none_since(a, before), "a thousand absent names without a request");
+	rc = flint_fs_readdir(a, ino_of(&dir), 0, true, count_entry, &n);
+	before = requests(a);
+	for (i = 0; i < 100; i++)
+		rc |= flint_fs_readdir(a, ino_of(&dir), 0, true, count_entry, &n);
+	ok(!rc && n == 101 * 20 && none_since(a, before), "a hundred listings without a request");
+	before = requests(a);
+	for (i = 0; i < 100; i++)
+		rc |= flint_fs_lookup(a, ino_of(&dir), "f999", &attr) != -ENOENT;
+	ok(!rc && none_since(a, before), "a name that is not in a listed directory is known absent");
+
+	/* The other client's changes. */
+	rc = flint_fs_walk(b, "/cached", &dirb);
+	rc |= flint_fs_unlink(b, ino_of(&dirb), "f3");
+	ok(!rc && flint_fs_lookup(a, ino_of(&dir), "f3", &attr) == -ENOENT,
+	   "a file removed elsewhere is gone at once");
+	rc = flint_fs_mknod(b, ino_of(&dirb), "nothing", S_IFREG | 0600, 0, 0, NULL, NULL);
+	ok(!rc && !flint_fs_lookup(a, ino_of(&dir), "nothing", &attr),
+	   "a name made elsewhere is there at once");
+	rc = flint_fs_lookup(a, ino_of(&dir), "f4", &attr);
+	rc |= flint_fs_open_file(a, ino_of(&dir), "f4", FLINT_OPEN_READ, 0, &f);
+	rc |= flint_fs_unlink(b, ino_of(&dirb), "f4");
+	ok(!rc && !flint_fs_getattr(a, ino_of(&attr), &attr) && !attr.nlink,
+	   "a file open without a request lives on when it is removed elsewhere");
+	ok(!flint_file_close(f), "and is closed");
+	flint_fs_stats(a, &st);
+	printf("# client a: %llu requests, %llu lookups, %llu stats, %llu opens, %llu absent names and %llu pages from memory, %llu recalls\n",
+	       (unsigned long long)st.requests, (unsigned long long)st.cached_lookup,
+	       (unsigned long long)st.cached_attr, (unsigned long long)st.cached_open,
+	       (unsigned long long)st.cached_negative, (unsigned long long)st.cached_readdir,
+	       (unsigned long long)st.recalls);
+	ok(st.recalls > 0, "leases were recalled");
+	flint_fs_close(a);
+	flint_fs_close(b);
+}
+
+/* ---- coherence ----------------------------------------------------------------------- */
+
+#define FILES	8
+
+/*
+ * File i's uid counts its changes: whoever changes it raises it under lock[i]
+ * and publishes the number in acked[i] when the change is acknowledged. Nobody
+ * may see a smaller number afterwards. Names move between two directories.
+ */
+static struct {
+	pthread_mutex_t lock[FILES];
+	atomic_uint acked[FILES];
+	uint64_t ino[FILES], dir[2];
+	atomic_bool stop;
+	atomic_ulong looks, cached, changes, bad;
+} co;
+
+struct actor {
+	struct flint_fs *fs;
+	pthread_t thread;
+	unsigned int seed;
+};
+
+static void look(struct actor *a, int i)
+{
+	unsigned int before = atomic_load(&co.acked[i]);
+	struct flint_attr attr;
+	char name[8];
+	int rc;
+
+	if (rand_r(&a->seed) % 2) {
+		rc = flint_fs_getattr(a->fs, co.ino[i], &attr);
+	} else {
+		snprintf(name, sizeof(name), "f%d", i);
+		/* It is in the one directory or the other; a rename may be between two looks. */
+		rc = flint_fs_lookup(a->fs, co.dir[0], name, &attr);
+		if (rc == -ENOENT)
+			rc = flint_fs_lookup(a->fs, co.dir[1], name, &attr);
+		if (rc == -ENOENT)
+			return;
+	}
+	atomic_fetch_add(&co.looks, 1);
+	if (!rc && le32_to_cpu(attr.uid) >= before)
+		return;
+	if (rc == -ETIMEDOUT || rc == -ESTALE)
+		return;
+	atomic_fetch_add(&co.bad, 1);
+	fprintf(stderr, "# file %d: status %d, saw %u after %u was acknowledged\n", i, rc,
+		rc ? 0 : le32_to_cpu(attr.uid), before);
+}
+
+static void change(struct actor *a, int i)
+{
+	struct flint_setattr set = { .ino = cpu_to_le64(co.ino[i]),
+				     .valid = cpu_to_le32(FLINT_SET_UID) };
+	unsigned int next;
+	char name[8];
+	int rc, to;
+
+	pthread_mutex_lock(&co.lock[i]);
+	next = atomic_load(&co.acked[i]) + 1;
+	set.uid = cpu_to_le32(next);
+	rc = flint_fs_setattr(a->fs, &set, NULL);
+	if (!rc)
+		atomic_store(&co.acked[i], next);
+	snprintf(name, sizeof(name), "f%d", i);
+	to = rand_r(&a->seed) % 2;
+	if (rand_r(&a->seed) % 4 == 0)
+		flint_fs_rename(a->fs, co.dir[!to], name, co.dir[to], name, 0);
+	pthread_mutex_unlock(&co.lock[i]);
+	atomic_fetch_add(&co.changes, !rc);
+}
+
+static void *actor_run(void *arg)
+{
+	struct actor *a = arg;
+
+	while (!atomic_load(&co.stop)) {
+		int i = rand_r(&a->seed) % FILES;
+
+		if (rand_r(&a->seed) % 1000)
+			look(a, i);
+		else
+			change(a, i);
+	}
+	return NULL;
+}
+
+static void coherence(unsigned int seconds)
+{
+	struct actor act[16];
+	struct flint_attr attr;
+	struct flint_fs_stats st;
+	char name[32];
+	uint64_t hits = 0;
+	uint32_t i;
+
+	for (i = 0; i < o.clients; i++)
+		act[i] = (struct actor){ .fs = client("actor", NULL), .seed = o.seed + i };
+	for (i = 0; i < 2; i++) {
+		snprintf(name, sizeof(name), "co%u-%d", i, (int)getpid());
+		flint_fs_mkdir(act[0].fs, root_of(act[0].fs), name, 0755, &attr);
+		flint_fs_lookup(act[0].fs, root_of(act[0].fs), name, &attr);
+		co.dir[i] = ino_of(&attr);
+	}
+	for (i = 0; i < FILES; i++) {
+		pthread_mutex_init(&co.lock[i], NULL);
+		snprintf(name, sizeof(name), "f%u", i);
+		flint_fs_mknod(act[0].fs, co.dir[0], name, S_IFREG | 0644, 0, 0, NULL, &attr);
+		co.ino[i] = ino_of(&attr);
+	}
+	for (i = 0; i < o.clients; i++)
+		pthread_create(&act[i].thread, NULL, actor_run, &act[i]);
+	sleep(seconds);
+	atomic_store(&co.stop, true);
+	for (i = 0; i < o.clients; i++)
+		pthread_join(act[i].thread, NULL);
+	for (i = 0; i < o.clients; i++) {
+		flint_fs_stats(act[i].fs, &st);
+		hits += st.cached_attr + st.cached_lookup + st.cached_negative;
+		flint_fs_close(act[i].fs);
+	}
+	printf("# %lu looks (%llu answered from memory), %lu changes, %lu wrong\n",
+	       atomic_load(&co.looks), (unsigned long long)hits, atomic_load(&co.changes),
+	       atomic_load(&co.bad));
+	if (atomic_load(&co.bad) || !hits || !atomic_load(&co.changes))
+		failures++;
+}
+
+/* ---- hold and change -------------------------------------------------------------------- */
+
+static void split(struct flint_fs *fs, const char *path, struct flint_attr *dir, const char **name)
+{
+	char up[FLINT_PATH_MAX];
+
+	*name = strrchr(path, '/') + 1;
+	snprintf(up, sizeof(up), "%.*s", (int)(*name - path), path);
+	if (flint_fs_walk(fs, up, dir)) {
+		fprintf(stderr, "no directory %s\n", up);
+		exit(1);
+	}
+}
+
+static void hold(const char *path)
+{
+	struct flint_fs *fs = client("holder", NULL);
+	struct flint_attr dir, attr;
+	struct flint_file *f;
+	const char *name;
+
+	split(fs, path, &dir, &name);
+	if (flint_fs_open_file(fs, ino_of(&dir), name, FLINT_OPEN_CREATE | FLINT_OPEN_WRITE, 0644,
+			       &f) || flint_file_close(f) ||
+	    flint_fs_lookup(fs, ino_of(&dir), name, &attr) ||
+	    flint_fs_getattr(fs, ino_of(&attr), &attr))
+		exit(1);
+	printf("held\n");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
+static void change_path(const char *path, uint64_t limit_ms)
+{
+	struct flint_fs *fs = client("changer", NULL);
+	struct flint_setattr set = { .valid = cpu_to_le32(FLINT_SET_MODE),
+				     .mode = cpu_to_le32(0600) };
+	struct flint_attr attr;
+	uint64_t t = flint_now_ns();
+	int rc;
+
+	rc = flint_fs_walk(fs, path, &attr);
+	set.ino = attr.ino;
+	if (!rc)
+		rc = flint_fs_setattr(fs, &set, NULL);
+	t = (flint_now_ns() - t) / 1000000;
+	printf("# changed after %llu ms%s%s\n", (unsigned long long)t, rc ? ": " : "",
+	       rc ? strerror(-rc) : "");
+	flint_fs_close(fs);
+	if (rc || t > limit_ms)
+		failures++;
+}
+
+/* ---- locks ---------------------------------------------------------------------------------- */
+
+struct waiter {
+	struct flint_fs *fs;
+	struct flint_lock l;
+	int rc;
+	atomic_bool done;
+	pthread_t thread;
+};
+
+static void *wait_run(void *arg)
+{
+	struct waiter *w = arg;
+
+	w->rc = flint_fs_lock(w->fs, &w->l, 20000);
+	atomic_store(&w->done, true);
+	return NULL;
+}
+
+static struct flint_lock range(uint64_t ino, uint8_t kind, uint8_t type, uint64_t owner,
+			       uint64_t start, uint64_t end)
+{
+	return (struct flint_lock){
+		.ino = cpu_to_le64(ino), .owner = cpu_to_le64(owner), .kind = kind, .type = type,
+		.start = cpu_to_le64(start), .end = cpu_to_le64(end), .pid = cpu_to_le32(42),
+	};
+}
+
+static int lock_now(struct flint_fs *fs, uint64_t ino, uint8_t kind, uint8_t type, uint64_t owner,
+		    uint64_t start, uint64_t end)
+{
+	struct flint_lock l = range(ino, kind, type, owner, start, end);
+
+	return flint_fs_lock(fs, &l, 0);
+}
+
+static void wait_begin(struct waiter *w, struct flint_fs *fs, struct flint_lock l)
+{
+	*w = (struct waiter){ .fs = fs, .l = l };
+	pthread_create(&w->thread, NULL, wait_run, w);
+	usleep(100000);
+}
+
+static void locks(void)
+{
+	struct flint_fs *a = client("a", NULL), *b = client("b", NULL);
+	const uint8_t P = FLINT_LOCK_POSIX, F = FLINT_LOCK_FLOCK, WR = FLINT_LOCK_WR,
+		      RD = FLINT_LOCK_RD, UN = FLINT_LOCK_UN;
+	struct flint_lock_rep rep;
+	struct flint_lock l;
+	struct flint_attr attr;
+	struct waiter w, w2;
+	uint64_t i1, i2;
+
+	flint_fs_mknod(a, root_of(a), "lock1", S_IFREG | 0644, 0, 0, NULL, &attr);
+	flint_fs_lookup(a, root_of(a), "lock1", &attr);
+	i1 = ino_of(&attr);
+	flint_fs_mknod(a, root_of(a), "lock2", S_IFREG | 0644, 0, 0, NULL, &attr);
+	flint_fs_lookup(a, root_of(a), "lock2", &attr);
+	i2 = ino_of(&attr);
+	ok(!lock_now(a, i1, P, WR, 1, 10, 19), "a range is locked");
+	ok(lock_now(b, i1, P, RD, 1, 15, 15) == -EAGAIN, "a conflicting lock is refused");
+	ok(!lock_now(b, i1, P, RD, 1, 0, 9) && !lock_now(b, i1, P, WR, 1, 20, 29),
+	   "neighbours are free");
+	ok(!lock_now(b, i1, F, WR, 9, 0, UINT64_MAX), "flock is a space of its own");
+	l = range(i1, P, WR, 1, 0, 100);
+	ok(!flint_fs_lock_test(b, &l, &rep) && le32_to_cpu(rep.state) == FLINT_LOCK_HELD &&
+	   le64_to_cpu(rep.start) == 10 && le64_to_cpu(rep.end) == 19 &&
+	   le32_to_cpu(rep.pid) == 42, "F_GETLK names the holder");
+	wait_begin(&w, b, range(i1, P, WR, 1, 12, 13));
+	ok(!atomic_load(&w.done), "a waiter waits");
+	lock_now(a, i1, P, UN, 1, 12, 13);
+	pthread_join(w.thread, NULL);
+	ok(!w.rc, "and gets its range when it is free");
+	ok(lock_now(a, i1, P, WR, 1, 12, 12) == -EAGAIN, "which is its then");
+
+	ok(!lock_now(a, i2, P, WR, 1, 0, 0), "a deadlock: one file each");
+	wait_begin(&w, a, range(i1, P, WR, 1, 12, 12));
+	wait_begin(&w2, b, range(i2, P, WR, 1, 0, 0));
+	pthread_join(w2.thread, NULL);
+	ok(w2.rc == -EDEADLK, "the one who closes the circle hears EDEADLK");
+	lock_now(b, i1, P, UN, 1, 0, UINT64_MAX);
+	pthread_join(w.thread, NULL);
+	ok(!w.rc, "the other one gets its lock");
+	l = range(i1, P, UN, 1, 0, UINT64_MAX);
+	l.flags = cpu_to_le16(FLINT_LOCK_OWNER);
+	ok(!flint_fs_lock(a, &l, 0) && !lock_now(b, i1, P, WR, 1, 0, UINT64_MAX),
+	   "all of an owner's locks end at once");
+	wait_begin(&w, a, range(i1, P, WR, 1, 0, 0));
+	flint_fs_close(b);
+	pthread_join(w.thread, NULL);
+	ok(!w.rc, "a session's locks end with it");
+	flint_fs_close(a);
+}
+
+/* ---- sessions --------------------------------------------------------------------------------- */
+
+static void *loop_run(void *arg)
+{
+	flint_loop_run(arg);
+	return NULL;
+}
+
+static void sessions(uint32_t n)
+{
+	struct flint_loop *loop = flint_loop_new();
+	struct flint_fs **fs = calloc(n, sizeof(*fs));
+	struct flint_attr attr;
+	uint64_t t = flint_now_ns();
+	pthread_t thread;
+	uint32_t i;
+	int rc = 0;
+
+	pthread_create(&thread, NULL, loop_run, loop);
+	for (i = 0; i < n; i++)
+		fs[i] = client("many", loop);
+	printf("# %u sessions open after %llu ms\n", n,
+	       (unsigned long long)((flint_now_ns() - t) / 1000000));
+	for (i = 0; i < n; i++)
+		rc |= flint_fs_getattr(fs[i], root_of(fs[i]), &attr);
+	/* One recall for each of them. */
+	t = flint_now_ns();
+	rc |= flint_fs_mkdir(fs[0], root_of(fs[0]), "many", 0755, &attr);
+	printf("# a change that all of them hear of: %llu ms\n",
+	       (unsigned long long)((flint_now_ns() - t) / 1000000));
+	for (i = 0; i < n; i++)
+		flint_fs_close(fs[i]);
+	flint_loop_stop(loop);
+	pthread_join(thread, NULL);
+	flint_loop_free(loop);
+	free(fs);
+	if (rc && rc != -EEXIST)
+		failures++;
+}
+
+int main(int argc, char **argv)
+{
+	char err[256] = "";
+	bool verbose = false;
+	const char *mode;
+
+	flint_conf_parse_or_exit(&spec, argc, argv, &o, &verbose);
+	flint_log_init("flint-leasetest", verbose ? FLINT_LOG_DEBUG : FLINT_LOG_ERR);
+	if (!o.args.nr || flint_key_load(o.key, key, err, sizeof(err))) {
+		fprintf(stderr, "%s\n", err);
+		return 2;
+	}
+	mode = o.args.items[0];
+	if (!strcmp(mode, "cached"))
+		cached();
+	else if (!strcmp(mode, "coherence") && o.args.nr == 2)
+		coherence(strtoul(o.args.items[1], NULL, 10));
+	else if (!strcmp(mode, "hold") && o.args.nr == 2)
+		hold(o.args.items[1]);
+	else if (!strcmp(mode, "change") && o.args.nr == 3)
+		change_path(o.args.items[1], strtoull(o.args.items[2], NULL, 10));
+	else if (!strcmp(mode, "locks"))
+		locks();
+	else if (!strcmp(mode, "sessions") && o.args.nr == 2)
+		sessions(strtoul(o.args.items[1], NULL, 10));
+	else
+		return 2;
+	flint_conf_free(&spec, &o);
+	return failures ? 1 : 0;
+}
