@@ -896,13 +896,13 @@ void flint_raft_db_stats(struct flint_raft_db *db, struct flint_raft_db_stats *s
 	st->file_bytes = stat(db->path, &sb) ? 0 : sb.st_size + WAL_BYTES;
 }
 
-int flint_raft_db_put_root(struct flint_raft_db *db, const struct flint_raft_root *root, char *err,
-			   size_t errlen)
+int flint_raft_db_write_now(struct flint_raft_db *db, struct flint_raft_job *job, char *err,
+			    size_t errlen)
 {
-	int ret = root_put(db, root);
+	u64 us;
+	int ret;
 
-	if (ret)
-		return open_fail(db, ret, err, errlen);
-	sqlite3_wal_checkpoint_v2(db->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-	return 0;
+	job->next = NULL;
+	ret = transaction(db, job, &us);
+	return ret ? open_fail(db, ret, err, errlen) : 0;
 }

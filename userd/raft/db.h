@@ -142,8 +142,8 @@ void flint_raft_db_write(struct flint_raft_db *db, struct flint_raft_job *job);
 void flint_raft_db_fetch(struct flint_raft_db *db, struct flint_raft_fetch *f);
 void flint_raft_db_stats(struct flint_raft_db *db, struct flint_raft_db_stats *st);
 
-/* Change the root of a closed database, alone: for offline verbs. 0 or -errno with a sentence. */
-int flint_raft_db_put_root(struct flint_raft_db *db, const struct flint_raft_root *root, char *err,
-			   size_t errlen);
+/* One change of a database whose thread was not started: for offline verbs. 0 or -errno, a sentence. */
+int flint_raft_db_write_now(struct flint_raft_db *db, struct flint_raft_job *job, char *err,
+			    size_t errlen);
 
 #endif /* FLINT_RAFT_DB_H */

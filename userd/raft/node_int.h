@@ -12,6 +12,7 @@
  *	db.c, wal.c	raft.db
  *	ents.c		the log in memory
  *	work.c		a thread for files
+ *	survivor.c	one replica goes on alone, offline
  *	raft.c		the core (pure)
  */
 #ifndef FLINT_RAFT_NODE_INT_H
