@@ -190,7 +190,7 @@ static void test_backup(void **p)
 	if (meta_store_open(&back.s, &cfg, say, sizeof(say)))
 		fail_msg("%s", say);
 	assert_true(meta_store_checksum(&back.s) == sum);
-	assert_int_equal(back.s.index, st->s.index);
+	assert_int_equal(back.s.index, 0);	/* a new group, a new log */
 	meta_store_close(&back.s);
 
 	/* The policy keeps the youngest of its own, and what has another name. */

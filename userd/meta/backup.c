@@ -207,7 +207,8 @@ static int manifest_take(const char *path, char *say, size_t len)
 			 (long long)sqlite3_column_int64(st, 2));
 	sqlite3_finalize(st);
 	if (!err) {
-		err = meta_db_exec(&d, "DROP TABLE manifest");
+		/* Not of a group any more: the log begins anew after it. */
+		err = meta_db_exec(&d, "DROP TABLE manifest; UPDATE state SET log_index=0, log_term=0");
 		if (err)
 			snprintf(say, len, "%s: %s", path, d.err);
 	}
