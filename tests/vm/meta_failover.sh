@@ -13,7 +13,25 @@ SYS=/sys/fs/flintfs
 leader() { cat $SYS/*/meta_node; }
 name_of() { "$B/bin/flint" node list --dir $STATE --json | jq -r ".nodes[] | select(.id == $1) | .name"; }
 pid_of() { cat "$STATE/run/$1.pid"; }
-up_again() { cluster_start --meta 3; }
+
+# What was killed runs again. A replica that was away is reported as missing for a moment.
+up_again()
+{
+	"$B/bin/flint" up $STATE > /tmp/up.log 2>&1
+	[ "$(pgrep -c -x flint-metad)" = 3 ] || { sed 's/^/# /' /tmp/up.log; return 1; }
+}
+
+# Two of three make a majority: wait until all three are in step before the next one is hurt.
+in_step()
+{
+	for _ in {1..120}; do
+		"$B/bin/flint" meta status --dir $STATE > /tmp/meta.status 2>&1 &&
+			grep -q '0 missing' /tmp/meta.status && [ "$(grep -c ' voter ' /tmp/meta.status)" = 3 ] && return
+		sleep 0.5
+	done
+	sed 's/^/# /' /tmp/meta.status
+	return 1
+}
 
 # Calls done by the workload, and its longest one since the last question.
 ask()
@@ -55,7 +73,7 @@ leader_killed()
 	kill -9 "$(pid_of "$name")" || return 1
 	resumes && [ "$(leader)" != "$id" ] || return 1
 	echo "# $(name_of "$(leader)") leads; $(ask)"
-	up_again
+	up_again && in_step
 }
 
 leader_frozen()
@@ -69,6 +87,7 @@ leader_frozen()
 	id=$?
 	kill -CONT "$pid"
 	echo "# $(name_of "$(leader)") leads; $(ask)"
+	in_step || return 1
 	return $id
 }
 
@@ -80,7 +99,7 @@ follower_killed()
 		d=$(basename "$d" .pid)
 		[ "$d" = "$(name_of "$(leader)")" ] && continue
 		kill -9 "$(pid_of "$d")" || return 1
-		resumes && up_again
+		resumes && up_again && in_step
 		return
 	done
 	return 1
@@ -90,7 +109,7 @@ all_killed()
 {
 	pkill -9 -x flint-metad
 	sleep 1
-	up_again && resumes
+	up_again && in_step && resumes
 }
 
 ends_well()

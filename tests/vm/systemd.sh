@@ -168,6 +168,8 @@ prepare()
 	echo $n > $INSTALL/n
 	cat > /run/next-init <<-EOF
 		#!/bin/sh
+		# As on any machine that systemd set up: the credentials of a unit are a mount of their own.
+		mount --make-rshared /
 		exec /lib/systemd/systemd --unit=multi-user.target
 	EOF
 	chmod +x /run/next-init
