@@ -113,7 +113,7 @@ int bench_cluster_start(struct bench_cluster *c, const char *dir, unsigned int r
 	char *argv[] = { (char *)"/proc/self/exe", (char *)"up", c->dir, (char *)"--no-rdma",
 			 (char *)"--listen", (char *)"127.0.0.1", (char *)"--chunk-servers",
 			 (char *)"1", (char *)"--size", (char *)TARGET_SIZE, (char *)"--base-port",
-			 base, (char *)"--json", replicas > 1 ? (char *)"--meta" : NULL,
+			 base, (char *)"--json", (char *)"--meta",
 			 metas, NULL };
 	unsigned int port = free_ports();
 	int ret;
