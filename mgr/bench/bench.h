@@ -5,6 +5,7 @@
  *	hist.c		latencies and their percentiles
  *	load.c		the load generator: clients, requests in flight, one loop
  *	cluster.c	clusters of real daemons to measure, their CPU and memory
+ *	leased.c	calls that need no request
  *	yard.c		yardsticks: fsync, files on the local disk, SQLite
  *	works.c		the works that are measured
  *	report.c	rows, the table, the JSON
@@ -44,12 +45,14 @@ double bench_hist_us(const struct bench_hist *h, double part);
 /**
  * struct bench_cluster - a running cluster of this machine
  * @dir: its directory, as given to 'flint up'
+ * @mgr: TCP address of its manager
  * @metas, @nr_metas: TCP addresses of its metadata servers
  * @names, @pids: their processes
  */
 struct bench_cluster {
 	char dir[PATH_MAX];
 	uint8_t key[FLINT_KEY_LEN];
+	char mgr[64];
 	struct sockaddr_storage metas[BENCH_METAS_MAX];
 	char names[BENCH_METAS_MAX][32];
 	int pids[BENCH_METAS_MAX];
@@ -131,6 +134,12 @@ int bench_load_mkdir(struct bench_load *l, const char *name, uint64_t *ino,
 /* Return: 0, -EAGAIN when the leader changed meanwhile, or -errno; with a sentence. */
 int bench_load_run(struct bench_load *l, const struct bench_job *job, struct bench_result *res,
 		   char *err, size_t errlen);
+
+/* ---- leased.c --------------------------------------------------------- */
+
+/* @count calls of stat, or open and close, by one client under leases; @requests sent for them. */
+int bench_leased(const struct bench_cluster *c, bool open, uint64_t count,
+		 struct bench_result *res, uint64_t *requests, char *err, size_t errlen);
 
 /* ---- yard.c ----------------------------------------------------------- */
 

@@ -51,6 +51,14 @@ static unsigned int free_ports(void)
 	return 0;
 }
 
+static void take_mgr(struct bench_cluster *c, json_t *node)
+{
+	const char *text = json_string_value(json_array_get(json_object_get(node, "addresses"), 0));
+
+	if (text && !strncmp(text, "tcp ", 4))
+		snprintf(c->mgr, sizeof(c->mgr), "%s", text + 4);
+}
+
 /* One daemon of the manager's list. */
 static int take_meta(struct bench_cluster *c, json_t *node, char *err, size_t errlen)
 {
@@ -97,6 +105,8 @@ static int find_metas(struct bench_cluster *c, char *err, size_t errlen)
 
 		if (!ret && role && !strcmp(role, "meta"))
 			ret = take_meta(c, node, err, errlen);
+		if (role && !strcmp(role, "mgr"))
+			take_mgr(c, node);
 	}
 	json_decref(got);
 	if (!ret && !c->nr_metas) {

@@ -188,6 +188,8 @@ static const struct goal goals[] = {
 	{ "create-10m", "create-r1", "ratio", true, 0.6, "steady creates at 10m of those at 100k" },
 	{ "lookup-10m", "lookup-r1", "ratio", true, 0.8, "lookups at 10m of those at 100k" },
 	{ "readdir-deep", "readdir-first", "ratio", true, 0.5, "a page in the middle, of the first" },
+	{ "stat-leased", NULL, "requests", false, 0, "requests for stat under lease" },
+	{ "open-leased", NULL, "requests", false, 0, "requests for open under lease" },
 	{ "create-10m", NULL, "state_bytes_per_file", false, 200, "bytes on disk a file" },
 };
 

@@ -6,6 +6,7 @@
  *	create-r1-conns, ...               the same requests in flight, each on a
  *	                                   connection and in a session of its own
  *	create-lone                        one client, one request at a time
+ *	stat-leased, open-leased           one client's calls under leases
  *	create-N, lookup-N, getattr-N      the same on a directory of N files; creates
  *	                                   are those of the last fifth: the steady rate
  *	readdir-deep                       a page in the middle of that directory
@@ -182,6 +183,27 @@ out:
 	return ret;
 }
 
+/* Calls that the client answers itself. */
+static int run_leased(struct run *r)
+{
+	static const char * const names[] = { "stat-leased", "open-leased" };
+	struct bench_result res;
+	struct bench_figure *f;
+	uint64_t requests;
+	int i, ret = 0;
+
+	for (i = 0; i < 2 && !ret; i++) {
+		ret = bench_leased(&r->cluster, i, READS, &res, &requests, r->err, sizeof(r->err));
+		if (ret)
+			break;
+		f = bench_figure(&r->rep, "%s", names[i]);
+		bench_figure_add(f, rate(&res));
+		bench_figure_more(f, &res);
+		json_object_set_new(f->more, "requests", json_integer((json_int_t)requests));
+	}
+	return ret;
+}
+
 /* ---- the big directory ------------------------------------------------ */
 
 static int fill_big(struct run *r, struct bench_load *l)
@@ -343,6 +365,10 @@ static int run_r1(struct run *r)
 		say(r, "a lone client");
 		ret = run_lone(r);
 	}
+	if (!ret && r->o->r1) {
+		say(r, "a client with leases");
+		ret = run_leased(r);
+	}
 	if (!ret && r->o->grow)
 		ret = run_big(r);
 	bench_cluster_stop(&r->cluster, r->o->keep);
@@ -436,7 +462,9 @@ static json_t *document(struct run *r)
 		{ "getattr-r1", "sqlite-lookup" }, { "getattr-r1", "ping-r1" },
 		{ "create-r1-conns", "local-files" }, { "lookup-r1-conns", "ping-r1-conns" },
 		{ "getattr-r1-conns", "ping-r1-conns" },
-		{ "create-lone", "fdatasync" }, { "readdir-deep", "readdir-first" },
+		{ "create-lone", "fdatasync" },
+		{ "stat-leased", "lookup-r1" }, { "open-leased", "lookup-r1" },
+		{ "readdir-deep", "readdir-first" },
 	};
 	static const char * const sized[] = { "create", "lookup", "getattr" };
 	json_t *rows = json_array();
