@@ -42,6 +42,7 @@
 #define UP_PROCS_MAX	(UP_SERVERS_MAX + 2 * UP_REPLICAS_MAX)
 #define UP_WAIT_S	90		/* for everything to be healthy, times time_scale */
 #define UP_STOP_MS	10000
+#define UP_SETTLE_MS	5000		/* for the manager to hear of it, times time_scale */
 #define UP_TRIES	4		/* starts after one that ended at once */
 #define UP_TRY_MS	3000
 #define UP_TRY_PAUSE_US	400000
@@ -744,6 +745,23 @@ static int up_complete(struct up *u, unsigned int unused)
 	return 0;
 }
 
+/* The status; a moment later if heartbeats have yet to tell the manager of what was just done. */
+static int up_status(struct up *u, json_t **status)
+{
+	uint64_t begin = flint_now_ns();
+
+	for (;;) {
+		if (up_api_retry(u, "/v1/status", NULL, status))
+			return 1;
+		if (json_is_true(json_object_get(*status, "healthy")) ||
+		    up_ms_since(begin) > UP_SETTLE_MS * u->conf.time_scale)
+			return 0;
+		json_decref(*status);
+		*status = NULL;
+		usleep(200000);
+	}
+}
+
 static int up_report(struct up *u)
 {
 	const struct up_conf *k = &u->conf;
@@ -752,7 +770,7 @@ static int up_report(struct up *u)
 	char addr[512];
 	int ret;
 
-	if (up_api_retry(u, "/v1/status", NULL, &status))
+	if (up_status(u, &status))
 		return 1;
 	if (k->mgrs == 1 && k->base_port == FLINT_PORT_MGR_HTTP)
 		snprintf(addr, sizeof(addr), strchr(k->listen, ':') ? "[%s]" : "%s", k->listen);
