@@ -2,7 +2,7 @@
 # flint-mgrd, the cluster manager, and flint, the command line.
 
 MGR_STATE := mgr/state.c mgr/command.c mgr/db.c
-MGRD_SRCS := mgr/mgrd.c $(MGR_STATE) mgr/replica.c mgr/pending.c mgr/worker.c mgr/members.c mgr/beat.c \
+MGRD_SRCS := mgr/mgrd.c $(MGR_STATE) mgr/replica.c mgr/worker.c mgr/members.c mgr/beat.c \
 	mgr/group.c mgr/image.c mgr/rpc.c mgr/fsmake.c mgr/http.c mgr/httpauth.c mgr/admin.c \
 	mgr/report.c mgr/metrics.c mgr/tokens.c
 
@@ -10,7 +10,7 @@ $(eval $(call program,flint-mgrd,$(MGRD_SRCS),-lsqlite3 -lmicrohttpd -ljansson -
 
 FLINT_SRCS := mgr/flint.c mgr/cli_api.c mgr/cli_show.c mgr/cli_make.c mgr/cli_token.c \
 	mgr/cli_local.c mgr/cli_fs.c mgr/cli_quota.c mgr/cli_trash.c mgr/cli_rpc.c mgr/cli_group.c \
-	mgr/cli_replica.c mgr/cli_meta.c mgr/up.c mgr/upproc.c mgr/upmember.c mgr/pending.c mgr/httpauth.c mgr/cli_bench.c $(patsubst %,mgr/bench/%.c,\
+	mgr/cli_replica.c mgr/cli_meta.c mgr/up.c mgr/upproc.c mgr/upmember.c mgr/httpauth.c mgr/cli_bench.c $(patsubst %,mgr/bench/%.c,\
 	hist load leased cluster yard works report)
 
 $(eval $(call program,flint,$(FLINT_SRCS),-ljansson -lcurl -lsqlite3))

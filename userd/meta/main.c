@@ -29,11 +29,8 @@ struct options {
 	bool found;
 	uint64_t lease_ms, max_leases, valid_ms, reap_rate, cache_mib, time_scale, log_keep;
 	uint64_t backup_hours, backup_keep, backup_rate;
-	char *backup_dir, *restore, *promote;
+	char *backup_dir, *restore;
 };
-
-/* Nobody says this by mistake. */
-#define SURVIVOR_PHRASE	"the others are lost, and what only they knew"
 
 #define OFF(member)	offsetof(struct options, member)
 
@@ -71,9 +68,6 @@ static const struct flint_conf_opt opts[] = {
 	  "where backups go (default: backup in the state directory)", 0, 0, 0 },
 	{ "backup-rate", 0, FLINT_CONF_U64, OFF(backup_rate), "200", "MIB",
 	  "MiB a second that a backup writes at most; 0: no limit", 0, 1 << 20, 0 },
-	{ "promote-lone-survivor", 0, FLINT_CONF_STR, OFF(promote), NULL, "PHRASE",
-	  "the other replicas are lost for good: make this one, stopped, the whole group, and exit;"
-	  " PHRASE is '" SURVIVOR_PHRASE "'", 0, 0, FLINT_CONF_CLI },
 	{ "restore", 0, FLINT_CONF_STR, OFF(restore), NULL, "FILE",
 	  "make a backup the state of an empty directory, and end", 0, 0, 0 },
 	{ "reap-rate", 0, FLINT_CONF_U64, OFF(reap_rate), "2000", "N",
@@ -421,30 +415,6 @@ static int serve(struct run *r, char *err, size_t errlen)
 }
 
 /* A backup becomes the state of a directory that has none. */
-static int promote(struct run *r, char *err, size_t errlen)
-{
-	int ret;
-
-	if (strcmp(r->o.promote, SURVIVOR_PHRASE)) {
-		snprintf(err, errlen, "this loses every change that only the other replicas knew, and must"
-			 " never be done while one of them may come back: if that is understood, say"
-			 " --promote-lone-survivor='%s'", SURVIVOR_PHRASE);
-		return -EPERM;
-	}
-	r->dirfd = flint_state_open(r->o.state, err, errlen);
-	if (r->dirfd < 0)
-		return r->dirfd;
-	r->lockfd = flint_state_lock(r->dirfd, r->o.state, err, errlen);
-	ret = r->lockfd < 0 ? r->lockfd : flint_raft_promote_survivor(r->o.state, err, errlen);
-	if (!ret)
-		flint_warn("the replica in %s is the whole group now: start it, check the file systems with"
-			   " 'flint meta verify', then add new replicas", r->o.state);
-	if (r->lockfd >= 0)
-		close(r->lockfd);
-	close(r->dirfd);
-	return ret;
-}
-
 static int restore(struct run *r, char *err, size_t errlen)
 {
 	char say[512];
@@ -483,11 +453,10 @@ int main(int argc, char **argv)
 	r.m.lease_ms = r.o.lease_ms;
 	r.m.valid_ms = r.o.valid_ms;
 
-	ret = r.o.restore ? restore(&r, err, sizeof(err)) :
-	      r.o.promote ? promote(&r, err, sizeof(err)) : serve(&r, err, sizeof(err));
+	ret = r.o.restore ? restore(&r, err, sizeof(err)) : serve(&r, err, sizeof(err));
 	if (ret)
 		flint_err("%s", err);
-	else if (!r.m.failed && !r.o.restore && !r.o.promote)
+	else if (!r.m.failed && !r.o.restore)
 		flint_info("stopped");
 	flint_conf_free(&spec, &r.o);
 	return ret || r.m.failed ? 1 : 0;

@@ -16,6 +16,12 @@ $(eval $(call program,flint-metad,$(META_SERVER),-lsqlite3))
 $(eval $(call program,flint-metad-bench,tests/native/metad_bench.c,))
 $(eval $(call program,flint-metad-crash,tests/native/metad_crash.c tests/native/crash_group.c $(META_CORE),-lsqlite3))
 $(eval $(call program,flint-metad-store-bench,tests/native/metad_store_bench.c $(META_CORE),-lsqlite3))
+user: $(B)/bin/flint-faultdisk.so
+$(B)/bin/flint-faultdisk.so: tests/native/faultdisk.c
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	@$(CC) -std=gnu11 -D_GNU_SOURCE -O2 -g $(WARN) -shared -fPIC -o $@ $<
+
 $(eval $(call program,flint-metad-cut,tests/native/metad_cut.c,))
 
 TEST_SRCS_meta_ops := $(META_CORE)

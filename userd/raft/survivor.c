@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include "codec.h"
 #include "node.h"
+#include "../base/daemon.h"
 #include "../base/log.h"
 
 /* The end of the log, and the configuration in force there. */
@@ -97,17 +98,25 @@ int flint_raft_promote_survivor(const char *dir, char *err, size_t errlen)
 	struct flint_raft_root root;
 	struct flint_raft_db *db;
 	char path[512];
-	int ret;
+	int dirfd, lockfd, ret;
 
 	snprintf(path, sizeof(path), "%s/raft.db", dir);
 	if (access(path, F_OK)) {
 		snprintf(err, errlen, "there is no %s: this directory is no replica's", path);
 		return -ENOENT;
 	}
+	dirfd = flint_state_open(dir, err, errlen);
+	if (dirfd < 0)
+		return dirfd;
+	lockfd = flint_state_lock(dirfd, dir, err, errlen);
+	close(dirfd);
+	if (lockfd < 0)
+		return lockfd;
 	ret = flint_raft_db_open(&db, dir, "flint meta replace", &root, err, errlen);
-	if (ret)
-		return ret;
-	ret = promote(db, &root, err, errlen);
-	flint_raft_db_close(db);
+	if (!ret) {
+		ret = promote(db, &root, err, errlen);
+		flint_raft_db_close(db);
+	}
+	close(lockfd);
 	return ret;
 }

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A disk that fails on command: preloaded into a daemon, it fails syncs or writes
+ * of files whose path contains $FAULT_MATCH while the file $FAULT_TRIGGER exists.
+ * Its first letter says how: "s" syncs fail with EIO, "f" writes with ENOSPC.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int fdatasync(int fd);
+int fsync(int fd);
+ssize_t pwrite(int fd, const void *buf, size_t len, off_t at);
+ssize_t pwrite64(int fd, const void *buf, size_t len, off64_t at);
+
+static int fails(int fd, char how)
+{
+	const char *trigger = getenv("FAULT_TRIGGER"), *match = getenv("FAULT_MATCH");
+	char link[64], path[512], letter = 0;
+	ssize_t n;
+	int t;
+
+	t = trigger ? open(trigger, O_RDONLY) : -1;
+	if (t < 0)
+		return 0;
+	n = read(t, &letter, 1);
+	close(t);
+	if (n != 1 || letter != how || !match)
+		return 0;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n < 0)
+		return 0;
+	path[n] = 0;
+	return !!strstr(path, match);
+}
+
+int fdatasync(int fd)
+{
+	int (*real)(int) = dlsym(RTLD_NEXT, "fdatasync");
+
+	if (!fails(fd, 's'))
+		return real(fd);
+	errno = EIO;
+	return -1;
+}
+
+int fsync(int fd)
+{
+	int (*real)(int) = dlsym(RTLD_NEXT, "fsync");
+
+	if (!fails(fd, 's'))
+		return real(fd);
+	errno = EIO;
+	return -1;
+}
+
+ssize_t pwrite(int fd, const void *buf, size_t len, off_t at)
+{
+	ssize_t (*real)(int, const void *, size_t, off_t) = dlsym(RTLD_NEXT, "pwrite");
+
+	if (!fails(fd, 'f'))
+		return real(fd, buf, len, at);
+	errno = ENOSPC;
+	return -1;
+}
+
+ssize_t pwrite64(int fd, const void *buf, size_t len, off64_t at)
+{
+	ssize_t (*real)(int, const void *, size_t, off64_t) = dlsym(RTLD_NEXT, "pwrite64");
+
+	if (!fails(fd, 'f'))
+		return real(fd, buf, len, at);
+	errno = ENOSPC;
+	return -1;
+}
