@@ -104,7 +104,8 @@ void flint_leader_put(struct flint_leader *l)
  * Does nothing when it is the only one: the request itself waits then.
  *
  * Context: process, killable wait of a second at most.
- * Return: 0, -EINTR, -EIO (shut down), or -ENOTCONN: ask another one.
+ * Return: 0, -EINTR, -EIO (shut down, or our token is refused, which no other
+ * server would do otherwise), or -ENOTCONN: ask another one.
  */
 int flint_leader_ready(struct flint_leader *l)
 {
@@ -114,6 +115,8 @@ int flint_leader_ready(struct flint_leader *l)
 		return 0;
 	flint_peer_hurry(l->peer);
 	err = flint_peer_wait(l->peer, FLINT_LEADER_WAIT);
+	if (err == -EACCES && l->map->fs->token)
+		return -EIO;
 	return !err || err == -EINTR || err == -EIO ? err : -ENOTCONN;
 }
 
