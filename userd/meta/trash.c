@@ -260,7 +260,7 @@ int meta_trash_put(struct meta_op *o, struct meta_inode *dir, struct meta_inode 
 	err = meta_row_put(o->s, META_T_TRASH, key, meta_key2(key, i->fs, i->ino), val,
 			   sizeof(head) + len);
 	return err ? err : meta_row_put(o->s, META_T_EXPIRY, key,
-					meta_key3(key, head[2], i->fs, i->ino), NULL, 0);
+					meta_key3(key, head[2], i->fs, i->ino), "", 0);
 }
 
 /* Out of the trash for good: 0 or -errno. */
