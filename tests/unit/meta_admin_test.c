@@ -344,7 +344,7 @@ static void test_token(void **p)
 	struct state *st = *p;
 	u64 a = made(st, st->root, "a", S_IFDIR | 0777), b = made(st, a, "b", S_IFDIR | 0777);
 	u64 other = made(st, st->root, "other", S_IFDIR | 0777), f = made(st, other, "f", REG);
-	u64 g = made(st, b, "g", S_IFREG | 0600);
+	u64 g = made(st, b, "g", S_IFREG | 0600), h = made(st, b, "h", S_IFREG | 0600);
 
 	assert_int_equal(token_open(st, 9, 2, "", 0, 0, ""), FLINT_ST_AUTH);
 	assert_int_equal(token_open(st, 9, 1, "a/b", 0, 0, ""), FLINT_ST_AUTH);
@@ -368,23 +368,26 @@ static void test_token(void **p)
 	assert_int_equal(rmtree(st, st->root, "other"), ESTALE);
 	st->uid = 0;
 	assert_int_equal(quota_set(st, FLINT_QUOTA_USER, 1, 1, 1, 0, 0), EPERM);
-	/* A name inside makes a file reachable, one outside does not hide it. */
+	/* What it has open stays its own without a name, however it was opened. */
+	assert_int_equal(do_open(st, b, "g", 0, 0), 0);
+	assert_int_equal(do_unlink(st, b, "g", 0), 0);
+	assert_int_equal(do_truncate(st, g, 0), 0);
 	st->clock = 10ull * 1000000000;
 	assert_int_equal(do_mknod(st, b, "y", REG, NULL), FLINT_ST_AUTH);	/* it ended */
 
 	assert_int_equal(token_open(st, 10, 1, "", FLINT_TOKEN_ROOT_SQUASH, 0, ""), 0);
 	st->sid = rep_session(st);
 	st->seq = 0;
-	assert_int_equal(do_open(st, g, NULL, FLINT_OPEN_READ, 0), EACCES);
+	assert_int_equal(do_open(st, h, NULL, FLINT_OPEN_READ, 0), EACCES);
 	assert_int_equal(do_mknod(st, other, "n", REG, NULL), 0);
 	assert_int_equal(le32_to_cpu(rep_attr(st).uid), 65534);
-	assert_int_equal(do_setattr(st, g, FLINT_SET_UID, &(struct flint_setattr){ 0 }), EPERM);
+	assert_int_equal(do_setattr(st, h, FLINT_SET_UID, &(struct flint_setattr){ 0 }), EPERM);
 	assert_int_equal(do_mknod(st, other, "dev", S_IFCHR | 0666, NULL), EPERM);
 
 	assert_int_equal(token_open(st, 11, 1, "a", FLINT_TOKEN_RDONLY, 0, "a/b"), 0);
 	st->sid = rep_session(st);
 	st->seq = 0;
-	assert_int_equal(do_unlink(st, b, "g", 0), EROFS);
+	assert_int_equal(do_unlink(st, b, "h", 0), EROFS);
 }
 
 /* ---- hostile commands --------------------------------------------------------------------- */

@@ -191,7 +191,7 @@ static int bound_dir(struct meta_store *s, struct meta_session *sn, u64 ino)
 	return 0;
 }
 
-/* Does the session have it open? 1, 0 or -errno. It searches: not for the usual way. */
+/* Does the session have it open, with one of @flags (0: in any way)? 1, 0 or -errno. It searches: not for the usual way. */
 static int open_by(struct meta_store *s, struct meta_session *sn, u64 ino, u32 flags)
 {
 	struct meta_handle h = { 0 };
@@ -200,7 +200,7 @@ static int open_by(struct meta_store *s, struct meta_session *sn, u64 ino, u32 f
 	if (!meta_open_count(s, ino))
 		return 0;
 	while ((err = meta_handle_next(s, sn->id, h.id, &h)) == 1)
-		if (h.ino == ino && (h.flags & flags))
+		if (h.ino == ino && (!flags || (h.flags & flags)))
 			return 1;
 	return err;
 }
@@ -243,7 +243,7 @@ int meta_bound(struct meta_store *s, struct meta_session *sn, const struct meta_
 	if (meta_is_dir(i))
 		return bound_dir(s, sn, i->ino);
 	if (!i->nlink || (i->flags & META_INO_TRASH)) {
-		err = open_by(s, sn, i->ino, ~0u);
+		err = open_by(s, sn, i->ino, 0);
 		return err == 1 ? 0 : err ? err : ESTALE;
 	}
 	err = bound_dir(s, sn, i->parent);

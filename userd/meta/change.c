@@ -223,7 +223,9 @@ static void walk(struct metad_change *c, bool names)
 		struct flint_rename rename;
 		struct flint_xattr xattr;
 		struct flint_extend extend;
+		struct flint_trash_restore restore;
 	} b;
+	struct meta_trash trash;
 	const u8 *s = NULL;
 	u32 n, n1 = 0, n2 = 0;
 	u64 dir1 = 0, dir2 = 0;
@@ -280,6 +282,16 @@ static void walk(struct metad_change *c, bool names)
 			add_victim(c, dir1, s, n1);
 			add_victim(c, dir2, s + n1, n2);
 		}
+		break;
+	case FLINT_OP_TRASH_RESTORE:
+		if (names || !GET_VAR(restore))
+			return;
+		dir1 = le64_to_cpu(b.restore.parent);
+		if (!dir1 && meta_trash_get(&c->m->store, c->fs, le64_to_cpu(b.restore.id),
+					    &trash) == 1)
+			dir1 = trash.parent;
+		lease_change_add(&c->lc, dir1, LEASE_SET_ENTRIES);
+		lease_change_add(&c->lc, le64_to_cpu(b.restore.id), LEASE_SET_ATTR);
 		break;
 	case FLINT_OP_SETATTR:
 		if (GET(setattr) && !names)
