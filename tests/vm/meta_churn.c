@@ -10,7 +10,7 @@
  * No call may fail. At the end the directory must hold exactly what was
  * remembered, with the right contents.
  *
- * SIGUSR1 prints "ops N stall_ms M": calls done and the longest one since the
+ * SIGTERM ends the changes early and begins the final comparison. SIGUSR1 prints "ops N stall_ms M": calls done and the longest one since the
  * last such line. The last line is a summary; exit status 1 when anything was
  * wrong.
  */
@@ -220,6 +220,10 @@ static void *reporter(void *arg)
 
 	for (;;) {
 		sigwait(set, &sig);
+		if (sig == SIGTERM) {
+			atomic_store(&stop, true);
+			continue;
+		}
 		printf("ops %llu stall_ms %llu\n", atomic_load(&ops),
 		       atomic_exchange(&stall_ns, 0) / 1000000);
 		fflush(stdout);
@@ -240,6 +244,7 @@ int main(int argc, char **argv)
 		return 2;
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	pthread_create(&t, NULL, reporter, &set);
 	for (i = 0; i < nr; i++) {

@@ -116,6 +116,7 @@ ends_well()
 {
 	local status
 
+	kill -TERM $CHURN
 	wait $CHURN
 	status=$?
 	tail -n 3 /tmp/churn.log | sed 's/^/# /'
@@ -125,7 +126,7 @@ ends_well()
 plan 10
 cluster_start --meta 3
 mount_flint
-"$B/vm/meta_churn" $MNT 4 "${SECONDS_OF_LOAD:-150}" > /tmp/churn.log 2>&1 & CHURN=$!
+"$B/vm/meta_churn" $MNT 4 "${SECONDS_OF_LOAD:-600}" > /tmp/churn.log 2>&1 & CHURN=$!
 sleep 2
 ok "calls are answered" resumes
 ok "the leader is killed" leader_killed
