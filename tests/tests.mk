@@ -51,6 +51,10 @@ check-static check-unit check-fuzz check-native check-kunit check-guest:
 	@tests/run $(@:check-%=%)
 fuzz: check-fuzz
 
+# The namespace model test (tests/unit/meta_model_test.c) for millions of operations.
+soak-model: $(B)/unit/meta_model_test
+	OPS=$${OPS:-2500000} SEED=$${SEED:-$$(date +%s)} $(B)/unit/meta_model_test
+
 # The module for the debug kernel, and the guest tests on it.
 debug-tree:
 	@tools/vm/vm fetch --debug-kernel
@@ -60,5 +64,5 @@ check-debug:
 	@tests/run --debug --limit 10800 guest
 
 .PHONY: check check-static check-unit check-fuzz check-native check-kunit check-guest check-debug fuzz \
-	unit-programs fuzz-programs test-tree fuzz-tree guest-tree debug-tree
+	unit-programs fuzz-programs test-tree fuzz-tree guest-tree debug-tree soak-model
 .SECONDARY: $(UNIT_NAMES:%=$(B)/tests/unit/%_test.o) $(FUZZ_NAMES:%=$(B)/tests/fuzz/%_fuzz.o)
