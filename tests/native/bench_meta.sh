@@ -1,0 +1,52 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 300
+# flint bench meta with tiny numbers: every work runs, its row is there, nothing stays behind. What
+# the figures are is not looked at.
+set -u
+: "${BIN:=build/bin}"
+DIR=$(mktemp -d /tmp/flint-bench-meta.XXXXXX)
+nr=0 failed=0
+
+result() { # STATUS NAME
+	nr=$((nr + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $nr - $2"
+	else
+		echo "not ok $nr - $2"
+		failed=1
+	fi
+}
+
+finish() {
+	for f in "$DIR"/d/cluster-*/run/*.pid; do
+		[ -e "$f" ] && kill -9 "$(cat "$f")" 2>/dev/null
+	done
+	[ $failed = 0 ] || tail -n 15 "$DIR"/*.out "$DIR"/d/cluster-*/log/* 2>/dev/null | sed 's/^/# /'
+	rm -rf "$DIR"
+}
+trap finish EXIT
+
+row() { # JQ-CONDITION
+	python3 - "$DIR/meta.json" "$1" <<'END'
+import json, sys
+rows = json.load(open(sys.argv[1]))["rows"]
+row = [r for r in rows if r["work"] == sys.argv[2]]
+sys.exit(not row or any(r["ours"] <= 0 or r["theirs"] <= 0 or r["p99.9_us"] < r["p50_us"] for r in row))
+END
+}
+
+"$BIN/flint" bench meta "$DIR/d" --files 1000 --big 5000 --rounds 1 --clients 4 --depth 4 \
+	--out "$DIR/meta.json" >"$DIR/run.out" 2>&1
+result $? "flint bench meta runs to its end"
+for work in create-r1 create-r1-conns create-r3 lookup-r1 getattr-r1 create-lone stat-leased open-leased create-5k lookup-5k readdir-deep; do
+	row $work
+	result $? "$work has its rows"
+done
+! ls "$DIR"/d/* >/dev/null 2>&1
+result $? "nothing stays in its directory"
+"$BIN/flint" bench meta "$DIR/d" --clients 0 >"$DIR/bad.out" 2>&1
+[ $? = 2 ]
+result $? "senseless options are refused"
+echo "1..$nr"
+exit $failed
