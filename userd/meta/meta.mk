@@ -13,7 +13,6 @@ META_SERVER := $(META_CORE) userd/meta/log_raft.c userd/meta/replica.c userd/met
 	userd/meta/mutate.c userd/meta/reaper.c userd/meta/main.c
 
 $(eval $(call program,flint-metad,$(META_SERVER),-lsqlite3))
-$(eval $(call program,flint-metad-bench,tests/native/metad_bench.c,))
 $(eval $(call program,flint-metad-crash,tests/native/metad_crash.c tests/native/crash_group.c $(META_CORE),-lsqlite3))
 $(eval $(call program,flint-metad-store-bench,tests/native/metad_store_bench.c $(META_CORE),-lsqlite3))
 user: $(B)/bin/flint-faultdisk.so
