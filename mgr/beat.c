@@ -78,6 +78,12 @@ static bool beat_whom(struct mgr_beater *b, struct sockaddr_storage *sa)
 	for (i = 0; i < st->nr_members; i++)
 		if (st->members[i].leader && !st->members[i].self)
 			return !flint_addr_from_wire(&st->members[i].addr, sa);
+	/* Without a leader the others are asked in turn: perhaps they have gone on without us. */
+	i = st->nr_members ? b->turn % st->nr_members : 0;
+	if (st->group && st->nr_members && !st->members[i].self)
+		return !flint_addr_from_wire(&st->members[i].addr, sa);
+	if (st->group)
+		b->turn++;
 	if (st->group || !b->m->nr_join)
 		return false;
 	*sa = b->m->join[b->turn % b->m->nr_join];
@@ -92,12 +98,16 @@ static void beat_later(struct mgr_beater *b)
 static void on_beat_done(struct flint_rpc *rpc)
 {
 	struct mgr_beater *b = rpc->priv;
+	struct flint_heartbeat_rep rep;
 
 	b->open = false;
 	if (b->m->stopping)
 		return;
 	if (rpc->err || rpc->status)
 		b->turn++;
+	else if (!flint_body_get(&rep, sizeof(rep), sizeof(rep), rpc->rep_body, rpc->rep_len) &&
+		 le32_to_cpu(rep.order) == FLINT_ORDER_REMOVED)
+		mgr_removed(b->m);
 	if (!rpc->err && rpc->status && rpc->status != FLINT_ST_NOT_LEADER &&
 	    rpc->status != FLINT_ST_RETRY)
 		flint_warn_rl("the leading manager refuses the heartbeat of \"%s\" (status %u): see its log",

@@ -22,6 +22,7 @@
 #define CLI_CONF_FILE		"/etc/flintfs/flint.conf"
 #define CLI_CONNECT_MS		5000L
 #define CLI_TOTAL_MS		45000L
+#define CLI_PROBE_MS		1500L		/* for one of several managers to show that it lives */
 #define CLI_REPLY_MAX		(64u << 20)
 #define CLI_HOPS		4		/* from manager to manager */
 #define CLI_ELECT_MS		8000		/* how long managers may be without a leader */
@@ -238,8 +239,8 @@ static void cli_where(const char *mgr, size_t len, char *out, size_t outlen)
 			 FLINT_PORT_MGR_HTTP);
 }
 
-static int cli_api_one(struct cli *c, struct cli_reply *rep, const char *method, const char *path,
-		       const char *body, json_t **out, char *err, size_t errlen)
+static int cli_api_ask(struct cli *c, struct cli_reply *rep, long limit_ms, const char *method,
+		       const char *path, const char *body, json_t **out, char *err, size_t errlen)
 {
 	const char *where = rep->where;
 	char auth[256], header[320], url[512], nonce[FLINT_HTTP_NONCE_HEX + 1];
@@ -263,8 +264,9 @@ static int cli_api_one(struct cli *c, struct cli_reply *rep, const char *method,
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CLI_CONNECT_MS);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, CLI_TOTAL_MS);
+	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
+			 limit_ms < CLI_CONNECT_MS ? limit_ms : CLI_CONNECT_MS);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, limit_ms);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, cli_reply_data);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, rep);
@@ -291,6 +293,24 @@ static int cli_api_one(struct cli *c, struct cli_reply *rep, const char *method,
 }
 
 /*
+ * One exchange. With several managers to choose from one that is frozen must
+ * not hold us up: what every manager answers at once is asked first.
+ */
+static int cli_api_one(struct cli *c, struct cli_reply *rep, const char *method, const char *path,
+		       const char *body, json_t **out, char *err, size_t errlen)
+{
+	struct cli_reply probe = { .where = rep->where };
+	json_t *alive = NULL;
+	int ret = 0;
+
+	if (strchr(c->mgr, ','))
+		ret = cli_api_ask(c, &probe, CLI_PROBE_MS, "GET", "/v1/replica", "", &alive, err,
+				  errlen);
+	json_decref(alive);
+	return ret ? ret : cli_api_ask(c, rep, CLI_TOTAL_MS, method, path, body, out, err, errlen);
+}
+
+/*
  * Ask one manager, and the one it sends us to. *@silent: it did not answer, or
  * there is no leader: the next in the list may do better.
  */
@@ -307,6 +327,8 @@ static int cli_api_follow(struct cli *c, const char *where, const char *method, 
 		ret = cli_api_one(c, &r, method, path, body, out, err, errlen);
 		*silent = ret == -ECONNREFUSED || ret == -ETIMEDOUT || r.no_leader ||
 			  (ret && r.leader[0]);
+		if (hops && (ret == -ECONNREFUSED || ret == -ETIMEDOUT))
+			ret = -EAGAIN;	/* the leader that is meant is gone: there will be another */
 		if (!ret || !r.leader[0])
 			break;
 		snprintf(at, sizeof(at), "%s", r.leader);
@@ -319,6 +341,7 @@ int cli_api_call(struct cli *c, const char *method, const char *path, json_t *bo
 {
 	char *text = body ? json_dumps(body, JSON_COMPACT) : cli_dup("");
 	bool silent = false, several = strchr(c->mgr, ',');
+	char no_leader[CLI_ERR_LEN] = "";	/* says more than that the others are silent */
 	struct timespec since, now;
 	const char *p = c->mgr;
 	char where[300];
@@ -340,16 +363,22 @@ int cli_api_call(struct cli *c, const char *method, const char *path, json_t *bo
 			/* Only silence leads to the next one: an answer is an answer. */
 			if (!silent)
 				break;
+			if (ret == -EAGAIN)
+				snprintf(no_leader, sizeof(no_leader), "%s", err);
 		}
 		p += len + (p[len] == ',');
 		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (!*p && ret == -EAGAIN && several &&
+		if (!*p && no_leader[0] && several &&
 		    (now.tv_sec - since.tv_sec) * 1000 < CLI_ELECT_MS) {
 			usleep(300000);		/* they may be electing one */
 			p = c->mgr;
 		}
 	}
 	free(text);
+	if (ret && silent && no_leader[0]) {
+		snprintf(err, errlen, "%s", no_leader);
+		ret = -EAGAIN;
+	}
 	return ret;
 }
 

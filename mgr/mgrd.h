@@ -148,6 +148,7 @@ int mgr_replica_start(struct mgr *m, const struct mgr_options *o, const struct f
 void mgr_replica_stop(struct mgr *m);
 void mgr_replica_free(struct mgr *m);
 void mgr_replica_tick(struct mgr *m, u64 now);
+void mgr_removed(struct mgr *m);
 bool mgr_leads(struct mgr *m);
 void mgr_commit(struct mgr *m, bool visible, void (*done)(struct mgr *m, void *arg, int err),
 		void *arg);

@@ -313,16 +313,24 @@ static void replica_unlead(struct mgr *m)
 	mgr_group_forget(m);
 }
 
+/* The others have gone on without this manager: it serves nobody any more. */
+void mgr_removed(struct mgr *m)
+{
+	if (m->removed)
+		return;
+	m->removed = true;
+	mgr_rpc_drop_waits(m);
+	flint_err("this manager was removed from its cluster: stop it; to bring it back, empty its state directory and start it with --join");
+}
+
 /* Make the role of this manager what the log says. From the loop. */
 static void replica_follow_role(struct mgr *m)
 {
 	const struct flint_raft_status *st = flint_raft_status(m->raft);
 	bool leads = st->role == FLINT_REPLICA_LEADER && st->ready;
 
-	if (st->removed && !m->removed) {
-		m->removed = true;
-		flint_err("this manager was removed from its cluster: stop it; to bring it back, empty its state directory and start it with --join");
-	}
+	if (st->removed)
+		mgr_removed(m);
 	/* Ready, and yet no command was ever applied: the group is new. */
 	if (leads && !m->db->applied) {
 		if (!m->founding)
@@ -618,7 +626,12 @@ static void replica_joined(void *arg, int err, const char *why)
 	}
 	if (err == -ECANCELED || m->stopping)
 		return;
-	flint_warn_rl("the cluster did not take this manager in: %s", why && *why ? why : strerror(-err));
+	if (err == -EEXIST)
+		flint_warn_rl("a manager called %s is a member already: this one, which is empty, waits for 'flint mgr replace %s'; or give it another --name",
+			      m->name, m->name);
+	else
+		flint_warn_rl("the cluster did not take this manager in: %s",
+			      why && *why ? why : strerror(-err));
 	m->join_timer.fn = on_join_again;
 	m->join_timer.arg = m;
 	flint_timer_set(m->loop, &m->join_timer, 2000);

@@ -282,6 +282,18 @@ static void mgr_beat_agreed(struct mgr *m, void *arg, int err)
 	free(w);
 }
 
+/* A manager that believes to be one of us, and is not. */
+static bool mgr_was_removed(struct mgr *m, const struct flint_hb_replica *r)
+{
+	const struct flint_raft_status *st = flint_raft_status(m->raft);
+	unsigned int i;
+
+	for (i = 0; i < st->nr_members; i++)
+		if (st->members[i].id == le64_to_cpu(r->id))
+			return false;
+	return le64_to_cpu(r->group) == st->group;
+}
+
 /* Take it into the next state. Return: status, @w->rep filled. */
 static u32 mgr_beat_take(struct mgr *m, const struct flint_heartbeat *hb, const struct mgr_beat *b,
 			 struct mgr_beat_wait *w, bool *changed)
@@ -334,6 +346,12 @@ static void mgr_heartbeat(struct mgr *m, struct flint_call *call)
 		return;
 	}
 	w->call = call;
+	if (b.role == FLINT_ROLE_MGR && mgr_was_removed(m, &b.replica)) {
+		w->rep.sent_boottime_ns = hb.sent_boottime_ns;
+		w->rep.lease_ms = cpu_to_le32(m->next->set.lease_ms);
+		w->rep.order = cpu_to_le32(FLINT_ORDER_REMOVED);
+		return mgr_barrier(m, mgr_beat_agreed, w);
+	}
 	status = mgr_beat_take(m, &hb, &b, w, &changed);
 	if (changed && status)
 		mgr_commit(m, true, mgr_beat_refused, NULL);

@@ -468,22 +468,51 @@ static void up_procs_name(struct up *u)
 	u->nr_procs = p - u->procs;
 }
 
+/*
+ * The first manager founds the cluster; all others join it. When the first has
+ * lost its state it must not found a second one.
+ */
+static bool up_mgr_joins(const struct up *u, unsigned int i)
+{
+	char path[PATH_MAX + 64];
+	unsigned int j;
+
+	if (i)
+		return true;
+	snprintf(path, sizeof(path), "%s/%s/state.db", u->dir, u->procs[0].name);
+	if (!access(path, F_OK))
+		return false;
+	for (j = 1; j < u->conf.mgrs; j++) {
+		snprintf(path, sizeof(path), "%s/%s/raft.db", u->dir, u->procs[j].name);
+		if (!access(path, F_OK))
+			return true;
+	}
+	return false;
+}
+
 /* Options that only a manager has. Return: not 0: no memory. */
 static int up_mgr_args(struct up *u, struct up_proc *p, unsigned int i)
 {
 	const struct up_conf *k = &u->conf;
 	bool v6 = strchr(k->listen, ':');
+	char list[512];
+	unsigned int j;
+	size_t n = 0;
 	int bad;
 
 	bad = up_proc_arg(p, "--http-port");
 	bad |= up_proc_arg(p, "%u", up_mgr_port(k, i));
 	bad |= up_proc_arg(p, "--time-scale");
 	bad |= up_proc_arg(p, "%llu", (unsigned long long)k->time_scale);
-	if (!i)
+	if (!up_mgr_joins(u, i))
 		return bad;
+	for (j = 0; j < k->mgrs; j++)
+		if (j != i)
+			n += snprintf(list + n, sizeof(list) - n, "%s%s%s%s:%u", n ? "," : "",
+				      v6 ? "[" : "", k->listen, v6 ? "]" : "",
+				      up_mgr_port(k, j) + 1);
 	bad |= up_proc_arg(p, "--join");
-	return bad | up_proc_arg(p, "%s%s%s:%u", v6 ? "[" : "", k->listen, v6 ? "]" : "",
-				 up_mgr_port(k, 0) + 1);
+	return bad | up_proc_arg(p, "%s", list);
 }
 
 /* Fill the table of processes. Return: 0 or 1 after a message. */

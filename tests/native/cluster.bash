@@ -42,8 +42,8 @@ ok()
 	else
 		echo "not ok $n - $name"
 		failed=1
-		tail -n 40 "$W/out" | cut -c1-400 | sed 's/^/# /'
-		tail -n 6 "$D"/log/*.log 2> /dev/null | cut -c1-300 | sed 's/^/# /'
+		tail -n ${TAIL:-40} "$W/out" | cut -c1-400 | sed 's/^/# /'
+		tail -n ${LOGTAIL:-6} "$D"/log/*.log 2> /dev/null | cut -c1-300 | sed 's/^/# /'
 	fi
 }
 
@@ -70,6 +70,18 @@ says()
 	cat "$W/says"
 	grep -qF -- "$words" "$W/says"
 }
+
+# told WORDS COMMAND...: prints WORDS, and the operations guide speaks of them in the same words.
+told()
+{
+	tr -s ' \n*`' ' ' < "$ROOT/Documentation/operations.rst" | grep -qF -- "$1" ||
+		{ echo "the guide does not say: $1"; return 1; }
+	says "$@"
+}
+
+fstest() { "$BIN/flint-fstest" --mgr "$(mgrs)" --key "$D/cluster.key" "$@"; }
+# TCP addresses of all managers.
+mgrs() { field '",".join(a[4:] for n in d["nodes"] if n["role"] == "mgr" for a in n["addresses"] if a[:3] == "tcp")' node list; }
 
 up() { "$BIN/flint" up "$D" --no-rdma --size 64M --base-port $PORT "$@"; }
 fl() { "$BIN/flint" "$@" --dir "$D"; }

@@ -70,23 +70,16 @@ thawed_follows() { until_ok 20 voters 3; }
 
 wipe_and_rejoin()
 {
-	local f
+	local f up=
 	f=$(followers | cut -d' ' -f1)
 	echo "wiping $f"
 	kill -9 "$(pid "$f")"
 	rm -rf "$D/$f"
-	if [ "$f" = mgr ]; then
-		# flint up starts the first manager without --join: it must not found a second cluster.
-		"$BIN/flint-mgrd" --state "$D/mgr" --key "$D/cluster.key" --name mgr --listen 127.0.0.1 \
-			--tcp-port $((PORT + 1)) --rdma-port 0 --http-port $PORT \
-			--join "127.0.0.1:$((PORT + 201)),127.0.0.1:$((PORT + 211))" > "$D/log/mgr.log" 2>&1 &
-		mkdir -p "$D/run" && echo $! > "$D/run/mgr.pid"
-	else
-		up > /dev/null 2>&1 &
-	fi
+	up > /dev/null 2>&1 &
+	up=$!
 	until_ok 20 says 'was emptied' fl mgr status || return 1
 	fl mgr replace "$f" --yes || return 1
-	wait
+	wait "$up"
 	until_ok 20 voters 3 && all_there default afterkill afterfreeze
 }
 

@@ -23,6 +23,7 @@
 #define MAP_WAIT_MS	10000		/* the manager holds the request that long */
 #define MAP_TIMEOUT_MS	13000
 #define MAP_ROOM_FIRST	(64u << 10)
+#define SILENT_NS	5000000000ull
 #define RETRY_MIN_MS	100
 #define RETRY_MAX_MS	2000
 #define COMPLAIN_NS	60000000000ull	/* "no manager answers" once a minute */
@@ -51,6 +52,8 @@ struct flint_cluster {
 	struct sockaddr_storage mgr_addr;
 	unsigned int mgr_at;		/* whose turn it was: index as of mgr_candidate() */
 	struct flint_timer mgr_switch;	/* go to the next one */
+	struct sockaddr_storage silent;	/* a manager that did not answer ... */
+	uint64_t silent_ns;		/* ... and when: hints at it are not followed for a while */
 	uint64_t complained_ns;
 
 	struct node_peer *peers;
@@ -514,6 +517,13 @@ void flint_cluster_mgr_elsewhere(struct flint_cluster *c, const struct flint_rpc
 	if (!rpc->err && rpc->status == FLINT_ST_NOT_LEADER && c->cur &&
 	    !flint_body_get(&hint, sizeof(hint), sizeof(hint), rpc->rep_body, rpc->rep_len))
 		n = flint_map_node(&c->cur->map, le32_to_cpu(hint.node_id));
+	if (rpc->err == -ETIMEDOUT) {
+		c->silent = c->mgr_addr;
+		c->silent_ns = flint_now_ns();
+	}
+	if (n && !mgr_map_address(n, &sa) && c->silent_ns && flint_addr_equal(&c->silent, &sa) &&
+	    flint_now_ns() - c->silent_ns < SILENT_NS)
+		return;		/* they have not noticed yet: ask this one again */
 	if (n && !mgr_map_address(n, &sa)) {
 		if (!flint_addr_equal(&sa, &c->mgr_addr)) {
 			flint_timer_cancel(c->cfg.loop, &c->mgr_switch);

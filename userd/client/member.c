@@ -65,7 +65,8 @@ static void beat_later(struct flint_member *m, uint64_t ms)
 
 static uint64_t beat_interval(const struct flint_member *m)
 {
-	uint64_t ms = m->lease_ms / 3;
+	/* With several managers: time to ask another one, and for an election, before 2/3 are over. */
+	uint64_t ms = m->lease_ms / (flint_cluster_several_mgrs(m->cfg.cluster) ? 6 : 3);
 
 	if (!m->lease_ms)
 		return BEAT_FIRST_MS;
@@ -172,7 +173,8 @@ static void on_beat_done(struct flint_rpc *rpc)
 	if (rpc->err) {
 		if (rpc->err == -ETIMEDOUT)
 			flint_cluster_mgr_elsewhere(m->cfg.cluster, rpc);
-		beat_failed(m, rpc->err, BEAT_FIRST_MS);
+		beat_failed(m, rpc->err, flint_cluster_several_mgrs(m->cfg.cluster) ?
+						 BEAT_AGAIN_MS : BEAT_FIRST_MS);
 	} else if (rpc->status == FLINT_ST_NOT_LEADER || rpc->status == FLINT_ST_SHUTDOWN) {
 		flint_cluster_mgr_elsewhere(m->cfg.cluster, rpc);
 		beat_failed(m, -EAGAIN, BEAT_AGAIN_MS);

@@ -276,6 +276,21 @@ static void joined(struct flint_raft_change *c, int err, const char *why)
 	free(c);
 }
 
+/* Another member of this name? It was emptied, perhaps: replacing it is for an operator to say. */
+static bool name_taken(struct flint_raft *r, u64 id, const char *name)
+{
+	const struct raft_conf *conf = raft_conf(r->core);
+	struct flint_raft_info info;
+	unsigned int i;
+
+	for (i = 0; i < conf->nr; i++) {
+		flint_raft_info_decode(&conf->m[i], &info);
+		if (conf->m[i].id != id && !strncmp(info.name, name, sizeof(info.name)))
+			return true;
+	}
+	return false;
+}
+
 /* Start to add it. Return: status. */
 static u32 join_begin(struct flint_raft *r, const struct flint_raft_join_req *b,
 		      const struct flint_call *call)
@@ -287,6 +302,8 @@ static u32 join_begin(struct flint_raft *r, const struct flint_raft_join_req *b,
 		return EINVAL;
 	if (raft_conf_find(raft_conf(r->core), le64_to_cpu(b->id)))
 		return FLINT_OK;
+	if (name_taken(r, le64_to_cpu(b->id), (const char *)b->name))
+		return EEXIST;
 	if (r->change)
 		return FLINT_ST_RETRY;
 	c = calloc(1, sizeof(*c));
