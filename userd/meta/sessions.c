@@ -57,6 +57,9 @@ static void conn_detach(struct metad_conn *c)
 		free(sn);
 }
 
+/* In place of the entry of a connection that is gone: calls of it may still come to an end. */
+static struct metad_conn conn_gone;
+
 void metad_sessions_drop(struct metad *m)
 {
 	struct metad_session *sn, *tmp;
@@ -72,6 +75,7 @@ void metad_sessions_free(struct metad *m)
 	HASH_ITER(hh, m->conns, c, c_tmp) {
 		HASH_DEL(m->conns, c);
 		conn_detach(c);
+		flint_conn_set_priv(c->conn, &conn_gone);
 		free(c);
 	}
 	metad_sessions_drop(m);
@@ -93,16 +97,18 @@ static void conn_attach(struct metad_conn *c, struct metad_session *sn)
 /* The connection's entry, with its client's session if there is one. */
 static struct metad_conn *conn_get(struct metad *m, struct flint_conn *conn)
 {
+	struct metad_conn *c = flint_conn_priv(conn);
 	struct metad_session *sn;
-	struct metad_conn *c;
 
-	HASH_FIND_PTR(m->conns, &conn, c);
 	if (c && c->session && !c->session->gone)
 		return c;
+	if (c == &conn_gone)
+		return NULL;
 	if (!c) {
 		c = calloc(1, sizeof(*c));
 		if (!c)
 			return NULL;
+		flint_conn_set_priv(conn, c);
 		c->conn = conn;
 		memcpy(c->client, flint_conn_info(conn)->client_id, sizeof(c->client));
 		HASH_ADD_PTR(m->conns, conn, c);
@@ -120,7 +126,7 @@ int metad_session_get(struct metad *m, struct flint_call *call, u64 *sid, u32 *f
 
 	c = conn_get(m, call->conn);
 	if (c && c->session && !c->session->gone) {
-		c->session->seen_ns = flint_now_ns();
+		c->session->seen_ns = flint_conn_now(call->conn);
 		*sid = c->session->id;
 		*fs = c->session->fs;
 		err = 0;
@@ -206,9 +212,9 @@ void metad_session_ended(struct metad *m, u64 sid)
 void metad_conn_closed(void *arg, struct flint_conn *conn)
 {
 	struct metad *m = arg;
-	struct metad_conn *c;
+	struct metad_conn *c = flint_conn_priv(conn);
 
-	HASH_FIND_PTR(m->conns, &conn, c);
+	flint_conn_set_priv(conn, &conn_gone);
 	if (c) {
 		HASH_DEL(m->conns, c);
 		conn_detach(c);
