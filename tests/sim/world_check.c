@@ -130,6 +130,10 @@ static void check_commit(struct world *w, struct machine *n)
 			   U(n->seen_commit), U(commit));
 		return;
 	}
+	if (commit > n->seen_commit && raft_role(n->raft) == RAFT_LEADER &&
+	    raft_term_at(n->raft, commit) != raft_term(n->raft))
+		world_fail(w, "%llu, leader of term %llu, counts entry %llu of term %llu", U(n->id),
+			   U(raft_term(n->raft)), U(commit), U(raft_term_at(n->raft, commit)));
 	for (i = n->seen_commit + 1; i <= commit; i++) {
 		const struct ent *e = vec_at(&n->log, i);
 

@@ -85,7 +85,7 @@ static void set_mood(struct world *w)
 	w->mood = world_random(w, 3);
 	w->writes = rates[world_random(w, 3)];
 	w->max_bytes = sizes[world_random(w, w->mood == LOGS ? 2 : 4)];
-	w->nemesis_pause = (w->mood ? 500 : 2000) + world_random(w, (w->mood ? 6 : 30) * SCALE);
+	w->nemesis_pause = 2000 + world_random(w, 30 * SCALE);
 }
 
 void people_begin(struct world *w)
@@ -267,28 +267,79 @@ static void connection_breaks(struct world *w)
 		world_step(w, n, &ev);
 }
 
-/* The numbers of people_nemesis() that fit the mood. */
-static u32 throw_dice(struct world *w)
+static void blink(struct world *w, struct machine *n)
 {
-	static const u8 leases[] = { 1, 2, 4, 16, 19, 19, 19, 19, 7, 7, 7, 8, 8, 12, 17, 17 };
-	static const u8 logs[] = { 1, 2, 3, 7, 7, 7, 16, 9, 18, 18, 18, 11 };
+	if (!n->up)
+		return;
+	world_crash(w, n);
+	world_push(w, 1 + world_random(w, SCALE), EV_RESTART, n - w->m, NULL);
+}
 
-	if (w->mood == LEASES)
-		return leases[world_random(w, sizeof(leases))];
-	if (w->mood == LOGS)
-		return logs[world_random(w, sizeof(logs))];
-	return world_random(w, 17);
+/* One fault at a time, of those that test what members promise their leader. */
+static void trouble_leases(struct world *w)
+{
+	struct machine *n = some_leader(w), *m = some(w);
+
+	switch (world_random(w, 7)) {
+	case 0:
+		mend(w);
+		break;
+	case 1:
+	case 2:
+		mend(w);
+		cut_pair(w, n, m);
+		break;
+	case 3:
+	case 4:
+		blink(w, m);
+		break;
+	case 5:
+		transfer(w, n);
+		if (world_chance(w, 500))
+			cut_pair(w, n, m);
+		break;
+	default:
+		n->stalled_until = w->now + world_random(w, 14 * SCALE);
+	}
+}
+
+/* Leaders come and go before all have heard of them. */
+static void trouble_logs(struct world *w)
+{
+	struct machine *n = some_leader(w);
+
+	switch (world_random(w, 6)) {
+	case 0:
+		cut_in_two(w, world_random(w, 1 << w->nr_machines), false);
+		break;
+	case 1:
+		crash(w, n);
+		break;
+	case 2:
+		mend(w);
+		cut_in_two(w, 1 << (n - w->m), world_chance(w, 300));
+		break;
+	case 3:
+		blink(w, some(w));
+		break;
+	default:
+		mend(w);
+	}
 }
 
 void people_nemesis(struct world *w)
 {
 	struct machine *n = world_chance(w, 500) ? some(w) : some_leader(w);
-	u32 dice = throw_dice(w);
+	u32 dice = world_random(w, 17);
 
 	if (w->now >= w->end_chaos)
 		return;
-	TRACE(w, "nemesis %u", dice);
-	if (dice < 2)
+	TRACE(w, "nemesis %u, mood %u", dice, w->mood);
+	if (w->mood == LEASES)
+		trouble_leases(w);
+	else if (w->mood == LOGS)
+		trouble_logs(w);
+	else if (dice < 2)
 		cut_in_two(w, world_random(w, 1 << w->nr_machines), world_chance(w, 300));
 	else if (dice < 4)
 		cut_in_two(w, 1 << (n - w->m), world_chance(w, 400));
@@ -306,14 +357,8 @@ void people_nemesis(struct world *w)
 		set_network(w);
 	else if (dice == 15)
 		connection_breaks(w);
-	else if (dice == 16)
-		cut_some(w);
-	else if (dice == 17)
-		transfer(w, some_leader(w));
-	else if (dice == 18)
-		crash(w, some_leader(w));
 	else
-		cut_pair(w, some_leader(w), some(w));
+		cut_some(w);
 	world_push(w, world_random(w, w->nemesis_pause), EV_NEMESIS, 0, NULL);
 }
 
