@@ -195,9 +195,10 @@ int meta_inode_delete(struct meta_store *s, struct meta_inode *i)
 	struct meta_fs *fs = meta_fs_get(s, i->fs);
 	u8 key[META_KEY_MAX];
 	u32 klen = meta_key1(key, i->ino);
-	int err;
+	int err = 0;
 
-	err = meta_row_del_prefix(s, META_T_XATTR, key, klen);
+	if (i->flags & META_INO_XATTR)
+		err = meta_row_del_prefix(s, META_T_XATTR, key, klen);
 	if (!err && meta_is_lnk(i))
 		err = meta_row_del(s, META_T_SYMLINK, key, klen);
 	if (err)

@@ -161,9 +161,10 @@ int meta_name_gone(struct meta_op *o, struct meta_inode *dir, struct meta_inode 
 	meta_touch(o, i);
 	if (i->nlink)
 		return 0;
-	if (!meta_open_count(o->s, i->ino))
-		return meta_release_orphan(o->s, i);
-	return meta_orphan_put(o->s, i->ino, false);
+	if (meta_open_count(o->s, i->ino))
+		return meta_orphan_put(o->s, i->ino, false);
+	/* What had a name until now has no row of an orphan to lose. */
+	return i->data ? meta_release_orphan(o->s, i) : meta_inode_remove(o->s, i);
 }
 
 int meta_dir_gone(struct meta_op *o, struct meta_inode *dir, struct meta_inode *i)
