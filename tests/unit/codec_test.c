@@ -663,12 +663,42 @@ static void test_auth_msg(void **state)
 	assert_memory_equal(cli + 77, srv + 77, 17);
 }
 
+static void test_cred_tail(void **state)
+{
+	u32 groups[FLINT_GROUPS_MAX], want[FLINT_GROUPS_MAX], i, len, n;
+	u8 body[8 + sizeof(struct flint_cred_tail) + 4 * (FLINT_GROUPS_MAX + 1)] = { 0 };
+	struct flint_cred_tail t;
+
+	for (i = 0; i < FLINT_GROUPS_MAX; i++)
+		want[i] = 1000 + i;
+	for (n = 0; n <= FLINT_GROUPS_MAX; n += 8) {
+		len = 8 + flint_cred_tail_put(body + 8, 1, 2, FLINT_CRED_UMASK, 022, want, n);
+		assert_int_equal(len, 8 + sizeof(t) + 4 * n);
+		assert_int_equal(flint_cred_tail_get(body, &len, &t, groups), 0);
+		assert_int_equal(len, 8);
+		assert_int_equal(le32_to_cpu(t.uid), 1);
+		assert_int_equal(le32_to_cpu(t.gid), 2);
+		assert_int_equal(le32_to_cpu(t.umask), 022);
+		assert_memory_equal(groups, want, 4 * n);
+		/* Cut short in the groups, and in the structure. */
+		len = sizeof(t) + 4 * n - 1;
+		assert_int_equal(flint_cred_tail_get(body + 9, &len, &t, groups), -EPROTO);
+	}
+	len = sizeof(t) - 1;
+	assert_int_equal(flint_cred_tail_get(body, &len, &t, groups), -EPROTO);
+	t = (struct flint_cred_tail){ .nr_groups = cpu_to_le32(FLINT_GROUPS_MAX + 1) };
+	memcpy(body + 4 * (FLINT_GROUPS_MAX + 1), &t, sizeof(t));
+	len = sizeof(t) + 4 * (FLINT_GROUPS_MAX + 1);
+	assert_int_equal(flint_cred_tail_get(body, &len, &t, groups), -EPROTO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hdr_plain),
 		cmocka_unit_test(test_hdr_magic_version),
 		cmocka_unit_test(test_hdr_limits),
+		cmocka_unit_test(test_cred_tail),
 		cmocka_unit_test(test_hdr_reply_rules),
 		cmocka_unit_test(test_hdr_request_rules),
 		cmocka_unit_test(test_hdr_inline_rules),

@@ -559,13 +559,43 @@ static void test_names(void **p)
 	totals(st, st->root, 0, n, 253);
 }
 
+/* As many clients as a large cluster has, each with a file open. */
+static void test_many_sessions(void **p)
+{
+	struct flint_session_open b = { .fixed_len = cpu_to_le32(sizeof(b)), .fs_name = "fs" };
+	u8 id[16] = { 0xcc };
+	struct meta_command c = { .op = FLINT_OP_SESSION_OPEN, .client = id, .body = &b,
+				  .body_len = sizeof(b) };
+	struct state *st = *p;
+	u64 first = 0, f = made(st, st->root, "f", REG);
+	u32 i;
+
+	st->gen_objects = 1000000;
+	state_restart(st);
+	for (i = 0; i < 100000; i++) {
+		memcpy(id + 4, &i, sizeof(i));
+		assert_int_equal(apply(st, &c), 0);
+		st->sid = rep_session(st);
+		first = first ? first : st->sid;
+		st->seq = 0;
+		assert_int_equal(do_open(st, f, NULL, FLINT_OPEN_READ, 0), 0);
+	}
+	state_restart(st);
+	assert_int_equal(meta_open_count(&st->s, f), 100000);
+	for (i = 0; i < 100000; i += 2)
+		assert_int_equal(own(st, META_OP_EXPIRE, first + i, 0), 0);
+	assert_int_equal(meta_open_count(&st->s, f), 50000);
+	assert_int_equal(do_unlink(st, st->root, "f", 0), 0);
+	assert_false(gone(st, f));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, state_setup, state_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_totals), TEST(test_many_links), TEST(test_deep), TEST(test_quota),
 		TEST(test_trash), TEST(test_trash_open), TEST(test_token), TEST(test_malformed),
-		TEST(test_unauthorised), TEST(test_names),
+		TEST(test_unauthorised), TEST(test_names), TEST(test_many_sessions),
 	};
 
 	meta_sqlite_init();
