@@ -11,7 +11,7 @@
 #define REPLICAS_MAX	5
 
 struct options {
-	char *metad, *state, *key, *acts, *keep;
+	char *metad, *state, *key, *acts, *keep, *relay;
 	uint64_t port, threads, rounds, round_ms, seed, replicas, resume_ms, scale, down_ms;
 };
 
@@ -20,11 +20,12 @@ struct options {
  * @down: it is not expected to answer
  * @found: begins the group when it is empty
  * @peer: for questions to it
+ * @raft: where the others reach it: the relay's port, if there is one
  */
 struct server {
 	pid_t pid;
 	char state[256], name[16];
-	struct sockaddr_storage addr;
+	struct sockaddr_storage addr, raft;
 	struct flint_peer *peer;
 	bool down, found;
 };
@@ -45,6 +46,8 @@ struct test {
 	volatile bool failed;
 	volatile u64 answered_ns, gap_ms;
 	u64 root;
+	pid_t relay;
+	char rules[256];
 };
 
 struct call {

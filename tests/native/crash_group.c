@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,14 +25,15 @@
 
 static void server_run(struct test *t, struct server *s)
 {
-	char port[16], scale[16];
+	char port[16], scale[16], raft[FLINT_ADDR_STR];
 
+	flint_addr_format(&s->raft, raft, sizeof(raft));
 	snprintf(port, sizeof(port), "%u", flint_addr_port(&s->addr));
 	snprintf(scale, sizeof(scale), "%u", (unsigned int)t->o.scale);
 	sigprocmask(SIG_SETMASK, &(sigset_t) { 0 }, NULL);
 	execl(t->o.metad, t->o.metad, "--state", s->state, "--key", t->o.key, "--mgr", "127.0.0.1:1",
 	      "--listen", "127.0.0.1", "--tcp-port", port, "--rdma-port", "0", "--lease-ms", LEASE_MS,
-	      "--name", s->name, "--time-scale", scale, "--log-keep", t->o.keep, s->found ? "--found" : NULL, NULL);
+	      "--name", s->name, "--time-scale", scale, "--log-keep", t->o.keep, "--raft-address", raft, s->found ? "--found" : NULL, NULL);
 	perror(t->o.metad);
 	_exit(127);
 }
@@ -39,8 +41,10 @@ static void server_run(struct test *t, struct server *s)
 static void server_start(struct test *t, struct server *s)
 {
 	s->pid = fork();
-	if (!s->pid)
+	if (!s->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);	/* nothing is left when the test is killed */
 		server_run(t, s);
+	}
 }
 
 static void server_kill(struct server *s)
@@ -112,7 +116,7 @@ static bool change(struct test *t, u8 op, const char *name, const struct server 
 
 	snprintf((char *)b.name, sizeof(b.name), "%s", name);
 	if (s)
-		flint_addr_to_wire(&s->addr, FLINT_PROTO_TCP, &b.addr);
+		flint_addr_to_wire(&s->raft, FLINT_PROTO_TCP, &b.addr);
 	while (!t->failed && flint_now_ns() - start < CHANGE_MS * 1000000ull * t->o.scale) {
 		at = leader(t);
 		if (at < 0)
@@ -157,6 +161,38 @@ static void replace(struct test *t, struct server *s)
 	change(t, FLINT_CHANGE_REPLACE, s->name, s);
 }
 
+/* Whom the relay keeps apart from everybody; NULL: nobody. */
+static void rules(struct test *t, const char *name)
+{
+	FILE *f = fopen(t->rules, "w");
+
+	if (f && name)
+		fprintf(f, "%s *\n", name);
+	if (f)
+		fclose(f);
+}
+
+/* Between the replicas: each is reached through a port of the relay's. */
+static void relay_start(struct test *t)
+{
+	char arg[REPLICAS_MAX][48], *argv[REPLICAS_MAX + 3] = { t->o.relay, t->rules };
+	unsigned int i;
+
+	snprintf(t->rules, sizeof(t->rules), "%s/rules", t->o.state);
+	for (i = 0; i < t->nr; i++) {
+		snprintf(arg[i], sizeof(arg[i]), "%s:%u:%u", t->s[i].name,
+			 flint_addr_port(&t->s[i].raft), flint_addr_port(&t->s[i].addr));
+		argv[2 + i] = arg[i];
+	}
+	t->relay = fork();
+	if (t->relay)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	execv(t->o.relay, argv);
+	perror(t->o.relay);
+	_exit(127);
+}
+
 static void disturb(struct test *t, struct server *s, char act, unsigned int *rng)
 {
 	switch (act) {
@@ -174,6 +210,11 @@ static void disturb(struct test *t, struct server *s, char act, unsigned int *rn
 		usleep((rand_r(rng) % (4 * t->o.down_ms)) * 1000);
 		kill(s->pid, SIGCONT);
 		s->down = false;
+		break;
+	case 'p':		/* it hears no other, and no other hears it; clients it hears */
+		rules(t, s->name);
+		usleep((rand_r(rng) % (4 * t->o.down_ms)) * 1000);
+		rules(t, NULL);
 		break;
 	case 'w':
 		replace(t, s);
@@ -232,6 +273,9 @@ static void server_init(struct test *t, unsigned int i)
 	s->found = !i;
 	snprintf(where, sizeof(where), "127.0.0.1:%u", (unsigned int)t->o.port + i);
 	flint_addr_parse(where, 0, &s->addr, err, sizeof(err));
+	s->raft = s->addr;
+	if (t->o.relay)
+		flint_addr_set_port(&s->raft, t->o.port + 50 + i);
 	snprintf(s->state, sizeof(s->state), t->o.replicas > 1 ? "%s/%s" : "%s", t->o.state, s->name);
 	if (t->o.replicas > 1)
 		mkdir(s->state, 0700);
@@ -245,10 +289,12 @@ void crash_group_start(struct test *t)
 	unsigned int i;
 
 	t->nr = t->o.replicas;
-	for (i = 0; i < t->nr; i++) {
+	for (i = 0; i < t->nr; i++)
 		server_init(t, i);
+	if (t->o.relay)
+		relay_start(t);
+	for (i = 0; i < t->nr; i++)
 		server_start(t, &t->s[i]);
-	}
 	for (i = 1; i < t->nr && !t->failed; i++)
 		change(t, FLINT_CHANGE_ADD, t->s[i].name, &t->s[i]);
 }
@@ -316,6 +362,10 @@ void crash_group_stop(struct test *t)
 			server_end(t, &t->s[i]);
 	if (at >= 0)
 		server_end(t, &t->s[at]);
+	if (t->relay) {
+		kill(t->relay, SIGTERM);
+		waitpid(t->relay, NULL, 0);
+	}
 	if (t->nr < 2)
 		return;
 	state_read(t, &t->s[0], &first);

@@ -32,6 +32,7 @@ group() {
 R=${ROUNDS:-5}
 group "leaders and followers are killed" --rounds "$R" --acts k --down-ms 500
 group "they are frozen and wake up" --rounds "$R" --acts s --down-ms 1000
+group "they are parted from the others" --rounds "$R" --acts p --down-ms 1000 --relay "$BIN/flint-relay"
 group "wiped replicas come back, from the log" --rounds 3 --acts kw --down-ms 300
 group "and from snapshots, which cross with kills" --rounds "$R" --acts kww --down-ms 300 --log-keep 1
 group "members leave and come, leadership moves" --rounds "$R" --acts mtk --log-keep 1
