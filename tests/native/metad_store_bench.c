@@ -4,7 +4,8 @@
  *
  * The metadata state alone, without log and network: commands applied per
  * second with the flusher behind them, look-ups from memory and from the
- * database, pages of a large directory, bytes on disk, time to open again.
+ * database, pages of a large directory, bytes on disk, time to open again, to
+ * copy and to check.
  * "read" works on what an earlier run left. Rates are of the applying thread;
  * CPU is that thread's, and the whole process's beside it.
  */
@@ -15,7 +16,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 #include "../../userd/meta/command.h"
+#include "../../userd/meta/work.h"
 
 #define ENTRY	64		/* commands in an entry of the log */
 #define PAGE	(128u << 10)
@@ -267,6 +270,30 @@ static void sizes(struct bench *b)
 	       (unsigned long long)st.wal_bytes >> 20, ru.ru_maxrss >> 10);
 }
 
+/* What a replica that rebuilds itself takes, without the network. */
+static void copies(struct bench *b, const char *dir)
+{
+	static struct meta_work w[3] = {
+		{ .kind = META_W_COPY }, { .kind = META_W_ADMIT }, { .kind = META_W_VERIFY },
+	};
+	static const char *const what[] = { "copy", "admit", "verify" };
+	u64 t;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		snprintf(w[i].src, sizeof(w[i].src), i == 1 ? "%s/copy" : "%s/" META_STORE_FILE, dir);
+		snprintf(w[i].dst, sizeof(w[i].dst), "%s/copy", dir);
+		t = clock_ns(CLOCK_MONOTONIC);
+		if (meta_work_run(&w[i]) || w[i].verdict.problems) {
+			fprintf(stderr, "%s: %s%s\n", what[i], w[i].why, w[i].verdict.text);
+			exit(1);
+		}
+		t = clock_ns(CLOCK_MONOTONIC) - t;
+		printf("%-14s %8.3f s, %.0f files/s\n", what[i], t / 1e9, b->files * 1e9 / t);
+	}
+	unlink(w[0].dst);
+}
+
 int main(int argc, char **argv)
 {
 	static struct bench b;
@@ -302,6 +329,7 @@ int main(int argc, char **argv)
 	page(&b, 0);
 	page(&b, b.per_dir / 2);
 	sizes(&b);
+	copies(&b, argv[1]);
 	meta_store_close(&b.s);
 	return 0;
 }

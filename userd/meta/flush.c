@@ -18,6 +18,7 @@
 #include "flush.h"
 
 #define WAL_PAGES	12288		/* 48 MiB: checkpoint */
+#define COST_MIN	4096		/* objects, for an idea of what one costs */
 
 struct meta_flusher {
 	struct meta_db db;
@@ -244,6 +245,8 @@ static void step(struct meta_flusher *f, struct meta_gen *g)
 	f->stats.flush_us += t1 - t0;
 	f->stats.checkpoint_us += t2 - t1;
 	f->stats.checkpoints += !f->wal_pages;
+	if (nr >= COST_MIN)
+		f->stats.cost_ns = (3 * f->stats.cost_ns + (t2 - t0) * 1000 / nr) / 4;
 	pthread_mutex_unlock(&f->lock);
 }
 

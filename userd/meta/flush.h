@@ -25,6 +25,7 @@ struct meta_gen {
 
 struct meta_flush_stats {
 	u64 flushes, flushed, flush_us, checkpoints, checkpoint_us;
+	u64 cost_ns;		/* of an object lately, checkpoints included */
 };
 
 /**

@@ -17,7 +17,8 @@
 
 #define QUICK_CHECK_MAX	(256ll << 20)	/* larger files are checked as they are read */
 #define GEN_LIMIT	4		/* times gen_objects: then apply waits */
-#define DELAY_US	20000		/* just before that */
+#define DELAY_US	20000		/* at most, and just before that */
+#define DELAY_MIN_US	500
 
 /* ---- opening ------------------------------------------------------------ */
 
@@ -288,12 +289,12 @@ static u64 default_cache(void)
 	return ram / 4 > 64 << 20 ? ram / 4 : 64 << 20;
 }
 
-static u64 now_ms(void)
+static u64 now_us(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000ull + ts.tv_nsec / 1000000;
+	return ts.tv_sec * 1000000ull + ts.tv_nsec / 1000;
 }
 
 int meta_store_open(struct meta_store *s, const struct meta_store_config *cfg, char *msg,
@@ -334,7 +335,7 @@ int meta_store_open(struct meta_store *s, const struct meta_store_config *cfg, c
 		err = -ENOMEM;
 		goto fail;
 	}
-	s->frozen_ms = now_ms();
+	s->frozen_us = now_us();
 	return 0;
 
 fail:
@@ -391,6 +392,7 @@ int meta_store_fail(struct meta_store *s, int err, const char *why)
 
 void meta_store_poll(struct meta_store *s)
 {
+	struct meta_flush_stats st;
 	struct meta_gen *g = NULL;
 	char why[256];
 	int ret;
@@ -403,6 +405,8 @@ void meta_store_poll(struct meta_store *s)
 	meta_cache_flushed(&s->cache, g->gen, g->rows);
 	s->frozen = NULL;
 	s->durable = g->state.index;
+	meta_flusher_stats(s->flusher, &st);
+	s->cost_ns = st.cost_ns;
 	if (s->cfg.durable)
 		s->cfg.durable(s->cfg.arg, g->state.index, g->state.term);
 	gen_free(g);
@@ -435,7 +439,7 @@ static void freeze(struct meta_store *s)
 	s->frozen = g;
 	s->frozen_index = s->index;
 	s->frozen_applied = s->c.applied;
-	s->frozen_ms = now_ms();
+	s->frozen_us = now_us();
 	meta_flusher_start(s->flusher, g);
 }
 
@@ -479,13 +483,18 @@ void meta_store_applied(struct meta_store *s, u64 index, u64 term)
 
 u32 meta_store_delay(const struct meta_store *s)
 {
-	u64 nr = meta_cache_dirty(&s->cache), gen = s->cfg.gen_objects;
+	u64 nr = meta_cache_dirty(&s->cache), gen = s->cfg.gen_objects, slack = gen / 4, due, past;
 
-	if (nr <= gen)
+	if (nr <= slack || !s->frozen)
 		return 0;
-	if (nr >= GEN_LIMIT * gen)
+	if (nr >= (GEN_LIMIT - 1) * gen)
 		return DELAY_US;
-	return (nr - gen) * DELAY_US / ((GEN_LIMIT - 1) * gen);
+	/* It is to be full just when the frozen one is written. */
+	due = (nr - slack) * s->frozen->nr * s->cost_ns / 1000 / (gen - slack);
+	past = now_us() - s->frozen_us;
+	if (due < past + DELAY_MIN_US)
+		return 0;
+	return due - past < DELAY_US ? due - past : DELAY_US;
 }
 
 void meta_store_freeze(struct meta_store *s)
@@ -499,7 +508,7 @@ void meta_store_tick(struct meta_store *s)
 {
 	meta_store_poll(s);
 	meta_cache_trim(&s->cache);
-	if (now_ms() - s->frozen_ms >= s->cfg.gen_ms)
+	if (now_us() - s->frozen_us >= s->cfg.gen_ms * 1000ull)
 		meta_store_freeze(s);
 }
 

@@ -203,7 +203,8 @@ struct meta_store {
 	u64 moves;			/* how often a directory got another parent; of memory */
 	struct meta_flusher *flusher;
 	struct meta_gen *frozen;
-	u64 frozen_index, frozen_applied, frozen_ms;	/* of the last freeze */
+	u64 frozen_index, frozen_applied, frozen_us;	/* of the last freeze */
+	u64 cost_ns;			/* that the flusher needs for an object */
 	u64 durable;			/* index */
 	u64 waits;
 	bool waiting;			/* meta_store_poll() is to wait */
@@ -246,8 +247,9 @@ void meta_store_applied(struct meta_store *s, u64 index, u64 term);
 /**
  * meta_store_delay() - how long a leader should wait before its next entry
  *
- * Grows smoothly from 0 when the active generation fills while the frozen one is
- * still being written. Return: microseconds.
+ * While the frozen generation is being written, changes come at a pace at which the
+ * active one is full when that is done: a little later each, instead of not at all
+ * when memory is full. Return: microseconds.
  */
 u32 meta_store_delay(const struct meta_store *s);
 /* Every 100 ms or so: freezes a generation that is old enough. */
