@@ -15,8 +15,10 @@
 #include "map.h"
 
 /* enum flint_op, 0x50-0x5f */
-#define FLINT_OP_RAFT_MSG	0x50	/* flint_raft_msg, data: flint_raft_ent[] -> flint_raft_msg */
-#define FLINT_OP_RAFT_SNAP	0x51	/* flint_raft_snap, data: conf or bytes -> flint_raft_snap_rep */
+/* flint_raft_msg, data: flint_raft_ent[] -> flint_raft_msg */
+#define FLINT_OP_RAFT_MSG	0x50
+/* flint_raft_snap, data: conf or bytes -> flint_raft_snap_rep */
+#define FLINT_OP_RAFT_SNAP	0x51
 #define FLINT_OP_RAFT_STATUS	0x52	/* - -> flint_raft_stat, data: flint_raft_stat_member[] */
 #define FLINT_OP_RAFT_CHANGE	0x53	/* flint_raft_change_req -> flint_raft_change_rep */
 #define FLINT_OP_RAFT_JOIN	0x54	/* flint_raft_join_req -> flint_raft_join_rep */

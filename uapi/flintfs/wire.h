@@ -377,8 +377,10 @@ enum flint_replica_role {
 };
 
 /* struct flint_hb_replica.flags */
-#define FLINT_REPLICA_JOIN	0x1	/* a manager that shall become a member without being asked for */
-#define FLINT_REPLICA_STATE	0x2	/* in no group, but holds state of a time before replication */
+/* a manager that shall become a member without being asked for */
+#define FLINT_REPLICA_JOIN	0x1
+/* in no group, but holds state of a time before replication */
+#define FLINT_REPLICA_STATE	0x2
 #define FLINT_REPLICA_LOW_SPACE	0x4	/* the disk of its state is nearly full */
 
 /**
@@ -461,16 +463,19 @@ enum flint_replica_order {
 	FLINT_ORDER_NONE	= 0,	/* go on */
 	FLINT_ORDER_FOUND	= 1,	/* found the group with the id in @group */
 	FLINT_ORDER_STANDBY	= 2,	/* wait until it is added to the group */
-	FLINT_ORDER_REMOVED	= 3,	/* it is a member no longer, and must be wiped to come back */
+	/* it is a member no longer, and must be wiped to come back */
+	FLINT_ORDER_REMOVED	= 3,
 };
 
 /* ---- operators' work on a metadata replica ---------------------------- */
 
 enum flint_meta_job_op {
 	FLINT_JOB_STATUS	= 0,	/* of the job that runs or ran last */
-	FLINT_JOB_BACKUP	= 1,	/* start: a backup; name: file below the backup folder, "": choose */
+	/* start: a backup; name: file below the backup folder, "": choose */
+	FLINT_JOB_BACKUP	= 1,
 	FLINT_JOB_VERIFY	= 2,	/* start: check all invariants */
-	FLINT_JOB_CHECKSUM	= 3,	/* start: checksum of the tables, with the index it is for */
+	/* start: checksum of the tables, with the index it is for */
+	FLINT_JOB_CHECKSUM	= 3,
 	FLINT_JOB_LIST		= 4,	/* now: backups, data: lines "SIZE TIME_NS INDEX NAME" */
 	FLINT_JOB_READ		= 5,	/* now: bytes of a backup from @offset, as data */
 	FLINT_JOB_FINDINGS	= 6,	/* now: lines of text of the last job, from byte @offset */
@@ -657,7 +662,8 @@ struct flint_ino_req {
 FLINT_ASSERT_SIZE(struct flint_ino_req, 16);
 
 #define FLINT_NAME_DIR		0x1	/* UNLINK: the name must be an empty directory */
-#define FLINT_NAME_NO_TRASH	0x2	/* UNLINK, RMTREE: gone at once, whatever the tree's setting */
+/* UNLINK, RMTREE: gone at once, whatever the tree's setting */
+#define FLINT_NAME_NO_TRASH	0x2
 
 struct flint_name_req {
 	__le32 fixed_len;
