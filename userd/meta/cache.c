@@ -5,8 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "hash.h"
 #include "store.h"
 
 #define OBJ_GUESS	256	/* bytes of a usual object, for the number of buckets */

@@ -18,8 +18,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "hash.h"
 #include "grants.h"
 
 #define NAMES_MAX	2

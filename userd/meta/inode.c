@@ -11,8 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "hash.h"
 #include "store.h"
 #include "verify.h"
 

@@ -12,9 +12,9 @@ META_SERVER := $(META_CORE) userd/meta/log_raft.c userd/meta/replica.c userd/met
 	userd/meta/requests.c userd/meta/jobs.c userd/meta/adminreq.c \
 	userd/meta/mutate.c userd/meta/reaper.c userd/meta/main.c
 
-$(eval $(call program,flint-metad,$(META_SERVER),-lsqlite3))
-$(eval $(call program,flint-metad-crash,tests/native/metad_crash.c tests/native/crash_group.c $(META_CORE),-lsqlite3))
-$(eval $(call program,flint-metad-store-bench,tests/native/metad_store_bench.c $(META_CORE),-lsqlite3))
+$(eval $(call program,flint-metad,$(META_SERVER),-lsqlite3 -lxxhash))
+$(eval $(call program,flint-metad-crash,tests/native/metad_crash.c tests/native/crash_group.c $(META_CORE),-lsqlite3 -lxxhash))
+$(eval $(call program,flint-metad-store-bench,tests/native/metad_store_bench.c $(META_CORE),-lsqlite3 -lxxhash))
 $(eval $(call program,flint-relay,tests/native/relay.c,))
 user: $(B)/bin/flint-faultdisk.so
 $(B)/bin/flint-faultdisk.so: tests/native/faultdisk.c
@@ -25,22 +25,22 @@ $(B)/bin/flint-faultdisk.so: tests/native/faultdisk.c
 $(eval $(call program,flint-metad-cut,tests/native/metad_cut.c,))
 
 TEST_SRCS_meta_ops := $(META_CORE)
-TEST_LIBS_meta_ops := -lsqlite3
+TEST_LIBS_meta_ops := -lsqlite3 -lxxhash
 TEST_SRCS_meta_admin := $(META_CORE)
-TEST_LIBS_meta_admin := -lsqlite3
+TEST_LIBS_meta_admin := -lsqlite3 -lxxhash
 TEST_SRCS_meta_model := $(META_CORE)
-TEST_LIBS_meta_model := -lsqlite3
+TEST_LIBS_meta_model := -lsqlite3 -lxxhash
 TEST_SRCS_meta_rename := $(META_CORE)
-TEST_LIBS_meta_rename := -lsqlite3
+TEST_LIBS_meta_rename := -lsqlite3 -lxxhash
 TEST_SRCS_meta_once := $(META_CORE)
-TEST_LIBS_meta_once := -lsqlite3
+TEST_LIBS_meta_once := -lsqlite3 -lxxhash
 TEST_SRCS_meta_store := $(META_CORE)
-TEST_LIBS_meta_store := -lsqlite3
+TEST_LIBS_meta_store := -lsqlite3 -lxxhash
 
 FUZZ_SRCS_meta_command := $(META_CORE)
-FUZZ_LIBS_meta_command := -lsqlite3
+FUZZ_LIBS_meta_command := -lsqlite3 -lxxhash
 
 TEST_SRCS_meta_lease := userd/meta/lease.c
 TEST_SRCS_meta_backup := $(META_CORE)
-TEST_LIBS_meta_backup := -lsqlite3
+TEST_LIBS_meta_backup := -lsqlite3 -lxxhash
 TEST_SRCS_meta_lock := userd/meta/lock.c

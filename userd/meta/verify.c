@@ -10,8 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "hash.h"
 #include "schema.h"
 #include "store.h"
 #include "verify.h"
