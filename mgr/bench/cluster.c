@@ -126,6 +126,7 @@ int bench_cluster_start(struct bench_cluster *c, const char *dir, unsigned int r
 			 base, (char *)"--json", (char *)"--meta",
 			 metas, NULL };
 	unsigned int port = free_ports();
+	char path[PATH_MAX];
 	int ret;
 
 	memset(c, 0, sizeof(*c));
@@ -139,6 +140,9 @@ int bench_cluster_start(struct bench_cluster *c, const char *dir, unsigned int r
 	bench_remove(dir);
 	if (up_run(argv, err, errlen))
 		return -EIO;
+	/* As the daemons' command lines have it. */
+	if (realpath(dir, path))
+		snprintf(c->dir, sizeof(c->dir), "%s", path);
 	ret = find_metas(c, err, errlen);
 	if (!ret && c->nr_metas < replicas) {
 		snprintf(err, errlen, "%u metadata servers instead of %u", c->nr_metas, replicas);

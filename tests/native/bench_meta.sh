@@ -36,13 +36,20 @@ sys.exit(not row or any(r["ours"] <= 0 or r["theirs"] <= 0 or r["p99.9_us"] < r[
 END
 }
 
-"$BIN/flint" bench meta "$DIR/d" --files 1000 --big 5000 --rounds 1 --clients 4 --depth 4 \
+BIN=$(realpath "$BIN")
+cd "$DIR" || exit 1
+"$BIN/flint" bench meta d --files 1000 --big 5000 --rounds 1 --clients 4 --depth 4 \
 	--out "$DIR/meta.json" >"$DIR/run.out" 2>&1
 result $? "flint bench meta runs to its end"
 for work in create-r1 create-r1-conns create-r3 lookup-r1 getattr-r1 create-lone stat-leased open-leased create-5k lookup-5k readdir-deep; do
 	row $work
 	result $? "$work has its rows"
 done
+python3 -c 'import json, sys
+row = [r for r in json.load(open(sys.argv[1]))["rows"] if r["work"] == "create-5k"][0]
+sys.exit(not (row["server_memory"] and row["disk_bytes_per_file"] and row["server_cpu_us_per_op"]))' \
+	"$DIR/meta.json"
+result $? "the server's memory, disk and CPU are there"
 ! ls "$DIR"/d/* >/dev/null 2>&1
 result $? "nothing stays in its directory"
 "$BIN/flint" bench meta "$DIR/d" --clients 0 >"$DIR/bad.out" 2>&1
