@@ -381,11 +381,12 @@ static void session_opened(struct flint_rpc *rpc)
 	struct lclient *c = rpc->priv;
 	struct bench_load *l = c->load;
 	struct flint_session_rep rep;
+	bool elsewhere = rpc->err == -ENOTCONN || rpc->err == -ETIMEDOUT ||
+			 rpc->status == FLINT_ST_NOT_LEADER || rpc->status == FLINT_ST_RETRY;
 
 	if (rpc->err || rpc->status ||
 	    flint_body_get(&rep, sizeof(rep), sizeof(rep), rpc->rep_body, rpc->rep_len))
-		fail(l, rpc->err == -ENOTCONN || rpc->err == -ETIMEDOUT ||
-		     rpc->status == FLINT_ST_NOT_LEADER || rpc->status == FLINT_ST_RETRY ? -EAGAIN : -EIO, "opening a session", rpc);
+		fail(l, elsewhere ? -EAGAIN : -EIO, "opening a session", rpc);
 	else
 		l->root = le64_to_cpu(rep.root.ino);
 	if (!--l->opening)
