@@ -7,6 +7,8 @@
  *				acknowledged is never missed by anybody
  *	hold PATH		take leases on a file and its directory, say "held",
  *				then do nothing for ever (to be killed or stopped)
+ *	writer PATH		write one place again and again, say "held" after the first
+ *				time; ends when it is refused as a session that was ended
  *	change PATH MS		change that file; fail if it takes longer than MS
  *	locks			file locks of two clients, TAP
  *	sessions N		open N sessions, use each, close them
@@ -51,7 +53,7 @@ static const struct flint_conf_opt table[] = {
 };
 static const struct flint_conf_spec spec = {
 	.prog = "flint-leasetest", .opts = table, .has_args = true, .args_off = OFF(args),
-	.args_doc = "cached|coherence SECONDS|hold PATH|change PATH MS|locks|sessions N",
+	.args_doc = "cached|coherence SECONDS|hold PATH|writer PATH|change PATH MS|locks|sessions N",
 	.doc = "Test leases, sessions and locks of a running cluster.",
 };
 
@@ -350,6 +352,35 @@ static void hold(const char *path)
 		pause();
 }
 
+/* Write until it is refused, which must be because the session was ended. */
+static void writer(const char *path)
+{
+	struct flint_fs *fs = client("writer", NULL);
+	struct flint_attr dir;
+	struct flint_attr attr;
+	struct flint_file *f;
+	const char *name;
+	ssize_t n;
+	int i = 0;
+
+	split(fs, path, &dir, &name);
+	if (flint_fs_open_file(fs, ino_of(&dir), name, FLINT_OPEN_CREATE | FLINT_OPEN_WRITE, 0644,
+			       &f) || flint_file_pwrite(f, "x", 1, 0) != 1)
+		exit(1);
+	/* Something to recall. */
+	if (flint_fs_lookup(fs, ino_of(&dir), name, &attr) ||
+	    flint_fs_getattr(fs, ino_of(&attr), &attr))
+		exit(1);
+	printf("held\n");
+	fflush(stdout);
+	do {
+		n = flint_file_pwrite(f, "late", 4, 0);
+		usleep(20000);
+	} while (n == 4 && ++i < 1000);
+	printf("refused: %s\n", strerror(-n));
+	exit(n == -ESTALE ? 0 : 1);
+}
+
 static void change_path(const char *path, uint64_t limit_ms)
 {
 	struct flint_fs *fs = client("changer", NULL);
@@ -525,6 +556,8 @@ int main(int argc, char **argv)
 		coherence(strtoul(o.args.items[1], NULL, 10));
 	else if (!strcmp(mode, "hold") && o.args.nr == 2)
 		hold(o.args.items[1]);
+	else if (!strcmp(mode, "writer") && o.args.nr == 2)
+		writer(o.args.items[1]);
 	else if (!strcmp(mode, "change") && o.args.nr == 3)
 		change_path(o.args.items[1], strtoull(o.args.items[2], NULL, 10));
 	else if (!strcmp(mode, "locks"))

@@ -55,8 +55,8 @@ meta_again() {
 	disown
 }
 
-hold() {	# PATH: a client that holds leases on it; its pid in $holder
-	"$BIN/flint-leasetest" --mgr "127.0.0.1:$((BASE + 1))" --key "$DIR/c/cluster.key" hold "$1" \
+hold() {	# PATH [hold|writer]: a client that holds leases on it; its pid in $holder
+	"$BIN/flint-leasetest" --mgr "127.0.0.1:$((BASE + 1))" --key "$DIR/c/cluster.key" "${2:-hold}" "$1" \
 		>"$DIR/hold.out" 2>&1 &
 	holder=$!
 	for _ in $(seq 100); do
@@ -75,7 +75,7 @@ tap() {		# NAME COMMAND...: all its "not ok" lines count as one
 	result $rc "$name"
 }
 
-echo 1..10
+echo 1..12
 up >"$DIR/up.out" 2>&1
 result $? "a cluster comes up"
 meta_again
@@ -89,7 +89,14 @@ tap "a killed holder delays others by its session lease at most" lt change /held
 hold /held2
 kill -STOP "$holder"
 tap "and so does a stopped one" lt change /held2 4500
-kill -CONT "$holder"; kill -9 "$holder"; holder=
+kill -CONT "$holder"; kill -9 "$holder"
+hold /held3 writer
+kill -STOP "$holder"
+tap "a stopped writer, too" lt change /held3 4500
+kill -CONT "$holder"
+wait "$holder"
+result $? "whose late write is refused when it goes on"
+holder=
 
 lt coherence 10 >"$DIR/co.out" 2>&1 &
 co=$!

@@ -276,7 +276,6 @@ FLINT_ASSERT_SIZE(struct flint_dir_create, 24);
 
 enum flint_fence_op {
 	FLINT_OP_FENCE		= 0x66,	/* flint_fence -> - ; metadata servers and managers only */
-	FLINT_OP_INO_STAT	= 0x67,	/* flint_ino_stat -> flint_ino_stat_rep; the same */
 };
 
 /**
@@ -293,27 +292,6 @@ struct flint_fence {
 };
 
 FLINT_ASSERT_SIZE(struct flint_fence, 32);
-
-/* How far an inode's data reaches on one target. */
-struct flint_ino_stat {
-	__le32 chain;
-	__le32 chain_ver;
-	__le32 target;
-	__le32 fs;
-	__le64 ino;
-	__le32 gen;
-	__u8 chunk_shift;
-	__u8 reserved[3];
-};
-
-FLINT_ASSERT_SIZE(struct flint_ino_stat, 32);
-
-struct flint_ino_stat_rep {
-	__le64 end;			/* file offset behind the last byte stored there, 0: none */
-	__le64 chunks;
-};
-
-FLINT_ASSERT_SIZE(struct flint_ino_stat_rep, 16);
 
 /* ---- checks ---------------------------------------------------------------- */
 

@@ -5,7 +5,7 @@ CHUNK_STORE_SRCS := $(addprefix userd/chunk/,alloc.c index.c window.c wal.c appl
 	read.c write.c cut.c store.c ckpt.c)
 
 $(eval $(call program,flint-chunkd,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
-	userd/chunk/service.c userd/chunk/main.c,-luring))
+	userd/chunk/service.c userd/chunk/fence.c userd/chunk/main.c,-luring))
 
 TEST_SRCS_chunk_store := $(CHUNK_STORE_SRCS)
 

@@ -441,6 +441,7 @@ static int serve(struct run *r, char *err, size_t errlen)
 	if (ret)
 		return ret;
 	pthread_mutex_init(&d->free_lock, NULL);
+	chunkd_fences_init(&d->fences);
 	ret = targets_open(r, err, errlen);
 	if (ret)
 		goto out;

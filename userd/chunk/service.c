@@ -22,6 +22,7 @@ struct chunkd_req {
 	struct flint_sop op;
 	struct flint_call *call;
 	struct chunkd_target *target;
+	int fence;			/* bucket it is counted in, -1: none */
 	struct flint_chunkd *d;
 	struct flint_buf *buf;
 	struct flint_buf_waiter waiter;
@@ -68,6 +69,7 @@ static void req_put(struct chunkd_req *r)
 
 void chunkd_reqs_free(struct flint_chunkd *d)
 {
+	chunkd_fences_free(&d->fences);
 	while (d->all) {
 		struct chunkd_req *r = d->all;
 
@@ -91,6 +93,8 @@ static void reply(struct chunkd_req *r)
 	u32 len;
 
 	r->target->queued--;
+	if (r->fence >= 0)
+		chunkd_fence_leave(&r->d->fences, r->fence);
 	if (op->status != FLINT_OK) {
 		refuse(call, op->status);
 	} else if (op->kind == FLINT_SOP_CUT) {
@@ -178,6 +182,7 @@ static void pulled(struct flint_call *call, int err)
 	struct chunkd_req *r = call->priv;
 
 	if (err) {
+		chunkd_fence_leave(&r->d->fences, r->fence);
 		refuse(call, EIO);
 		req_put(r);
 		return;
@@ -279,6 +284,7 @@ static void request_io(struct flint_chunkd *d, struct flint_call *call)
 	struct chunkd_req *r;
 	struct flint_sop *op;
 	struct flint_io io;
+	int fence;
 	u32 status;
 
 	if (flint_body_get(&io, sizeof(io), sizeof(io), call->msg.body, call->msg.body_len)) {
@@ -291,14 +297,21 @@ static void request_io(struct flint_chunkd *d, struct flint_call *call)
 		refuse(call, status);
 		return;
 	}
+	fence = chunkd_fence_enter(&d->fences, call);
+	if (fence < 0) {
+		refuse(call, FLINT_ST_FENCED);
+		return;
+	}
 	r = req_get(d);
 	if (!r) {
+		chunkd_fence_leave(&d->fences, fence);
 		refuse(call, FLINT_ST_RETRY);
 		return;
 	}
 	r->call = call;
 	r->target = t;
 	r->buf = NULL;
+	r->fence = fence;
 	op = &r->op;
 	op->kind = kind_of(call->msg.op);
 	op->shift = io.chunk_shift;
@@ -352,6 +365,7 @@ static void request_cut(struct flint_chunkd *d, struct flint_call *call)
 	r->target = t;
 	r->buf = NULL;
 	op = &r->op;
+	r->fence = -1;
 	op->kind = FLINT_SOP_CUT;
 	op->shift = cut.chunk_shift;
 	op->fs = le32_to_cpu(cut.fs);
@@ -426,6 +440,9 @@ void chunkd_request(void *arg, struct flint_call *call)
 		break;
 	case FLINT_OP_TARGET_STAT:
 		request_stat(arg, call);
+		break;
+	case FLINT_OP_FENCE:
+		chunkd_fence_request(&((struct flint_chunkd *)arg)->fences, call);
 		break;
 	default:
 		refuse(call, FLINT_ST_BAD_REQUEST);

@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 #include "store.h"
+#include "fence.h"
 #include "../client/cluster.h"
 #include "../client/member.h"
 #include "../net/net.h"
@@ -49,6 +50,7 @@ struct flint_chunkd {
 	struct flint_server *server;
 	struct flint_cluster *cluster;	/* NULL: alone, nothing of the map is checked */
 	struct flint_member *member;
+	struct chunkd_fences fences;
 	struct chunkd_req *free;	/* requests for use again */
 	struct chunkd_req *all;		/* every one that was made */
 	pthread_mutex_t free_lock;	/* protects free and all, when there are several workers */

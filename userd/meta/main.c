@@ -358,6 +358,7 @@ static void net_stop(struct run *r)
 		flint_member_free(m->member);
 	if (m->cluster)
 		flint_cluster_free(m->cluster);
+	metad_fences_free(m);
 	metad_reaper_free(m->reaper);
 	metad_sessions_free(m);
 	metad_leases_free(m);

@@ -95,6 +95,7 @@ struct metad {
 	struct metad_locks *locks;
 	struct metad_change *changes;	/* requests that may wait for leases of others */
 	struct name_lock *names;	/* that they work on */
+	struct fencing *fencings;	/* sessions on their way out */
 	struct flint_timer lease_tick;
 	u32 max_leases;
 
@@ -182,11 +183,20 @@ void metad_session_opened(struct metad *m, u64 sid, const u8 client[16], u32 fs,
 /* End a session: nothing of it is served any more; fenced, then META_OP_EXPIRE. */
 void metad_session_expire(struct metad *m, struct metad_session *sn, const char *why);
 void metad_session_ended(struct metad *m, u64 sid);
+/* Every chunk server refuses it: META_OP_EXPIRE may follow. */
+void metad_session_fenced(struct metad *m, u64 sid);
 /* flint_server_config's. On the loop. */
 void metad_conn_opened(void *arg, struct flint_conn *conn);
 void metad_conn_closed(void *arg, struct flint_conn *conn);
 /* End sessions that are silent and without a connection. On the loop. */
 void metad_sessions_expire(struct metad *m);
+
+/* ---- fence.c -------------------------------------------------------------- */
+
+/* Have every chunk server refuse a session's data requests, then metad_session_fenced(). 0 or -ENOMEM. */
+int metad_fence(struct metad *m, const struct metad_session *sn);
+/* After flint_cluster_free(). */
+void metad_fences_free(struct metad *m);
 
 /* ---- reaper.c ------------------------------------------------------------- */
 

@@ -235,13 +235,23 @@ static void expired(struct metad *m, u64 sid, u32 status, void *priv)
 	}
 }
 
+void metad_session_fenced(struct metad *m, u64 sid)
+{
+	struct metad_session *sn = metad_session_by_id(m, sid);
+
+	if (sn && metad_propose_own(m, META_OP_EXPIRE, sid, 0, expired, NULL))
+		sn->expiring = false;
+}
+
 void metad_session_expire(struct metad *m, struct metad_session *sn, const char *why)
 {
 	if (sn->expiring || sn->gone)
 		return;
-	if (metad_propose_own(m, META_OP_EXPIRE, sn->id, 0, expired, NULL))
-		return;
 	sn->expiring = true;
+	if (metad_fence(m, sn)) {
+		sn->expiring = false;	/* at the next occasion */
+		return;
+	}
 	flint_info("session %llu is ended: %s; its open files are closed",
 		   (unsigned long long)sn->id, why);
 }

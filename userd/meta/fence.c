@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The end of a session that did not end itself: first every chunk server that is
+ * up refuses its data requests, then META_OP_EXPIRE takes its handles, and only
+ * then its leases are free. So nothing that it sent can change data after
+ * somebody else was granted what it held.
+ *
+ * A chunk server that does not answer is asked again until the map says that it
+ * is down: then its own lease is over and it serves nobody. If neither happens
+ * for FENCE_LEASES session leases, the session ends all the same, with a warning:
+ * the client has been without trust for that long.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include "grants.h"
+#include "../base/log.h"
+
+#define RETRY_MS	200
+#define FENCE_LEASES	2
+
+struct fencing {
+	struct metad *m;
+	u64 sid;
+	u64 begun_ns;
+	u32 left;		/* answers to come */
+	bool failed;
+	struct flint_fence body;
+	struct flint_timer retry;
+	struct fencing *next, **prev;
+};
+
+struct fence_rpc {
+	struct flint_rpc rpc;
+	struct fencing *f;
+};
+
+static void fence_send(struct fencing *f);
+
+static void fence_free(struct fencing *f)
+{
+	flint_timer_cancel(f->m->loop, &f->retry);
+	*f->prev = f->next;
+	if (f->next)
+		f->next->prev = f->prev;
+	free(f);
+}
+
+static void fence_end(struct fencing *f)
+{
+	struct metad *m = f->m;
+	u64 sid = f->sid;
+
+	fence_free(f);
+	metad_session_fenced(m, sid);
+}
+
+static void fence_round(struct fencing *f)
+{
+	u64 limit = f->m->lease_ms * 1000000ull * FENCE_LEASES;
+
+	if (!f->m->leading) {
+		fence_free(f);
+	} else if (!f->failed) {
+		fence_end(f);
+	} else if (flint_now_ns() - f->begun_ns > limit) {
+		flint_warn("a chunk server does not answer that it has fenced session %llu: "
+			   "ending it all the same; see 'flint status'",
+			   (unsigned long long)f->sid);
+		fence_end(f);
+	} else {
+		flint_timer_set(f->m->loop, &f->retry, RETRY_MS);
+	}
+}
+
+static void on_retry(struct flint_timer *t)
+{
+	fence_send(t->arg);
+}
+
+static void fence_done(struct flint_rpc *rpc)
+{
+	struct fence_rpc *r = rpc->priv;
+	struct fencing *f = r->f;
+
+	f->failed |= rpc->err || rpc->status;
+	free(r);
+	if (!--f->left)
+		fence_round(f);
+}
+
+static void fence_one(struct fencing *f, u32 node)
+{
+	struct fence_rpc *r = calloc(1, sizeof(*r));
+
+	if (!r) {
+		f->failed = true;
+		return;
+	}
+	r->f = f;
+	r->rpc = (struct flint_rpc){
+		.op = FLINT_OP_FENCE, .body = &f->body, .body_len = sizeof(f->body),
+		.timeout_ms = 2000, .eager = true, .done = fence_done, .priv = r,
+	};
+	f->left++;
+	if (!flint_cluster_call(f->m->cluster, node, &r->rpc))
+		return;
+	f->left--;
+	f->failed = true;
+	free(r);
+}
+
+/* Everybody again: a fence is answered at once by who has it already. */
+static void fence_send(struct fencing *f)
+{
+	struct flint_map_ref *ref = flint_cluster_map(f->m->cluster);
+	u32 i;
+
+	f->failed = false;
+	f->left = 1;
+	for (i = 0; ref && i < ref->map.nr_nodes; i++) {
+		const struct flint_map_node *n = &ref->map.nodes[i];
+
+		if (n->role == FLINT_ROLE_CHUNK && n->state == FLINT_NODE_UP)
+			fence_one(f, le32_to_cpu(n->id));
+	}
+	flint_map_put(ref);
+	if (!--f->left)
+		fence_round(f);
+}
+
+int metad_fence(struct metad *m, const struct metad_session *sn)
+{
+	struct fencing *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return -ENOMEM;
+	f->m = m;
+	f->sid = sn->id;
+	f->begun_ns = flint_now_ns();
+	f->body.session_epoch = cpu_to_le64(sn->id);
+	f->body.fs = cpu_to_le32(sn->fs);
+	memcpy(f->body.client_id, sn->client, sizeof(f->body.client_id));
+	f->retry.fn = on_retry;
+	f->retry.arg = f;
+	f->next = m->fencings;
+	f->prev = &m->fencings;
+	if (f->next)
+		f->next->prev = &f->next;
+	m->fencings = f;
+	fence_send(f);
+	return 0;
+}
+
+void metad_fences_free(struct metad *m)
+{
+	while (m->fencings)
+		fence_free(m->fencings);
+}
