@@ -279,8 +279,11 @@ static void mail_put(struct mail *m)
 		free(m);
 }
 
-static u64 mail_delay(struct world *w)
+static u64 mail_delay(struct world *w, const struct raft_msg *m)
 {
+	/* The wish to hand over: whether it comes late matters most. */
+	if (m->type == RAFT_MSG_TIMEOUT_NOW && w->loss && world_chance(w, 500))
+		return world_random(w, 20 * SCALE);
 	if (world_chance(w, w->slow_mail))
 		return world_random(w, 15 * SCALE);
 	return 20 + world_random(w, w->latency);
@@ -312,9 +315,9 @@ static void mail_send(struct world *w, struct machine *n, struct mail *m)
 		goto lost;
 	if (world_chance(w, w->dup)) {
 		m->refs++;
-		world_push(w, mail_delay(w), EV_MAIL, to - w->m, m);
+		world_push(w, mail_delay(w, &m->m), EV_MAIL, to - w->m, m);
 	}
-	world_push(w, mail_delay(w), EV_MAIL, to - w->m, m);
+	world_push(w, mail_delay(w, &m->m), EV_MAIL, to - w->m, m);
 	return;
 lost:
 	mail_put(m);

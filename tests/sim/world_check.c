@@ -224,6 +224,7 @@ static void check_conf(struct world *w, struct machine *n)
 void check_step(struct world *w, struct machine *n, const struct raft_update *u)
 {
 	const struct raft *r = n->raft;
+	u64 shows;
 
 	if (r->term < n->seen_term || (r->term == n->seen_term && n->seen_vote &&
 				       r->vote != n->seen_vote))
@@ -248,6 +249,9 @@ void check_step(struct world *w, struct machine *n, const struct raft_update *u)
 	if (u->conf_changed)
 		check_conf(w, n);
 	check_commit(w, n);
+	if (!raft_lease_read(r, world_local(w, n), &shows) && shows < w->truth.acked)
+		world_fail(w, "stale read: %llu has a lease and shows %llu, %llu was seen", U(n->id),
+			   U(shows), U(w->truth.acked));
 }
 
 /* What is promised must be on the disk. */

@@ -90,7 +90,7 @@ static void set_mood(struct world *w)
 
 void people_begin(struct world *w)
 {
-	static const u32 drifts[] = { 0, 10000, 100000 };
+	static const u32 drifts[] = { 0, 10000, 100000, 300000 };
 	u32 i, voters;
 
 	set_mood(w);
@@ -98,7 +98,7 @@ void people_begin(struct world *w)
 	voters = 1 + world_random(w, w->nr_machines < 7 ? w->nr_machines : 7);
 	if (world_chance(w, 500) && w->nr_machines > 2)
 		voters = 3;
-	w->drift_bound = drifts[world_random(w, 3)];
+	w->drift_bound = drifts[world_random(w, w->mood == LEASES ? 4 : 3)];
 	if (w->mood != MIXED && world_chance(w, 600))
 		w->nr_machines = voters = w->mood == LEASES ? 3 : 5;
 	w->end_chaos = (100 + world_random(w, 300)) * SCALE;
@@ -280,7 +280,7 @@ static void trouble_leases(struct world *w)
 {
 	struct machine *n = some_leader(w), *m = some(w);
 
-	switch (world_random(w, 7)) {
+	switch (world_random(w, 9)) {
 	case 0:
 		mend(w);
 		break;
@@ -294,12 +294,20 @@ static void trouble_leases(struct world *w)
 		blink(w, m);
 		break;
 	case 5:
+		blink(w, m);		/* and hears nothing of its leader since */
+		cut_pair(w, n, m);
+		break;
+	case 6:
 		transfer(w, n);
-		if (world_chance(w, 500))
+		if (world_chance(w, 700))
 			cut_pair(w, n, m);
 		break;
+	case 7:
+		mend(w);
+		cut_in_two(w, 1 << (n - w->m), false);
+		break;
 	default:
-		n->stalled_until = w->now + world_random(w, 14 * SCALE);
+		n->stalled_until = w->now + world_random(w, 25 * SCALE);
 	}
 }
 
@@ -308,7 +316,11 @@ static void trouble_logs(struct world *w)
 {
 	struct machine *n = some_leader(w);
 
-	switch (world_random(w, 6)) {
+	switch (world_random(w, 8)) {
+	case 6:
+	case 7:
+		connection_breaks(w);
+		break;
 	case 0:
 		cut_in_two(w, world_random(w, 1 << w->nr_machines), false);
 		break;

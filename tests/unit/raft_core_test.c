@@ -202,11 +202,21 @@ static void test_read_index(void **state)
 	b.n[1].r->led_since = b.now;
 	assert_int_equal(bench_step(&b, 1, ev), 0);
 	assert_int_equal(b.n[1].u.nr_reads, 0);
+	ev.token = 78;			/* comes while the round is under way: the next one answers */
+	b.n[1].r->lease_floor = 1000;
+	assert_int_equal(bench_step(&b, 1, ev), 0);
+	ev.token = 77;
 	assert_int_equal(bench_deliver(&b, RAFT_MSG_HEARTBEAT, 1, 2), 0);
 	assert_int_equal(bench_deliver(&b, RAFT_MSG_HEARTBEAT_REP, 2, 1), 0);
 	assert_int_equal(b.n[1].u.nr_reads, 1);
+	b.n[1].r->lease_floor = 0;
 	assert_int_equal(b.n[1].u.reads[0].token, 77);
 	assert_int_equal(b.n[1].u.reads[0].index, 1);
+	assert_int_equal(bench_deliver(&b, RAFT_MSG_HEARTBEAT_REP, 2, 1), -ENOENT);
+	assert_int_equal(bench_deliver(&b, RAFT_MSG_HEARTBEAT, 1, 2), 0);
+	assert_int_equal(bench_deliver(&b, RAFT_MSG_HEARTBEAT_REP, 2, 1), 0);
+	assert_int_equal(b.n[1].u.nr_reads, 1);
+	assert_int_equal(b.n[1].u.reads[0].token, 78);
 	/* A follower asks. */
 	assert_int_equal(bench_step(&b, 3, ev), 0);
 	assert_int_equal(bench_deliver(&b, RAFT_MSG_READ, 3, 1), 0);
