@@ -327,5 +327,6 @@ int meta_store_replace(struct meta_store *s, const char *path, char *err, size_t
 		ret = -errno;
 		snprintf(err, errlen, "%s cannot become %s (%s)", path, to, strerror(errno));
 	}
+	cfg.checked = true;	/* its checksum, of every row */
 	return ret ? ret : meta_store_open(s, &cfg, err, errlen);
 }

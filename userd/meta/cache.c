@@ -35,7 +35,10 @@ int meta_cache_init(struct meta_cache *c, u64 bytes_max)
 	c->slab = flint_slab_new();
 	c->bucket = buckets_new(n * sizeof(*c->bucket));
 	if (!c->slab || !c->bucket) {
+		if (c->bucket)
+			munmap(c->bucket, n * sizeof(*c->bucket));
 		flint_slab_free(c->slab);
+		memset(c, 0, sizeof(*c));
 		return -ENOMEM;
 	}
 	c->mask = n - 1;

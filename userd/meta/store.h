@@ -156,6 +156,7 @@ struct meta_counters {
  * @cache_bytes: memory for objects; 0: a quarter of the machine's
  * @gen_objects: size at which a generation is frozen; 0: META_GEN_OBJECTS
  * @gen_ms: age at which it is, by meta_store_tick(); 0: META_GEN_MS
+ * @checked: the file was looked through a moment ago: do not do it again
  * @wake: the flusher has done something: call meta_store_poll() on the owner's
  *	thread soon. Called on the flusher's thread. NULL: only polled
  * @durable: the database holds everything up to this entry, on stable storage.
@@ -168,6 +169,7 @@ struct meta_store_config {
 	u64 cache_bytes;
 	u32 gen_objects;
 	u32 gen_ms;
+	bool checked;
 	void (*wake)(void *arg);
 	void (*durable)(void *arg, u64 index, u64 term);
 	void (*fatal)(void *arg, const char *why);
