@@ -31,7 +31,7 @@ static const u16 reads[] = {
 
 static struct meta_store store;
 static char dir[] = "/tmp/flint_meta_fuzz.XXXXXX";
-static u64 sid, seq, index;
+static u64 sid, seq, log_index;
 static unsigned int in_batch;
 
 static void die(const char *what)
@@ -62,7 +62,7 @@ static u32 apply(const struct meta_command *c, struct meta_reply *rep)
 		die("apply");
 	if (++in_batch == BATCH) {
 		in_batch = 0;
-		meta_store_applied(&store, ++index, 1);
+		meta_store_applied(&store, ++log_index, 1);
 	}
 	return rep->status;
 }
@@ -144,7 +144,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t len)
 	read_one(data, len);
 	if (++runs % 4096)
 		return 0;
-	meta_store_applied(&store, ++index, 1);
+	meta_store_applied(&store, ++log_index, 1);
 	in_batch = 0;
 	if (meta_store_flush(&store))
 		die("flush");
