@@ -191,7 +191,10 @@ static int bound_dir(struct meta_store *s, struct meta_session *sn, u64 ino)
 	return 0;
 }
 
-/* Does the session have it open, with one of @flags (0: in any way)? 1, 0 or -errno. It searches: not for the usual way. */
+/*
+ * Does the session have it open, with one of @flags (0: in any way)? 1, 0 or -errno. It
+ * searches: not for the usual way.
+ */
 static int open_by(struct meta_store *s, struct meta_session *sn, u64 ino, u32 flags)
 {
 	struct meta_handle h = { 0 };
