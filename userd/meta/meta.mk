@@ -14,7 +14,7 @@ META_SERVER := $(META_CORE) userd/meta/log_raft.c userd/meta/replica.c userd/met
 
 $(eval $(call program,flint-metad,$(META_SERVER),-lsqlite3 -lxxhash))
 # SIM_WORLD: tests/sim.mk
-$(eval $(call program,flint-meta-sim,tests/sim/meta_sim.c $(SIM_WORLD) $(META_CORE),-lsqlite3))
+$(eval $(call program,flint-meta-sim,tests/sim/meta_sim.c $(SIM_WORLD) $(META_CORE),-lsqlite3 -lxxhash))
 $(eval $(call program,flint-metad-crash,tests/native/metad_crash.c tests/native/crash_group.c $(META_CORE),-lsqlite3 -lxxhash))
 $(eval $(call program,flint-metad-store-bench,tests/native/metad_store_bench.c $(META_CORE),-lsqlite3 -lxxhash))
 $(eval $(call program,flint-relay,tests/native/relay.c,))
