@@ -18,7 +18,7 @@ group() {
 	mkdir "$dir/$n"
 	timeout 100 "$BIN/flint-metad-crash" --metad "$BIN/flint-metad" --state "$dir/$n" --key "$dir/key" \
 		--port $((20000 + RANDOM % 10000)) --replicas 3 --threads 3 --time-scale "${SCALE:-2}" \
-		--resume-ms "${RESUME_MS:-12000}" "$@" >"$dir/out" 2>&1 || status=$?
+		--resume-ms "${RESUME_MS:-30000}" "$@" >"$dir/out" 2>&1 || status=$?
 	if [ "$status" = 0 ]; then
 		echo "ok $n - $name"
 	else

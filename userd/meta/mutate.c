@@ -180,6 +180,23 @@ static void mutate_done(struct meta_proposal *p)
 	answer(m, p);
 }
 
+/* What makes the state larger is refused while its disk is nearly full. */
+static bool grows(u16 op)
+{
+	switch (op) {
+	case FLINT_OP_MKNOD:
+	case FLINT_OP_LINK:
+	case FLINT_OP_SETXATTR:
+	case FLINT_OP_EXTEND:
+	case FLINT_OP_APPEND:
+	case FLINT_OP_FS_CREATE:
+	case FLINT_OP_SESSION_OPEN:
+		return true;
+	default:
+		return false;
+	}
+}
+
 void metad_mutate(struct metad *m, struct flint_call *call, u64 sid,
 		  const void *data, u32 data_len)
 {
@@ -198,6 +215,10 @@ void metad_mutate(struct metad *m, struct flint_call *call, u64 sid,
 	if (meta_command_check(c.op, c.body, c.body_len, c.data_len)) {
 		flint_conn_kill(call->conn, "malformed metadata request");
 		reply(m, call, FLINT_ST_BAD_REQUEST, NULL, 0);
+		return;
+	}
+	if (flint_raft_low_space(meta_log_raft(m->log)) && grows(c.op)) {
+		reply(m, call, ENOSPC, NULL, 0);
 		return;
 	}
 	if (c.op == FLINT_OP_SESSION_OPEN)

@@ -92,6 +92,8 @@ void metad_replica_beat(void *arg, struct flint_hb_replica *r)
 	r->role = st->role;
 	if (!st->group && m->store.c.next_session > 1)
 		r->flags |= FLINT_REPLICA_STATE;
+	if (st->low_space)
+		r->flags |= FLINT_REPLICA_LOW_SPACE;
 }
 
 /* What the map calls our address, for when none was given. */

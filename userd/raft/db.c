@@ -636,9 +636,17 @@ static void run_jobs(struct flint_raft_db *db, struct flint_raft_job *list)
 	account(db, list, us);
 }
 
+static u64 file_bytes(const struct flint_raft_db *db)
+{
+	struct stat sb;
+
+	return stat(db->path, &sb) ? 0 : sb.st_size + WAL_BYTES;
+}
+
 static void checkpoint(struct flint_raft_db *db)
 {
 	int log = 0, done = 0, err;
+	u64 bytes;
 
 	err = sql_errno(sqlite3_wal_checkpoint_v2(db->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log,
 						  &done));
@@ -647,8 +655,10 @@ static void checkpoint(struct flint_raft_db *db)
 		return;
 	}
 	db->wal_pages = 0;
+	bytes = file_bytes(db);
 	pthread_mutex_lock(&db->lock);
 	db->stats.checkpoints++;
+	db->stats.file_bytes = bytes;
 	pthread_mutex_unlock(&db->lock);
 }
 
@@ -825,6 +835,7 @@ int flint_raft_db_start(struct flint_raft_db *db, struct flint_loop *loop,
 {
 	int err;
 
+	db->stats.file_bytes = file_bytes(db);
 	db->loop = loop;
 	db->fatal = fatal;
 	db->arg = arg;
@@ -888,12 +899,9 @@ void flint_raft_db_fetch(struct flint_raft_db *db, struct flint_raft_fetch *f)
 
 void flint_raft_db_stats(struct flint_raft_db *db, struct flint_raft_db_stats *st)
 {
-	struct stat sb;
-
 	pthread_mutex_lock(&db->lock);
 	*st = db->stats;
 	pthread_mutex_unlock(&db->lock);
-	st->file_bytes = stat(db->path, &sb) ? 0 : sb.st_size + WAL_BYTES;
 }
 
 int flint_raft_db_write_now(struct flint_raft_db *db, struct flint_raft_job *job, char *err,

@@ -26,7 +26,8 @@
 #define MSG_BYTES	(128u << 10)	/* of entries in one message, about */
 #define FLIGHT_BYTES	(4u << 20)
 #define FLIGHT_MSGS	24
-#define LOW_BYTES	(32ull << 20)	/* free on the log's disk: nothing new is logged below it */
+#define LOW_BYTES	(64ull << 20)	/* free on the log's disk: what grows is refused */
+#define FULL_BYTES	(24ull << 20)	/* nothing is logged below it */
 #define READ_MS		1500		/* a read waits no longer, times the scale */
 
 /* ---- proposals ----------------------------------------------------------------- */
@@ -38,7 +39,7 @@ void flint_raft_propose(struct flint_raft *r, struct flint_raft_proposal *p)
 
 	p->next = NULL;
 	p->mine = false;
-	if (r->dead || r->stopping || r->low_space || p->len > r->max_entry) {
+	if (r->dead || r->stopping || r->full || p->len > r->max_entry) {
 		p->done(p, r->dead || r->stopping ? -ECANCELED : -ENOSPC, 0);
 		return;
 	}
@@ -87,6 +88,11 @@ void flint_raft_props_fail(struct flint_raft *r, int err)
 bool flint_raft_ready(const struct flint_raft *r)
 {
 	return r->st.ready;
+}
+
+bool flint_raft_low_space(const struct flint_raft *r)
+{
+	return r->st.low_space;
 }
 
 u64 flint_raft_applied(const struct flint_raft *r)
@@ -322,18 +328,22 @@ static void on_timer(struct flint_timer *t)
 
 static void check_space(struct flint_raft *r)
 {
+	u64 size, avail;
 	struct statvfs sv;
 	bool low;
 
 	if (statvfs(r->dir, &sv))
 		return;
-	low = (u64)sv.f_bavail * sv.f_frsize < LOW_BYTES;
-	if (low && !r->low_space)
-		flint_err("%s has less than %llu MiB free: changes are refused until there is more",
-			  r->dir, LOW_BYTES >> 20);
-	else if (!low && r->low_space)
+	size = (u64)sv.f_blocks * sv.f_frsize;
+	avail = (u64)sv.f_bavail * sv.f_frsize;
+	low = avail < (size / 64 < LOW_BYTES ? size / 64 : LOW_BYTES);
+	r->full = avail < (size / 128 < FULL_BYTES ? size / 128 : FULL_BYTES);
+	if (low && !r->st.low_space)
+		flint_err("%s has only %llu MiB free: changes that need space are refused until there is"
+			  " more", r->dir, (unsigned long long)avail >> 20);
+	else if (!low && r->st.low_space)
 		flint_info("%s has space again", r->dir);
-	r->low_space = low;
+	r->st.low_space = low;
 }
 
 /* Our address is not what the group knows: a leader corrects its own. */

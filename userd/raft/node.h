@@ -56,6 +56,8 @@ struct flint_raft_member {
  * @role: enum flint_replica_role (wire.h); NONE: in no group
  * @ready: leader that has applied an entry of its own term: may serve
  * @removed: its group has told it that it is a member no longer
+ * @low_space: the disk of the log is nearly full: what needs room should be refused.
+ *	When it is fuller still, all proposals are
  * @id, @group: own, and the group's (0: none)
  * @leader: Raft id, 0: none known
  * @leader_name: its node's, "" if none
@@ -65,7 +67,7 @@ struct flint_raft_member {
  */
 struct flint_raft_status {
 	u8 role;
-	bool ready, removed;
+	bool ready, removed, low_space;
 	u64 id, group;
 	u64 term;
 	u64 leader;
@@ -203,6 +205,7 @@ void flint_raft_set_addr(struct flint_raft *r, const struct flint_addr *addr);
 const struct flint_raft_status *flint_raft_status(struct flint_raft *r);
 /* Plain reads for hot paths. */
 bool flint_raft_ready(const struct flint_raft *r);
+bool flint_raft_low_space(const struct flint_raft *r);
 u64 flint_raft_applied(const struct flint_raft *r);
 
 /* ---- proposals and reads ------------------------------------------------ */

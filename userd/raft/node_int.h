@@ -87,7 +87,7 @@ struct flint_raft {
 	struct flint_timer timer;	/* the core's deadline */
 	struct flint_timer tick;	/* housekeeping */
 	struct flint_timer resume;	/* loads the snapshot that a crash left */
-	bool low_space;
+	bool full;			/* nothing is logged any more */
 	bool stopping, dead;
 	u64 elections, snapshots_sent, snapshots_loaded;
 };
