@@ -557,7 +557,7 @@ static void world_end(void)
 static void test_coherence(void **state)
 {
 	const char *env = getenv("FLINT_LEASE_SEEDS");
-	u64 seeds = env ? strtoull(env, NULL, 0) : 300, s, checks = 0, hits = 0, acks = 0, ends = 0,
+	u64 seeds = env ? strtoull(env, NULL, 0) : 200, s, checks = 0, hits = 0, acks = 0, ends = 0,
 	    leaders = 0;
 	int i;
 

@@ -300,7 +300,7 @@ static void session_end(struct lock_table *t, u64 sid)
 static void test_random(void **state)
 {
 	const char *env = getenv("FLINT_LOCK_STEPS");
-	u64 steps = env ? strtoull(env, NULL, 0) : 100000, i;
+	u64 steps = env ? strtoull(env, NULL, 0) : 20000, i;
 	struct lock_table *t = lock_new(100000, &ops, NULL);
 
 	(void)state;
