@@ -17,11 +17,11 @@
 /* In huge pages: every look at the table is a miss of the caches, the TLB need not be another. */
 static void *buckets_new(size_t len)
 {
-	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = calloc(1, len);
+	uintptr_t from = ((uintptr_t)p + 4095) & ~(uintptr_t)4095;
 
-	if (p == MAP_FAILED)
-		return NULL;
-	madvise(p, len, MADV_HUGEPAGE);
+	if (p && len > 8192)
+		madvise((void *)from, (len - 4096) & ~(size_t)4095, MADV_HUGEPAGE);
 	return p;
 }
 
@@ -35,8 +35,7 @@ int meta_cache_init(struct meta_cache *c, u64 bytes_max)
 	c->slab = flint_slab_new();
 	c->bucket = buckets_new(n * sizeof(*c->bucket));
 	if (!c->slab || !c->bucket) {
-		if (c->bucket)
-			munmap(c->bucket, n * sizeof(*c->bucket));
+		free(c->bucket);
 		flint_slab_free(c->slab);
 		memset(c, 0, sizeof(*c));
 		return -ENOMEM;
@@ -70,7 +69,7 @@ void meta_cache_free(struct meta_cache *c)
 	meta_vec_free(&c->inodes);
 	meta_vec_free(&c->dents);
 	free(c->touched);
-	munmap(c->bucket, (c->mask + 1) * sizeof(*c->bucket));
+	free(c->bucket);
 	flint_slab_free(c->slab);
 	memset(c, 0, sizeof(*c));
 }
