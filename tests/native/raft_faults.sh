@@ -8,6 +8,9 @@ set -u
 
 . "$(dirname "$0")/cluster.bash"
 
+STARTED=()
+trap '{ kill -9 "${STARTED[@]}"; } 2> /dev/null; finish' EXIT
+
 # start NAME [VARIABLE=VALUE...]: as `flint up` started it, as our child; its pid is in PID.
 start()
 {
@@ -16,6 +19,7 @@ start()
 	mapfile -d '' cmd < "$W/cmd.$name"
 	env ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0" "$@" "${cmd[@]}" >> "$D/log/$name.log" 2>&1 &
 	PID=$!
+	STARTED+=($PID)
 	echo $PID > "$D/run/$name.pid"
 }
 remember() { for m in meta meta2 meta3; do cat "/proc/$(pid $m)/cmdline" > "$W/cmd.$m"; done; }
