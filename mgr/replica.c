@@ -626,7 +626,9 @@ static void replica_joined(void *arg, int err, const char *why)
 	}
 	if (err == -ECANCELED || m->stopping)
 		return;
-	if (err == -EEXIST)
+	if (err == -EAGAIN)
+		flint_debug("joining: %s; asking another manager", why ? why : "no answer");
+	else if (err == -EEXIST)
 		flint_warn_rl("a manager called %s is a member already: this one, which is empty, waits for 'flint mgr replace %s'; or give it another --name",
 			      m->name, m->name);
 	else
@@ -634,7 +636,7 @@ static void replica_joined(void *arg, int err, const char *why)
 			      why && *why ? why : strerror(-err));
 	m->join_timer.fn = on_join_again;
 	m->join_timer.arg = m;
-	flint_timer_set(m->loop, &m->join_timer, 2000);
+	flint_timer_set(m->loop, &m->join_timer, err == -EAGAIN ? 500 : 2000);
 }
 
 /* A cluster that did not keep a log, or none yet: this manager begins one. */

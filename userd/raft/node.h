@@ -292,7 +292,9 @@ void flint_raft_change(struct flint_raft *r, struct flint_raft_change *c);
  * @addr: of any member
  * @done: 0: added as a learner, the rest happens by itself; or -errno and a sentence
  *
- * For a replica in no group. Goes on until it is free or was answered.
+ * For a replica in no group. Follows hints to the leader, and waits while that is
+ * busy with another change; -EAGAIN: who was asked does not answer or knows of no
+ * leader, so that another member can be asked.
  */
 void flint_raft_join(struct flint_raft *r, const struct flint_addr *addr,
 		     void (*done)(void *arg, int err, const char *why), void *arg);

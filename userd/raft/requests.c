@@ -176,6 +176,7 @@ struct join {
 	struct flint_addr first, next;
 	struct flint_raft_join_req body;
 	int answer;
+	bool lost;			/* who was asked is no help */
 	void (*done)(void *arg, int err, const char *why);
 	void *arg;
 };
@@ -208,6 +209,8 @@ static void join_answered(struct flint_rpc *rpc)
 	    !flint_body_get(&rep, sizeof(rep), sizeof(rep), rpc->rep_body, rpc->rep_len) &&
 	    rep.leader.family)
 		j->next = rep.leader;
+	else if (rpc->err || rpc->status == FLINT_ST_NOT_LEADER)
+		j->lost = true;		/* the owner may know another member to ask */
 	j->answer = rpc->err ? -EAGAIN : rpc->status == FLINT_OK ? 0 :
 		    rpc->status == FLINT_ST_AUTH ? -EACCES : rpc->status == EEXIST ? -EEXIST : -EAGAIN;
 	/* From the loop: the connection is not ended from inside its own call. */
@@ -220,9 +223,9 @@ static void join_ask(struct flint_timer *t)
 	struct flint_raft *r = j->r;
 	struct flint_peer *old = j->conn;
 
-	if (j->answer != -EAGAIN || r->root.group) {
-		join_end(j, r->root.group ? 0 : j->answer,
-			 j->answer == -EACCES ? "the cluster key differs" :
+	if (j->answer != -EAGAIN || j->lost || r->root.group) {
+		join_end(j, r->root.group ? 0 : j->answer, j->answer == -EAGAIN ?
+			 "nobody there knows who leads" : j->answer == -EACCES ? "the cluster key differs" :
 			 j->answer == -EEXIST ? "it is, or was, a member: empty its state directory"
 			 : "added");
 		return;
