@@ -61,7 +61,8 @@ static void returns_send(struct flint_fs *fs)
 		g->body.l.nr = cpu_to_le32(n);
 		g->body.l.push = cpu_to_le64(flint_peer_pushes(peer));
 		g->body.l.epoch = cpu_to_le64(fs->lease_epoch);
-		memcpy(g->body.rec, fs->returns, n * sizeof(g->body.rec[0]));
+		if (n)	/* none: only says how far the pushes were heard */
+			memcpy(g->body.rec, fs->returns, n * sizeof(g->body.rec[0]));
 		g->rpc = (struct flint_rpc){
 			.op = FLINT_OP_LEASE_RETURN, .body = &g->body, .eager = true,
 			.body_len = sizeof(g->body.l) + n * sizeof(g->body.rec[0]),
@@ -71,7 +72,8 @@ static void returns_send(struct flint_fs *fs)
 		flint_peer_call(peer, &g->rpc);
 	}
 	fs->nr_returns -= n;
-	memmove(fs->returns, fs->returns + n, fs->nr_returns * sizeof(fs->returns[0]));
+	if (fs->nr_returns)
+		memmove(fs->returns, fs->returns + n, fs->nr_returns * sizeof(fs->returns[0]));
 }
 
 static void returns_run(struct flint_task *t)
