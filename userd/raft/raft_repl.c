@@ -376,12 +376,17 @@ void raft_advance(struct raft *r)
 
 /* ---- answers ----------------------------------------------------------------------- */
 
-/* 4.2.1: a learner has caught up when a round of replication takes less than an election. */
+/*
+ * 4.2.1: a learner has caught up when a round of replication takes less than an
+ * election. When it lacks nothing, the next round is over as it begins: after a
+ * slow first one, a leader with nothing to append would start no other.
+ */
 static void catch_up(struct raft *r, struct raft_peer *p)
 {
 	if (p->match < p->catch_target)
 		return;
-	p->caught_up = r->now - p->catch_start < raft_span(r, RAFT_ELECTION);
+	p->caught_up = p->match == r->log.last ||
+		       r->now - p->catch_start < raft_span(r, RAFT_ELECTION);
 	p->catch_target = r->log.last;
 	p->catch_start = r->now;
 }
