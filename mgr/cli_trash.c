@@ -84,7 +84,8 @@ static int items_get(struct cli_place *p, struct items *l)
 
 	if (rc)
 		return cli_fs_fail(p, "trash", rc);
-	qsort(l->v, l->nr, sizeof(*l->v), by_path);
+	if (l->nr)
+		qsort(l->v, l->nr, sizeof(*l->v), by_path);
 	return 0;
 }
 
