@@ -98,7 +98,8 @@
  *	end of its body (lease.h)
  * @body_len: bytes of body
  * @data_len: bytes of payload, see above
- * @reserved1: 0
+ * @trace: number under which everything done for this request is logged, here
+ *	and by the servers that it is passed on to; 0: none
  * @map_epoch: newest cluster map epoch the sender knows, 0 if none
  * @seq: mutating request: its sequence in (client id, session epoch), from 1;
  *	the same for every retry; 0 for all other requests and in replies
@@ -118,7 +119,7 @@ struct flint_hdr {
 	__u8 lease;
 	__le32 body_len;
 	__le32 data_len;
-	__le64 reserved1;
+	__le64 trace;
 	__le64 map_epoch;
 	__le64 seq;
 	__le64 seq_low;
@@ -200,6 +201,10 @@ enum flint_op {
 	FLINT_OP_PUNCH		= 0x62,	/* m flint_io -> flint_io_rep: the range reads as zeros */
 	FLINT_OP_CUT		= 0x63,	/* flint_cut -> flint_cut_rep (idempotent by trunc_epoch) */
 	FLINT_OP_TARGET_STAT	= 0x64,	/* flint_target_req -> flint_target_stat */
+	FLINT_OP_FORWARD	= 0x70,	/* flint_forward, data -> flint_forward_rep (chain.h) */
+	FLINT_OP_FORWARD_CUT	= 0x71,	/* flint_cut -> flint_cut_rep, from the predecessor */
+	FLINT_OP_SYNC		= 0x72,	/* flint_sync, data -> flint_sync_rep, data */
+	FLINT_OP_CHUNK_GET	= 0x73,	/* flint_chunk_get -> flint_chunk_got + crc[], data */
 };
 
 /**
@@ -224,6 +229,8 @@ enum flint_status {
 	FLINT_ST_VERSION	= 1010,	/* protocol major not supported */
 	FLINT_ST_BAD_REQUEST	= 1011,	/* well-formed but senseless; a bug in the peer */
 	FLINT_ST_SHUTDOWN	= 1012,	/* server stops: reconnect, retry */
+	FLINT_ST_NEED_WHOLE	= 1013,	/* FORWARD: prev is not what is here: send the chunk */
+	FLINT_ST_CONFLICT	= 1014,	/* FORWARD: this version is of another request */
 };
 
 /**
@@ -417,7 +424,7 @@ struct flint_heartbeat {
 	__u8 name[FLINT_LABEL_LEN];
 	__le16 tcp_port;		/* 0: not offered; the address is the peer's */
 	__le16 rdma_port;
-	__le32 reserved1;
+	__le32 target_len;		/* bytes of one record; 0: FLINT_HB_TARGET_MIN */
 	/* 104 bytes in version 1.0 */
 	__le64 sent_realtime_ns;	/* CLOCK_REALTIME, 0: not told */
 	struct flint_hb_replica replica;
@@ -434,9 +441,23 @@ struct flint_hb_target {
 	__le64 capacity;		/* bytes */
 	__le64 used;
 	__u8 uuid[16];
+	/* 40 bytes in version 1.0 */
+	__le32 chain_ver;		/* newest that the target acts upon */
+	__le32 flags;			/* FLINT_HBT_* */
+	__le64 sync_done;		/* recovery of its successor, bytes */
+	__le64 sync_total;		/* 0: none under way */
+	__le64 crc_errors;		/* found, since start */
+	__le64 repaired;
 };
 
-FLINT_ASSERT_SIZE(struct flint_hb_target, 40);
+#define FLINT_HB_TARGET_MIN	40
+
+FLINT_ASSERT_SIZE(struct flint_hb_target, 80);
+
+#define FLINT_HBT_LOW_SPACE	0x1
+#define FLINT_HBT_SUSPECT	0x2	/* too many errors: to be replaced */
+#define FLINT_HBT_CONFLICT	0x4	/* recovery found what it must not guess about */
+#define FLINT_HBT_SCRUBBING	0x8
 
 struct flint_heartbeat_rep {
 	__le64 epoch;			/* newest map epoch */
@@ -446,12 +467,34 @@ struct flint_heartbeat_rep {
 	/* 24 bytes in version 1.0 */
 	__le64 group;			/* metadata: the group that exists or is to be founded */
 	__le32 order;			/* enum flint_replica_order */
-	__le32 reserved;
+	__le32 nr_targets;		/* flint_hb_order records follow */
 };
 
 #define FLINT_HEARTBEAT_REP_MIN	24
 
 FLINT_ASSERT_SIZE(struct flint_heartbeat_rep, 40);
+
+/**
+ * struct flint_hb_order - what the managers hold of a target that was reported
+ * @state: enum flint_target_state
+ * @flags: FLINT_HB_ADMITTED
+ * @chain_ver: from which on that is so
+ *
+ * A chunk server process serves a target as SERVING only after an answer to one
+ * of its own heartbeats said so: a map may still tell of the process before it.
+ */
+struct flint_hb_order {
+	__le32 target_id;
+	__le32 chain;
+	__le32 chain_ver;
+	__u8 state;
+	__u8 flags;
+	__le16 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_hb_order, 16);
+
+#define FLINT_HB_ADMITTED	0x1	/* the state was given to this process (incarnation) */
 
 /**
  * enum flint_replica_order - what a replica in no group shall do

@@ -209,6 +209,7 @@ void flint_member_beat(struct flint_member *m)
 	hb->node_id = cpu_to_le32(m->node_id);
 	hb->role = m->cfg.role;
 	hb->nr_targets = cpu_to_le32(nr);
+	hb->target_len = cpu_to_le32(sizeof(*targets));
 	hb->incarnation = cpu_to_le64(m->incarnation);
 	memcpy(hb->name, m->name, sizeof(hb->name));
 	hb->tcp_port = cpu_to_le16(m->cfg.tcp_port);

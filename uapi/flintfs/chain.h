@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR MIT */
+/*
+ * Replication between chunk servers: the messages that pass along a chain, and
+ * those that bring a returning target up to date. Documentation/replication.rst
+ * has the rules; this file defines the bytes.
+ *
+ * Every request names chain, chain version and the target that is meant, and is
+ * accepted from servers of the cluster only (role CHUNK).
+ */
+#ifndef _UAPI_FLINTFS_CHAIN_H
+#define _UAPI_FLINTFS_CHAIN_H
+
+#include "wire.h"
+
+enum flint_forward_kind {
+	FLINT_FWD_WRITE		= 1,	/* io's range becomes the payload */
+	FLINT_FWD_PUNCH		= 2,	/* io's range becomes zeros, no payload */
+	FLINT_FWD_WHOLE		= 3,	/* the chunk becomes what follows, whatever it was */
+	FLINT_FWD_DROP		= 4,	/* the chunk is not there */
+};
+
+/*
+ * WHOLE: a chunk larger than one request comes in pieces, in order. FIRST makes
+ * it empty, LAST gives it its version: what is interrupted in between has
+ * version 0 and is sent again.
+ */
+#define FLINT_FWD_FIRST		0x1
+#define FLINT_FWD_LAST		0x2
+#define FLINT_FWD_SYNC		0x4	/* made by recovery or repair, not by a client's request */
+
+/**
+ * struct flint_forward - a change that the sender has on stable storage
+ * @io: as in the client's request, but chain_ver is the sender's and target the
+ *	receiver; with FLINT_IO_CRC crc covers the payload
+ * @client, @session, @seq, @seq_low: the client's request, for the result
+ *	window; all 0 with FLINT_FWD_SYNC
+ * @version: of the chunk after the change
+ * @tag: identity of that version: hash of (client, session, seq). The same
+ *	version with another tag is another history (rule R3)
+ * @prev_version, @prev_tag: what the change was made upon; 0: nothing was there
+ * @from: target of the sender, the receiver's predecessor
+ * @kind: enum flint_forward_kind
+ * @flags: FLINT_FWD_*
+ * @size: bytes of the chunk that exist after the change
+ * @print: fingerprint of the client's request, for the result window
+ */
+struct flint_forward {
+	struct flint_io io;
+	__u8 client[16];
+	__le64 session;
+	__le64 seq;
+	__le64 seq_low;
+	__le64 version;
+	__le64 tag;
+	__le64 prev_version;
+	__le64 prev_tag;
+	__le32 from;
+	__u8 kind;
+	__u8 flags;
+	__le16 reserved;
+	__le32 size;
+	__le32 print;
+};
+
+FLINT_ASSERT_SIZE(struct flint_forward, 144);
+
+/**
+ * struct flint_forward_rep - the receiver and all behind it have the change
+ * @version, @tag: of the receiver's chunk; with FLINT_ST_NEED_WHOLE and
+ *	FLINT_ST_CONFLICT what it has instead
+ * @room: bytes that may still be allocated, the least of the receiver and of
+ *	all behind it: the head refuses growth before any of them is full
+ */
+struct flint_forward_rep {
+	__le64 version;
+	__le64 tag;
+	__le64 room;
+};
+
+FLINT_ASSERT_SIZE(struct flint_forward_rep, 24);
+
+/* ---- recovery ----------------------------------------------------------- */
+
+enum flint_sync_op {
+	FLINT_SYNC_BEGIN	= 1,	/* a session for this chain version begins */
+	FLINT_SYNC_SUMS		= 2,	/* -> data: FLINT_SYNC_RANGES x __le64 */
+	FLINT_SYNC_CHUNKS	= 3,	/* of a range, after a cursor -> data: flint_sync_chunk[] */
+	FLINT_SYNC_INODES	= 4,	/* data: flint_sync_inode[]: take the newer of each field */
+	FLINT_SYNC_CLIENTS	= 5,	/* data: flint_sync_client[] with their results: merge */
+	FLINT_SYNC_DONE		= 6,	/* nothing differs: the target is up to date */
+};
+
+/* Chunks are grouped by the top bits of the hash of (fs, ino, index). */
+#define FLINT_SYNC_RANGE_BITS	12
+#define FLINT_SYNC_RANGES	(1u << FLINT_SYNC_RANGE_BITS)
+
+/**
+ * struct flint_sync - the predecessor speaks to a SYNCING target
+ * @op: enum flint_sync_op
+ * @range: CHUNKS: which
+ * @cursor: CHUNKS: 0, or from the reply before
+ * @max_len: room for the reply's data
+ * @nr: records in the request's data
+ */
+struct flint_sync {
+	__le32 chain;
+	__le32 chain_ver;
+	__le32 target;
+	__le32 from;
+	__le32 op;
+	__le32 range;
+	__le64 cursor;
+	__le32 max_len;
+	__le32 nr;
+};
+
+FLINT_ASSERT_SIZE(struct flint_sync, 40);
+
+struct flint_sync_rep {
+	__le64 cursor;			/* CHUNKS: go on from here; 0: the range is done */
+	__le32 nr;			/* records in the reply's data */
+	__le32 reserved;
+	__le64 chunks;			/* BEGIN: chunks and bytes that the target has */
+	__le64 bytes;
+};
+
+FLINT_ASSERT_SIZE(struct flint_sync_rep, 32);
+
+struct flint_sync_chunk {
+	__le64 ino;
+	__le32 fs;
+	__le32 index;
+	__le64 version;
+	__le64 tag;
+	__le32 gen;
+	__le32 size;
+	__le64 crcs;			/* hash of its checksums, 0: not told */
+};
+
+FLINT_ASSERT_SIZE(struct flint_sync_chunk, 48);
+
+struct flint_sync_inode {
+	__le64 ino;
+	__le32 fs;
+	__le32 gen;
+	__le32 epoch;
+	__le32 cut_epoch;
+	__le32 flags;			/* FLINT_CUT_REMOVE: a tombstone */
+	__le32 reserved;
+	__le64 stamp_s;
+};
+
+FLINT_ASSERT_SIZE(struct flint_sync_inode, 40);
+
+/* Followed by @nr struct flint_sync_result. */
+struct flint_sync_client {
+	__u8 client[16];
+	__le64 session;
+	__le64 seq_low;
+	__le64 stamp_s;
+	__le32 nr;
+	__le32 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_sync_client, 48);
+
+struct flint_sync_result {
+	__le64 seq;
+	__le64 version;
+	__le32 print;
+	__le32 length;
+};
+
+FLINT_ASSERT_SIZE(struct flint_sync_result, 24);
+
+/**
+ * struct flint_chunk_get - a chunk as it stands, for repair and comparison
+ * @offset, @length: part of it; a request of length 0 asks for the state only
+ *
+ * Answered at once, also while a change of the chunk is on its way: the version
+ * and tag in the reply say what it is of.
+ */
+struct flint_chunk_get {
+	__le32 chain;
+	__le32 chain_ver;		/* 0: any, for tools that compare */
+	__le32 target;
+	__le32 fs;
+	__le64 ino;
+	__le32 index;
+	__le32 offset;
+	__le32 length;
+	__le32 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_chunk_get, 40);
+
+/* Followed by nr_crc __le32, as in struct flint_io_rep. */
+struct flint_chunk_got {
+	__le64 version;			/* 0: there is none */
+	__le64 tag;
+	__le32 gen;
+	__le32 size;
+	__le32 length;			/* sent */
+	__u8 chunk_shift;
+	__u8 crc_shift;
+	__le16 nr_crc;
+};
+
+FLINT_ASSERT_SIZE(struct flint_chunk_got, 32);
+
+#endif /* _UAPI_FLINTFS_CHAIN_H */
