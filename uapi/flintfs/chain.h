@@ -204,8 +204,95 @@ struct flint_chunk_got {
 	__u8 chunk_shift;
 	__u8 crc_shift;
 	__le16 nr_crc;
+	__le64 crcs;			/* as in struct flint_sync_chunk; 0: not told */
+	__le32 state;			/* enum flint_target_state the answerer knows of itself */
+	__le32 reserved;
 };
 
-FLINT_ASSERT_SIZE(struct flint_chunk_got, 32);
+FLINT_ASSERT_SIZE(struct flint_chunk_got, 48);
+
+/* ---- scrub: reading everything to see whether it is still what was written -- */
+
+enum flint_scrub_op {
+	FLINT_SCRUB_STATUS	= 0,
+	FLINT_SCRUB_START	= 1,	/* a full pass now, from the first chunk on */
+	FLINT_SCRUB_STOP	= 2,	/* none until started again, or the server is */
+};
+
+/**
+ * struct flint_scrub - an operator speaks to one target's scrub (role TOOL or MGR)
+ * @op: enum flint_scrub_op
+ * @after: findings with a number above this one are listed
+ * @max_len: room for them in the reply's data
+ */
+struct flint_scrub {
+	__le32 target;
+	__le32 op;
+	__le64 after;
+	__le32 max_len;
+	__le32 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_scrub, 24);
+
+enum flint_scrub_state {
+	FLINT_SCRUB_IDLE	= 0,	/* the next pass begins at next_s */
+	FLINT_SCRUB_RUNNING	= 1,
+	FLINT_SCRUB_STOPPED	= 2,
+	FLINT_SCRUB_HELD	= 3,	/* the target does not serve: nothing to compare with */
+};
+
+/**
+ * struct flint_scrub_rep - state of a target's scrub; findings are the data
+ * @state: enum flint_scrub_state
+ * @nr: struct flint_scrub_found records in the data
+ * @done, @total: bytes of this pass
+ * @chunks: read in this pass
+ * @began_s, @ended_s, @next_s: seconds since 1970: this pass (or the last one)
+ *	began; the last complete one ended; the next begins. 0: none
+ * @errors: bad checksums met since the server started, by whoever read
+ * @repaired, @lost: of them
+ * @period_s: a pass begins so long after the one before; 0: never by itself
+ * @rate: bytes/s at most
+ */
+struct flint_scrub_rep {
+	__le32 state;
+	__le32 nr;
+	__le64 done;
+	__le64 total;
+	__le64 chunks;
+	__le64 began_s;
+	__le64 ended_s;
+	__le64 next_s;
+	__le64 errors;
+	__le64 repaired;
+	__le64 lost;
+	__le64 period_s;
+	__le64 rate;
+};
+
+FLINT_ASSERT_SIZE(struct flint_scrub_rep, 88);
+
+enum flint_scrub_result {
+	FLINT_FOUND_OPEN	= 0,	/* being worked on */
+	FLINT_FOUND_REPAIRED	= 1,
+	FLINT_FOUND_LOST	= 2,	/* no replica has it: reads end with EIO */
+	FLINT_FOUND_GONE	= 3,	/* changed or removed before it was repaired */
+};
+
+/* Bytes of a chunk that were not what had been written. */
+struct flint_scrub_found {
+	__le64 nr;			/* counts up since the server started */
+	__le64 ino;
+	__le32 fs;
+	__le32 index;
+	__le32 offset;			/* in the chunk */
+	__le32 length;
+	__le64 when_s;
+	__le32 result;			/* enum flint_scrub_result */
+	__le32 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_scrub_found, 48);
 
 #endif /* _UAPI_FLINTFS_CHAIN_H */

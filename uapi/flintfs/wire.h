@@ -205,6 +205,7 @@ enum flint_op {
 	FLINT_OP_FORWARD_CUT	= 0x71,	/* flint_cut -> flint_cut_rep, from the predecessor */
 	FLINT_OP_SYNC		= 0x72,	/* flint_sync, data -> flint_sync_rep, data */
 	FLINT_OP_CHUNK_GET	= 0x73,	/* flint_chunk_get -> flint_chunk_got + crc[], data */
+	FLINT_OP_SCRUB		= 0x75,	/* flint_scrub -> flint_scrub_rep, data: findings */
 };
 
 /**
