@@ -271,7 +271,7 @@ struct flint_scrub_rep {
 	__le64 rate;
 };
 
-FLINT_ASSERT_SIZE(struct flint_scrub_rep, 88);
+FLINT_ASSERT_SIZE(struct flint_scrub_rep, 96);
 
 enum flint_scrub_result {
 	FLINT_FOUND_OPEN	= 0,	/* being worked on */
