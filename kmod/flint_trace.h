@@ -38,9 +38,10 @@ TRACE_EVENT(flint_conn_state,
 
 /* A request was posted. */
 TRACE_EVENT(flint_req_send,
-	TP_PROTO(u32 conn, u32 tag, u16 op, u32 len, u32 nr_desc, u32 inflight),
-	TP_ARGS(conn, tag, op, len, nr_desc, inflight),
+	TP_PROTO(u32 conn, u32 tag, u16 op, u32 len, u32 nr_desc, u32 inflight, u64 trace),
+	TP_ARGS(conn, tag, op, len, nr_desc, inflight, trace),
 	TP_STRUCT__entry(
+		__field(u64, trace)
 		__field(u32, conn)
 		__field(u32, tag)
 		__field(u32, len)
@@ -54,10 +55,12 @@ TRACE_EVENT(flint_req_send,
 		__entry->op = op;
 		__entry->len = len;
 		__entry->nr_desc = nr_desc;
+		__entry->trace = trace;
 		__entry->inflight = inflight;
 	),
-	TP_printk("conn=%u tag=%08x op=%#x data=%u mrs=%u inflight=%u", __entry->conn,
-		  __entry->tag, __entry->op, __entry->len, __entry->nr_desc, __entry->inflight)
+	TP_printk("conn=%u tag=%08x op=%#x data=%u mrs=%u inflight=%u trace=%016llx",
+		  __entry->conn, __entry->tag, __entry->op, __entry->len, __entry->nr_desc,
+		  __entry->inflight, __entry->trace)
 );
 
 /* A reply was accepted for a request. */

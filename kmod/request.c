@@ -16,6 +16,7 @@
 
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
+#include <asm/unaligned.h>
 #include "xprt.h"
 #include "flint_trace.h"
 
@@ -220,8 +221,24 @@ static bool flint_req_inline(const struct flint_conn *conn, const struct flint_r
 	       flint_msg_max(conn->lim.inline_size);
 }
 
-static u32 flint_msg_build(struct flint_slot *slot, const struct flint_req *req,
-			   const struct flint_desc *desc, int nr_desc)
+/*
+ * Under which number servers log this request: even for mutations, the same for
+ * every repetition, odd for all others. Mixed with the mount's random id, so
+ * that no two mounts use the same.
+ */
+static u64 flint_req_trace(struct flint_net *net, const struct flint_req *req)
+{
+	u64 n = req->seq ? req->seq << 1 : (u64)atomic64_inc_return(&net->traces) << 1 | 1;
+	u64 z = get_unaligned_le64(net->opts.client_id) + n * 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	z ^= z >> 31;
+	return z ? z : 1;
+}
+
+static u32 flint_msg_build(struct flint_net *net, struct flint_slot *slot,
+			   const struct flint_req *req, const struct flint_desc *desc, int nr_desc)
 {
 	struct flint_hdr *h = slot->msg;
 	long left = (long)(req->deadline - jiffies);
@@ -235,6 +252,7 @@ static u32 flint_msg_build(struct flint_slot *slot, const struct flint_req *req,
 	h->timeout_ms = cpu_to_le32(left > 0 ? max(jiffies_to_msecs(left), 1u) : 1);
 	h->nr_desc = nr_desc;
 	h->body_len = cpu_to_le32(req->body_len);
+	h->trace = cpu_to_le64(flint_req_trace(net, req));
 	h->seq = cpu_to_le64(req->seq);
 	h->seq_low = cpu_to_le64(req->seq_low);
 	if (req->retry)
@@ -302,7 +320,8 @@ static int flint_slot_send(struct flint_conn *conn, struct flint_slot *slot, u32
 		slot->state = FLINT_SLOT_SENT;
 		slot->tag = req->tag;
 		trace_flint_req_send(conn->id, slot->tag, req->op, req->data_len,
-				     ((struct flint_hdr *)slot->msg)->nr_desc, conn->inflight);
+				     ((struct flint_hdr *)slot->msg)->nr_desc, conn->inflight,
+				     le64_to_cpu(((struct flint_hdr *)slot->msg)->trace));
 		err = flint_xprt_post(conn, slot, len);
 	}
 	if (err == -EAGAIN) {
@@ -357,7 +376,8 @@ int flint_conn_submit(struct flint_conn *conn, struct flint_req *req, bool reser
 			goto cancel;
 		}
 	}
-	err = flint_slot_send(conn, slot, flint_msg_build(slot, req, desc, nr_desc), reserved);
+	err = flint_slot_send(conn, slot,
+			      flint_msg_build(conn->peer->net, slot, req, desc, nr_desc), reserved);
 	if (err == -EAGAIN) {
 		flint_xprt_unmap(conn, slot);
 		goto cancel;

@@ -84,6 +84,7 @@ struct flint_net {
 	struct flint_token *token;	/* claims, or NULL */
 	struct crypto_shash *hmac;	/* NULL: no key */
 	atomic64_t session_epoch;
+	atomic64_t traces;		/* requests without a seq, for their ids */
 	struct mutex lock;		/* peers */
 	struct list_head peers;
 	bool shutdown;

@@ -51,6 +51,7 @@ struct flint_msg {
 	u32 timeout_ms;
 	u32 body_len;
 	u32 data_len;
+	u64 trace;
 	u64 map_epoch;
 	u64 seq;
 	u64 seq_low;
@@ -88,6 +89,7 @@ static inline int flint_hdr_parse(const struct flint_hdr *h,
 	m->timeout_ms = le32_to_cpu(h->timeout_ms);
 	m->body_len = le32_to_cpu(h->body_len);
 	m->data_len = le32_to_cpu(h->data_len);
+	m->trace = le64_to_cpu(h->trace);
 	m->map_epoch = le64_to_cpu(h->map_epoch);
 	m->seq = le64_to_cpu(h->seq);
 	m->seq_low = le64_to_cpu(h->seq_low);

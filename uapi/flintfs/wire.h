@@ -69,8 +69,10 @@
 #define FLINT_PORT_MGR_RDMA	7442
 #define FLINT_PORT_META_TCP	7451
 #define FLINT_PORT_META_RDMA	7452
+#define FLINT_PORT_META_METRICS	7453	/* HTTP */
 #define FLINT_PORT_CHUNK_TCP	7461
 #define FLINT_PORT_CHUNK_RDMA	7462
+#define FLINT_PORT_CHUNK_METRICS 7463	/* HTTP */
 
 /* struct flint_hdr.flags */
 #define FLINT_F_REPLY		0x01	/* this message answers a request */
@@ -154,6 +156,8 @@ enum flint_op {
 	FLINT_OP_HELLO		= 0x01,	/* flint_hello + token -> flint_hello_rep */
 	FLINT_OP_AUTH		= 0x02,	/* flint_auth -> - (refused: flint_auth_refusal) */
 	FLINT_OP_PING		= 0x03,	/* - -> - ; allowed beyond the credits */
+	FLINT_OP_LOG		= 0x08,	/* flint_log_req -> flint_log_rep, data: lines (TOOL, MGR) */
+	FLINT_OP_METRICS	= 0x09,	/* - -> -, data: Prometheus text (TOOL, MGR) */
 
 	/* flint-mgrd */
 	FLINT_OP_MAP_GET	= 0x10,	/* flint_map_get -> flint_map_got, data: image */
@@ -357,6 +361,34 @@ enum flint_cm_reject {
 	FLINT_REJ_SIZE		= 3,
 	FLINT_REJ_BUSY		= 4,
 };
+
+/* ---- looking at a daemon ---------------------------------------------- */
+
+enum flint_log_op {
+	FLINT_LOG_GET		= 0,
+	FLINT_LOG_SET		= 1,	/* level, from now on */
+	FLINT_LOG_TAIL		= 2,	/* data: the last lines that were logged */
+};
+
+struct flint_log_req {
+	__le32 op;			/* enum flint_log_op */
+	__le32 level;			/* SET: of syslog(3): 3 error, 4 warning, 6 info, 7 debug */
+	__le32 max_len;			/* TAIL: room for lines */
+	__le32 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_log_req, 16);
+
+/* What every daemon says of itself. */
+struct flint_log_rep {
+	__le32 level;			/* in force now */
+	__le32 reserved;
+	__le64 started_ns;		/* CLOCK_REALTIME */
+	__u8 program[32];		/* NUL-padded */
+	__u8 version[32];
+};
+
+FLINT_ASSERT_SIZE(struct flint_log_rep, 80);
 
 /* ---- managers --------------------------------------------------------- */
 

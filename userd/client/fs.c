@@ -270,6 +270,7 @@ void fs_op_start(struct fs_op *op)
 	op->rpc.done = op_on_reply;
 	op->rpc.priv = op;
 	op->rpc.seq = 0;
+	op->rpc.trace = flint_trace_next(&fs->traces);
 	op->open = false;
 	if (op->touches && fs->cache) {
 		op->mut = (struct cache_mut){ .ino = { op->touches } };
@@ -576,6 +577,7 @@ static int cluster_start(struct flint_fs *fs, const struct flint_fs_config *cfg,
 	flint_host_name(host);
 	cc.name = cfg->name ? cfg->name : host;
 	flint_random(cc.client_id, sizeof(cc.client_id));
+	fs->traces = flint_random_u64();
 	fs->cluster = flint_cluster_new(&cc);
 	if (fs->cluster)
 		return 0;

@@ -39,6 +39,7 @@ struct flint_fs {
 
 	/* Mutations: numbered in the order they are started, oldest first. */
 	uint64_t next_seq;
+	uint64_t traces;		/* of flint_trace_next() */
 	struct fs_op *seq_first, *seq_last;
 
 	/* The session and its leases: fs_lease.c. */

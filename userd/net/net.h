@@ -18,6 +18,20 @@
 #include "../../uapi/flintfs/codec.h"
 #include "../../uapi/flintfs/lease.h"
 
+/**
+ * flint_trace_next() - a new request id, different from all others in practice
+ * @state: of the caller, a random number at first
+ */
+static inline uint64_t flint_trace_next(uint64_t *state)
+{
+	uint64_t z = (*state += 0x9e3779b97f4a7c15ull);
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	z ^= z >> 31;
+	return z ? z : 1;
+}
+
 /* ---- event loop (loop.c) ---------------------------------------------- */
 
 struct flint_loop;
@@ -124,7 +138,8 @@ struct flint_conn;
 /**
  * struct flint_call - a request that arrived
  * @conn: from whom
- * @msg: checked header; desc, body and data stay valid until the reply
+ * @msg: checked header; desc, body and data stay valid until the reply. Its
+ *	trace is never 0: pass it on in requests that this one causes
  * @payload: the request's payload after flint_call_pull(), else NULL
  * @lease: grants at the end of the reply's body; set before the reply
  * @priv: the handler's
@@ -305,6 +320,7 @@ struct flint_rpc {
 	bool retry;
 	bool eager;			/* -ENOTCONN as soon as an attempt to connect fails */
 	uint32_t timeout_ms;		/* 0: 10 s */
+	uint64_t trace;			/* the request's id in all logs; 0: the server makes one */
 	uint64_t seq, seq_low;
 	const void *body;
 	uint32_t body_len;

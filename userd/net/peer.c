@@ -397,6 +397,7 @@ static int rpc_start(struct flint_peer *peer, struct flint_rpc *rpc)
 	ms = rpc->deadline_ns > now ? (rpc->deadline_ns - now) / 1000000 : 0;
 	tx_header(tx, rpc->op, rpc->tag, ms ? (uint32_t)ms : 1, rpc->body, rpc->body_len);
 	h = (struct flint_hdr *)tx->buf;
+	h->trace = cpu_to_le64(rpc->trace);
 	h->seq = cpu_to_le64(rpc->seq);
 	h->seq_low = cpu_to_le64(rpc->seq_low);
 	h->lease = peer->pushes ? rpc->lease : 0;

@@ -66,6 +66,7 @@ struct flint_conn {
 	bool keep_keys;
 	uint64_t pushed;		/* pushes sent */
 	uint64_t taken;			/* of these, seen by the client */
+	uint64_t traces;		/* for requests that come without an id */
 	atomic_int refs;
 	uint32_t credits;
 	uint32_t nr_calls;
@@ -581,6 +582,7 @@ static void conn_hello(struct flint_conn *conn, const struct flint_msg *m)
 		flint_xprt_fail(conn->link, -EIO, "no random numbers");
 		return;
 	}
+	memcpy(&conn->traces, conn->server_nonce, sizeof(conn->traces));
 	hello_take(conn, &h);
 	err = len && conn->srv->cfg.key ? token_take(conn, claims, len) : 0;
 	if (err == -EPROTONOSUPPORT) {
@@ -653,6 +655,8 @@ static struct call *call_new(struct flint_conn *conn, struct flint_rx *rx)
 	rx->owner = c;
 	c->pub.conn = conn;
 	c->pub.msg = rx->msg;
+	if (!c->pub.msg.trace)
+		c->pub.msg.trace = flint_trace_next(&conn->traces);
 	conn->nr_calls++;
 	atomic_fetch_add(&conn->refs, 1);
 	return c;
