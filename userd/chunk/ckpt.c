@@ -213,7 +213,7 @@ static bool snap_take(struct flint_ckpt *k, const struct flint_client *c)
 	for (i = 0; i < c->cap; i++) {
 		const struct flint_result *e = &c->tab[i];
 
-		if (!e->seq || e->seq == ~0ull || e->op || e->seq < c->seq_low)
+		if (!flint_result_wanted(c, e))
 			continue;
 		k->snap[n].seq = cpu_to_le64(e->seq);
 		k->snap[n].version = cpu_to_le64(e->version);
@@ -302,7 +302,7 @@ static bool segment_fill(struct flint_store *st)
 			break;
 		}
 		c = flint_chunk_at(ix, k->slot);
-		if (c->ino && c->version && !(c->flags & FLINT_CHUNK_DEAD) && !add_chunk(st, c))
+		if (c->ino && (c->flags & FLINT_CHUNK_STAMPED) && !add_chunk(st, c))
 			return false;
 	}
 	for (; k->phase == CKPT_CLIENTS; k->slot++) {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include "format.h"
 #include "index.h"
+#include "../base/hash.h"
 
 /* What a chunk and an inode take in a checkpoint, without maps and CRCs. */
 #define CKPT_CHUNK	(sizeof(struct flint_rec_chunk) + sizeof(struct flint_rec_ext) + 8)
@@ -63,14 +64,15 @@ static void slab_free(struct flint_slab *s)
 
 int flint_index_init(struct flint_index *ix, u64 expect_chunks)
 {
-	u32 n = 1024;
+	u32 n;
 
 	memset(ix, 0, sizeof(*ix));
-	while (n < expect_chunks && n < (1u << 28))
-		n *= 2;
+	ix->chunk_bits = 10;
+	while ((1ull << ix->chunk_bits) < expect_chunks && ix->chunk_bits < 28)
+		ix->chunk_bits++;
+	n = 1u << ix->chunk_bits;
 	ix->chunks.elem = sizeof(struct flint_chunk);
 	ix->inodes.elem = sizeof(struct flint_inode);
-	ix->chunk_mask = n - 1;
 	ix->inode_mask = n / 4 - 1;
 	ix->chunk_hash = calloc(n, sizeof(u32));
 	ix->inode_hash = calloc(n / 4, sizeof(u32));
@@ -100,35 +102,49 @@ void flint_index_free(struct flint_index *ix)
 	memset(ix, 0, sizeof(*ix));
 }
 
-static u32 hash(u32 fs, u64 ino, u32 index)
+u64 flint_chunk_key(u32 fs, u64 ino, u32 index)
 {
-	u64 z = (ino + fs * 0x9e3779b97f4a7c15ull) * 0xbf58476d1ce4e5b9ull + index;
+	__le64 raw[2] = { cpu_to_le64(ino), cpu_to_le64((u64)fs << 32 | index) };
 
-	z = (z ^ (z >> 32)) * 0x94d049bb133111ebull;
-	return (u32)(z >> 32);
+	return XXH3_64bits(raw, sizeof(raw));
+}
+
+static u32 inode_hash(const struct flint_index *ix, u32 fs, u64 ino)
+{
+	return (u32)flint_chunk_key(fs, ino, ~0u) & ix->inode_mask;
+}
+
+static u32 bucket_of(const struct flint_index *ix, u64 key)
+{
+	return (u32)(key >> (64 - ix->chunk_bits));
+}
+
+static u64 chunk_key(const struct flint_index *ix, const struct flint_chunk *c)
+{
+	return flint_chunk_key(flint_inode_at(ix, c->inode)->fs, c->ino, c->index);
 }
 
 /* Double a table whose chains have grown long. A failure only costs speed. */
 static void chunk_rehash(struct flint_index *ix)
 {
-	u32 n = (ix->chunk_mask + 1) * 2, i;
-	u32 *table = calloc(n, sizeof(*table));
+	u32 n = 2u << ix->chunk_bits, i;
+	u32 *table = ix->chunk_bits < 31 ? calloc(n, sizeof(*table)) : NULL;
 
 	if (!table)
 		return;
+	ix->chunk_bits++;
 	for (i = 1; i <= ix->chunks.high; i++) {
 		struct flint_chunk *c = flint_chunk_at(ix, i);
 		u32 h;
 
 		if (!c->ino || (c->flags & FLINT_CHUNK_DEAD))
 			continue;
-		h = hash(flint_inode_at(ix, c->inode)->fs, c->ino, c->index) & (n - 1);
+		h = bucket_of(ix, chunk_key(ix, c));
 		c->link = table[h];
 		table[h] = i;
 	}
 	free(ix->chunk_hash);
 	ix->chunk_hash = table;
-	ix->chunk_mask = n - 1;
 }
 
 static void inode_rehash(struct flint_index *ix)
@@ -138,24 +154,24 @@ static void inode_rehash(struct flint_index *ix)
 
 	if (!table)
 		return;
+	ix->inode_mask = n - 1;
 	for (i = 1; i <= ix->inodes.high; i++) {
 		struct flint_inode *in = flint_inode_at(ix, i);
 		u32 h;
 
 		if (!in->ino)
 			continue;
-		h = hash(in->fs, in->ino, 0) & (n - 1);
+		h = inode_hash(ix, in->fs, in->ino);
 		in->link = table[h];
 		table[h] = i;
 	}
 	free(ix->inode_hash);
 	ix->inode_hash = table;
-	ix->inode_mask = n - 1;
 }
 
 struct flint_chunk *flint_chunk_find(const struct flint_index *ix, u32 fs, u64 ino, u32 index)
 {
-	u32 slot = ix->chunk_hash[hash(fs, ino, index) & ix->chunk_mask];
+	u32 slot = ix->chunk_hash[bucket_of(ix, flint_chunk_key(fs, ino, index))];
 
 	while (slot) {
 		struct flint_chunk *c = flint_chunk_at(ix, slot);
@@ -169,7 +185,7 @@ struct flint_chunk *flint_chunk_find(const struct flint_index *ix, u32 fs, u64 i
 
 struct flint_inode *flint_inode_find(const struct flint_index *ix, u32 fs, u64 ino)
 {
-	u32 slot = ix->inode_hash[hash(fs, ino, 0) & ix->inode_mask];
+	u32 slot = ix->inode_hash[inode_hash(ix, fs, ino)];
 
 	while (slot) {
 		struct flint_inode *in = flint_inode_at(ix, slot);
@@ -199,7 +215,7 @@ struct flint_inode *flint_inode_get(struct flint_index *ix, u32 fs, u64 ino, u32
 	in->gen = gen;
 	in->adm_gen = gen;
 	in->epoch = epoch;
-	h = hash(fs, ino, 0) & ix->inode_mask;
+	h = inode_hash(ix, fs, ino);
 	in->link = ix->inode_hash[h];
 	ix->inode_hash[h] = slot;
 	ix->ckpt_bytes += CKPT_INODE;
@@ -208,7 +224,7 @@ struct flint_inode *flint_inode_get(struct flint_index *ix, u32 fs, u64 ino, u32
 
 u32 flint_inode_slot(const struct flint_index *ix, const struct flint_inode *in)
 {
-	u32 slot = ix->inode_hash[hash(in->fs, in->ino, 0) & ix->inode_mask];
+	u32 slot = ix->inode_hash[inode_hash(ix, in->fs, in->ino)];
 
 	while (flint_inode_at(ix, slot) != in)
 		slot = flint_inode_at(ix, slot)->link;
@@ -223,7 +239,7 @@ struct flint_chunk *flint_chunk_get(struct flint_index *ix, struct flint_inode *
 
 	if (c)
 		return c;
-	if (ix->chunks.used > ix->chunk_mask * 2)
+	if (ix->chunks.used > 2ull << ix->chunk_bits)
 		chunk_rehash(ix);
 	slot = slab_get(&ix->chunks);
 	if (!slot)
@@ -239,11 +255,61 @@ struct flint_chunk *flint_chunk_get(struct flint_index *ix, struct flint_inode *
 		flint_chunk_at(ix, c->next)->prev = slot;
 	in->chunks = slot;
 	in->nr_chunks++;
-	h = hash(in->fs, in->ino, index) & ix->chunk_mask;
+	h = bucket_of(ix, flint_chunk_key(in->fs, in->ino, index));
 	c->link = ix->chunk_hash[h];
 	ix->chunk_hash[h] = slot;
 	ix->ckpt_bytes += CKPT_CHUNK;
 	return c;
+}
+
+/* ---- sums and order ------------------------------------------------------ */
+
+static u64 stamp_sum(u64 key, const struct flint_chunk *c)
+{
+	__le64 raw[3] = { cpu_to_le64(key), cpu_to_le64(c->version), cpu_to_le64(c->tag) };
+
+	return XXH3_64bits(raw, sizeof(raw));
+}
+
+u64 flint_chunk_sum(const struct flint_index *ix, const struct flint_chunk *c)
+{
+	return stamp_sum(chunk_key(ix, c), c);
+}
+
+void flint_chunk_stamp(struct flint_index *ix, struct flint_chunk *c, u64 version, u64 tag)
+{
+	u64 key = chunk_key(ix, c), *sum = &ix->sums[flint_key_range(key)];
+
+	if (c->flags & FLINT_CHUNK_STAMPED)
+		*sum -= stamp_sum(key, c);
+	c->version = version;
+	c->tag = tag;
+	c->flags |= FLINT_CHUNK_STAMPED;
+	*sum += stamp_sum(key, c);
+}
+
+u32 flint_chunk_next(const struct flint_index *ix, u64 from, u64 *key,
+		     struct flint_chunk **list, u32 max)
+{
+	u32 b = bucket_of(ix, from), slot, n = 0;
+
+	for (;; b++) {
+		for (slot = ix->chunk_hash[b]; slot; slot = flint_chunk_at(ix, slot)->link) {
+			struct flint_chunk *c = flint_chunk_at(ix, slot);
+			u64 k = chunk_key(ix, c);
+
+			if (k < from || !(c->flags & FLINT_CHUNK_STAMPED) || (n && k > *key))
+				continue;
+			if (n && k < *key)
+				n = 0;
+			*key = k;
+			if (n < max)
+				list[n] = c;
+			n++;
+		}
+		if (n || b == (u32)((1ull << ix->chunk_bits) - 1))
+			return n;
+	}
 }
 
 static void chunk_memory_free(struct flint_index *ix, struct flint_chunk *c)
@@ -267,7 +333,7 @@ void flint_chunk_forget(struct flint_index *ix, struct flint_chunk *c)
 void flint_chunk_drop(struct flint_index *ix, struct flint_chunk *c)
 {
 	struct flint_inode *in = flint_inode_at(ix, c->inode);
-	u32 *p = &ix->chunk_hash[hash(in->fs, c->ino, c->index) & ix->chunk_mask];
+	u32 *p = &ix->chunk_hash[bucket_of(ix, chunk_key(ix, c))];
 
 	while (*p != c->slot)
 		p = &flint_chunk_at(ix, *p)->link;
@@ -279,6 +345,9 @@ void flint_chunk_drop(struct flint_index *ix, struct flint_chunk *c)
 	if (c->next)
 		flint_chunk_at(ix, c->next)->prev = c->prev;
 	in->nr_chunks--;
+	if (c->flags & FLINT_CHUNK_STAMPED)
+		ix->sums[flint_key_range(chunk_key(ix, c))] -= flint_chunk_sum(ix, c);
+	c->flags &= ~FLINT_CHUNK_STAMPED;
 	chunk_memory_free(ix, c);
 	ix->ckpt_bytes -= CKPT_CHUNK;
 	c->flags |= FLINT_CHUNK_DEAD;
@@ -290,7 +359,7 @@ void flint_chunk_drop(struct flint_index *ix, struct flint_chunk *c)
 void flint_inode_drop(struct flint_index *ix, struct flint_inode *in)
 {
 	u32 slot = flint_inode_slot(ix, in);
-	u32 *p = &ix->inode_hash[hash(in->fs, in->ino, 0) & ix->inode_mask];
+	u32 *p = &ix->inode_hash[inode_hash(ix, in->fs, in->ino)];
 
 	while (*p != slot)
 		p = &flint_inode_at(ix, *p)->link;
@@ -452,5 +521,5 @@ u64 flint_index_memory(const struct flint_index *ix)
 {
 	return ix->bytes + (u64)ix->chunks.nr_pages * FLINT_SLAB_PAGE * sizeof(struct flint_chunk) +
 	       (u64)ix->inodes.nr_pages * FLINT_SLAB_PAGE * sizeof(struct flint_inode) +
-	       ((u64)ix->chunk_mask + ix->inode_mask + 2) * sizeof(u32);
+	       ((1ull << ix->chunk_bits) + ix->inode_mask + 1) * sizeof(u32);
 }

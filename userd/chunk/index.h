@@ -10,13 +10,19 @@
  * writes make, is two numbers; others have a map of one word per block. The
  * CRC of every checksum block is held in an array of the chunk.
  *
+ * The table is ordered by key, a hash of (file system, inode, chunk index) whose
+ * top bits are the bucket, so that whatever its size a range of keys is a run of
+ * buckets. The ranges that replicas compare (FLINT_SYNC_RANGES) are the keys'
+ * top bits. For each the index keeps the sum of a hash over key, version and tag
+ * of its chunks: two targets whose sums agree hold the same versions.
+ *
  * Elements live in slots of slabs, so that a checkpoint can walk them in
  * pieces while they change, and links are 32-bit slot numbers (0: none).
  */
 #ifndef FLINT_CHUNK_INDEX_H
 #define FLINT_CHUNK_INDEX_H
 
-#include "../../uapi/flintfs/wire.h"
+#include "../../uapi/flintfs/chain.h"
 #include "alloc.h"
 
 struct flint_sop;
@@ -49,6 +55,7 @@ struct flint_inode {
 
 #define FLINT_CHUNK_DEAD	0x1	/* dropped while an operation holds it */
 #define FLINT_CHUNK_MAPPED	0x2	/* map is used, else start and nr_blocks */
+#define FLINT_CHUNK_STAMPED	0x4	/* a record made it; it is in its range's sum */
 
 struct flint_chunk {
 	u64 ino;		/* 0: the slot is free; then link is the next free one */
@@ -57,7 +64,8 @@ struct flint_chunk {
 	u32 inode;		/* slot */
 	u32 index;
 	u32 next, prev;		/* in the inode's list */
-	u64 version;		/* 0: not there yet */
+	u64 version;		/* 0: not there yet; set by flint_chunk_stamp() */
+	u64 tag;		/* identity of the version */
 	u32 size;		/* bytes that exist; beyond reads as zeros */
 	u32 start;		/* first block, when they are consecutive */
 	u16 nr_blocks;		/* blocks covered by start or map */
@@ -75,9 +83,11 @@ struct flint_index {
 	struct flint_slab chunks;
 	struct flint_slab inodes;
 	u32 *chunk_hash, *inode_hash;
-	u32 chunk_mask, inode_mask;
+	u32 chunk_bits;		/* log2 of the buckets */
+	u32 inode_mask;
 	u64 bytes;		/* maps and CRCs */
 	u64 ckpt_bytes;		/* a checkpoint of all this */
+	u64 sums[FLINT_SYNC_RANGES];	/* over the stamped chunks of each range */
 };
 
 int flint_index_init(struct flint_index *ix, u64 expect_chunks);
@@ -108,6 +118,36 @@ struct flint_inode *flint_inode_find(const struct flint_index *ix, u32 fs, u64 i
 struct flint_inode *flint_inode_get(struct flint_index *ix, u32 fs, u64 ino, u32 gen, u32 epoch);
 struct flint_chunk *flint_chunk_get(struct flint_index *ix, struct flint_inode *in,
 				    u32 index, u8 shift);
+/* Where a chunk stands in the order of all chunks; the same on every target. */
+u64 flint_chunk_key(u32 fs, u64 ino, u32 index);
+
+static inline u32 flint_key_range(u64 key)
+{
+	return (u32)(key >> (64 - FLINT_SYNC_RANGE_BITS));
+}
+
+/**
+ * flint_chunk_stamp() - a record gave the chunk this version and tag
+ *
+ * The only way to change them: keeps the sum of the chunk's range. Version 0 is
+ * a chunk that is being replaced in pieces: not there for readers, but part of
+ * what is compared.
+ */
+void flint_chunk_stamp(struct flint_index *ix, struct flint_chunk *c, u64 version, u64 tag);
+
+/* What a chunk adds to its range's sum. */
+u64 flint_chunk_sum(const struct flint_index *ix, const struct flint_chunk *c);
+
+/**
+ * flint_chunk_next() - the stamped chunks with the lowest key that is not below @from
+ * @key: result: their key
+ * @list, @max: receives them; as good as always it is one
+ *
+ * Return: how many have that key (more than @max: those did not fit), 0: none.
+ */
+u32 flint_chunk_next(const struct flint_index *ix, u64 from, u64 *key,
+		     struct flint_chunk **list, u32 max);
+
 /* Unlink and forget; its blocks are the caller's concern. Slot kept while an operation holds it. */
 void flint_chunk_drop(struct flint_index *ix, struct flint_chunk *c);
 /* The operation that held a dead chunk is gone. */

@@ -221,6 +221,7 @@ static int arena_init(struct flint_store *st)
 	for (i = 0; i < NR_SCRATCH; i++)
 		flint_scratch_put(st, st->scratch_mem + ((size_t)i * 2 << st->bs));
 	st->zero_crc = flint_crc32c(0, st->zero_buf, 1u << st->cs);
+	flint_list_init(st);
 	return 0;
 }
 
@@ -402,7 +403,7 @@ static void chunk_unused(struct flint_store *st, struct flint_chunk *c)
 		flint_chunk_forget(&st->index, c);
 		return;
 	}
-	if (c->version)
+	if (c->flags & FLINT_CHUNK_STAMPED)
 		return;
 	in = flint_inode_at(&st->index, c->inode);
 	flint_chunk_drop(&st->index, c);
@@ -710,6 +711,38 @@ u64 flint_store_memory(const struct flint_store *st)
 	return flint_index_memory(&st->index) + st->alloc.nr_blocks / 8;
 }
 
+/* The sums of all ranges, from nothing. */
+static int sums_verify(const struct flint_store *st, char *err, size_t errlen)
+{
+	const struct flint_index *ix = &st->index;
+	u64 *sums = calloc(FLINT_SYNC_RANGES, sizeof(*sums));
+	u32 slot, i;
+	int ret = 0;
+
+	if (!sums)
+		return -ENOMEM;
+	for (slot = 1; slot <= ix->chunks.high; slot++) {
+		const struct flint_chunk *c = flint_chunk_at(ix, slot);
+		u32 fs;
+
+		if (!c->ino || !(c->flags & FLINT_CHUNK_STAMPED))
+			continue;
+		fs = flint_inode_at(ix, c->inode)->fs;
+		sums[flint_key_range(flint_chunk_key(fs, c->ino, c->index))] +=
+			flint_chunk_sum(ix, c);
+	}
+	for (i = 0; i < FLINT_SYNC_RANGES && !ret; i++) {
+		if (sums[i] == ix->sums[i])
+			continue;
+		snprintf(err, errlen, "%s: the sum of range %u is %016llx, its chunks make %016llx",
+			 st->name, i, (unsigned long long)ix->sums[i],
+			 (unsigned long long)sums[i]);
+		ret = -EUCLEAN;
+	}
+	free(sums);
+	return ret;
+}
+
 int flint_store_verify(struct flint_store *st, char *err, size_t errlen)
 {
 	struct flint_alloc live = st->alloc;
@@ -733,5 +766,5 @@ int flint_store_verify(struct flint_store *st, char *err, size_t errlen)
 	}
 	flint_alloc_free(&st->alloc);
 	st->alloc = live;
-	return ret;
+	return ret ? ret : sums_verify(st, err, errlen);
 }

@@ -149,6 +149,7 @@ struct flint_store {
 	u64 ckpt_len;
 	u64 data_off;
 	u32 zero_crc;			/* of a checksum block of zeros */
+	u32 crc_shift[4][256];		/* a CRC when a checksum block of zeros follows */
 
 	bool offline;			/* gave up after an I/O error */
 	bool closing;
@@ -225,10 +226,74 @@ u64 flint_store_used(const struct flint_store *st);
 u64 flint_store_memory(const struct flint_store *st);
 
 /**
- * flint_store_verify() - compare the allocator with what the index says
+ * flint_store_verify() - compare allocator and sums with what the index says
  * Return: 0, or -EUCLEAN with one sentence in @err.
  */
 int flint_store_verify(struct flint_store *st, char *err, size_t errlen);
+
+/* ---- what a target holds, in pages (list.c) ------------------------------ */
+
+/* Sums of the FLINT_SYNC_RANGES ranges of keys (index.h), kept up to date. */
+static inline const u64 *flint_store_sums(const struct flint_store *st)
+{
+	return st->index.sums;
+}
+
+/**
+ * flint_store_list_range() - the chunks of a range of keys, in the order of keys
+ * @range: below FLINT_SYNC_RANGES
+ * @cursor: 0 at first; moved on; 0 again when the range is done
+ * @out, @max: receives records, at most @max (16 or more)
+ * @crcs: fill in the content hash too, which costs a look at every checksum
+ *
+ * The order is that of flint_chunk_key(), the same on every target, and a cursor
+ * stays good whatever changes between the pages: chunks that are there all the
+ * time are listed exactly once.
+ *
+ * Return: records filled in.
+ */
+u32 flint_store_list_range(const struct flint_store *st, u32 range, u64 *cursor,
+			   struct flint_sync_chunk *out, u32 max, bool crcs);
+
+/**
+ * flint_chunk_content() - hash of a chunk's content, by its checksums
+ *
+ * Equal for equal content up to the chunk's size, however it is mapped and
+ * whatever the targets' checksum blocks are; never 0. Nothing is read.
+ */
+u64 flint_chunk_content(const struct flint_store *st, const struct flint_chunk *c);
+
+/**
+ * flint_store_list_inodes() - what is known of inodes: epochs, tombstones
+ * @cursor: 0 at first; 0 again when all were listed
+ *
+ * Return: records filled in. Inodes made meanwhile may be missing.
+ */
+u32 flint_store_list_inodes(const struct flint_store *st, u64 *cursor,
+			    struct flint_sync_inode *out, u32 max);
+
+/* A place among the clients' results; all zeros at first. */
+struct flint_client_cursor {
+	u8 client[16];
+	u64 session;
+	u64 seq;
+	bool began;
+};
+
+/**
+ * flint_store_list_clients() - the result windows
+ * @cur: moved on
+ * @buf, @len: receives struct flint_sync_client, each followed by its results
+ *	in the order of their sequences; a client whose results do not fit comes
+ *	again in the next page with the rest; @len 4096 or more
+ * @nr: result: clients in @buf; 0: all were listed
+ *
+ * Only what the client may still ask for is listed, and only finished requests.
+ *
+ * Return: bytes used, or -ENOMEM.
+ */
+int flint_store_list_clients(const struct flint_store *st, struct flint_client_cursor *cur,
+			     void *buf, u32 len, u32 *nr);
 
 /* ---- between the store's files ------------------------------------------ */
 
@@ -265,6 +330,9 @@ u64 flint_block_off(const struct flint_store *st, u32 dev);
 bool flint_chunk_take(struct flint_sop *op, struct flint_chunk *c,
 		      void (*resume)(struct flint_sop *op));
 void flint_chunk_release(struct flint_sop *op);
+
+/* list.c */
+void flint_list_init(struct flint_store *st);
 
 /* ckpt.c */
 int flint_ckpt_load(struct flint_store *st, char *err, size_t errlen);

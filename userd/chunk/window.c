@@ -47,14 +47,14 @@ void flint_windows_free(struct flint_windows *w)
 	memset(w, 0, sizeof(*w));
 }
 
-static u32 client_hash(const u8 id[16], u64 session)
+u32 flint_client_bucket(const struct flint_windows *w, const u8 id[16], u64 session)
 {
 	u64 a, b;
 
 	memcpy(&a, id, 8);
 	memcpy(&b, id + 8, 8);
 	a = (a ^ (b * 0x9e3779b97f4a7c15ull) ^ session) * 0xbf58476d1ce4e5b9ull;
-	return (u32)(a >> 32);
+	return (u32)(a >> 32) & w->mask;
 }
 
 struct flint_client *flint_client_get(struct flint_windows *w, const u8 id[16], u64 session)
@@ -64,7 +64,7 @@ struct flint_client *flint_client_get(struct flint_windows *w, const u8 id[16], 
 
 	if (c && c->session == session && !memcmp(c->id, id, 16))
 		return c;
-	h = client_hash(id, session) & w->mask;
+	h = flint_client_bucket(w, id, session);
 	for (c = w->hash[h]; c; c = c->next)
 		if (c->session == session && !memcmp(c->id, id, 16))
 			goto out;

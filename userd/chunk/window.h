@@ -56,6 +56,13 @@ enum flint_window_answer {
 int flint_windows_init(struct flint_windows *w);
 void flint_windows_free(struct flint_windows *w);
 
+/* A result that the client may still ask for. */
+static inline bool flint_result_wanted(const struct flint_client *c, const struct flint_result *e)
+{
+	return e->seq && e->seq != ~0ull && !e->op && e->seq >= c->seq_low;
+}
+
+u32 flint_client_bucket(const struct flint_windows *w, const u8 id[16], u64 session);
 /* Find or make. NULL: no memory. */
 struct flint_client *flint_client_get(struct flint_windows *w, const u8 id[16], u64 session);
 

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include "hash.h"
+#include "../base/hash.h"
 #include "store.h"
 
 #define OBJ_GUESS	256	/* bytes of a usual object, for the number of buckets */

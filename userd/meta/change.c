@@ -18,7 +18,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include "hash.h"
+#include "../base/hash.h"
 #include "grants.h"
 
 #define NAMES_MAX	2

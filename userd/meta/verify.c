@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include "hash.h"
+#include "../base/hash.h"
 #include "schema.h"
 #include "store.h"
 #include "verify.h"

@@ -3,20 +3,20 @@
  * XXH3, inlined; but from its library where a sanitizer would instrument every
  * byte of it (measured: a test of deep trees took five minutes instead of one).
  */
-#ifndef FLINT_META_HASH_H
-#define FLINT_META_HASH_H
+#ifndef FLINT_BASE_HASH_H
+#define FLINT_BASE_HASH_H
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define META_SANITIZED
+#define FLINT_SANITIZED
 #endif
 #endif
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define META_SANITIZED
+#define FLINT_SANITIZED
 #endif
-#ifndef META_SANITIZED
+#ifndef FLINT_SANITIZED
 #define XXH_INLINE_ALL
 #endif
 #include <xxhash.h>
 
-#endif /* FLINT_META_HASH_H */
+#endif /* FLINT_BASE_HASH_H */
