@@ -295,4 +295,78 @@ struct flint_scrub_found {
 
 FLINT_ASSERT_SIZE(struct flint_scrub_found, 48);
 
+/* ---- targets of a running server ----------------------------------------- */
+
+enum flint_target_ctl_op {
+	FLINT_TCTL_LIST		= 1,	/* all targets, or @target: data: flint_target_info[] */
+	FLINT_TCTL_ATTACH	= 2,	/* open @path and serve it */
+	FLINT_TCTL_DETACH	= 3,	/* close @target: it goes offline and is forgotten */
+	FLINT_TCTL_FORMAT	= 4,	/* make @path the target @target, then attach it */
+};
+
+#define FLINT_TCTL_FORCE	0x1	/* FORMAT: whatever is there is lost */
+
+/**
+ * struct flint_target_ctl - targets come and go while the server runs; path follows
+ * @op: enum flint_target_ctl_op
+ * @target: LIST: 0 for all
+ * @flags: FLINT_TCTL_*
+ * @max_len: room for the reply's data
+ * @size: FORMAT: bytes; 0: all there is
+ * @crc_shift: FORMAT: log2 of the checksum block; 0: default
+ * @path_len: of a file or device below a directory that the server was allowed
+ *	to take targets from
+ *
+ * From managers and tools only.
+ */
+struct flint_target_ctl {
+	__le32 fixed_len;
+	__le32 op;
+	__le32 target;
+	__le32 flags;
+	__le64 size;
+	__le32 max_len;
+	__le16 path_len;
+	__u8 crc_shift;
+	__u8 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_target_ctl, 32);
+
+/**
+ * struct flint_target_ctl_rep - what became of it; the data are records or one sentence
+ * @error: 0, or an errno: the data are then a sentence that says why (no NUL)
+ * @nr: LIST, ATTACH, FORMAT: struct flint_target_info records in the data
+ */
+struct flint_target_ctl_rep {
+	__le32 error;
+	__le32 nr;
+};
+
+FLINT_ASSERT_SIZE(struct flint_target_ctl_rep, 8);
+
+/* struct flint_target_info.flags */
+#define FLINT_TINFO_BLOCK	0x1	/* a block device */
+#define FLINT_TINFO_VOLATILE	0x2	/* its cache is volatile: writes are flushed */
+#define FLINT_TINFO_OFFLINE	0x4	/* given up; the message says why */
+
+/* Followed by the path and then a message, without NUL; rec_len is a multiple of 8. */
+struct flint_target_info {
+	__le32 target;
+	__le32 flags;
+	__u8 uuid[16];
+	__le64 capacity;
+	__le64 used;
+	__le64 memory;			/* bytes that its index takes */
+	__le32 chunks;
+	__le32 io_errors;
+	__le16 rec_len;
+	__le16 path_len;
+	__le16 msg_len;
+	__u8 crc_shift;
+	__u8 block_shift;
+};
+
+FLINT_ASSERT_SIZE(struct flint_target_info, 64);
+
 #endif /* _UAPI_FLINTFS_CHAIN_H */

@@ -205,10 +205,12 @@ enum flint_op {
 	FLINT_OP_PUNCH		= 0x62,	/* m flint_io -> flint_io_rep: the range reads as zeros */
 	FLINT_OP_CUT		= 0x63,	/* flint_cut -> flint_cut_rep (idempotent by trunc_epoch) */
 	FLINT_OP_TARGET_STAT	= 0x64,	/* flint_target_req -> flint_target_stat */
+	FLINT_OP_CLONE		= 0x65,	/* m flint_clone -> flint_io_rep: blocks are shared */
 	FLINT_OP_FORWARD	= 0x70,	/* flint_forward, data -> flint_forward_rep (chain.h) */
 	FLINT_OP_FORWARD_CUT	= 0x71,	/* flint_cut -> flint_cut_rep, from the predecessor */
 	FLINT_OP_SYNC		= 0x72,	/* flint_sync, data -> flint_sync_rep, data */
 	FLINT_OP_CHUNK_GET	= 0x73,	/* flint_chunk_get -> flint_chunk_got + crc[], data */
+	FLINT_OP_TARGET_CTL	= 0x74,	/* flint_target_ctl + path -> flint_target_ctl_rep, data */
 	FLINT_OP_SCRUB		= 0x75,	/* flint_scrub -> flint_scrub_rep, data: findings */
 };
 
@@ -1247,6 +1249,27 @@ struct flint_io_rep {
 };
 
 FLINT_ASSERT_SIZE(struct flint_io_rep, 16);
+
+/**
+ * struct flint_clone - a chunk becomes what another one of the same target is
+ * @dst: inode, index and so on of the chunk that changes; offset, length and
+ *	flags are 0
+ * @src_ino, @src_gen, @src_epoch, @src_index: the other chunk, of the same file
+ *	system and with the same chunk size; where it is not there, holes follow
+ *
+ * No data moves: both chunks name the same blocks until one of them is written.
+ * The reply's length is the size of the chunk.
+ */
+struct flint_clone {
+	struct flint_io dst;
+	__le64 src_ino;
+	__le32 src_gen;
+	__le32 src_epoch;
+	__le32 src_index;
+	__le32 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_clone, 80);
 
 /**
  * struct flint_cut - remove an inode's data at and beyond @size on one target
