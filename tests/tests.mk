@@ -51,9 +51,11 @@ check-static check-unit check-fuzz check-native check-kunit check-guest:
 	@tests/run $(@:check-%=%)
 fuzz: check-fuzz
 
-# The namespace model test (tests/unit/meta_model_test.c) for millions of operations.
-soak-model: $(B)/unit/meta_model_test
+# The namespace model tests for millions of operations: on the state alone
+# (tests/unit/meta_model_test.c), and on three replicas whose leaders are killed meanwhile.
+soak-model: $(B)/unit/meta_model_test user
 	OPS=$${OPS:-2500000} SEED=$${SEED:-$$(date +%s)} $(B)/unit/meta_model_test
+	OPS=$${OPS:-2500000} SEED=$${SEED:-$$(date +%s)} BIN=$(B)/bin tests/native/meta_model.sh
 
 # The module for the debug kernel, and the guest tests on it.
 debug-tree:
