@@ -33,6 +33,7 @@
 
 #define FLINT_RETRY_MIN		(HZ / 20)
 #define FLINT_RETRY_MAX		HZ
+#define FLINT_BAD_MAX		(FLINT_CHAIN_MAX + 1)	/* each replica, and one twice */
 #define FLINT_PIN_BATCH		32
 
 /* ---- memory ----------------------------------------------------------- */
@@ -318,7 +319,7 @@ struct flint_piece {
 	u32 target;
 	unsigned int tries;
 	bool sent;			/* the server may have seen this sequence */
-	bool crc_again;
+	u8 bad;				/* answers that failed a checksum */
 	bool refresh;
 	struct delayed_work again;
 };
@@ -612,6 +613,13 @@ static void flint_piece_log(const struct flint_piece *piece, const char *what)
 			   piece->offset + piece->len - 1, what);
 }
 
+/* Damaged on its way or in one replica: others may have it whole. */
+static int flint_piece_bad(struct flint_piece *piece, const char *what)
+{
+	flint_piece_log(piece, what);
+	return ++piece->bad < FLINT_BAD_MAX ? -EAGAIN : -EIO;
+}
+
 static bool flint_piece_crc_ok(const struct flint_piece *piece, const struct flint_io_rep *rep,
 			       const u8 *crcs)
 {
@@ -648,13 +656,7 @@ static int flint_piece_data(struct flint_piece *piece, struct flint_req *req)
 		return 0;
 	if (!flint_piece_crc_ok(piece, &rep, (const u8 *)req->rep_body + sizeof(rep))) {
 		flint_stat_inc(dio->fs, FLINT_STAT_CRC_ERRORS);
-		flint_piece_log(piece, piece->crc_again ?
-				"the data does not match its checksum, twice" :
-				"the data does not match its checksum; reading again");
-		if (piece->crc_again)
-			return -EIO;
-		piece->crc_again = true;
-		return -EAGAIN;
+		return flint_piece_bad(piece, "the data does not match its checksum");
 	}
 	got = le32_to_cpu(rep.length);
 	if (got < piece->len)
@@ -684,8 +686,7 @@ static int flint_piece_status(struct flint_piece *piece, u32 status)
 		return -EAGAIN;
 	case FLINT_ST_CHECKSUM:
 		flint_stat_inc(fs, FLINT_STAT_CRC_ERRORS);
-		flint_piece_log(piece, "the stored data fails its checksum");
-		return -EIO;
+		return flint_piece_bad(piece, "the stored data fails its checksum");
 	}
 	if (status >= 1000 || status == EIO)
 		pr_err_ratelimited("%s: target %u refused a request for inode %lu chunk %u (status %u)\n",
@@ -734,18 +735,16 @@ static int flint_piece_route(struct flint_piece *piece, struct flint_mapref *map
 				le32_to_cpu(map->map.chain_ids[le32_to_cpu(table->first) + slot]));
 	if (!chain)
 		return -EIO;
-	target = flint_map_target(&map->map, le32_to_cpu(chain->targets[0]));
-	if (!target)
-		return -EIO;
+	target = flint_replica_pick(map, chain, piece->dio->write,
+				    piece->tries ? piece->target : 0, &route->peer);
+	if (target == ERR_PTR(-EAGAIN))
+		flint_map_refresh(piece->dio->fs);
+	if (IS_ERR(target))
+		return PTR_ERR(target);
 	route->chain = le32_to_cpu(chain->id);
 	route->chain_ver = le32_to_cpu(chain->version);
 	route->target = le32_to_cpu(target->id);
-	if (target->state != FLINT_TARGET_SERVING) {
-		flint_map_refresh(piece->dio->fs);
-		return -EAGAIN;
-	}
-	route->peer = flint_map_peer(map, le32_to_cpu(target->node));
-	return PTR_ERR_OR_ZERO(route->peer);
+	return 0;
 }
 
 static void flint_piece_fill(struct flint_piece *piece, struct flint_io *io,

@@ -247,6 +247,13 @@ void flint_leader_init(struct flint_fs *fs);
 void flint_leader_start(struct flint_fs *fs);
 void flint_leader_stop(struct flint_fs *fs);
 
+/* ---- replica.c -------------------------------------------------------- */
+
+const struct flint_map_target *
+flint_replica_pick(struct flint_mapref *map, const struct flint_map_chain *chain, bool write,
+		   u32 avoid, struct flint_peer **peer);
+void flint_replica_map(struct flint_mapref *old, struct flint_mapref *new);
+
 /* ---- meta.c ----------------------------------------------------------- */
 
 /**

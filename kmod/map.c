@@ -132,6 +132,7 @@ static int flint_map_install(struct flint_fs *fs, void *image, u32 len)
 	if (old != ref) {
 		flint_stat_inc(fs, FLINT_STAT_MAP_UPDATES);
 		flint_leader_map(fs, old, ref);
+		flint_replica_map(old, ref);
 	}
 	flint_map_put(old);
 	flint_map_put(ref);

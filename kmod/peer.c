@@ -570,6 +570,22 @@ bool flint_peer_live(struct flint_peer *peer)
 	return live;
 }
 
+u32 flint_peer_inflight(struct flint_peer *peer)
+{
+	unsigned int i;
+	u32 sum = 0;
+
+	rcu_read_lock();
+	for (i = 0; i < peer->nconn; i++) {
+		struct flint_conn *conn = rcu_dereference(peer->lanes[i].conn);
+
+		if (conn)
+			sum += READ_ONCE(conn->inflight);
+	}
+	rcu_read_unlock();
+	return sum;
+}
+
 void flint_peer_hurry(struct flint_peer *peer)
 {
 	unsigned int i;

@@ -208,6 +208,9 @@ bool flint_peer_ready(struct flint_peer *peer);
 /* Is a connection up, with credits or without? Lockless hint. */
 bool flint_peer_live(struct flint_peer *peer);
 
+/* Requests in flight, over all its connections. Lockless hint. */
+u32 flint_peer_inflight(struct flint_peer *peer);
+
 /* Somebody waits for it: connect now rather than after the back-off. */
 void flint_peer_hurry(struct flint_peer *peer);
 
