@@ -8,6 +8,7 @@
  * decided in one place, mgr_target_next(), from three inputs.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "../userd/base/log.h"
 #include "mgrd.h"
@@ -140,6 +141,34 @@ static u32 mgr_beat_identity(struct mgr_node *n, const struct mgr_beat *b, char 
 		n->incarnation = b->incarnation;
 	}
 	return FLINT_OK;
+}
+
+/**
+ * mgr_beat_targets() - copy the records of a heartbeat's targets
+ * @b: nr_targets is set; result: targets, which the caller frees
+ * @tail, @tail_len: what follows the fixed part
+ * @len: bytes of one record, of whatever version the sender is; 0: of the first
+ *
+ * Return: 0, -EPROTO, -ENOMEM.
+ */
+int mgr_beat_targets(struct mgr_beat *b, const u8 *tail, u32 tail_len, u32 len)
+{
+	struct flint_hb_target *t;
+	u32 i;
+
+	if (!len)
+		len = FLINT_HB_TARGET_MIN;
+	if (len < FLINT_HB_TARGET_MIN || b->nr_targets > tail_len / len)
+		return -EPROTO;
+	if (!b->nr_targets)
+		return 0;
+	t = calloc(b->nr_targets, sizeof(*t));
+	if (!t)
+		return -ENOMEM;
+	for (i = 0; i < b->nr_targets; i++)
+		memcpy(&t[i], tail + (size_t)i * len, len < sizeof(*t) ? len : sizeof(*t));
+	b->targets = t;
+	return 0;
 }
 
 /* Check the targets of a heartbeat before any of them is believed. */
@@ -294,6 +323,25 @@ u32 mgr_beat_apply(struct mgr_state *st, const struct mgr_beat *b, u64 now_ns, u
 	*changed |= mgr_beat_missing(st, *node_id, b);
 	*changed |= mgr_states_update(st);
 	return FLINT_OK;
+}
+
+/**
+ * mgr_beat_target_order() - what the answer to a heartbeat says of one target
+ * @st: the committed state
+ * @incarnation: of the process that is answered
+ * @o: target_id is set; result
+ */
+void mgr_beat_target_order(struct mgr_state *st, u64 incarnation, struct flint_hb_order *o)
+{
+	struct mgr_target *t = mgr_target_find(st, le32_to_cpu(o->target_id));
+	struct mgr_chain *c = t && t->chain ? mgr_chain_find(st, t->chain) : NULL;
+
+	if (!t)
+		return;
+	o->state = t->state;
+	o->chain = cpu_to_le32(t->chain);
+	o->chain_ver = cpu_to_le32(c ? c->version : 0);
+	o->flags = FLINT_HB_ADMITTED;
 }
 
 /* The leader of the metadata is what the map calls the file systems' server. */

@@ -173,7 +173,7 @@ void mgr_group_stop(struct mgr *m);
 
 /**
  * struct mgr_beat - a heartbeat, in host order
- * @replica, @targets: still as they travelled
+ * @replica, @targets: still as they travelled, but of our length
  */
 struct mgr_beat {
 	u8 role;
@@ -192,6 +192,8 @@ u32 mgr_beat_apply(struct mgr_state *st, const struct mgr_beat *b, u64 now_ns, u
 		   bool *changed, char *why, size_t whylen);
 u32 mgr_beat_order(struct mgr_state *st, const struct mgr_beat *b, u32 node_id, u64 new_group,
 		   u32 *order, bool *changed, char *why, size_t whylen);
+int mgr_beat_targets(struct mgr_beat *b, const u8 *tail, u32 tail_len, u32 len);
+void mgr_beat_target_order(struct mgr_state *st, u64 incarnation, struct flint_hb_order *o);
 bool mgr_silence_apply(struct mgr_state *st, u64 now_ns);
 bool mgr_usage_apply(struct mgr_state *st, bool all);
 

@@ -227,7 +227,7 @@ static bool mgr_label_ok(const u8 *name)
 	return true;
 }
 
-/* Check a HEARTBEAT's body. Return: 0 or -EPROTO. */
+/* Check a HEARTBEAT's body. Return: 0 or -errno; the caller frees b->targets in either case. */
 static int mgr_beat_parse(const struct flint_call *call, struct flint_heartbeat *hb,
 			  struct mgr_beat *b)
 {
@@ -236,19 +236,17 @@ static int mgr_beat_parse(const struct flint_call *call, struct flint_heartbeat 
 	const u8 *tail;
 	u32 tail_len;
 
+	memset(b, 0, sizeof(*b));
 	if (flint_body_get_var(hb, sizeof(*hb), FLINT_HEARTBEAT_MIN, call->msg.body,
 			       call->msg.body_len, &tail, &tail_len))
 		return -EPROTO;
-	memset(b, 0, sizeof(*b));
 	b->role = hb->role;
 	b->incarnation = le64_to_cpu(hb->incarnation);
 	b->nr_targets = le32_to_cpu(hb->nr_targets);
-	b->targets = (const void *)tail;
 	b->replica = hb->replica;
 	if ((b->role != FLINT_ROLE_CHUNK && b->role != FLINT_ROLE_META &&
 	     b->role != FLINT_ROLE_MGR) || b->role != info->role || !b->incarnation || !mgr_label_ok(hb->name) ||
-	    b->nr_targets > tail_len / sizeof(struct flint_hb_target) ||
-	    ((uintptr_t)tail & 7))
+	    mgr_beat_targets(b, tail, tail_len, le32_to_cpu(hb->target_len)))
 		return -EPROTO;
 	if (hb->sent_realtime_ns) {
 		clock_gettime(CLOCK_REALTIME, &wall);
@@ -260,19 +258,57 @@ static int mgr_beat_parse(const struct flint_call *call, struct flint_heartbeat 
 	return 0;
 }
 
-/* A heartbeat that waits until what it says is agreed upon. */
+/**
+ * struct mgr_beat_wait - a heartbeat that waits until what it says is agreed upon
+ * @incarnation: of the process that sent it
+ * @orders: their target_id is filled in; the rest when it is answered, from what
+ *	is agreed upon by then
+ */
 struct mgr_beat_wait {
 	struct flint_call *call;
+	u64 incarnation;
+	u32 nr_orders;
+	/* together the body of the reply */
 	struct flint_heartbeat_rep rep;
+	struct flint_hb_order orders[];
 };
+
+static struct mgr_beat_wait *mgr_beat_wait_new(struct flint_call *call, const struct mgr_beat *b)
+{
+	struct mgr_beat_wait *w = calloc(1, sizeof(*w) + b->nr_targets * sizeof(w->orders[0]));
+	u32 i;
+
+	if (!w)
+		return NULL;
+	w->call = call;
+	w->incarnation = b->incarnation;
+	w->nr_orders = b->nr_targets;
+	for (i = 0; i < b->nr_targets; i++)
+		w->orders[i].target_id = b->targets[i].target_id;
+	return w;
+}
+
+/* Answer it from the committed state. */
+static void mgr_beat_reply(struct mgr *m, struct mgr_beat_wait *w)
+{
+	u32 i;
+
+	w->rep.epoch = cpu_to_le64(m->st->epoch);
+	w->rep.nr_targets = cpu_to_le32(w->nr_orders);
+	w->rep.fixed_len = cpu_to_le16(sizeof(w->rep));
+	w->rep.order_len = cpu_to_le16(sizeof(w->orders[0]));
+	for (i = 0; i < w->nr_orders; i++)
+		mgr_beat_target_order(m->st, w->incarnation, &w->orders[i]);
+	flint_call_reply(w->call, FLINT_OK, &w->rep,
+			 sizeof(w->rep) + w->nr_orders * sizeof(w->orders[0]), NULL, 0, 0);
+}
 
 static void mgr_beat_agreed(struct mgr *m, void *arg, int err)
 {
 	struct mgr_beat_wait *w = arg;
 
 	if (!err && mgr_leads(m)) {
-		w->rep.epoch = cpu_to_le64(m->st->epoch);
-		flint_call_reply(w->call, FLINT_OK, &w->rep, sizeof(w->rep), NULL, 0, 0);
+		mgr_beat_reply(m, w);
 	} else if (err && err != -EAGAIN) {
 		flint_warn_rl("what a heartbeat changes is not agreed upon (%s)", strerror(-err));
 		flint_call_reply(w->call, FLINT_ST_RETRY, NULL, 0, NULL, 0, 0);
@@ -325,34 +361,25 @@ static void mgr_beat_refused(struct mgr *m, void *arg, int err)
 {
 }
 
-static void mgr_heartbeat(struct mgr *m, struct flint_call *call)
+/* A heartbeat of sound form, at the leader. */
+static void mgr_beat_received(struct mgr *m, struct flint_call *call,
+			      const struct flint_heartbeat *hb, const struct mgr_beat *b)
 {
-	struct mgr_beat_wait *w;
-	struct flint_heartbeat hb;
+	struct mgr_beat_wait *w = mgr_beat_wait_new(call, b);
 	bool changed = false;
-	struct mgr_beat b;
 	u32 status;
 
-	if (mgr_beat_parse(call, &hb, &b)) {
-		flint_warn_rl("senseless heartbeat from %s", flint_conn_info(call->conn)->address);
-		flint_call_reply(call, FLINT_ST_BAD_REQUEST, NULL, 0, NULL, 0, 0);
-		return;
-	}
-	if (!mgr_leads(m))
-		return mgr_not_leader(m, call);
-	w = calloc(1, sizeof(*w));
 	if (!w) {
 		flint_call_reply(call, FLINT_ST_RETRY, NULL, 0, NULL, 0, 0);
 		return;
 	}
-	w->call = call;
-	if (b.role == FLINT_ROLE_MGR && mgr_was_removed(m, &b.replica)) {
-		w->rep.sent_boottime_ns = hb.sent_boottime_ns;
+	if (b->role == FLINT_ROLE_MGR && mgr_was_removed(m, &b->replica)) {
+		w->rep.sent_boottime_ns = hb->sent_boottime_ns;
 		w->rep.lease_ms = cpu_to_le32(m->next->set.lease_ms);
 		w->rep.order = cpu_to_le32(FLINT_ORDER_REMOVED);
 		return mgr_barrier(m, mgr_beat_agreed, w);
 	}
-	status = mgr_beat_take(m, &hb, &b, w, &changed);
+	status = mgr_beat_take(m, hb, b, w, &changed);
 	if (changed && status)
 		mgr_commit(m, true, mgr_beat_refused, NULL);
 	if (status) {
@@ -363,6 +390,22 @@ static void mgr_heartbeat(struct mgr *m, struct flint_call *call)
 	} else {
 		mgr_barrier(m, mgr_beat_agreed, w);
 	}
+}
+
+static void mgr_heartbeat(struct mgr *m, struct flint_call *call)
+{
+	struct flint_heartbeat hb;
+	struct mgr_beat b;
+
+	if (mgr_beat_parse(call, &hb, &b)) {
+		flint_warn_rl("senseless heartbeat from %s", flint_conn_info(call->conn)->address);
+		flint_call_reply(call, FLINT_ST_BAD_REQUEST, NULL, 0, NULL, 0, 0);
+	} else if (!mgr_leads(m)) {
+		mgr_not_leader(m, call);
+	} else {
+		mgr_beat_received(m, call, &hb, &b);
+	}
+	free((void *)b.targets);
 }
 
 void mgr_rpc_request(void *arg, struct flint_call *call)

@@ -17,7 +17,10 @@
 #include "map_sample.h"
 
 enum map_mode { MAP_GOOD, MAP_BAD_CRC, MAP_MALFORMED, MAP_OLD, MAP_REFUSED, MAP_SHORT_BODY };
-enum beat_mode { BEAT_GOOD, BEAT_REFUSED, BEAT_WRONG_ECHO, BEAT_SILENT };
+enum beat_mode {
+	BEAT_GOOD, BEAT_REFUSED, BEAT_WRONG_ECHO, BEAT_SILENT,
+	BEAT_ORDERS, BEAT_ORDERS_LONGER, BEAT_ORDERS_CUT, BEAT_REP_40,
+};
 
 #define HELD 8
 
@@ -92,6 +95,30 @@ static void map_answer(struct flint_call *call)
 	flint_call_reply(call, FLINT_OK, &got, sizeof(got), buf, 0, mgr.len);
 }
 
+/* Orders for targets 10 and 11, of this version's length or, with a longer fixed part, of more. */
+static void beat_answer_orders(struct flint_call *call, struct flint_heartbeat_rep *rep)
+{
+	uint32_t more = mgr.beat == BEAT_ORDERS_LONGER ? 8 : 0, i, len;
+	uint8_t body[256] = { 0 };
+
+	len = mgr.beat == BEAT_REP_40 ? 40 : sizeof(*rep) + more + 2 * (16 + more);
+	rep->nr_targets = cpu_to_le32(2);
+	rep->fixed_len = cpu_to_le16(sizeof(*rep) + more);
+	rep->order_len = cpu_to_le16(16 + more);
+	rep->set.recovery_bps = cpu_to_le64(1000);
+	rep->set.scrub_days = cpu_to_le32(30);
+	memcpy(body, rep, sizeof(*rep));
+	for (i = 0; i < 2; i++) {
+		struct flint_hb_order o = {
+			.target_id = cpu_to_le32(10 + i), .chain = cpu_to_le32(3),
+			.chain_ver = cpu_to_le32(mgr.beats), .state = FLINT_TARGET_SERVING,
+			.flags = i ? FLINT_HB_ADMITTED : 0 };
+
+		memcpy(body + sizeof(*rep) + more + i * (16 + more), &o, sizeof(o));
+	}
+	flint_call_reply(call, FLINT_OK, body, len - (mgr.beat == BEAT_ORDERS_CUT), NULL, 0, 0);
+}
+
 static void beat_answer(struct flint_call *call)
 {
 	struct flint_heartbeat_rep rep = {
@@ -111,6 +138,8 @@ static void beat_answer(struct flint_call *call)
 		flint_call_reply(call, EEXIST, NULL, 0, NULL, 0, 0);
 	else if (mgr.beat == BEAT_SILENT && mgr.nr_held < HELD)
 		mgr.held[mgr.nr_held++] = call;
+	else if (mgr.beat >= BEAT_ORDERS)
+		beat_answer_orders(call, &rep);
 	else
 		flint_call_reply(call, FLINT_OK, &rep, sizeof(rep), NULL, 0, 0);
 }
@@ -445,6 +474,42 @@ static unsigned int give_targets(void *arg, struct flint_hb_target *t, unsigned 
 	return 2;
 }
 
+/* Of the last answer: how many, and of how many answers; the loop's. */
+static unsigned int nr_orders, nr_answers, nr_settings;
+
+static void on_orders(void *arg, const struct flint_hb_order *o, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		assert_int_equal(le32_to_cpu(o[i].target_id), 10 + i);
+		assert_int_equal(le32_to_cpu(o[i].chain), 3);
+		assert_int_equal(o[i].state, FLINT_TARGET_SERVING);
+		assert_int_equal(o[i].flags, i ? FLINT_HB_ADMITTED : 0);
+	}
+	__atomic_store_n(&nr_orders, nr, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&nr_answers, 1, __ATOMIC_RELAXED);
+}
+
+static void on_settings(void *arg, const struct flint_hb_settings *s)
+{
+	assert_int_equal(le64_to_cpu(s->recovery_bps), 1000);
+	assert_int_equal(le32_to_cpu(s->scrub_days), 30);
+	__atomic_add_fetch(&nr_settings, 1, __ATOMIC_RELAXED);
+}
+
+static void beat_mode(enum beat_mode mode)
+{
+	pthread_mutex_lock(&mgr.lock);
+	mgr.beat = mode;
+	pthread_mutex_unlock(&mgr.lock);
+}
+
+static unsigned int atomic_get(const unsigned int *p)
+{
+	return __atomic_load_n(p, __ATOMIC_RELAXED);
+}
+
 static void on_refused(void *arg, uint32_t status)
 {
 	assert_int_equal(status, EEXIST);
@@ -456,7 +521,7 @@ static void member_start(void *arg)
 	struct flint_member_config cfg = {
 		.cluster = cluster, .loop = loop.loop, .role = FLINT_ROLE_CHUNK, .name = "c1",
 		.tcp_port = 7461, .targets = give_targets, .max_targets = 16,
-		.refused = on_refused,
+		.refused = on_refused, .orders = on_orders, .settings = on_settings,
 	};
 
 	member = flint_member_new(&cfg);
@@ -502,6 +567,24 @@ static void test_member(void **state)
 	n = mgr_beats();
 	WAIT_FOR(mgr_beats() > n + 1);
 	assert_false(flint_member_lease_valid(member));
+
+	/* Orders of our length and of a longer one; a reply of a version without them. */
+	beat_mode(BEAT_ORDERS);
+	WAIT_FOR(atomic_get(&nr_orders) == 2);
+	assert_true(flint_member_lease_valid(member));
+	beat_mode(BEAT_REP_40);
+	WAIT_FOR(atomic_get(&nr_orders) == 0);
+	n = atomic_get(&nr_settings);
+	assert_true(n > 0);
+	beat_mode(BEAT_ORDERS_LONGER);
+	WAIT_FOR(atomic_get(&nr_orders) == 2);
+	WAIT_FOR(atomic_get(&nr_settings) > n);
+	/* One whose orders are cut off is no answer. */
+	beat_mode(BEAT_ORDERS_CUT);
+	WAIT_FOR(!flint_member_lease_valid(member));
+	n = atomic_get(&nr_answers);
+	WAIT_FOR(mgr_beats() > 3);
+	assert_int_equal(atomic_get(&nr_answers), n);
 
 	refusals = 0;
 	pthread_mutex_lock(&mgr.lock);

@@ -182,6 +182,44 @@ static void test_refusals(void **state)
 	assert_null(mgr_node_find_name(st, FLINT_ROLE_META, "m"));
 }
 
+/* Records of the first version, of this one, and of one to come. */
+static void test_record_lengths(void **state)
+{
+	u8 buf[3 * 96] = { 0 };
+	static const u32 lens[] = { 0, FLINT_HB_TARGET_MIN, 48, sizeof(struct flint_hb_target), 96 };
+	struct flint_hb_target t = target(7, FLINT_LOCAL_ONLINE, 1);
+	struct mgr_beat b = { .nr_targets = 3 };
+	size_t i, j;
+
+	t.chain_ver = cpu_to_le32(5);
+	t.repaired = cpu_to_le64(9);
+	for (i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+		u32 len = lens[i] ? lens[i] : FLINT_HB_TARGET_MIN;
+
+		memset(buf, 0xff, sizeof(buf));
+		for (j = 0; j < 3; j++)
+			memcpy(buf + j * len, &t, len < sizeof(t) ? len : sizeof(t));
+		assert_int_equal(mgr_beat_targets(&b, buf, 3 * len, lens[i]), 0);
+		for (j = 0; j < 3; j++) {
+			assert_int_equal(le32_to_cpu(b.targets[j].target_id), 7);
+			assert_int_equal(le32_to_cpu(b.targets[j].chain_ver), len > 40 ? 5 : 0);
+			assert_int_equal(le64_to_cpu(b.targets[j].repaired),
+					 len >= sizeof(t) ? 9 : 0);
+		}
+		free((void *)b.targets);
+		b.targets = NULL;
+		/* One byte is missing. */
+		assert_int_equal(mgr_beat_targets(&b, buf, 3 * len - 1, lens[i]), -EPROTO);
+	}
+	assert_int_equal(mgr_beat_targets(&b, buf, sizeof(buf), 39), -EPROTO);
+	assert_int_equal(mgr_beat_targets(&b, buf, sizeof(buf), 0xffffffff), -EPROTO);
+	b.nr_targets = 0xffffffff;
+	assert_int_equal(mgr_beat_targets(&b, buf, sizeof(buf), 0), -EPROTO);
+	b.nr_targets = 0;
+	assert_int_equal(mgr_beat_targets(&b, buf, 0, 0), 0);
+	assert_null(b.targets);
+}
+
 static void test_two_of_a_name(void **state)
 {
 	bool changed;
@@ -429,6 +467,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_registration, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_of_a_name, setup, teardown),
+		cmocka_unit_test(test_record_lengths),
 		cmocka_unit_test_setup_teardown(test_silence_and_return, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_disk_moves, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_usage, setup, teardown),

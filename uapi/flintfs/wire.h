@@ -494,6 +494,19 @@ FLINT_ASSERT_SIZE(struct flint_hb_target, 80);
 #define FLINT_HBT_CONFLICT	0x4	/* recovery found what it must not guess about */
 #define FLINT_HBT_SCRUBBING	0x8
 
+/**
+ * struct flint_hb_settings - what operators may change at run time ("flint set")
+ * @recovery_bps: bytes/s that recovery may send from one target; 0: no limit
+ * @scrub_days: in how many days every chunk is read once; 0: no scrub
+ */
+struct flint_hb_settings {
+	__le64 recovery_bps;
+	__le32 scrub_days;
+	__le32 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_hb_settings, 16);
+
 struct flint_heartbeat_rep {
 	__le64 epoch;			/* newest map epoch */
 	__le64 sent_boottime_ns;
@@ -502,12 +515,17 @@ struct flint_heartbeat_rep {
 	/* 24 bytes in version 1.0 */
 	__le64 group;			/* metadata: the group that exists or is to be founded */
 	__le32 order;			/* enum flint_replica_order */
-	__le32 nr_targets;		/* flint_hb_order records follow */
+	__le32 nr_targets;		/* flint_hb_order records follow the fixed part */
+	/* 40 bytes before there were chains of several targets */
+	__le16 fixed_len;		/* sizeof of the sender: where the orders begin */
+	__le16 order_len;		/* bytes of one of them */
+	__le32 reserved;
+	struct flint_hb_settings set;
 };
 
 #define FLINT_HEARTBEAT_REP_MIN	24
 
-FLINT_ASSERT_SIZE(struct flint_heartbeat_rep, 40);
+FLINT_ASSERT_SIZE(struct flint_heartbeat_rep, 64);
 
 /**
  * struct flint_hb_order - what the managers hold of a target that was reported

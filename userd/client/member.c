@@ -7,6 +7,7 @@
  * node id and so on are atomics: other threads read them on their hot path.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -30,6 +31,7 @@ struct flint_member {
 	struct flint_timer timer;
 	struct flint_rpc rpc;
 	uint8_t *body;
+	struct flint_hb_order *orders;	/* of the reply that is being taken in */
 	bool open;			/* a heartbeat is on its way */
 	bool again;			/* another one was asked for meanwhile */
 	bool closing;
@@ -45,6 +47,11 @@ struct flint_member {
 uint32_t flint_member_node_id(const struct flint_member *m)
 {
 	return __atomic_load_n(&m->node_id, __ATOMIC_ACQUIRE);
+}
+
+uint64_t flint_member_incarnation(const struct flint_member *m)
+{
+	return m->incarnation;
 }
 
 uint64_t flint_member_lease_end_ns(const struct flint_member *m)
@@ -126,11 +133,40 @@ static void beat_refused(struct flint_member *m, uint32_t status)
 	beat_later(m, BEAT_MAX_MS);
 }
 
-static void beat_answered(struct flint_member *m, const struct flint_heartbeat_rep *rep)
+/*
+ * Copy the orders of a reply to m->orders: those of a newer manager may be
+ * longer than ours, one of the first versions sends none.
+ *
+ * Return: how many, or -EPROTO.
+ */
+static int beat_orders(struct flint_member *m, const struct flint_rpc *rpc,
+		       const struct flint_heartbeat_rep *rep)
+{
+	uint32_t nr = le32_to_cpu(rep->nr_targets), len = le16_to_cpu(rep->order_len), i;
+	uint32_t fixed = le16_to_cpu(rep->fixed_len);
+
+	if (!nr || !fixed)
+		return 0;
+	if (fixed < offsetof(struct flint_heartbeat_rep, set) || fixed > rpc->rep_len ||
+	    len < sizeof(*m->orders) || nr > m->cfg.max_targets ||
+	    nr > (rpc->rep_len - fixed) / len)
+		return -EPROTO;
+	for (i = 0; i < nr; i++)
+		memcpy(&m->orders[i], (const uint8_t *)rpc->rep_body + fixed + i * len,
+		       sizeof(m->orders[i]));
+	return nr;
+}
+
+static void beat_answered(struct flint_member *m, const struct flint_heartbeat_rep *rep,
+			  unsigned int nr_orders)
 {
 	uint64_t sent = le64_to_cpu(rep->sent_boottime_ns);
 	uint32_t node = le32_to_cpu(rep->node_id);
 
+	if (m->cfg.orders)
+		m->cfg.orders(m->cfg.arg, m->orders, nr_orders);
+	if (m->cfg.settings && rep->fixed_len)
+		m->cfg.settings(m->cfg.arg, &rep->set);
 	m->lease_ms = le32_to_cpu(rep->lease_ms);
 	__atomic_store_n(&m->serve_end_ns, sent + m->lease_ms * 1000000ull / 3 * 2,
 			 __ATOMIC_RELEASE);
@@ -155,6 +191,7 @@ static void beat_answered(struct flint_member *m, const struct flint_heartbeat_r
 
 static void member_destroy(struct flint_member *m)
 {
+	free(m->orders);
 	free(m->body);
 	free(m);
 }
@@ -164,6 +201,7 @@ static void on_beat_done(struct flint_rpc *rpc)
 	struct flint_member *m = rpc->priv;
 	const struct flint_heartbeat *sent = rpc->body;
 	struct flint_heartbeat_rep rep;
+	int nr;
 
 	m->open = false;
 	if (m->closing) {
@@ -182,11 +220,12 @@ static void on_beat_done(struct flint_rpc *rpc)
 		beat_refused(m, rpc->status);
 	} else if (flint_body_get(&rep, sizeof(rep), FLINT_HEARTBEAT_REP_MIN, rpc->rep_body,
 				  rpc->rep_len) ||
-		   rep.sent_boottime_ns != sent->sent_boottime_ns || !rep.node_id || !rep.lease_ms) {
+		   rep.sent_boottime_ns != sent->sent_boottime_ns || !rep.node_id || !rep.lease_ms ||
+		   (nr = beat_orders(m, rpc, &rep)) < 0) {
 		/* Not the answer to what was sent: it must not extend the lease. */
 		beat_failed(m, -EPROTO, BEAT_FIRST_MS);
 	} else {
-		beat_answered(m, &rep);
+		beat_answered(m, &rep, nr);
 	}
 }
 
@@ -249,8 +288,10 @@ struct flint_member *flint_member_new(const struct flint_member_config *cfg)
 	m->cfg = *cfg;
 	m->body = calloc(1, sizeof(struct flint_heartbeat) +
 			    cfg->max_targets * sizeof(struct flint_hb_target));
-	if (!m->body) {
-		free(m);
+	m->orders = calloc(cfg->max_targets + 1, sizeof(*m->orders));
+	if (!m->body || !m->orders) {
+		member_destroy(m);
+		errno = ENOMEM;
 		return NULL;
 	}
 	snprintf(m->name, sizeof(m->name), "%s", cfg->name);

@@ -27,6 +27,12 @@ struct flint_member;
  *	metadata server: flint_member_beat() whenever they change
  * @ordered: called after each answered heartbeat: enum flint_replica_order, and
  *	the group that it is about; may be NULL
+ * @orders: called on each answered heartbeat, before the lease is extended and
+ *	before @answered, with what the managers hold of the targets that it
+ *	reported (none from a manager of an older version): what is to be served
+ *	no longer must not profit from the new lease. May be NULL
+ * @settings: called on each answered heartbeat of a manager that sends them, before
+ *	@answered; may be NULL
  * @answered: called after each answered heartbeat with the node id; may be NULL
  * @refused: called when the manager refuses us (status of the reply), such as
  *	FLINT_ST_AUTH, or EEXIST for a target id that belongs to another disk; a
@@ -42,6 +48,8 @@ struct flint_member_config {
 	unsigned int max_targets;
 	void (*replica)(void *arg, struct flint_hb_replica *r);
 	void (*ordered)(void *arg, uint32_t order, uint64_t group);
+	void (*orders)(void *arg, const struct flint_hb_order *o, unsigned int nr);
+	void (*settings)(void *arg, const struct flint_hb_settings *s);
 	void (*answered)(void *arg, uint32_t node_id);
 	void (*refused)(void *arg, uint32_t status);
 	void *arg;
@@ -55,6 +63,8 @@ void flint_member_free(struct flint_member *m);
 /* Send one now (a target's state changed). On the loop. */
 void flint_member_beat(struct flint_member *m);
 
+/* Any thread. What an order with FLINT_HB_ADMITTED was given to: this process. */
+uint64_t flint_member_incarnation(const struct flint_member *m);
 /* Any thread. 0 before the first answer. */
 uint32_t flint_member_node_id(const struct flint_member *m);
 /* Any thread. May requests be served now (send time + 2/3 lease not reached)? */
