@@ -101,7 +101,8 @@ static int chunk_change(struct flint_store *st, struct flint_chunk *c,
 	for (i = 0; i < nr_crc; i++)
 		c->crc[first + i] = le32_to_cpu(crc[i]);
 	c->size = le32_to_cpu(r->size);
-	flint_chunk_stamp(&st->index, c, le64_to_cpu(r->version), 0);
+	flint_chunk_stamp(&st->index, c, le64_to_cpu(r->version),
+			  le64_to_cpu(r->tag));
 	return 0;
 }
 

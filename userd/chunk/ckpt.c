@@ -175,6 +175,7 @@ static bool add_chunk(struct flint_store *st, const struct flint_chunk *c)
 	r->epoch = cpu_to_le32(in->epoch);
 	r->index = cpu_to_le32(c->index);
 	r->version = cpu_to_le64(c->version);
+	r->tag = cpu_to_le64(c->tag);
 	r->size = cpu_to_le32(c->size);
 	r->keep = cpu_to_le32(~0u);
 	r->shift = c->shift;

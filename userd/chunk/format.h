@@ -21,7 +21,7 @@
 #include "../../uapi/flintfs/wire.h"
 
 #define FLINT_SB_MAGIC		0x314b4843544e4c46ull	/* "FLNTCHK1" */
-#define FLINT_SB_VERSION	1
+#define FLINT_SB_VERSION	2	/* 1 had no tags */
 #define FLINT_SB_SIZE		4096u
 #define FLINT_STORE_ALIGN	4096u
 
@@ -88,6 +88,8 @@ enum flint_rec_type {
 	FLINT_REC_INODE		= 4,	/* struct flint_rec_inode, checkpoints only */
 	FLINT_REC_CLIENT	= 5,	/* struct flint_rec_client, checkpoints only */
 	FLINT_REC_RESULT	= 6,	/* struct flint_rec_result */
+	FLINT_REC_DROP		= 7,	/* struct flint_rec_drop */
+	FLINT_REC_FORGET	= 8,	/* struct flint_rec_hdr: no client has a result */
 };
 
 struct flint_rec_hdr {
@@ -98,6 +100,12 @@ struct flint_rec_hdr {
 FLINT_ASSERT_SIZE(struct flint_rec_hdr, 8);
 
 #define FLINT_REC_SNAPSHOT	0x1	/* CHUNK: the whole state, not a change */
+/*
+ * CHUNK: replay carries it out whatever version the chunk is at, because it may
+ * lower the version. Later records of the chunk are in the log behind it.
+ */
+#define FLINT_REC_ALWAYS	0x2
+#define FLINT_REC_EMPTY		0x4	/* CHUNK: the chunk is emptied first */
 
 /**
  * struct flint_rec_origin - whose request it was, for the result window
@@ -128,7 +136,8 @@ FLINT_ASSERT_SIZE(struct flint_rec_ext, 12);
 
 /**
  * struct flint_rec_chunk - a chunk's map changes
- * @version: after the change
+ * @version: after the change; 0: a replacement that is not whole yet
+ * @tag: identity of that version
  * @size: bytes of the chunk that exist after the change
  * @first_crc: checksum block that the first CRC belongs to
  * @keep: blocks from this one on are dropped
@@ -143,6 +152,7 @@ struct flint_rec_chunk {
 	__le32 epoch;
 	__le32 index;
 	__le64 version;
+	__le64 tag;
 	__le32 size;
 	__le32 first_crc;
 	__le32 keep;
@@ -152,7 +162,16 @@ struct flint_rec_chunk {
 	__le32 nr_crc;
 	struct flint_rec_origin from;
 };
-FLINT_ASSERT_SIZE(struct flint_rec_chunk, 112);
+FLINT_ASSERT_SIZE(struct flint_rec_chunk, 120);
+
+/* One chunk is dropped, whatever it was; replay always does it again. */
+struct flint_rec_drop {
+	struct flint_rec_hdr h;
+	__le64 ino;
+	__le32 fs;
+	__le32 index;
+};
+FLINT_ASSERT_SIZE(struct flint_rec_drop, 24);
 
 /**
  * struct flint_rec_cut - chunks of an inode are dropped

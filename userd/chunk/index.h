@@ -50,12 +50,15 @@ struct flint_inode {
 	u32 cut_seq;		/* counts CUTs that began, in this process */
 	u32 cuts;		/* CUTs under way */
 	u64 stamp_s;		/* of the last CUT */
+	u32 held;		/* changes logged and not released yet */
+	struct flint_sop *drain;	/* the CUT that waits for them */
 	struct flint_sop *parked;	/* waiting for the CUTs */
 };
 
 #define FLINT_CHUNK_DEAD	0x1	/* dropped while an operation holds it */
 #define FLINT_CHUNK_MAPPED	0x2	/* map is used, else start and nr_blocks */
-#define FLINT_CHUNK_STAMPED	0x4	/* a record made it; it is in its range's sum */
+#define FLINT_CHUNK_STAMPED	0x4	/* a record made it; it is in its range's sum.
+				 * With version 0: a replacement that is not whole */
 
 struct flint_chunk {
 	u64 ino;		/* 0: the slot is free; then link is the next free one */

@@ -174,7 +174,11 @@ static int super_read(struct flint_dev *dev, struct flint_disk_super *sb, const 
 		flint_warn("%s: the first superblock is damaged, the second one is used", path);
 		return 0;
 	}
-	if (e0 == -EPROTONOSUPPORT || e1 == -EPROTONOSUPPORT)
+	if ((e0 == -EPROTONOSUPPORT || e1 == -EPROTONOSUPPORT) &&
+	    le32_to_cpu(sb->version) < FLINT_SB_VERSION)
+		snprintf(err, errlen, "%s: format version %u was made before replication and cannot be read any more: copy its files elsewhere with the flint-chunkd that made it, then make the target anew with --format --force",
+			 path, le32_to_cpu(sb->version));
+	else if (e0 == -EPROTONOSUPPORT || e1 == -EPROTONOSUPPORT)
 		snprintf(err, errlen, "%s: format version %u is not version %u that this program knows: use the newer flint-chunkd",
 			 path, le32_to_cpu(sb->version), FLINT_SB_VERSION);
 	else if (e0 == -ERANGE || e1 == -ERANGE)
@@ -271,6 +275,8 @@ struct flint_store *flint_store_open(struct flint_dev *dev, const char *path,
 		goto fail_dev;
 	}
 	st->dev = dev;
+	st->authority = true;
+	st->room_behind = ~0ull;
 	if (super_read(dev, sb, path, err, errlen))
 		goto fail_dev;
 	super_take(st, sb, path);

@@ -15,7 +15,15 @@
  *    before has ended (the grace period in alloc.c).
  *  - All bytes of an allocated block beyond the chunk's size are zero.
  *  - Admission (generation, truncate epoch) is checked when a request arrives,
- *    after every wait, and immediately before its record is logged.
+ *    after every wait, and immediately before its record is logged. So is
+ *    op->check, the service's word on whether it may go on at all.
+ *  - A change with op->durable is "held" from its record's being durable and
+ *    applied until flint_sop_release(): the chunk stays its own, its entry in
+ *    the result window stays "running", and reads of the chunk wait unless
+ *    st->authority. Held changes of an inode end before a CUT of it begins.
+ *    Documentation/replication.rst says why.
+ *  - (version, tag) names a chunk's content: the tag is a hash of the request
+ *    that made the version, or of the CUT and the tag before it.
  */
 #ifndef FLINT_CHUNK_STORE_H
 #define FLINT_CHUNK_STORE_H
@@ -26,6 +34,7 @@
 #include "index.h"
 #include "wal.h"
 #include "window.h"
+#include "../../uapi/flintfs/chain.h"
 
 #define FLINT_STORE_MAX_IO	(1u << 20)
 /* Room a payload buffer needs beyond max_io: whole checksum blocks, alignment. */
@@ -40,6 +49,24 @@ enum flint_sop_kind {
 	FLINT_SOP_WRITE,
 	FLINT_SOP_PUNCH,
 	FLINT_SOP_CUT,
+	/*
+	 * The chunk becomes the pieces that follow, whatever it was: @offset,
+	 * @length and @data as WRITE (length may be 0), @whole = FLINT_FWD_FIRST
+	 * and FLINT_FWD_LAST. LAST gives it @version, @tag and @size. An
+	 * interrupted one has version 0 and reads as not there. The client's
+	 * result (seq != 0) is remembered with LAST.
+	 */
+	FLINT_SOP_REPLACE,
+	FLINT_SOP_DROP,		/* the chunk is not there */
+	/*
+	 * Blocks that a disk has spoilt: the range, whole allocation blocks or
+	 * up to the chunk's size, becomes @data; @version and @tag, which the
+	 * chunk must have (else FLINT_ST_NEED_WHOLE), stay.
+	 */
+	FLINT_SOP_REPAIR,
+	FLINT_SOP_HOLD,		/* no change: own the chunk until flint_sop_release() */
+	/* What clients were answered is forgotten: another replica's memory replaces it. */
+	FLINT_SOP_FORGET,
 };
 
 /* The reply's body as it travels. */
@@ -60,8 +87,21 @@ struct flint_edge {
  * struct flint_sop - an operation on the store
  *
  * The caller fills the first part and keeps the memory until done.
- * READ: data/room is memory for the covering checksum blocks. WRITE: data
- * holds the payload; up to FLINT_STORE_ALIGN bytes behind it are overwritten.
+ * READ: data/room is memory for the covering checksum blocks, aligned to
+ * FLINT_STORE_ALIGN. WRITE, REPLACE, REPAIR: data holds the payload, at an address
+ * that is offset modulo FLINT_STORE_ALIGN; nothing of it is changed.
+ *
+ * @given: a predecessor's change: version, tag, prev_version and prev_tag are
+ *	what it shall be; generation and epoch were checked there. Done with
+ *	FLINT_OK also when it is here already, or when it is so old that a CUT
+ *	has removed it; FLINT_ST_NEED_WHOLE when the chunk is not at (prev_version,
+ *	prev_tag) or its old content is damaged; then have_version and have_tag
+ *	say at what it is
+ * @durable: the change is on stable storage and applied (or was before:
+ *	@already): the caller forwards it, then calls flint_sop_release(). Not
+ *	called when nothing changed and nothing needs forwarding. NULL: done at once
+ * @check: asked after every wait. Return: FLINT_OK, or the status to end with
+ * @as_is: READ: do not wait for a held change
  */
 struct flint_sop {
 	u8 kind;
@@ -80,10 +120,19 @@ struct flint_sop {
 	u64 cut_size;		/* CUT: the inode's size */
 	u8 client[16];
 	u64 session;
-	u64 seq;		/* WRITE, PUNCH */
+	u64 seq;		/* WRITE, PUNCH; 0: no client waits, with given only */
 	u64 seq_low;
+	bool given;
+	bool as_is;
+	u8 whole;		/* REPLACE: FLINT_FWD_FIRST, FLINT_FWD_LAST */
+	u32 size;		/* REPLACE with LAST: of the chunk */
+	u64 version, tag;	/* of the chunk after it: result, or with given what it shall be */
+	u64 prev_version, prev_tag;	/* and before it */
+	u32 print;		/* fingerprint of the request; with given the head's */
 	u8 *data;
 	u32 room;
+	u32 (*check)(struct flint_sop *op);
+	void (*durable)(struct flint_sop *op);
 	void (*done)(struct flint_sop *op);
 	void *arg;
 
@@ -91,6 +140,10 @@ struct flint_sop {
 	u32 status;		/* enum flint_status */
 	u32 out_off;		/* READ: where in data the first byte lies */
 	u64 freed;		/* CUT */
+	u64 have_version, have_tag;	/* READ, HOLD, given: at what the chunk is */
+	u32 have_size;		/* HOLD, and a change when durable: bytes of the chunk */
+	bool already;		/* the change was here before */
+	bool held;		/* between durable and release */
 	struct flint_sop_rep rep;
 
 	/* the store's */
@@ -101,7 +154,9 @@ struct flint_sop {
 	void (*resume)(struct flint_sop *op);
 	struct flint_wal_waiter wal;
 	bool entered;			/* in the result window, as running */
-	u32 print;
+	bool counted;			/* in the inode's and the store's counts of held changes */
+	struct flint_sop *readers;	/* wait for our release */
+	u32 grow;			/* blocks that were holes before */
 	u32 grace;
 	u32 cut_seq;
 	int pending;
@@ -152,6 +207,14 @@ struct flint_store {
 	u32 crc_shift[4][256];		/* a CRC when a checksum block of zeros follows */
 
 	bool offline;			/* gave up after an I/O error */
+	/*
+	 * Nothing behind us in the chain has yet to say yes: reads need not wait
+	 * for held changes. The service's; true in a store by itself.
+	 */
+	bool authority;
+	u64 room_behind;		/* bytes that replicas behind us can take; ~0: not limited */
+	u64 growing;			/* bytes of it that held changes will take */
+	u32 nr_held;
 	bool closing;
 	u32 reserve;			/* blocks kept for overwrites and cuts */
 	struct flint_alloc alloc;
@@ -209,6 +272,20 @@ struct flint_store *flint_store_open(struct flint_dev *dev, const char *path,
 
 /* Start an operation; op->done is called exactly once, possibly from here. */
 void flint_store_submit(struct flint_store *st, struct flint_sop *op);
+
+/**
+ * flint_sop_release() - a held operation ends
+ * @status: what it, and repetitions of it that wait, are done with. The change
+ *	stays what it is in any case
+ *
+ * Reads that waited are planned first, then the next writer has the chunk.
+ */
+void flint_sop_release(struct flint_sop *op, u32 status);
+
+/* Tag of the version that a client's request makes. Never 0. */
+u64 flint_request_tag(const u8 client[16], u64 session, u64 seq);
+/* Bytes that may still be allocated for new data. */
+u64 flint_store_room(const struct flint_store *st);
 
 /* Gathered work of a turn: start a log write, unblock waiters, zero ahead. */
 void flint_store_turn(struct flint_store *st);

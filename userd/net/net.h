@@ -261,6 +261,14 @@ int flint_conn_push_taken(struct flint_conn *conn, uint64_t push);
 void flint_call_pull(struct flint_call *call, void (*done)(struct flint_call *call, int err));
 
 /**
+ * flint_call_pull_to() - the same to a place that the caller chooses
+ * @buf: a buffer of a pool, whose reference goes to call->payload
+ * @offset: in the buffer, where the payload begins
+ */
+void flint_call_pull_to(struct flint_call *call, struct flint_buf *buf, uint32_t offset,
+			void (*done)(struct flint_call *call, int err));
+
+/**
  * flint_call_reply() - answer and free the call
  * @status: enum flint_status
  * @body, @body_len: copied before return

@@ -51,6 +51,8 @@ struct call {
 	struct flint_tx *tx;
 	struct flint_task task;
 	struct flint_buf_waiter waiter;
+	uint32_t pull_off;		/* where in payload it goes */
+	bool pull_own;			/* payload is the caller's choice */
 	void (*done)(struct flint_call *call, int err);
 	int err;
 	struct call *next;
@@ -773,30 +775,41 @@ static void pull_arrived(struct flint_rx *rx, int err)
 	pull_end(rx->owner, err);
 }
 
-static void pull_buffer(struct flint_buf_waiter *w, struct flint_buf *buf)
+static void pull_into(struct call *c)
 {
-	struct call *c = (struct call *)((char *)w - offsetof(struct call, waiter));
 	struct flint_xprt *link = c->pub.conn->link;
 	const struct flint_msg *m = &c->pub.msg;
+	struct flint_buf *buf = c->pub.payload;
 
-	c->pub.payload = buf;
-	if (m->data_len > buf->size) {
+	if (!m->data_len || c->pull_off > buf->size || m->data_len > buf->size - c->pull_off) {
 		pull_end_later(c, -EMSGSIZE);
 	} else if (m->data) {
-		memcpy(buf->data, m->data, m->data_len);
+		memcpy(buf->data + c->pull_off, m->data, m->data_len);
 		pull_end_later(c, 0);
 	} else if (link->dead) {
 		pull_end_later(c, -ENOTCONN);
 	} else {
 		c->rx->pulled = pull_arrived;
-		link->ops->pull(link, c->rx, buf->data, buf);
+		link->ops->pull(link, c->rx, buf->data + c->pull_off, buf);
 	}
+}
+
+static void pull_buffer(struct flint_buf_waiter *w, struct flint_buf *buf)
+{
+	struct call *c = (struct call *)((char *)w - offsetof(struct call, waiter));
+
+	c->pub.payload = buf;
+	pull_into(c);
 }
 
 static void pull_begin(struct call *c)
 {
 	struct flint_server *srv = c->pub.conn->srv;
 
+	if (c->pull_own) {
+		pull_into(c);
+		return;
+	}
 	if (!c->pub.msg.data_len || c->pub.payload || !srv->cfg.pool) {
 		pull_end_later(c, -EINVAL);
 		return;
@@ -811,17 +824,38 @@ static void pull_begin_task(struct flint_task *t)
 	pull_begin((struct call *)((char *)t - offsetof(struct call, task)));
 }
 
-void flint_call_pull(struct flint_call *call, void (*done)(struct flint_call *call, int err))
+static void pull_start(struct call *c)
 {
-	struct call *c = to_call(call);
+	const struct flint_call *call = &c->pub;
 
-	c->done = done;
 	if (flint_loop_inside(call->conn->loop)) {
 		pull_begin(c);
 		return;
 	}
 	c->task.fn = pull_begin_task;
 	flint_loop_post(call->conn->loop, &c->task);
+}
+
+void flint_call_pull(struct flint_call *call, void (*done)(struct flint_call *call, int err))
+{
+	struct call *c = to_call(call);
+
+	c->done = done;
+	c->pull_own = false;
+	c->pull_off = 0;
+	pull_start(c);
+}
+
+void flint_call_pull_to(struct flint_call *call, struct flint_buf *buf, uint32_t offset,
+			void (*done)(struct flint_call *call, int err))
+{
+	struct call *c = to_call(call);
+
+	c->done = done;
+	c->pull_own = true;
+	c->pull_off = offset;
+	c->pub.payload = buf;
+	pull_start(c);
 }
 
 /* ---- reply ------------------------------------------------------------ */

@@ -311,7 +311,7 @@ static void batch_read(struct vlink *v, struct batch *b, struct flint_rx *rx)
 {
 	const struct flint_msg *m = &rx->msg;
 	uint32_t lkey = pool_lkey(v, rx->sink->pool);
-	uint8_t *p = rx->sink->data;
+	uint8_t *p = rx->dst;
 	struct ibv_send_wr *wr = NULL;
 	uint8_t i;
 
@@ -473,6 +473,7 @@ static void verbs_pull(struct flint_xprt *link, struct flint_rx *rx, void *dst,
 
 	/* On a link that is already dead the teardown reports. */
 	rx->sink = buf;
+	rx->dst = dst;
 	rx->next = NULL;
 	*v->rd_tail = rx;
 	v->rd_tail = &rx->next;

@@ -49,6 +49,7 @@ struct flint_rx {
 	/* the transport's */
 	struct flint_rx *next;
 	struct flint_buf *sink;
+	uint8_t *dst;
 	uint32_t lkey;
 	uint16_t covers;
 	bool reading;
