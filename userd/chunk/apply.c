@@ -168,17 +168,34 @@ static int apply_cut(struct flint_store *st, const struct flint_rec_cut *r, bool
 	return 0;
 }
 
-static int apply_inode(struct flint_store *st, const struct flint_rec_inode *r)
+/* Of a checkpoint, or what another replica knows: the newer of each field counts. */
+static int apply_inode(struct flint_store *st, const struct flint_rec_inode *r, bool replay)
 {
+	u32 gen = le32_to_cpu(r->gen), epoch = le32_to_cpu(r->epoch);
 	struct flint_inode *in;
 
-	in = flint_inode_get(&st->index, le32_to_cpu(r->fs), le64_to_cpu(r->ino),
-			     le32_to_cpu(r->gen), le32_to_cpu(r->epoch));
+	in = flint_inode_get(&st->index, le32_to_cpu(r->fs), le64_to_cpu(r->ino), gen, epoch);
 	if (!in)
 		return -ENOMEM;
-	in->cut_epoch = le32_to_cpu(r->cut_epoch);
-	in->flags = le32_to_cpu(r->flags);
-	in->stamp_s = le64_to_cpu(r->stamp_s);
+	if (gen < in->gen)
+		return 0;
+	if (gen > in->gen) {
+		drop_chunks(st, in, 0, replay);
+		in->gen = gen;
+		in->epoch = 0;
+		in->cut_epoch = 0;
+		in->flags = 0;
+		in->stamp_s = 0;
+	}
+	if (in->adm_gen < gen)
+		in->adm_gen = gen;
+	if (epoch > in->epoch)
+		in->epoch = epoch;
+	if (le32_to_cpu(r->cut_epoch) > in->cut_epoch)
+		in->cut_epoch = le32_to_cpu(r->cut_epoch);
+	if (le64_to_cpu(r->stamp_s) > in->stamp_s)
+		in->stamp_s = le64_to_cpu(r->stamp_s);
+	in->flags |= le32_to_cpu(r->flags) & FLINT_CUT_REMOVE;
 	return 0;
 }
 
@@ -194,12 +211,13 @@ static int apply_client(struct flint_store *st, const struct flint_rec_client *r
 	if (!c)
 		return -ENOMEM;
 	for (i = 0; i < nr; i++)
-		flint_window_done(c, le64_to_cpu(s[i].seq), le64_to_cpu(r->seq_low),
-				  le32_to_cpu(s[i].print), le64_to_cpu(s[i].version),
-				  le32_to_cpu(s[i].length));
+		flint_window_merge(c, le64_to_cpu(s[i].seq), le64_to_cpu(r->seq_low),
+				   le32_to_cpu(s[i].print), le64_to_cpu(s[i].version),
+				   le32_to_cpu(s[i].length));
 	if (le64_to_cpu(r->seq_low) > c->seq_low)
 		c->seq_low = le64_to_cpu(r->seq_low);
-	c->stamp_s = le64_to_cpu(r->stamp_s);
+	if (le16_to_cpu(r->h.flags) & FLINT_REC_SNAPSHOT)
+		c->stamp_s = le64_to_cpu(r->stamp_s);
 	return 0;
 }
 
@@ -239,7 +257,7 @@ int flint_store_apply(struct flint_store *st, const struct flint_rec_hdr *h, boo
 				   (u32)le64_to_cpu(((const struct flint_rec_zeroed *)h)->blocks));
 		return 0;
 	case FLINT_REC_INODE:
-		return apply_inode(st, (const void *)h);
+		return apply_inode(st, (const void *)h, replay);
 	case FLINT_REC_CLIENT:
 		return apply_client(st, (const void *)h);
 	case FLINT_REC_RESULT: {

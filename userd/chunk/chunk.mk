@@ -2,13 +2,15 @@
 # flint-chunkd, the chunk server. The store's files are linked into its tests.
 
 CHUNK_STORE_SRCS := $(addprefix userd/chunk/,alloc.c index.c window.c wal.c apply.c \
-	read.c write.c cut.c store.c ckpt.c list.c)
+	read.c write.c cut.c store.c ckpt.c list.c merge.c)
 
 $(eval $(call program,flint-chunkd,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
 	userd/chunk/service.c userd/chunk/fence.c userd/chunk/main.c,-luring -lxxhash))
 
 TEST_SRCS_chunk_store := $(CHUNK_STORE_SRCS)
 TEST_LIBS_chunk_store := -lxxhash
+TEST_SRCS_chunk_list := $(CHUNK_STORE_SRCS)
+TEST_LIBS_chunk_list := -lxxhash
 
 $(eval $(call program,flint-chunkbench,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
 	tools/bench/chunk_bench.c,-luring -lxxhash))

@@ -85,8 +85,8 @@ enum flint_rec_type {
 	FLINT_REC_CHUNK		= 1,	/* struct flint_rec_chunk */
 	FLINT_REC_CUT		= 2,	/* struct flint_rec_cut */
 	FLINT_REC_ZEROED	= 3,	/* struct flint_rec_zeroed */
-	FLINT_REC_INODE		= 4,	/* struct flint_rec_inode, checkpoints only */
-	FLINT_REC_CLIENT	= 5,	/* struct flint_rec_client, checkpoints only */
+	FLINT_REC_INODE		= 4,	/* struct flint_rec_inode: merged */
+	FLINT_REC_CLIENT	= 5,	/* struct flint_rec_client: merged */
 	FLINT_REC_RESULT	= 6,	/* struct flint_rec_result */
 	FLINT_REC_DROP		= 7,	/* struct flint_rec_drop */
 	FLINT_REC_FORGET	= 8,	/* struct flint_rec_hdr: no client has a result */

@@ -552,6 +552,10 @@ void flint_store_submit(struct flint_store *st, struct flint_sop *op)
 	case FLINT_SOP_CUT:
 		flint_cut_start(op);
 		break;
+	case FLINT_SOP_INODES:
+	case FLINT_SOP_CLIENTS:
+		flint_merge_start(op);
+		break;
 	case FLINT_SOP_WRITE:
 		if (op->check_crc && flint_crc32c(0, op->data, op->length) != op->crc) {
 			st->stats.crc_errors++;

@@ -46,6 +46,8 @@
 
 enum flint_sop_kind {
 	FLINT_SOP_READ,
+	FLINT_SOP_INODES,	/* data, length: struct flint_sync_inode[], merged (merge.c) */
+	FLINT_SOP_CLIENTS,	/* data, length: struct flint_sync_client with results, merged */
 	FLINT_SOP_WRITE,
 	FLINT_SOP_PUNCH,
 	FLINT_SOP_CUT,
@@ -407,6 +409,9 @@ u64 flint_block_off(const struct flint_store *st, u32 dev);
 bool flint_chunk_take(struct flint_sop *op, struct flint_chunk *c,
 		      void (*resume)(struct flint_sop *op));
 void flint_chunk_release(struct flint_sop *op);
+
+/* merge.c */
+void flint_merge_start(struct flint_sop *op);
 
 /* list.c */
 void flint_list_init(struct flint_store *st);

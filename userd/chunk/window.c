@@ -7,8 +7,6 @@
 #include <time.h>
 #include "window.h"
 
-#define SEQ_GIVEN_UP	(~0ull)
-
 u64 flint_now_s(void)
 {
 	struct timespec ts;
@@ -108,7 +106,7 @@ static int window_room(struct flint_client *c)
 	if (c->used * 4 < c->cap * 3)
 		return 0;
 	for (i = 0; i < cap; i++)
-		n += old[i].seq && old[i].seq != SEQ_GIVEN_UP &&
+		n += old[i].seq && old[i].seq != FLINT_SEQ_NONE &&
 		     (old[i].op || old[i].seq >= c->seq_low);
 	if (n >= FLINT_WINDOW_MAX)
 		return -EAGAIN;
@@ -125,7 +123,7 @@ static int window_room(struct flint_client *c)
 	for (i = 0; i < cap; i++) {
 		u32 j;
 
-		if (!old[i].seq || old[i].seq == SEQ_GIVEN_UP ||
+		if (!old[i].seq || old[i].seq == FLINT_SEQ_NONE ||
 		    (!old[i].op && old[i].seq < c->seq_low))
 			continue;
 		for (j = seq_slot(c, old[i].seq); c->tab[j].seq; j = (j + 1) & (c->cap - 1))
@@ -155,7 +153,7 @@ enum flint_window_answer flint_window_enter(struct flint_client *c, u64 seq, u64
 {
 	struct flint_result *r;
 
-	if (!seq || seq == SEQ_GIVEN_UP || seq < c->seq_low)
+	if (!seq || seq == FLINT_SEQ_NONE || seq < c->seq_low)
 		return FLINT_WINDOW_REFUSED;
 	if (seq_low > c->seq_low)
 		c->seq_low = seq_low;
@@ -200,6 +198,16 @@ int flint_window_done(struct flint_client *c, u64 seq, u64 seq_low, u32 print, u
 	return 0;
 }
 
+int flint_window_merge(struct flint_client *c, u64 seq, u64 seq_low, u32 print, u64 version,
+		       u32 length)
+{
+	const struct flint_result *r = result_find(c, seq);
+
+	if (r && r->op)
+		return 0;
+	return flint_window_done(c, seq, seq_low, print, version, length);
+}
+
 void flint_window_abort(struct flint_client *c, u64 seq)
 {
 	struct flint_result *r = result_find(c, seq);
@@ -207,7 +215,7 @@ void flint_window_abort(struct flint_client *c, u64 seq)
 	if (!r || !r->op)
 		return;
 	memset(r, 0, sizeof(*r));
-	r->seq = SEQ_GIVEN_UP;
+	r->seq = FLINT_SEQ_NONE;
 	c->running--;
 }
 

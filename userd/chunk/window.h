@@ -14,6 +14,7 @@
 #include "../../uapi/flintfs/types.h"
 
 #define FLINT_WINDOW_MAX	65536u	/* results of one client */
+#define FLINT_SEQ_NONE		(~0ull)	/* no request's sequence: an entry that was given up */
 #define FLINT_WINDOW_KEEP_S	86400u	/* a client silent for so long is forgotten */
 
 struct flint_sop;
@@ -59,7 +60,7 @@ void flint_windows_free(struct flint_windows *w);
 /* A result that the client may still ask for. */
 static inline bool flint_result_wanted(const struct flint_client *c, const struct flint_result *e)
 {
-	return e->seq && e->seq != ~0ull && !e->op && e->seq >= c->seq_low;
+	return e->seq && e->seq != FLINT_SEQ_NONE && !e->op && e->seq >= c->seq_low;
 }
 
 u32 flint_client_bucket(const struct flint_windows *w, const u8 id[16], u64 session);
@@ -76,6 +77,9 @@ enum flint_window_answer flint_window_enter(struct flint_client *c, u64 seq, u64
 /* The change is durable (live or replayed). Return: 0 or -ENOMEM. */
 int flint_window_done(struct flint_client *c, u64 seq, u64 seq_low, u32 print, u64 version,
 		      u32 length);
+/* As flint_window_done(), of a checkpoint or another replica: what runs here goes on. */
+int flint_window_merge(struct flint_client *c, u64 seq, u64 seq_low, u32 print, u64 version,
+		       u32 length);
 /* The request had no effect; a repetition runs again. */
 void flint_window_abort(struct flint_client *c, u64 seq);
 /* Forget clients that were silent since before @stamp_s. */
