@@ -236,8 +236,9 @@ enum flint_status {
 	FLINT_ST_VERSION	= 1010,	/* protocol major not supported */
 	FLINT_ST_BAD_REQUEST	= 1011,	/* well-formed but senseless; a bug in the peer */
 	FLINT_ST_SHUTDOWN	= 1012,	/* server stops: reconnect, retry */
-	FLINT_ST_NEED_WHOLE	= 1013,	/* FORWARD: prev is not what is here: send the chunk */
-	FLINT_ST_CONFLICT	= 1014,	/* FORWARD: this version is of another request */
+	/* 1013 is FLINT_ST_RECLAIM (lease.h) */
+	FLINT_ST_NEED_WHOLE	= 1014,	/* FORWARD: prev is not what is here: send the chunk */
+	FLINT_ST_CONFLICT	= 1015,	/* FORWARD: this version is of another request */
 };
 
 /**
