@@ -15,6 +15,12 @@ FLINT_SRCS := mgr/flint.c mgr/cli_api.c mgr/cli_show.c mgr/cli_make.c mgr/cli_to
 
 $(eval $(call program,flint,$(FLINT_SRCS),-ljansson -lcurl -lsqlite3))
 
+# Placement: no I/O; the simulator has it, too.
+PLACE_SRCS := mgr/place.c mgr/place_cyclic.c mgr/place_mix.c mgr/place_roles.c mgr/place_check.c \
+	mgr/place_move.c
+TEST_SRCS_mgr_place := $(PLACE_SRCS)
+OBJS += $(PLACE_SRCS:%.c=$(B)/%.o)
+
 TEST_SRCS_mgr_members := mgr/members.c mgr/image.c mgr/state.c mgr/command.c
 TEST_LIBS_mgr_members := -lxxhash
 TEST_SRCS_mgr_state := $(MGR_STATE)
