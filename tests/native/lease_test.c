@@ -12,6 +12,9 @@
  *	change PATH MS		change that file; fail if it takes longer than MS
  *	locks			file locks of two clients, TAP
  *	sessions N		open N sessions, use each, close them
+ *	kept			take locks, say "held", wait for a line on stdin (the
+ *				leader is changed meanwhile): they are held still, TAP
+ *	fill PATH N		make a directory with N files, so that inode numbers grow
  *
  * Exit status 0: everything as expected.
  */
@@ -53,7 +56,7 @@ static const struct flint_conf_opt table[] = {
 };
 static const struct flint_conf_spec spec = {
 	.prog = "flint-leasetest", .opts = table, .has_args = true, .args_off = OFF(args),
-	.args_doc = "cached|coherence SECONDS|hold PATH|writer PATH|change PATH MS|locks|sessions N",
+	.args_doc = "cached|coherence SECONDS|hold PATH|writer PATH|change PATH MS|locks|sessions N|kept|fill PATH N",
 	.doc = "Test leases, sessions and locks of a running cluster.",
 };
 
@@ -537,6 +540,68 @@ static void sessions(uint32_t n)
 		failures++;
 }
 
+/* ---- a change of leader ---------------------------------------------------------------------- */
+
+/* Locks of a session that lives on; and what it had waited for, it waits for still. */
+static void kept(void)
+{
+	struct flint_fs *a = client("a", NULL), *b = client("b", NULL);
+	const uint8_t P = FLINT_LOCK_POSIX, F = FLINT_LOCK_FLOCK, O = FLINT_LOCK_OFD,
+		      WR = FLINT_LOCK_WR, RD = FLINT_LOCK_RD, UN = FLINT_LOCK_UN;
+	struct flint_fs_stats before, after;
+	struct flint_attr attr;
+	struct waiter w;
+	char line[16];
+	uint64_t i;
+
+	flint_fs_mknod(a, root_of(a), "kept", S_IFREG | 0644, 0, 0, NULL, &attr);
+	flint_fs_lookup(a, root_of(a), "kept", &attr);
+	i = ino_of(&attr);
+	flint_fs_getattr(a, i, &attr);
+	ok(!lock_now(a, i, P, WR, 1, 0, 9) && !lock_now(a, i, P, RD, 1, 20, 29) &&
+	   !lock_now(a, i, F, WR, 2, 0, UINT64_MAX) && !lock_now(a, i, O, WR, 3, 100, 199),
+	   "ranges, flock and an open file description's range are locked");
+	wait_begin(&w, b, range(i, P, WR, 1, 5, 5));
+	flint_fs_stats(a, &before);
+	printf("held\n");
+	fflush(stdout);
+	if (!fgets(line, sizeof(line), stdin))
+		exit(1);
+	ok(lock_now(b, i, P, RD, 1, 0, 0) == -EAGAIN && lock_now(b, i, P, WR, 1, 20, 20) == -EAGAIN,
+	   "another leader knows the ranges");
+	ok(!lock_now(b, i, P, RD, 1, 21, 21) && !lock_now(b, i, P, UN, 1, 21, 21) &&
+	   !lock_now(b, i, P, WR, 1, 10, 19), "and what is free");
+	ok(lock_now(b, i, F, RD, 1, 0, UINT64_MAX) == -EAGAIN, "and flock");
+	ok(lock_now(b, i, O, WR, 9, 199, 199) == -EAGAIN, "and the open file description's");
+	ok(!atomic_load(&w.done), "who waited waits still");
+	lock_now(a, i, P, UN, 1, 0, 9);
+	pthread_join(w.thread, NULL);
+	ok(!w.rc, "and gets it when it is free");
+	flint_fs_stats(a, &after);
+	ok(after.reclaimed > before.reclaimed, "leases were reclaimed");
+	flint_fs_close(b);
+	flint_fs_close(a);
+}
+
+static void fill(const char *path, uint32_t n)
+{
+	struct flint_fs *fs = client("filler", NULL);
+	struct flint_attr dir, attr;
+	const char *name;
+	char file[16];
+	uint32_t i;
+
+	split(fs, path, &dir, &name);
+	if (flint_fs_mkdir(fs, ino_of(&dir), name, 0755, &dir))
+		exit(1);
+	for (i = 0; i < n; i++) {
+		snprintf(file, sizeof(file), "f%u", i);
+		if (flint_fs_mknod(fs, ino_of(&dir), file, S_IFREG | 0644, 0, 0, NULL, &attr))
+			exit(1);
+	}
+	flint_fs_close(fs);
+}
+
 int main(int argc, char **argv)
 {
 	char err[256] = "";
@@ -562,6 +627,10 @@ int main(int argc, char **argv)
 		change_path(o.args.items[1], strtoull(o.args.items[2], NULL, 10));
 	else if (!strcmp(mode, "locks"))
 		locks();
+	else if (!strcmp(mode, "kept"))
+		kept();
+	else if (!strcmp(mode, "fill") && o.args.nr == 3)
+		fill(o.args.items[1], strtoul(o.args.items[2], NULL, 10));
 	else if (!strcmp(mode, "sessions") && o.args.nr == 2)
 		sessions(strtoul(o.args.items[1], NULL, 10));
 	else

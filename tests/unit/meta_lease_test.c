@@ -19,6 +19,7 @@
 #define LEASE_MS	1000
 #define MS		1000000ull
 #define NAME_MSG_MAX	256
+#define LI(dir)		((u64)(dir) << 10)	/* the table's inode number: a bucket each */
 
 enum kind { M_GETATTR, M_LOOKUP, M_SETATTR, M_SETNAME, M_RETURN, M_REPLY, M_RECALL, M_RECLAIM,
 	    M_RECLAIMED };
@@ -44,6 +45,7 @@ struct client {
 	u64 epoch;
 	bool silent, reclaiming, lost;
 	int muts;
+	u8 hints[LEASE_HINT_BYTES];	/* as the log has them */
 	struct msg *open;		/* mutations that are not answered, to send again */
 };
 
@@ -247,7 +249,7 @@ static void client_reclaimed(struct client *c, const struct msg *m)
 static void sv_recall(void *arg, u64 sid, u64 ino, u32 kinds, u64 seq)
 {
 	(void)arg;
-	net_send(&(struct msg){ .kind = M_RECALL, .client = (int)sid - 1, .dir = ino,
+	net_send(&(struct msg){ .kind = M_RECALL, .client = (int)sid - 1, .dir = ino >> 10,
 				.kinds = { kinds }, .seq = { seq }, .epoch = w.epoch });
 }
 
@@ -273,9 +275,17 @@ static const struct lease_ops sv_ops = { sv_recall, sv_expire, sv_ready, NULL };
 
 static void server_grant(struct msg *r, int i, u64 ino, u32 kinds)
 {
+	u8 *hints = w.c[r->client].hints;
 	u32 got;
-	u64 seq = lease_grant(w.t, r->client + 1, ino, kinds, w.now, &got);
+	u64 seq;
 
+	/* First the log has the bucket. */
+	if (!lease_hint_test(hints, LI(ino))) {
+		if (rnd(2))
+			lease_hint_set(hints, LI(ino));
+		return;
+	}
+	seq = lease_grant(w.t, r->client + 1, LI(ino), kinds, w.now, &got);
 	if (!seq)
 		return;
 	r->grant[i] = ino;
@@ -308,7 +318,7 @@ static void server_change(const struct msg *m)
 	ch->m = *m;
 	ch->lc.sid = m->client + 1;
 	ch->lc.priv = ch;
-	lease_change_add(&ch->lc, m->dir, m->kind == M_SETATTR ? LEASE_SET_ATTR : LEASE_SET_ENTRIES);
+	lease_change_add(&ch->lc, LI(m->dir), m->kind == M_SETATTR ? LEASE_SET_ATTR : LEASE_SET_ENTRIES);
 	rc = lease_change_begin(w.t, &ch->lc, w.now);
 	assert_true(rc >= 0);
 	ch->ready |= rc == 1;
@@ -352,7 +362,8 @@ static void server_reclaim(const struct msg *m)
 		return;
 	r.kind = M_RECLAIMED;
 	r.renews = !lease_muted(w.t, m->client + 1);
-	r.seq[0] = m->last ? 0 : lease_reclaim(w.t, m->client + 1, m->dir, m->kinds[0], w.now);
+	r.seq[0] = m->last ? 0 : lease_reclaim(w.t, m->client + 1, LI(m->dir), m->kinds[0],
+					      w.now);
 	if (!r.seq[0])
 		r.kinds[0] = 0;
 	if (!m->last)
@@ -372,7 +383,7 @@ static void server_take(struct msg *m)
 	}
 	if (m->kind == M_RETURN) {
 		if (m->epoch == w.epoch)
-			lease_return(w.t, sid, m->dir, m->kinds[0], m->seq[0]);
+			lease_return(w.t, sid, LI(m->dir), m->kinds[0], m->seq[0]);
 	} else if (m->kind == M_RECLAIM) {
 		server_reclaim(m);
 	} else if (lease_must_reclaim(w.t, sid)) {
@@ -412,7 +423,7 @@ static void new_leader(void)
 	lease_start(w.t);
 	for (i = 0; i < CLIENTS; i++)
 		if (!w.c[i].lost)
-			assert_int_equal(lease_session_add(w.t, i + 1, true, NULL), 0);
+			assert_int_equal(lease_session_add(w.t, i + 1, true, w.c[i].hints), 0);
 	lease_start_end(w.t);
 }
 
@@ -583,10 +594,69 @@ static void test_coherence(void **state)
 	assert_true(acks > seeds * 20);
 }
 
+/* ---- hints ------------------------------------------------------------------------------ */
+
+static u64 recalled;
+
+static void hint_recall(void *arg, u64 sid, u64 ino, u32 kinds, u64 seq)
+{
+	(void)arg;
+	(void)kinds;
+	(void)seq;
+	recalled = sid << 32 | ino;
+}
+
+static const struct lease_ops hint_ops = { hint_recall, NULL, sv_ready, NULL };
+
+/* A session that does not come back delays what it may hold something on, and nothing else. */
+static void test_hints(void **state)
+{
+	struct lease_config cfg = { .lease_ms = LEASE_MS, .max_leases = 10, .ops = &hint_ops };
+	struct lease_table *t = lease_new(&cfg);
+	u8 some[LEASE_HINT_BYTES] = { 0 }, none[LEASE_HINT_BYTES] = { 0 };
+	struct change here = { .lc = { .sid = 2, .priv = &here } };
+	struct change there = { .lc = { .sid = 2, .priv = &there } };
+	u64 seq;
+
+	(void)state;
+	lease_hint_set(some, LI(1));
+	lease_start(t);
+	assert_int_equal(lease_session_add(t, 1, true, some), 0);
+	assert_int_equal(lease_session_add(t, 2, true, none), 0);
+	lease_start_end(t);
+	lease_reclaimed(t, 2);
+	assert_true(lease_in_grace(t));
+	assert_true(lease_may_come(t, 2, LI(1)) && lease_may_come(t, 2, LI(1) + 1));
+	assert_false(lease_may_come(t, 2, LI(2)) || lease_may_come(t, 1, LI(1)));
+	lease_change_add(&here.lc, LI(1), LEASE_SET_ATTR);
+	lease_change_add(&there.lc, LI(2), LEASE_SET_ATTR);
+	assert_int_equal(lease_change_begin(t, &here.lc, MS), 0);
+	assert_int_equal(lease_change_begin(t, &there.lc, MS), 1);
+	/* Nothing comes back where there was nothing. */
+	assert_int_equal(lease_reclaim(t, 1, LI(2), FLINT_LEASE_READ, MS), 0);
+	seq = lease_reclaim(t, 1, LI(1), FLINT_LEASE_READ, MS);
+	assert_true(seq);
+	assert_int_equal(recalled, 1ull << 32 | LI(1));
+	lease_reclaimed(t, 1);
+	assert_false(lease_in_grace(t) || here.ready);
+	lease_return(t, 1, LI(1), FLINT_LEASE_READ, seq);
+	assert_true(here.ready);
+	lease_change_end(t, &here.lc);
+	lease_change_end(t, &there.lc);
+
+	/* A session of unknown hints may hold anything. */
+	lease_start(t);
+	assert_int_equal(lease_session_add(t, 1, true, NULL), 0);
+	lease_start_end(t);
+	assert_true(lease_may_come(t, 2, LI(2)));
+	lease_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_coherence),
+		cmocka_unit_test(test_hints),
 	};
 
 	return cmocka_run_group_tests_name("meta_lease", tests, NULL, NULL);

@@ -168,7 +168,7 @@ void metad_leases_session(struct metad *m, struct metad_session *sn)
 {
 	if (!(sn->flags & FLINT_SESSION_LEASES) || !m->leases->leading)
 		return;
-	if (lease_session_add(m->leases->table, sn->id, false, NULL))
+	if (metad_hints_load(m, sn) || lease_session_add(m->leases->table, sn->id, false, NULL))
 		flint_err_rl("no memory for the leases of a session: it gets none");
 }
 
@@ -227,6 +227,7 @@ void metad_leases_unlink(struct metad *m, struct metad_session *sn)
 	while (sn->writes)
 		writer_drop(m, sn->writes);
 	flush_unlink(m->leases, sn);
+	metad_hints_unlink(m, sn);
 	free(sn->recalls);
 	sn->recalls = NULL;
 	sn->nr_recalls = sn->cap_recalls = 0;
@@ -258,7 +259,8 @@ void metad_grant(struct metad *m, const struct flint_call *call, u64 sid, u64 in
 	u64 seq;
 
 	kinds &= call->msg.lease;
-	if (!kinds || call->lease || g->nr == FLINT_LEASE_GRANTS_MAX || !flint_conn_info(call->conn)->pushes)
+	if (!kinds || call->lease || g->nr == FLINT_LEASE_GRANTS_MAX || !flint_conn_info(call->conn)->pushes ||
+	    !metad_hint(m, sid, ino))
 		return;
 	seq = lease_grant(m->leases->table, sid, ino, kinds, flint_now_ns(), &granted);
 	if (!seq)
@@ -310,7 +312,7 @@ void metad_grant_entries(struct metad *m, const struct flint_call *call, u64 sid
 			entry_strip(rec);
 			continue;
 		}
-		if (!want)
+		if (!want || !metad_hint(m, sid, ino))
 			continue;
 		if (!seq)
 			seq = lease_number(t, sid);
@@ -477,7 +479,10 @@ void metad_leases_lead(struct metad *m)
 		sn->seen_ns = flint_now_ns();
 		sn->nr_recalls = 0;
 		if (!err && (sn->flags & FLINT_SESSION_LEASES))
-			err = lease_session_add(l->table, sn->id, true, NULL);
+			err = metad_hints_load(m, sn);
+		if (!err && (sn->flags & FLINT_SESSION_LEASES))
+			err = lease_session_add(l->table, sn->id, true,
+						sn->hints_all ? NULL : sn->hints);
 		if (!err)
 			err = session_writers(m, sn->id);
 	}

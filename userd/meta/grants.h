@@ -65,6 +65,21 @@ void metad_grant_entries(struct metad *m, const struct flint_call *call, u64 sid
 /* The operations of lease.h: LEASE_RETURN, SESSION_RENEW, SESSION_RECLAIM. */
 void metad_lease_request(struct metad *m, struct flint_call *call, u64 sid);
 
+/* ---- hints.c ---------------------------------------------------------------------- */
+
+struct metad_hints *metad_hints_new(struct metad *m);
+void metad_hints_free(struct metad *m);
+/* The session's, as the state has them. 0 or -errno. */
+int metad_hints_load(struct metad *m, struct metad_session *sn);
+void metad_hints_unlink(struct metad *m, struct metad_session *sn);
+/**
+ * metad_hint() - may the session be granted a lease or lock on the inode?
+ *
+ * Only in buckets that the log names, so that the next leader knows where to wait for
+ * the session. Another one is asked for, and free a moment later.
+ */
+bool metad_hint(struct metad *m, u64 sid, u64 ino);
+
 struct lease_table *metad_lease_table(struct metad *m);
 u64 metad_lease_epoch(const struct metad *m);
 

@@ -542,6 +542,8 @@ int meta_session_del(struct meta_store *s, struct meta_session *sn)
 
 	err = meta_row_del_prefix(s, META_T_REPLY, key, klen);
 	if (!err)
+		err = meta_row_del(s, META_T_HINT, key, klen);
+	if (!err)
 		err = meta_row_del(s, META_T_SESSION, key, klen);
 	if (err)
 		return err;

@@ -394,9 +394,7 @@ static void evict(struct lease_table *t, u64 now)
 
 static bool hinted(const struct lease_session *sn, u64 ino)
 {
-	u32 b = lease_hint_bucket(ino);
-
-	return sn->all_hints || (sn->hints[b / 8] & 1u << b % 8);
+	return sn->all_hints || lease_hint_test(sn->hints, ino);
 }
 
 static struct lease_session *session_find(const struct lease_table *t, u64 sid)
@@ -609,6 +607,11 @@ static bool grace_blocks(const struct lease_table *t, const struct lease_change 
 		if (grace_hides(t, c->sid, c->item[i].ino, c->item[i].breaks))
 			return true;
 	return false;
+}
+
+bool lease_may_come(const struct lease_table *t, u64 sid, u64 ino)
+{
+	return grace_hides(t, sid, ino, FLINT_LEASE_READ);
 }
 
 bool lease_hides(const struct lease_table *t, u64 sid, u64 ino, enum lease_action action)
@@ -932,8 +935,8 @@ u64 lease_reclaim(struct lease_table *t, u64 sid, u64 ino, u32 kinds, u64 now)
 	o = obj_get(t, ino);
 	if (!o)
 		return 0;
-	/* Honest clients cannot meet a conflict here; others get nothing. */
-	if (kinds & refused(o, sid))
+	/* Honest clients cannot meet a conflict here, nor a bucket without hint; others get nothing. */
+	if (!hinted(sn, ino) || (kinds & refused(o, sid)))
 		goto no;
 	le = lease_find(t, ino, sid);
 	if (!le)
@@ -990,15 +993,6 @@ void lease_tick(struct lease_table *t, u64 now)
 	while (t->cold_head && now - t->cold_head->recall_ns > 2 * COOL_MAX_NS)
 		obj_drop(t, t->cold_head);
 }
-
-u32 lease_hint_bucket(u64 ino)
-{
-	u64 h = (ino >> 10) * 0x9e3779b97f4a7c15ull;
-
-	return h >> 55;
-}
-
-_Static_assert(LEASE_HINT_BITS == 1u << (64 - 55), "lease_hint_bucket() must fit LEASE_HINT_BITS");
 
 struct lease_table *lease_new(const struct lease_config *cfg)
 {

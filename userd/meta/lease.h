@@ -121,7 +121,21 @@ u64 lease_session_seq(const struct lease_table *t, u64 sid);
 #define LEASE_HINT_BITS		512u
 #define LEASE_HINT_BYTES	(LEASE_HINT_BITS / 8)
 /* Neighbouring inode numbers share a bucket: what was made together is used together. */
-u32 lease_hint_bucket(u64 ino);
+static inline u32 lease_hint_bucket(u64 ino)
+{
+	return (ino >> 10) * 0x9e3779b97f4a7c15ull >> 55;
+}
+_Static_assert(LEASE_HINT_BITS == 1u << (64 - 55), "lease_hint_bucket() must fit LEASE_HINT_BITS");
+
+static inline bool lease_hint_test(const u8 *bits, u64 ino)
+{
+	return bits[lease_hint_bucket(ino) / 8] & 1u << lease_hint_bucket(ino) % 8;
+}
+
+static inline void lease_hint_set(u8 *bits, u64 ino)
+{
+	bits[lease_hint_bucket(ino) / 8] |= 1u << lease_hint_bucket(ino) % 8;
+}
 
 /* ---- leadership ---------------------------------------------------------------- */
 
@@ -135,6 +149,8 @@ bool lease_in_grace(const struct lease_table *t);
 bool lease_must_reclaim(const struct lease_table *t, u64 sid);
 /* Return: the new number, or 0: not granted (the lease is lost). */
 u64 lease_reclaim(struct lease_table *t, u64 sid, u64 ino, u32 kinds, u64 now);
+/* In the grace period: may a session other than @sid that has not reclaimed hold anything on it? */
+bool lease_may_come(const struct lease_table *t, u64 sid, u64 ino);
 /* The session has named everything. May end the grace period. */
 void lease_reclaimed(struct lease_table *t, u64 sid);
 

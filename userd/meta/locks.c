@@ -191,7 +191,9 @@ void metad_lock_request(struct metad *m, struct flint_call *call, u64 sid)
 		reply_lock(call, EOPNOTSUPP, NULL);
 		return;
 	}
-	if (lease_in_grace(metad_lease_table(m))) {
+	/* Somebody may still name a lock on it, or the next leader would not know of this one. */
+	if (lease_may_come(metad_lease_table(m), sid, le64_to_cpu(k.ino)) ||
+	    (msg->op == FLINT_OP_LOCK && !metad_hint(m, sid, le64_to_cpu(k.ino)))) {
 		reply_lock(call, FLINT_ST_RETRY, NULL);
 		return;
 	}

@@ -268,7 +268,8 @@ static int log_start(struct run *r, char *err, size_t errlen)
 	m->reaper = metad_reaper_new(m, r->o.reap_rate);
 	m->leases = metad_leases_new(m, r->o.max_leases);
 	m->locks = metad_locks_new(m);
-	if (!m->reaper || !m->leases || !m->locks) {
+	m->hints = metad_hints_new(m);
+	if (!m->reaper || !m->leases || !m->locks || !m->hints) {
 		snprintf(err, errlen, "out of memory");
 		return -ENOMEM;
 	}
@@ -363,6 +364,7 @@ static void net_stop(struct run *r)
 	metad_sessions_free(m);
 	metad_leases_free(m);
 	metad_locks_free(m);
+	metad_hints_free(m);
 }
 
 static int run(struct run *r, char *err, size_t errlen)

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include "../client/cluster.h"
 #include "../client/member.h"
+#include "lease.h"
 #include "log.h"
 
 #define METAD_LEASE_MS		30000
@@ -49,6 +50,13 @@ struct metad_session {
 	bool flushing;
 	struct metad_session *flush_next;
 	struct metad_whandle *writes;		/* its handles for writing */
+
+	/* hints.c */
+	u8 hints[LEASE_HINT_BYTES];		/* buckets it may get leases in, as the log has them */
+	u8 hints_want[LEASE_HINT_BYTES];	/* that are to be added */
+	bool hints_all;				/* none are kept: any bucket */
+	bool hints_queued;
+	struct metad_session *hints_next;
 };
 
 /* A live connection, whose it is, and its session, if there is one. */
@@ -93,6 +101,7 @@ struct metad {
 	struct metad_conn *conns;
 	struct metad_leases *leases;
 	struct metad_locks *locks;
+	struct metad_hints *hints;
 	struct metad_change *changes;	/* requests that may wait for leases of others */
 	struct name_lock *names;	/* that they work on */
 	struct fencing *fencings;	/* sessions on their way out */
@@ -160,6 +169,9 @@ void metad_mutate(struct metad *m, struct flint_call *call, u64 sid,
 /* Propose one of META_OP_*. 0 or -ENOMEM. @done is called later. */
 int metad_propose_own(struct metad *m, u16 op, u64 ino, u32 epoch,
 		      void (*done)(struct metad *m, u64 ino, u32 status, void *priv), void *priv);
+/* The same with a body of its own; @id is what @done hears. */
+int metad_propose_body(struct metad *m, u16 op, const void *body, u32 len, u64 id,
+		       void (*done)(struct metad *m, u64 id, u32 status, void *priv), void *priv);
 /* Leading no more, or stopping: answer everybody who waits. */
 void metad_cuts_drop(struct metad *m, u32 status);
 /* Answer with FLINT_ST_NOT_LEADER and who it is. */

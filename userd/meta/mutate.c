@@ -252,11 +252,10 @@ static void own_done(struct meta_proposal *p)
 	free(p);
 }
 
-int metad_propose_own(struct metad *m, u16 op, u64 ino, u32 epoch,
-		      void (*done)(struct metad *m, u64 ino, u32 status, void *priv), void *priv)
+int metad_propose_body(struct metad *m, u16 op, const void *body, u32 len, u64 id,
+		       void (*done)(struct metad *m, u64 id, u32 status, void *priv), void *priv)
 {
-	struct meta_ino_arg a = { .ino = cpu_to_le64(ino), .epoch = cpu_to_le32(epoch) };
-	struct meta_command c = { .op = op, .body = &a, .body_len = sizeof(a) };
+	struct meta_command c = { .op = op, .body = body, .body_len = len };
 	struct own *own = malloc(sizeof(*own));
 	struct meta_proposal *p;
 
@@ -267,7 +266,7 @@ int metad_propose_own(struct metad *m, u16 op, u64 ino, u32 epoch,
 		free(own);
 		return -ENOMEM;
 	}
-	own->ino = ino;
+	own->ino = id;
 	own->done = done;
 	own->priv = priv;
 	p->done = own_done;
@@ -275,6 +274,14 @@ int metad_propose_own(struct metad *m, u16 op, u64 ino, u32 epoch,
 	p->arg = m;
 	meta_log_propose(m->log, p);
 	return 0;
+}
+
+int metad_propose_own(struct metad *m, u16 op, u64 ino, u32 epoch,
+		      void (*done)(struct metad *m, u64 ino, u32 status, void *priv), void *priv)
+{
+	struct meta_ino_arg a = { .ino = cpu_to_le64(ino), .epoch = cpu_to_le32(epoch) };
+
+	return metad_propose_body(m, op, &a, sizeof(a), ino, done, priv);
 }
 
 static void answer_list(struct metad *m, struct meta_proposal *list, u32 status)

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "command.h"
+#include "lease.h"
 #include "../../uapi/flintfs/token.h"
 
 #define SESSION_KNOWN	(FLINT_SESSION_RDONLY | FLINT_SESSION_LEASES | FLINT_SESSION_CHECK)
@@ -158,6 +159,42 @@ static int token_apply(struct meta_op *o, struct meta_inode *root, struct meta_s
 	return 0;
 }
 
+/* A session that takes part in leases begins with those of its root. */
+static int hint_first(struct meta_op *o, const struct meta_session *sn)
+{
+	u8 bits[LEASE_HINT_BYTES] = { 0 };
+
+	if (!(sn->flags & FLINT_SESSION_LEASES))
+		return 0;
+	lease_hint_set(bits, sn->root);
+	return meta_hint_put(o->s, sn->id, bits);
+}
+
+int meta_op_hints(struct meta_op *o)
+{
+	u32 at, i, len = o->c->body_len;
+	u8 bits[LEASE_HINT_BYTES];
+	struct meta_hint_arg a;
+	int err;
+
+	if (len % sizeof(a))
+		return FLINT_ST_BAD_REQUEST;
+	for (at = 0; at < len; at += sizeof(a)) {
+		memcpy(&a, (const u8 *)o->c->body + at, sizeof(a));
+		/* Ended meanwhile, or without hints: it may hold anything. */
+		err = meta_hint_get(o->s, le64_to_cpu(a.sid), bits);
+		if (err < 0)
+			return err;
+		for (i = 0; err && i < sizeof(bits); i++)
+			bits[i] |= a.buckets[i];
+		if (err)
+			err = meta_hint_put(o->s, le64_to_cpu(a.sid), bits);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
 int meta_op_session_open(struct meta_op *o)
 {
 	struct flint_session_rep rep = { 0 };
@@ -197,6 +234,8 @@ int meta_op_session_open(struct meta_op *o)
 	if (!sn) {
 		tmpl.id = o->s->c.next_session++;
 		err = meta_session_add(o->s, &tmpl);
+		if (!err)
+			err = hint_first(o, &tmpl);
 		if (err)
 			return err;
 		sn = meta_session_by_id(o->s, tmpl.id);

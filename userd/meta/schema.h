@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The tables of meta.db, version 2. Documentation/metadata.rst explains them.
+ * The tables of meta.db, version 3. Documentation/metadata.rst explains them.
  * The small tables are made from meta_table_descs[].
  *
  * Times are stored once: atime, mtime and ctime as their distance from btime,
@@ -98,6 +98,7 @@ META_SQL_USAGE("4", "project", " WHERE project != 0")
 /* Of version n the step to n + 1, and what follows once all small tables exist. */
 static const char *const meta_schema_steps[][2] = {
 	{ meta_schema_from_1, meta_schema_from_1_rows },
+	{ "", "" },	/* 3: table hint */
 };
 
 /* Columns of an inode in the order of meta_db_inode_row(). */

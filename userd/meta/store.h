@@ -29,7 +29,7 @@
 #include "cache.h"
 #include "db.h"
 
-#define META_SCHEMA_VERSION	2
+#define META_SCHEMA_VERSION	3
 #define META_LINK_MAX		0x7fffffffu
 #define META_COOKIE_FIRST	16	/* below it: "." and ".." and the client's own */
 #define META_XATTR_LIST_MAX	65536

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "../base/hash.h"
+#include "lease.h"
 #include "store.h"
 #include "verify.h"
 
@@ -33,6 +34,7 @@ const struct meta_table_desc meta_table_descs[META_T_NR] = {
 	[META_T_HIDDEN] = { "hidden", "fs which", "qq", "ino", "q", true },
 	[META_T_KEEP] = { "keep", "fs ino", "qq", "seconds", "q", true },
 	[META_T_DIRNAME] = { "dirname", "ino", "q", "name", "b", false },
+	[META_T_HINT] = { "hint", "sid", "q", "buckets", "b", true },
 };
 
 /* ---- SQL --------------------------------------------------------------------- */
@@ -591,6 +593,27 @@ static void handle_from(struct meta_handle *h, const struct meta_row *r)
 	h->sid = meta_key_u64(r->key, 0);
 	h->id = meta_key_u64(r->key, 8);
 	memcpy(&h->ino, r->val, 16);
+}
+
+int meta_hint_get(struct meta_store *s, u64 sid, u8 *bits)
+{
+	u8 key[META_KEY_MAX];
+	struct meta_row r;
+	int err;
+
+	err = meta_row_get(s, META_T_HINT, key, meta_key1(key, sid), &r);
+	if (err == 1 && r.vlen == LEASE_HINT_BYTES)
+		memcpy(bits, r.val, r.vlen);
+	else if (err == 1)
+		err = 0;
+	return err;
+}
+
+int meta_hint_put(struct meta_store *s, u64 sid, const u8 *bits)
+{
+	u8 key[META_KEY_MAX];
+
+	return meta_row_put(s, META_T_HINT, key, meta_key1(key, sid), bits, LEASE_HINT_BYTES);
 }
 
 int meta_handle_add(struct meta_store *s, const struct meta_handle *h)

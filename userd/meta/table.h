@@ -27,7 +27,7 @@ enum meta_table_id {
 	META_T_SETTING, META_T_FS, META_T_SYMLINK, META_T_XATTR, META_T_SESSION, META_T_HANDLE,
 	META_T_REPLY, META_T_ORPHAN, META_T_INTENT, META_T_INTENT_SEQ,
 	META_T_LINK, META_T_QUOTA, META_T_TRASH, META_T_EXPIRY, META_T_HIDDEN, META_T_KEEP,
-	META_T_DIRNAME,
+	META_T_DIRNAME, META_T_HINT,
 	META_T_NR
 };
 
@@ -156,6 +156,10 @@ int meta_handle_get(struct meta_store *s, u64 sid, u64 id, struct meta_handle *h
 int meta_handle_next(struct meta_store *s, u64 sid, u64 after, struct meta_handle *h);
 /* Add and del keep meta_open_count() too. */
 int meta_handle_del(struct meta_store *s, const struct meta_handle *h);
+
+/* What a session may hold leases in (lease_hint_bucket()); none: anything. @bits: LEASE_HINT_BYTES. */
+int meta_hint_get(struct meta_store *s, u64 sid, u8 *bits);
+int meta_hint_put(struct meta_store *s, u64 sid, const u8 *bits);
 
 int meta_intent_get(struct meta_store *s, u64 ino, struct meta_intent *it);
 int meta_intent_by_seq(struct meta_store *s, u64 sid, u64 seq, struct meta_intent *it);

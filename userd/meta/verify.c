@@ -138,6 +138,8 @@ int meta_checksum_scan(struct meta_db *d, u64 *sum, meta_progress *progress, voi
 
 /* Each counts rows that must not be; the text says what they would be. */
 static const char *const verify_sql[][2] = {
+	{ "hints of leases without a session",
+	  "SELECT count(*) FROM hint h LEFT JOIN session s ON s.id=h.sid WHERE s.id IS NULL" },
 	{ "entries without an inode",
 	  "SELECT count(*) FROM dentry d LEFT JOIN inode i ON i.ino=d.ino WHERE i.ino IS NULL" },
 	{ "entries without a directory",

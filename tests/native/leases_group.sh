@@ -1,0 +1,104 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Leases and locks over a change of the leader, with three replicas: killed, frozen (it wakes up and
+# believes that it leads), asked to hand over. Nobody misses a change that was acknowledged, locks are
+# kept, a client that is dead delays only what it may have held.
+# timeout: 200
+set -u
+
+. "$(dirname "$0")/cluster.bash"
+
+STARTED=()
+PROCS=
+trap '{ kill -9 "${STARTED[@]}" $PROCS; } 2> /dev/null; finish' EXIT
+LEASE=8000
+
+start()
+{
+	local cmd
+	mapfile -d '' cmd < "$W/cmd.$1"
+	"${cmd[@]}" --lease-ms=$LEASE >> "$D/log/$1.log" 2>&1 &
+	STARTED+=($!)
+	echo $! > "$D/run/$1.pid"
+	disown
+}
+leader() { field 'd["leader"]' meta status; }
+all_members() { json "d['voters'] == 3 and d['missing'] == 0 and d['leader']" meta status; }
+three()
+{
+	local m
+	up --meta 3 --chunk-servers 1 && until_ok 20 all_members || return 1
+	for m in meta meta2 meta3; do
+		cat "/proc/$(pid $m)/cmdline" > "$W/cmd.$m"
+		kill -9 "$(pid $m)"
+	done
+	for m in meta meta2 meta3; do start $m; done
+	until_ok 20 all_members
+	MGRS=$(mgrs)
+}
+lt() { timeout 100 "$BIN/flint-leasetest" --mgr "$MGRS" --key "$D/cluster.key" "$@"; }
+
+killed() { local l; l=$(leader); kill -9 "$(pid "$l")"; sleep "${1:-1}"; start "$l"; until_ok 20 all_members; }
+frozen() { local l; l=$(leader); kill -STOP "$(pid "$l")"; sleep 3; kill -CONT "$(pid "$l")"; until_ok 20 all_members; }
+handed() { fl meta transfer && until_ok 20 all_members; }
+
+coherent()	# DISTURBANCE...
+{
+	local co ret
+	lt coherence 9 > "$W/co" 2>&1 &
+	co=$!
+	sleep 2
+	"$@"
+	sleep 1
+	"$@"
+	wait $co
+	ret=$?
+	cat "$W/co"
+	return $ret
+}
+
+kept()		# DISTURBANCE
+{
+	mkfifo "$W/go.$1"
+	lt kept < "$W/go.$1" > "$W/kept" 2>&1 &
+	local p=$!
+	exec 5> "$W/go.$1"
+	until_ok 20 grep -q held "$W/kept" && "$1" && echo go >&5
+	exec 5>&-
+	wait $p
+	local ret=$?
+	cat "$W/kept"
+	return $ret
+}
+
+# A client that holds something and is no more, and a new leader, which waits for it: but not elsewhere.
+dead_client()
+{
+	lt hold /held > "$W/hold" 2>&1 &
+	PROCS=$!
+	until_ok 20 grep -q held "$W/hold" || return 1
+	# timeout(1) ends with its child, not the other way round.
+	PROCS="$PROCS $(pgrep -P $PROCS)"
+	kill -9 $PROCS
+	local l
+	l=$(leader)
+	kill -9 "$(pid "$l")"
+	until_ok 10 json "d['leader'] and d['leader'] != '$l'" meta status || return 1
+	lt change /far/f1200 $((LEASE / 2)) || return 1
+	lt change /held $((LEASE + LEASE / 2)) || return 1
+	start "$l"
+	until_ok 20 all_members
+}
+
+echo 1..10
+ok "three replicas" three
+ok "changes are not missed while leaders are killed" coherent killed
+ok "nor while they are frozen and wake up" coherent frozen
+ok "nor while the lead is handed over" coherent handed
+ok "locks are kept when the leader is killed" kept killed
+ok "when it is frozen" kept frozen
+ok "when it hands over" kept handed
+ok "files enough for inode numbers far apart" lt fill /far 1500
+ok "a dead client delays only what it may have held" dead_client
+ok "sanitizers are silent" no_sanitizer
+done_testing
