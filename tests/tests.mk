@@ -57,6 +57,11 @@ soak-model: $(B)/unit/meta_model_test user
 	OPS=$${OPS:-2500000} SEED=$${SEED:-$$(date +%s)} $(B)/unit/meta_model_test
 	OPS=$${OPS:-2500000} SEED=$${SEED:-$$(date +%s)} BIN=$(B)/bin tests/native/meta_model.sh
 
+# Power cuts of the chunk store (tests/unit/chunk_crash_test.c): at every write and flush of many runs.
+soak-store: $(B)/unit/chunk_crash_test
+	FLINT_CRASH_DENSE=1 FLINT_CRASH_ROUNDS=$${ROUNDS:-20} FLINT_CRASH_SEED=$${SEED:-$$(date +%s)} \
+		$(B)/unit/chunk_crash_test
+
 # The module for the debug kernel, and the guest tests on it.
 debug-tree:
 	@tools/vm/vm fetch --debug-kernel
@@ -66,5 +71,5 @@ check-debug:
 	@tests/run --debug --limit 10800 guest
 
 .PHONY: check check-static check-unit check-fuzz check-native check-kunit check-guest check-debug fuzz \
-	unit-programs fuzz-programs test-tree fuzz-tree guest-tree debug-tree soak-model
+	unit-programs fuzz-programs test-tree fuzz-tree guest-tree debug-tree soak-model soak-store
 .SECONDARY: $(UNIT_NAMES:%=$(B)/tests/unit/%_test.o) $(FUZZ_NAMES:%=$(B)/tests/fuzz/%_fuzz.o)

@@ -238,49 +238,135 @@ static inline void td_tear(struct test_dev *d, const struct td_write *w)
 			td_write_raw(d, w->data + at, TD_SECTOR, w->off + at);
 }
 
-/**
- * td_crash() - the disk as of event @upto of @src's journal
- * @start: the disk when the journal began
- * @seed: decides what of the unsafe writes survived
- */
-static inline struct test_dev *td_crash(const struct test_dev *src, struct test_dev *start,
-					u32 upto, u64 seed)
-{
-	struct test_dev *d = td_new(src->dev.size, start, seed);
-	enum { NOT, STARTED, CACHED, SAFE } *state = calloc(src->nr_writes + 1, sizeof(*state));
-	u32 *order = calloc(src->nr_writes + 1, sizeof(*order));
-	u32 nr = 0, i, j;
+/* ---- what a power cut leaves --------------------------------------------- */
 
-	d->dev.prewritten = src->dev.prewritten;
-	d->dev.volatile_cache = src->dev.volatile_cache;
-	for (i = 0; i < upto; i++) {
-		const struct td_event *e = &src->events[i];
+enum td_state { TD_NOT, TD_STARTED, TD_CACHED, TD_SAFE };
+
+/**
+ * struct td_player - a journal, played up to some event
+ * @base: what no power cut takes away any more
+ * @order: writes that completed and are not in @base, in the order of completion;
+ *	the first of them is not safe, so that none behind it can be in @base
+ */
+struct td_player {
+	const struct test_dev *src;
+	struct test_dev *base;
+	u32 at;
+	u8 *state;		/* enum td_state, of each write */
+	u32 *order, nr;
+	u32 *loose, nr_loose;	/* writes that may be missing, in part or as a whole */
+};
+
+static inline void td_player_init(struct td_player *p, const struct test_dev *src,
+				  struct test_dev *start)
+{
+	memset(p, 0, sizeof(*p));
+	p->src = src;
+	p->base = td_new(src->dev.size, start, 0);
+	p->base->dev.prewritten = src->dev.prewritten;
+	p->base->dev.volatile_cache = src->dev.volatile_cache;
+	p->state = calloc(src->nr_writes + 1, 1);
+	p->order = calloc(src->nr_writes + 1, sizeof(u32));
+	p->loose = calloc(src->nr_writes + 1, sizeof(u32));
+}
+
+static inline void td_player_free(struct td_player *p)
+{
+	td_free(p->base);
+	free(p->state);
+	free(p->order);
+	free(p->loose);
+}
+
+static inline void td_player_settle(struct td_player *p)
+{
+	u32 n = 0, i;
+
+	while (n < p->nr && p->state[p->order[n]] == TD_SAFE) {
+		const struct td_write *w = &p->src->writes[p->order[n++]];
+
+		td_write_raw(p->base, w->data, w->len, w->off);
+	}
+	p->nr -= n;
+	memmove(p->order, p->order + n, p->nr * sizeof(u32));
+	p->nr_loose = 0;
+	for (i = 0; i < p->nr; i++)
+		if (p->state[p->order[i]] == TD_CACHED)
+			p->loose[p->nr_loose++] = p->order[i];
+	for (i = 0; i < p->src->nr_writes; i++)
+		if (p->state[i] == TD_STARTED)
+			p->loose[p->nr_loose++] = i;
+}
+
+/* Play the events before @upto. */
+static inline void td_play(struct td_player *p, u32 upto)
+{
+	u32 j;
+
+	for (; p->at < upto; p->at++) {
+		const struct td_event *e = &p->src->events[p->at];
 
 		if (e->kind == TD_SUBMIT) {
-			state[e->write] = STARTED;
+			p->state[e->write] = TD_STARTED;
 		} else if (e->kind == TD_COMPLETE) {
-			bool safe = !src->dev.volatile_cache || src->writes[e->write].dsync;
+			bool safe = !p->src->dev.volatile_cache || p->src->writes[e->write].dsync;
 
-			state[e->write] = safe ? SAFE : CACHED;
-			order[nr++] = e->write;
+			p->state[e->write] = safe ? TD_SAFE : TD_CACHED;
+			p->order[p->nr++] = e->write;
 		} else if (e->kind == TD_SYNCED) {
-			for (j = 0; j < nr; j++)
-				state[order[j]] = SAFE;
+			for (j = 0; j < p->nr; j++)
+				p->state[p->order[j]] = TD_SAFE;
 		}
 	}
-	for (i = 0; i < nr; i++) {
-		const struct td_write *w = &src->writes[order[i]];
+	td_player_settle(p);
+}
 
-		if (state[order[i]] == SAFE)
-			td_write_raw(d, w->data, w->len, w->off);
-		else
-			td_tear(d, w);
+/* Is a loose write there? By @mask (whole or not at all), or with @mask ~0 by chance. */
+static inline void td_loose_write(struct test_dev *d, const struct td_player *p, u32 write,
+				  u32 mask)
+{
+	const struct td_write *w = &p->src->writes[write];
+	u32 i = 0;
+
+	if (mask == ~0u) {
+		td_tear(d, w);
+		return;
 	}
-	for (i = 0; i < src->nr_writes; i++)
-		if (state[i] == STARTED)
-			td_tear(d, &src->writes[i]);
-	free(state);
-	free(order);
+	while (p->loose[i] != write)
+		i++;
+	if (mask >> i & 1)
+		td_write_raw(d, w->data, w->len, w->off);
+}
+
+/**
+ * td_image() - a disk as a power cut after the played events may leave it
+ * @mask: which loose writes are there; ~0: any part of any of them, and those in
+ *	flight before, between or behind those that completed
+ */
+static inline struct test_dev *td_image(const struct td_player *p, u32 mask, u64 seed)
+{
+	struct test_dev *d = td_new(p->src->dev.size, p->base, seed);
+	u32 i, j;
+
+	/* In flight: each at a place of its own among the completed ones. */
+	for (i = 0; i <= p->nr; i++) {
+		for (j = 0; j < p->nr_loose; j++) {
+			u64 r = seed ^ p->loose[j];
+
+			if (p->state[p->loose[j]] == TD_STARTED &&
+			    (mask == ~0u ? flint_splitmix64(&r) % (p->nr + 1) : p->nr) == i)
+				td_loose_write(d, p, p->loose[j], mask);
+		}
+		if (i == p->nr)
+			break;
+		if (p->state[p->order[i]] == TD_SAFE) {
+			const struct td_write *w = &p->src->writes[p->order[i]];
+
+			td_write_raw(d, w->data, w->len, w->off);
+		} else {
+			td_loose_write(d, p, p->order[i], mask);
+		}
+	}
 	return d;
 }
 

@@ -9,6 +9,8 @@ $(eval $(call program,flint-chunkd,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
 
 TEST_SRCS_chunk_store := $(CHUNK_STORE_SRCS)
 TEST_LIBS_chunk_store := -lxxhash
+TEST_SRCS_chunk_crash := $(CHUNK_STORE_SRCS)
+TEST_LIBS_chunk_crash := -lxxhash
 TEST_SRCS_chunk_list := $(CHUNK_STORE_SRCS)
 TEST_LIBS_chunk_list := -lxxhash
 

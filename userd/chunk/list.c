@@ -19,15 +19,20 @@
 
 /*
  * A CRC continued over a fixed number of zeros is linear in the CRC, so four
- * tables of its bytes give it.
+ * tables of its bytes give it, and they are made from its bits.
  */
 void flint_list_init(struct flint_store *st)
 {
 	u32 t, i;
 
 	for (t = 0; t < 4; t++)
-		for (i = 0; i < 256; i++)
-			st->crc_shift[t][i] = flint_crc32c_combine(i << 8 * t, 0, 1ull << st->cs);
+		for (i = 1; i < 256; i++) {
+			u32 rest = i & (i - 1);
+
+			st->crc_shift[t][i] = rest ?
+				st->crc_shift[t][rest] ^ st->crc_shift[t][i ^ rest] :
+				flint_crc32c_combine(i << 8 * t, 0, 1ull << st->cs);
+		}
 }
 
 static u32 shift(const struct flint_store *st, u32 crc)
