@@ -14,6 +14,7 @@
  *	sessions N		open N sessions, use each, close them
  *	kept			take locks, say "held", wait for a line on stdin (the
  *				leader is changed meanwhile): they are held still, TAP
+ *	own			what the server changes by itself is not kept by anybody, TAP
  *	fill PATH N		make a directory with N files, so that inode numbers grow
  *
  * Exit status 0: everything as expected.
@@ -31,6 +32,7 @@
 #include "../../userd/base/daemon.h"
 #include "../../userd/base/key.h"
 #include "../../userd/base/log.h"
+#include "../../userd/client/fs_admin.h"
 #include "../../userd/client/fs_async.h"
 #include "../../userd/client/fs_locks.h"
 
@@ -56,7 +58,7 @@ static const struct flint_conf_opt table[] = {
 };
 static const struct flint_conf_spec spec = {
 	.prog = "flint-leasetest", .opts = table, .has_args = true, .args_off = OFF(args),
-	.args_doc = "cached|coherence SECONDS|hold PATH|writer PATH|change PATH MS|locks|sessions N|kept|fill PATH N",
+	.args_doc = "cached|coherence SECONDS|hold PATH|writer PATH|change PATH MS|locks|sessions N|kept|own|fill PATH N",
 	.doc = "Test leases, sessions and locks of a running cluster.",
 };
 
@@ -583,6 +585,54 @@ static void kept(void)
 	flint_fs_close(a);
 }
 
+/* Trees are taken apart by the server: links and entries go that others have in memory. */
+static void own(void)
+{
+	struct flint_fs *a = client("a", NULL), *b = client("b", NULL);
+	struct flint_attr top, gone, sub, file, attr;
+	struct flint_rmtree_stat st;
+	struct flint_rmtree_rep rep;
+	uint64_t before;
+	char name[16];
+	int i, rc = 0;
+
+	rc |= flint_fs_mkdir(a, root_of(a), "own", 0755, &top);
+	rc |= flint_fs_mkdir(a, ino_of(&top), "gone", 0755, &gone);
+	rc |= flint_fs_mkdir(a, ino_of(&gone), "sub", 0755, &sub);
+	rc |= flint_fs_mknod(a, ino_of(&top), "kept", S_IFREG | 0644, 0, 0, NULL, &file);
+	for (i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		rc |= flint_fs_mknod(a, ino_of(i % 2 ? &sub : &gone), name, S_IFREG | 0644, 0, 0, NULL,
+				     &attr);
+	}
+	rc |= flint_fs_link(a, ino_of(&file), ino_of(&sub), "x", &attr);
+	ok(!rc, "a tree, and a file with one name in it and one beside");
+	usleep(1500000);	/* what was changed a moment ago may not be granted */
+	for (i = 0; i < 2; i++) {
+		rc |= flint_fs_getattr(b, ino_of(&file), &attr);
+		rc |= flint_fs_lookup(b, ino_of(&sub), "x", &attr);
+		rc |= flint_fs_lookup(b, ino_of(&gone), "f0", &attr);
+		rc |= flint_fs_lookup(b, ino_of(&gone), "none", &attr) != -ENOENT;
+		rc |= flint_fs_getattr(b, ino_of(&sub), &attr);
+		before = i ? before : requests(b);
+	}
+	ok(!rc && none_since(b, before), "somebody has all of it in memory");
+	rc = flint_fs_rmtree(a, ino_of(&top), "gone", FLINT_NAME_NO_TRASH, &rep);
+	do {
+		usleep(20000);
+		rc |= flint_fs_rmtree_stat(a, 0, &st);
+	} while (!rc && le64_to_cpu(st.trees));
+	ok(!rc, "the tree is removed, and taken apart");
+	ok(!flint_fs_getattr(b, ino_of(&file), &attr) && le32_to_cpu(attr.nlink) == 1,
+	   "the link that went is not remembered");
+	rc = flint_fs_lookup(b, ino_of(&sub), "x", &attr);
+	ok(rc == -ENOENT || rc == -ESTALE, "nor the entry");
+	rc = flint_fs_getattr(b, ino_of(&sub), &attr);
+	ok(rc == -ESTALE, "nor the directory");
+	flint_fs_close(b);
+	flint_fs_close(a);
+}
+
 static void fill(const char *path, uint32_t n)
 {
 	struct flint_fs *fs = client("filler", NULL);
@@ -629,6 +679,8 @@ int main(int argc, char **argv)
 		locks();
 	else if (!strcmp(mode, "kept"))
 		kept();
+	else if (!strcmp(mode, "own"))
+		own();
 	else if (!strcmp(mode, "fill") && o.args.nr == 3)
 		fill(o.args.items[1], strtoul(o.args.items[2], NULL, 10));
 	else if (!strcmp(mode, "sessions") && o.args.nr == 2)

@@ -75,12 +75,13 @@ tap() {		# NAME COMMAND...: all its "not ok" lines count as one
 	result $rc "$name"
 }
 
-echo 1..12
+echo 1..13
 up >"$DIR/up.out" 2>&1
 result $? "a cluster comes up"
 meta_again
 tap "what is answered without a request" lt cached
 tap "file locks" lt locks
+tap "what the server changes by itself" lt own
 tap "changes are never missed" lt coherence 5
 
 hold /held1

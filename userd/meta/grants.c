@@ -150,7 +150,10 @@ static void on_expire(void *arg, u64 sid)
 
 static void on_ready(void *arg, struct lease_change *c)
 {
-	metad_change_ready(c);
+	if (c->sid)
+		metad_change_ready(c);
+	else
+		metad_own_ready(c);
 }
 
 static void on_grace_over(void *arg)
@@ -255,10 +258,14 @@ u32 metad_leases_gate(struct metad *m, struct flint_call *call, u64 sid)
 void metad_grant(struct metad *m, const struct flint_call *call, u64 sid, u64 ino, u32 kinds,
 		 struct metad_grants *g)
 {
+	const struct meta_inode *i;
 	u32 granted;
 	u64 seq;
 
 	kinds &= call->msg.lease;
+	/* What was removed changes by commands of the server alone: nothing is to be kept of it. */
+	if (meta_inode_peek(&m->store, ino, &i) || !i->nlink || (i->flags & META_INO_TRASH))
+		return;
 	if (!kinds || call->lease || g->nr == FLINT_LEASE_GRANTS_MAX || !flint_conn_info(call->conn)->pushes ||
 	    !metad_hint(m, sid, ino))
 		return;
@@ -498,6 +505,7 @@ void metad_leases_follow(struct metad *m)
 	m->leases->leading = false;
 	lease_stop(m->leases->table);
 	metad_changes_fail(m);
+	metad_owns_fail(m);
 }
 
 struct metad_leases *metad_leases_new(struct metad *m, u32 max)

@@ -112,6 +112,25 @@ bool metad_change_see(struct metad *m, struct flint_call *call, u64 sid, u32 fs,
  */
 u32 metad_change_done(struct metad *m, struct flint_call *call, u32 status, u8 *body, u32 len);
 
+/* ---- own.c ---------------------------------------------------------------------------- */
+
+struct metad_own;
+
+/**
+ * metad_own_begin() - recall what sessions hold on inodes that the server is about to change
+ * @go: called from a task when nobody holds any; with @ok false, from
+ *	metad_owns_fail(), when this replica leads no more. Then, or after the command,
+ *	metad_own_end()
+ *
+ * Return: NULL: no memory.
+ */
+struct metad_own *metad_own_begin(struct metad *m, const u64 *inos, u32 nr,
+				  void (*go)(void *arg, bool ok), void *arg);
+/* NULL is fine. Never between begin and go(). */
+void metad_own_end(struct metad_own *w);
+void metad_own_ready(struct lease_change *lc);
+void metad_owns_fail(struct metad *m);
+
 /* lease_ops.ready. */
 void metad_change_ready(struct lease_change *lc);
 /* Requests that wait longer than their sender does are answered RETRY. Every second or so. */

@@ -35,6 +35,7 @@ enum lease_action {
 	LEASE_SET_ATTR,		/* changes attributes, size, xattrs, the number of links */
 	LEASE_SET_ENTRIES,	/* changes names in a directory, and its times */
 	LEASE_WRITE_DATA,	/* data may change without our knowledge from now on */
+	LEASE_SET_OWN,		/* the server changes attributes or entries, but no size nor mtime */
 	LEASE_ACTIONS
 };
 
@@ -81,7 +82,7 @@ struct lease_item {
  * struct lease_change - a request that must not meet certain leases of others
  *
  * Zero-initialise, add inodes, begin, end; the memory is the caller's and must
- * stay from begin to end.
+ * stay from begin to end. Session 0: the server itself.
  */
 struct lease_change {
 	u64 sid;

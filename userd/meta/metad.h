@@ -102,6 +102,7 @@ struct metad {
 	struct metad_leases *leases;
 	struct metad_locks *locks;
 	struct metad_hints *hints;
+	struct metad_own *owns;		/* commands of the server that wait for leases */
 	struct metad_change *changes;	/* requests that may wait for leases of others */
 	struct name_lock *names;	/* that they work on */
 	struct fencing *fencings;	/* sessions on their way out */

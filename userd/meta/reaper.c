@@ -15,7 +15,8 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include "metad.h"
+#include "grants.h"
+#include "trash.h"
 #include "../base/log.h"
 
 #define JOBS_MAX	64
@@ -23,12 +24,14 @@
 #define REPORT_NS	(30ull * 1000000000)
 #define SCAN_MAX	256
 #define WALK_MS		100
+#define WALK_MAX	2048	/* inodes that a step of removing trees changes at most */
 
 /**
  * struct job - one inode
  * @remove: an orphan; else a truncation
  * @left: requests without answer
  * @failed: at least one must be sent again
+ * @own: leases of what the command changes, while it is under way
  */
 struct job {
 	struct metad_reaper *r;
@@ -37,6 +40,7 @@ struct job {
 	bool failed;
 	u32 left;
 	u32 epoch;
+	struct metad_own *own;
 	struct flint_timer retry;
 	UT_hash_handle hh;
 };
@@ -58,7 +62,9 @@ struct metad_reaper {
 	struct flint_timer timer;
 	struct flint_timer walk;	/* the next step of removing trees */
 	u32 walk_fs;		/* the file system it is of */
-	bool walking;		/* a step is proposed */
+	bool walking;		/* a step is proposed, or waits for leases */
+	struct metad_own *walk_own;	/* them */
+	u32 walk_steps, walk_ms;	/* how many it has, and the pause that they are worth */
 	u64 report_ns;
 	u64 removed;
 	bool stopping;
@@ -78,6 +84,7 @@ static void job_free(struct job *j)
 	if (j->remove)
 		r->nr_orphans--;
 	flint_timer_cancel(r->m->loop, &j->retry);
+	metad_own_end(j->own);
 	free(j);
 }
 
@@ -86,6 +93,8 @@ static void job_committed(struct metad *m, u64 ino, u32 status, void *priv)
 {
 	struct job *j = priv;
 
+	metad_own_end(j->own);
+	j->own = NULL;
 	if (status) {
 		flint_timer_set(m->loop, &j->retry, RETRY_MS);
 		return;
@@ -99,13 +108,31 @@ static void job_committed(struct metad *m, u64 ino, u32 status, void *priv)
  * The job stays until its command is committed: a second round of cuts must
  * not overtake a client that has learned the new truncate epoch.
  */
+static void job_commit(void *arg, bool ok)
+{
+	struct job *j = arg;
+	struct metad_reaper *r = j->r;
+
+	if (ok && !metad_propose_own(r->m, j->remove ? META_OP_ORPHAN_DONE : META_OP_TRUNC_DONE,
+				     j->ino, j->epoch, job_committed, j))
+		return;
+	metad_own_end(j->own);
+	j->own = NULL;
+	flint_timer_set(r->m->loop, &j->retry, RETRY_MS);
+}
+
+/* An orphan is nobody's any more; a file's attributes change. */
 static void job_finish(struct job *j)
 {
 	struct metad_reaper *r = j->r;
 
-	if (j->failed ||
-	    metad_propose_own(r->m, j->remove ? META_OP_ORPHAN_DONE : META_OP_TRUNC_DONE, j->ino,
-			      j->epoch, job_committed, j))
+	if (!j->failed && j->remove) {
+		job_commit(j, true);
+		return;
+	}
+	if (!j->failed)
+		j->own = metad_own_begin(r->m, &j->ino, 1, job_commit, j);
+	if (!j->own)
 		flint_timer_set(r->m->loop, &j->retry, RETRY_MS);
 }
 
@@ -306,8 +333,39 @@ static void walk_done(struct metad *m, u64 fs, u32 status, void *priv)
 	struct metad_reaper *r = priv;
 
 	r->walking = false;
+	metad_own_end(r->walk_own);
+	r->walk_own = NULL;
 	if (!r->stopping && !status)
-		flint_timer_set(m->loop, &r->walk, WALK_MS);
+		flint_timer_set(m->loop, &r->walk, r->walk_ms);
+}
+
+/* Nobody keeps what the step changes. */
+static void walk_step(void *arg, bool ok)
+{
+	struct metad_reaper *r = arg;
+
+	if (!ok || metad_propose_own(r->m, META_OP_RMTREE_STEP, r->walk_fs, r->walk_steps, walk_done, r))
+		walk_done(r->m, 0, FLINT_ST_RETRY, r);
+}
+
+/* The next step of a file system: as far as what it changes is known beforehand. */
+static int walk_tree(struct metad_reaper *r, u32 fs, u32 step)
+{
+	u64 inos[WALK_MAX];
+	u32 nr = 0, steps = step;
+	int err;
+
+	r->walk_fs = fs;
+	if (lease_tracking(metad_lease_table(r->m))) {
+		err = meta_rmtree_peek(&r->m->store, fs, inos, step + 2 < WALK_MAX ? step + 2 : WALK_MAX,
+				       &nr, &steps);
+		if (err)
+			return err;
+	}
+	r->walk_steps = steps < step ? steps : step;
+	r->walk_ms = 1 + (WALK_MS - 1) * r->walk_steps / step;
+	r->walk_own = metad_own_begin(r->m, inos, nr, walk_step, r);
+	return r->walk_own ? 0 : -ENOMEM;
 }
 
 /*
@@ -324,10 +382,10 @@ static void walk(struct metad_reaper *r)
 	if (r->walking || r->stopping || !r->leading)
 		return;
 	if (!meta_trash_due(s, &due) && due && due <= metad_wall_ns()) {
+		r->walk_ms = WALK_MS;
 		err = metad_propose_own(r->m, META_OP_TRASH_EXPIRE, 0, step, walk_done, r);
-	} else if (meta_doomed_fs(s, r->walk_fs, &fs) == 1 || meta_doomed_fs(s, 0, &fs) == 1) {
-		r->walk_fs = fs + 1;
-		err = metad_propose_own(r->m, META_OP_RMTREE_STEP, fs, step, walk_done, r);
+	} else if (meta_doomed_fs(s, r->walk_fs + 1, &fs) == 1 || meta_doomed_fs(s, 0, &fs) == 1) {
+		err = walk_tree(r, fs, step);
 	} else {
 		return;
 	}
@@ -433,5 +491,6 @@ void metad_reaper_free(struct metad_reaper *r)
 		return;
 	HASH_ITER(hh, r->jobs, j, tmp)
 		job_free(j);
+	metad_own_end(r->walk_own);
 	free(r);
 }

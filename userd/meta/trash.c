@@ -572,6 +572,81 @@ int meta_doomed_fs(struct meta_store *s, u32 from, u32 *fs)
 	}
 }
 
+struct peek {
+	u64 *inos;
+	u32 max, nr;
+};
+
+static int peek_entry(void *arg, const struct meta_dir_entry *e)
+{
+	struct peek *p = arg;
+
+	if (p->nr == p->max)
+		return 1;
+	p->inos[p->nr++] = e->ino;
+	return 0;
+}
+
+/* Up to @max entries of @dir behind what is there: how many, or -errno. */
+static int peek_dir(struct meta_store *s, const struct meta_inode *dir, struct peek *p, u32 max)
+{
+	struct peek part = { p->inos + p->nr, max < p->max - p->nr ? max : p->max - p->nr, 0 };
+	int err = meta_dir_scan(s, dir, 0, peek_entry, &part);
+
+	p->nr += part.nr;
+	return err < 0 ? err : (int)part.nr;
+}
+
+/* Does the entry take one step? Not a directory with entries: each of those takes one. */
+static int peek_single(struct meta_store *s, u64 ino)
+{
+	const struct meta_inode *i;
+	int err = meta_inode_peek(s, ino, &i);
+
+	return err ? err : !meta_is_dir(i) || !i->size;
+}
+
+/*
+ * Steps take the first tree's entries in order, and of a directory among them its
+ * entries before itself: so here, as far as steps are single, or one such directory.
+ */
+int meta_rmtree_peek(struct meta_store *s, u32 fs, u64 *inos, u32 max, u32 *nr, u32 *steps)
+{
+	struct peek p = { .inos = inos, .max = max };
+	const struct meta_inode *i;
+	u64 ino;
+	u32 n;
+	int err;
+
+	*nr = 0;
+	*steps = 1;
+	err = meta_hidden_get(s, fs, META_HIDDEN_DOOMED, &ino);
+	if (!err && !ino)
+		return 0;
+	if (!err)
+		err = meta_inode_peek(s, ino, &i);
+	if (!err)
+		err = peek_dir(s, i, &p, 1);
+	if (err == 1 && !(err = meta_inode_peek(s, inos[0], &i)))
+		err = peek_dir(s, i, &p, max);
+	if (err <= 0)
+		goto out;
+	for (n = 1; n < p.nr && (err = peek_single(s, inos[n])) == 1; n++)
+		;
+	p.nr = n;
+	if (n == 1 && !err) {
+		p.nr = 2;
+		err = meta_inode_peek(s, inos[1], &i);
+		if (!err)
+			err = peek_dir(s, i, &p, max);
+		n = p.nr - 1;
+	}
+	*steps = n > 1 ? n - 1 : 1;
+out:
+	*nr = p.nr;
+	return err < 0 ? err : 0;
+}
+
 /* The first entry of a directory: 1 with its inode and name, 0 or -errno. */
 static int first_entry(struct meta_store *s, struct meta_inode *dir, struct meta_inode **i,
 		       u8 *name, u32 *len)

@@ -56,6 +56,16 @@ int meta_hidden_get(struct meta_store *s, u32 fs, enum meta_hidden which, u64 *i
 /* The first file system from @from on with something to remove in the background: 1, 0, -errno. */
 int meta_doomed_fs(struct meta_store *s, u32 from, u32 *fs);
 
+/**
+ * meta_rmtree_peek() - what the next steps of removing trees of a file system will change
+ * @inos, @max: room
+ * @nr: result: inodes, each once or twice
+ * @steps: result: META_OP_RMTREE_STEP of so many changes no others; at least 1
+ *
+ * Return: 0 or -errno.
+ */
+int meta_rmtree_peek(struct meta_store *s, u32 fs, u64 *inos, u32 max, u32 *nr, u32 *steps);
+
 /* A directory's name changes, or it has a first one. */
 int meta_dirname_set(struct meta_store *s, u64 ino, const u8 *name, u32 len);
 /**

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The server's own commands and sessions' leases: what the reaper is about to
+ * change is recalled first, like for a request, so that nobody answers from memory
+ * what others have seen to be otherwise.
+ *
+ * Nothing of a session waits for such a change, and it waits for leases only,
+ * which come back or end with their session; so it cannot deadlock. Write leases
+ * stay: no command of the server changes what a sole writer keeps, and one that is
+ * to be given back may need the cut whose end this is.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include "grants.h"
+
+/**
+ * struct metad_own - inodes that a command of the server is about to change
+ * @lc: as many as are needed
+ * @left: of them that are not ready
+ */
+struct metad_own {
+	struct metad *m;
+	void (*go)(void *arg, bool ok);
+	void *arg;
+	struct flint_task task;
+	struct metad_own *next, **prev;
+	u32 nr, left;
+	struct lease_change lc[];
+};
+
+static void own_go(struct flint_task *t)
+{
+	struct metad_own *w = (struct metad_own *)((char *)t - offsetof(struct metad_own, task));
+
+	w->go(w->arg, true);
+}
+
+static void own_post(struct metad_own *w)
+{
+	w->task.fn = own_go;
+	flint_loop_post(w->m->loop, &w->task);
+}
+
+struct metad_own *metad_own_begin(struct metad *m, const u64 *inos, u32 nr,
+				  void (*go)(void *arg, bool ok), void *arg)
+{
+	u32 n = lease_tracking(metad_lease_table(m)) ? (nr + LEASE_ITEMS_MAX - 1) / LEASE_ITEMS_MAX : 0;
+	struct metad_own *w = calloc(1, sizeof(*w) + n * sizeof(w->lc[0]));
+	u32 i;
+	int rc;
+
+	if (!w)
+		return NULL;
+	w->m = m;
+	w->go = go;
+	w->arg = arg;
+	for (i = 0; n && i < nr; i++)
+		lease_change_add(&w->lc[i / LEASE_ITEMS_MAX], inos[i], LEASE_SET_OWN);
+	w->next = m->owns;
+	w->prev = &m->owns;
+	if (w->next)
+		w->next->prev = &w->next;
+	m->owns = w;
+	for (; w->nr < n; w->nr++) {
+		w->lc[w->nr].priv = w;
+		rc = lease_change_begin(metad_lease_table(m), &w->lc[w->nr], flint_now_ns());
+		if (rc < 0) {
+			metad_own_end(w);
+			return NULL;
+		}
+		w->left += !rc;
+	}
+	if (!w->left)
+		own_post(w);
+	return w;
+}
+
+/* From inside the table. */
+void metad_own_ready(struct lease_change *lc)
+{
+	struct metad_own *w = lc->priv;
+
+	if (!--w->left)
+		own_post(w);
+}
+
+void metad_own_end(struct metad_own *w)
+{
+	if (!w)
+		return;
+	*w->prev = w->next;
+	if (w->next)
+		w->next->prev = w->prev;
+	while (w->nr--)
+		lease_change_end(metad_lease_table(w->m), &w->lc[w->nr]);
+	free(w);
+}
+
+void metad_owns_fail(struct metad *m)
+{
+	struct metad_own *w, *next;
+
+	for (w = m->owns; w; w = next) {
+		next = w->next;
+		if (w->left)
+			w->go(w->arg, false);
+	}
+}
