@@ -108,14 +108,14 @@ static inline struct flint_sop *new_op(u8 kind, u64 ino, u32 index, u32 offset, 
 	op->length = length;
 	memset(op->client, 9, sizeof(op->client));
 	op->session = 4;
-	op->data = mem;
+	op->data = mem + (kind == FLINT_SOP_READ ? 0 : offset & (FLINT_STORE_ALIGN - 1));
 	op->room = CHUNK + FLINT_STORE_SLACK;
 	return op;
 }
 
 static inline void free_op(struct flint_sop *op)
 {
-	free(op->data);
+	free((void *)((uintptr_t)op->data & ~(uintptr_t)(FLINT_STORE_ALIGN - 1)));
 	free(op);
 }
 

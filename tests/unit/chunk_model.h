@@ -122,7 +122,7 @@ static inline void world_free(struct world *w)
 			free(w->chunk[i].states[j].data);
 	for (i = 0; i < w->nr_ops; i++) {
 		free(w->ops[i]->mem);
-		free(w->ops[i]->sop.data);
+		free((void *)((uintptr_t)w->ops[i]->sop.data & ~4095ul));
 		free(w->ops[i]);
 	}
 	free(w->ops);

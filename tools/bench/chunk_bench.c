@@ -24,6 +24,7 @@
 struct slot {
 	struct flint_sop op;
 	struct bench *b;
+	u8 *mem;
 	u64 began_ns;
 };
 
@@ -75,6 +76,8 @@ static void start(struct bench *b, struct slot *s)
 		s->op.index += b->nr_chunks;
 	s->op.length = b->length;
 	s->op.offset = b->fill ? 0 : (u32)((r >> 32) % (CHUNK / b->length)) * b->length;
+	s->op.data = s->mem + (s->op.kind == FLINT_SOP_READ ? 0 :
+			       s->op.offset & (FLINT_STORE_ALIGN - 1));
 	s->op.seq = ++b->seq;
 	s->op.seq_low = b->seq > 4096 ? b->seq - 4096 : 0;
 	s->op.done = op_done;
@@ -150,7 +153,7 @@ static void open_bench(struct bench *b, const char *path, u64 size, u8 crc_shift
 	memset(b->mem, 0x5c, mem);
 	for (i = 0; i < DEPTH_MAX; i++) {
 		b->slots[i].b = b;
-		b->slots[i].op.data = b->mem + (size_t)i * (CHUNK + FLINT_STORE_SLACK);
+		b->slots[i].mem = b->mem + (size_t)i * (CHUNK + FLINT_STORE_SLACK);
 		b->slots[i].op.room = CHUNK + FLINT_STORE_SLACK;
 	}
 	iov[0] = (struct iovec){ b->mem, mem };

@@ -4,11 +4,13 @@
  * function for the live system, for replay and for loading a checkpoint.
  *
  * A checkpoint is fuzzy: it may hold effects of records that are replayed on
- * top of it. A chunk record is skipped when the chunk's version is not older;
- * a cut is always carried out again, because whatever was written after it is
- * in the log after it. What replay passes through need not be consistent; what
- * it ends with is. Blocks are therefore freed in the live system only: after
- * replay the allocator is derived from the index.
+ * top of it. A chunk record is skipped when the chunk's version is not older. A
+ * cut, a drop and a record with FLINT_REC_ALWAYS, which may lower a version, are
+ * always carried out again: whatever came after them is in the log after them
+ * and, its version being higher then, is carried out again too. What replay
+ * passes through need not be consistent; what it ends with is. Blocks are
+ * therefore freed in the live system only: after replay the allocator is derived
+ * from the index.
  */
 #include "store.h"
 #include "../base/log.h"
@@ -88,6 +90,10 @@ static int chunk_change(struct flint_store *st, struct flint_chunk *c,
 	u32 first = le32_to_cpu(r->first_crc);
 	const __le32 *crc = (const void *)(ext + nr_ext);
 
+	if (le16_to_cpu(r->h.flags) & FLINT_REC_EMPTY) {
+		flint_chunk_trim(&st->index, c, 0, replay ? NULL : old_blocks, st);
+		c->shift = r->shift;
+	}
 	if (le32_to_cpu(r->keep) != ~0u)
 		flint_chunk_trim(&st->index, c, le32_to_cpu(r->keep),
 				 replay ? NULL : old_blocks, st);
@@ -131,7 +137,8 @@ static int apply_chunk(struct flint_store *st, const struct flint_rec_chunk *r, 
 	c = flint_chunk_get(&st->index, in, le32_to_cpu(r->index), r->shift);
 	if (!c)
 		return -ENOMEM;
-	if (replay && c->version >= le64_to_cpu(r->version))
+	if (replay && c->version >= le64_to_cpu(r->version) &&
+	    !(le16_to_cpu(r->h.flags) & (FLINT_REC_ALWAYS | FLINT_REC_SNAPSHOT)))
 		goto origin;
 	if (chunk_change(st, c, r, replay))
 		return -ENOMEM;
@@ -169,6 +176,16 @@ static int apply_cut(struct flint_store *st, const struct flint_rec_cut *r, bool
 }
 
 /* Of a checkpoint, or what another replica knows: the newer of each field counts. */
+static int apply_drop(struct flint_store *st, const struct flint_rec_drop *r, bool replay)
+{
+	struct flint_chunk *c = flint_chunk_find(&st->index, le32_to_cpu(r->fs),
+						 le64_to_cpu(r->ino), le32_to_cpu(r->index));
+
+	if (c)
+		drop_chunk(st, c, replay);
+	return 0;
+}
+
 static int apply_inode(struct flint_store *st, const struct flint_rec_inode *r, bool replay)
 {
 	u32 gen = le32_to_cpu(r->gen), epoch = le32_to_cpu(r->epoch);
@@ -236,6 +253,10 @@ static u32 rec_min(u16 type)
 		return sizeof(struct flint_rec_client);
 	case FLINT_REC_RESULT:
 		return sizeof(struct flint_rec_result);
+	case FLINT_REC_DROP:
+		return sizeof(struct flint_rec_drop);
+	case FLINT_REC_FORGET:
+		return sizeof(struct flint_rec_hdr);
 	default:
 		return ~0u;
 	}
@@ -255,6 +276,11 @@ int flint_store_apply(struct flint_store *st, const struct flint_rec_hdr *h, boo
 	case FLINT_REC_ZEROED:
 		flint_alloc_zeroed(&st->alloc,
 				   (u32)le64_to_cpu(((const struct flint_rec_zeroed *)h)->blocks));
+		return 0;
+	case FLINT_REC_DROP:
+		return apply_drop(st, (const void *)h, replay);
+	case FLINT_REC_FORGET:
+		flint_windows_forget(&st->windows);
 		return 0;
 	case FLINT_REC_INODE:
 		return apply_inode(st, (const void *)h, replay);

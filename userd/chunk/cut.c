@@ -7,6 +7,9 @@
  * under way look again before they are logged. So the log's order is: changes
  * that were logged before, the CUT, changes that were planned after it.
  *
+ * Changes that are held (store.h) end before the CUT goes on, so that a CUT has
+ * the same place in the order of changes at every replica of the chain.
+ *
  * The chunk in which the new end lies is shortened first (its last block is
  * rewritten with zeros behind the end); its record and the CUT's go into one
  * group, so that a crash sees both or neither.
@@ -17,6 +20,14 @@
 static struct flint_inode *cut_inode(struct flint_sop *op)
 {
 	return flint_inode_find(&op->st->index, op->fs, op->ino);
+}
+
+void flint_inode_park(struct flint_inode *in, struct flint_sop *op,
+		      void (*resume)(struct flint_sop *op))
+{
+	op->resume = resume;
+	op->next = in->parked;
+	in->parked = op;
 }
 
 void flint_inode_unpark(struct flint_store *st, struct flint_inode *in)
@@ -39,7 +50,7 @@ void flint_cut_end(struct flint_sop *op, u32 status)
 	struct flint_inode *in = cut_inode(op);
 
 	flint_chunk_release(op);
-	if (in) {
+	if (in && !op->already) {
 		in->cuts--;
 		flint_inode_unpark(op->st, in);
 	}
@@ -66,7 +77,7 @@ static void cut_logged(struct flint_wal_waiter *w, int err)
 	struct flint_sop *op = (void *)((u8 *)w - offsetof(struct flint_sop, wal));
 
 	op->nr_new = 0;
-	flint_cut_end(op, err ? EIO : FLINT_OK);
+	flint_sop_applied(op, err);
 }
 
 /* First chunk that goes as a whole; ~0: none. */
@@ -123,11 +134,27 @@ static bool cut_done_before(const struct flint_sop *op, const struct flint_inode
 	return !(op->cut_flags & FLINT_CUT_REMOVE) && op->epoch <= in->cut_epoch;
 }
 
-void flint_cut_start(struct flint_sop *op)
+/* Nothing of the inode is held any more. */
+static void cut_go(struct flint_sop *op)
 {
 	struct flint_store *st = op->st;
 	u32 mask = (1u << op->shift) - 1;
+	struct flint_inode *in = cut_inode(op);
 	struct flint_chunk *c = NULL;
+
+	if (op->gen == in->gen && !(op->cut_flags & FLINT_CUT_REMOVE) &&
+	    (op->cut_size & mask) && op->cut_size >> op->shift < ~0u)
+		c = flint_chunk_find(&st->index, op->fs, op->ino, op->index);
+	if (!c || c->shift != op->shift)
+		flint_cut_log(op);
+	else if (flint_chunk_take(op, c, flint_update_begin))
+		flint_update_begin(op);
+}
+
+void flint_cut_start(struct flint_sop *op)
+{
+	struct flint_store *st = op->st;
+	u32 status = op->check ? op->check(op) : FLINT_OK;
 	struct flint_inode *in;
 
 	op->freed = 0;
@@ -137,19 +164,19 @@ void flint_cut_start(struct flint_sop *op)
 	op->chunk = NULL;
 	op->err = 0;
 	op->index = (u32)(op->cut_size >> op->shift);
-	in = flint_inode_get(&st->index, op->fs, op->ino, op->gen, op->epoch);
+	in = status == FLINT_OK ?
+		flint_inode_get(&st->index, op->fs, op->ino, op->gen, op->epoch) : NULL;
 	if (!in) {
-		flint_sop_finish(op, ENOMEM);
+		flint_sop_finish(op, status == FLINT_OK ? ENOMEM : status);
 		return;
 	}
 	if (in->cuts) {
-		op->resume = flint_cut_start;
-		op->next = in->parked;
-		in->parked = op;
+		flint_inode_park(in, op, flint_cut_start);
 		return;
 	}
 	if (cut_done_before(op, in)) {
-		flint_sop_finish(op, FLINT_OK);
+		op->already = true;
+		flint_sop_applied(op, 0);
 		return;
 	}
 	in->cuts++;
@@ -158,11 +185,10 @@ void flint_cut_start(struct flint_sop *op)
 		in->adm_gen = op->gen;
 	if (op->gen == in->gen && op->epoch > in->epoch)
 		in->epoch = op->epoch;
-	if (op->gen == in->gen && !(op->cut_flags & FLINT_CUT_REMOVE) &&
-	    (op->cut_size & mask) && op->cut_size >> op->shift < ~0u)
-		c = flint_chunk_find(&st->index, op->fs, op->ino, op->index);
-	if (!c || c->shift != op->shift)
-		flint_cut_log(op);
-	else if (flint_chunk_take(op, c, flint_update_begin))
-		flint_update_begin(op);
+	if (in->held) {
+		in->drain = op;
+		op->resume = cut_go;
+	} else {
+		cut_go(op);
+	}
 }

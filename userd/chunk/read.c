@@ -116,6 +116,27 @@ static void read_plan(struct flint_sop *op, const struct flint_chunk *c, u32 sta
 	}
 }
 
+/*
+ * A change that replicas behind us have yet to acknowledge: what it made must
+ * not be seen here before it is seen there.
+ */
+static bool read_waits(struct flint_sop *op, struct flint_inode *in, struct flint_chunk *c)
+{
+	struct flint_sop *owner = c ? c->owner : NULL;
+
+	if (op->st->authority || op->as_is)
+		return false;
+	if (owner && owner->held && owner->kind != FLINT_SOP_HOLD) {
+		op->next = owner->readers;
+		owner->readers = op;
+		return true;
+	}
+	if (!in || !in->cuts)
+		return false;
+	flint_inode_park(in, op, flint_read_start);
+	return true;
+}
+
 void flint_read_start(struct flint_sop *op)
 {
 	struct flint_store *st = op->st;
@@ -127,14 +148,23 @@ void flint_read_start(struct flint_sop *op)
 
 	memset(&op->rep.io, 0, sizeof(op->rep.io));
 	op->rep.io.crc_shift = st->cs;
+	op->have_version = 0;
+	op->have_tag = 0;
+	op->have_size = 0;
 	if (status != FLINT_OK) {
 		flint_sop_finish(op, status);
 		return;
 	}
-	if (c && c->version && in->gen == op->gen)
+	if (read_waits(op, in, c))
+		return;
+	if (c && c->version && (in->gen == op->gen || op->as_is)) {
 		op->rep.io.version = cpu_to_le64(c->version);
-	else
+		op->have_version = c->version;
+		op->have_tag = c->tag;
+		op->have_size = c->size;
+	} else {
 		c = NULL;
+	}
 	if (!c || op->offset >= c->size) {
 		flint_sop_finish(op, FLINT_OK);
 		return;

@@ -187,9 +187,18 @@ static void pulled(struct flint_call *call, int err)
 		req_put(r);
 		return;
 	}
-	r->op.data = call->payload->data;
-	r->op.room = call->payload->size;
 	hand_over(r);
+}
+
+/* The payload goes where its whole blocks lie as a device wants them. */
+static void payload_buffer(struct flint_buf_waiter *w, struct flint_buf *buf)
+{
+	struct chunkd_req *r = (void *)((u8 *)w - offsetof(struct chunkd_req, waiter));
+	u32 off = r->op.offset & (FLINT_STORE_ALIGN - 1);
+
+	r->op.data = buf->data + off;
+	r->op.room = buf->size - off;
+	flint_call_pull_to(r->call, buf, off, pulled);
 }
 
 /* ---- checks ------------------------------------------------------------- */
@@ -328,10 +337,13 @@ static void request_io(struct flint_chunkd *d, struct flint_call *call)
 	op->arg = r;
 	who(op, call);
 	call->priv = r;
-	if (op->kind == FLINT_SOP_WRITE)
-		flint_call_pull(call, pulled);
-	else
+	if (op->kind != FLINT_SOP_WRITE) {
 		hand_over(r);
+		return;
+	}
+	r->waiter.fn = payload_buffer;
+	r->waiter.loop = t->worker->loop;
+	flint_buf_wait(d->pool, &r->waiter);
 }
 
 static void request_cut(struct flint_chunkd *d, struct flint_call *call)

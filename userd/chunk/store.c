@@ -358,10 +358,13 @@ bool flint_store_index_full(const struct flint_store *st)
 	return st->index.ckpt_bytes > st->ckpt_len / 8 * 7;
 }
 
-u32 flint_sop_admit(struct flint_store *st, const struct flint_sop *op,
-		    const struct flint_inode *in)
+u32 flint_sop_admit(struct flint_store *st, struct flint_sop *op, const struct flint_inode *in)
 {
-	if (!in)
+	u32 status = op->check ? op->check(op) : FLINT_OK;
+
+	if (status != FLINT_OK)
+		return status;
+	if (!in || op->given || op->as_is)
 		return FLINT_OK;
 	if (op->gen < in->adm_gen)
 		return FLINT_ST_STALE_EPOCH;
@@ -414,7 +417,7 @@ static void chunk_unused(struct flint_store *st, struct flint_chunk *c)
 	in = flint_inode_at(&st->index, c->inode);
 	flint_chunk_drop(&st->index, c);
 	if (!in->chunks && !in->epoch && !in->cut_epoch && !in->flags && !in->cuts &&
-	    !in->parked && !in->stamp_s)
+	    !in->held && !in->parked && !in->stamp_s)
 		flint_inode_drop(&st->index, in);
 }
 
@@ -457,15 +460,105 @@ void flint_chunk_release(struct flint_sop *op)
 	st->kick(st->kick_arg);
 }
 
+/* ---- held changes ------------------------------------------------------- */
+
+u64 flint_request_tag(const u8 client[16], u64 session, u64 seq)
+{
+	u64 a, b;
+
+	memcpy(&a, client, 8);
+	memcpy(&b, client + 8, 8);
+	return flint_tag_mix(flint_tag_mix(flint_tag_mix(a, b), session), seq);
+}
+
+void flint_sop_count(struct flint_sop *op, struct flint_inode *in)
+{
+	if (!op->durable || op->counted)
+		return;
+	op->counted = true;
+	in->held++;
+	op->st->nr_held++;
+	op->st->growing += (u64)op->grow << op->st->bs;
+}
+
+void flint_sop_uncount(struct flint_sop *op)
+{
+	struct flint_store *st = op->st;
+	struct flint_inode *in;
+	struct flint_sop *cut;
+
+	if (!op->counted)
+		return;
+	op->counted = false;
+	st->nr_held--;
+	st->growing -= (u64)op->grow << st->bs;
+	in = flint_inode_find(&st->index, op->fs, op->ino);
+	cut = in->drain;
+	if (--in->held || !cut)
+		return;
+	in->drain = NULL;
+	flint_sop_block(cut, cut->resume);
+	st->unblock = true;
+}
+
+void flint_sop_applied(struct flint_sop *op, int err)
+{
+	op->applied = !err;
+	if (err || !op->durable) {
+		if (op->kind == FLINT_SOP_CUT)
+			flint_cut_end(op, err ? EIO : FLINT_OK);
+		else
+			flint_sop_finish(op, err ? EIO : FLINT_OK);
+		return;
+	}
+	op->held = true;
+	op->have_version = op->chunk ? op->chunk->version : 0;
+	op->have_tag = op->chunk ? op->chunk->tag : 0;
+	op->have_size = op->chunk ? op->chunk->size : 0;
+	op->durable(op);
+}
+
+void flint_sop_release(struct flint_sop *op, u32 status)
+{
+	struct flint_sop *reader = op->readers;
+
+	op->held = false;
+	op->readers = NULL;
+	while (reader) {	/* they see this change, before the next one is made */
+		struct flint_sop *next = reader->next;
+
+		flint_read_start(reader);
+		reader = next;
+	}
+	if (op->kind == FLINT_SOP_CUT)
+		flint_cut_end(op, status);
+	else
+		flint_sop_finish(op, status);
+}
+
+/* The window learns how it ended: a change that was applied stays, whoever is told what. */
+static void window_leave(struct flint_sop *op, u32 status)
+{
+	struct flint_client *c;
+
+	if (!op->entered)
+		return;
+	c = flint_client_get(&op->st->windows, op->client, op->session);
+	if (op->applied || status == FLINT_OK)
+		flint_window_settle(c, op->seq, le64_to_cpu(op->rep.io.version),
+				    le32_to_cpu(op->rep.io.length));
+	else
+		flint_window_abort(c, op->seq);
+}
+
 void flint_sop_finish(struct flint_sop *op, u32 status)
 {
 	struct flint_store *st = op->st;
 	struct flint_sop *dup = op->dups;
 
+	flint_sop_uncount(op);
 	flint_chunk_release(op);
-	if (op->entered && status != FLINT_OK)
-		flint_window_abort(flint_client_get(&st->windows, op->client, op->session),
-				   op->seq);
+	window_leave(op, status);
 	op->status = status;
 	op->dups = NULL;
 	while (dup) {
@@ -496,6 +589,38 @@ static u32 fingerprint(const struct flint_sop *op)
 	z = (z ^ op->index) * 0xbf58476d1ce4e5b9ull + op->offset;
 	z = (z ^ op->length) * 0x94d049bb133111ebull + op->kind;
 	return (u32)(z >> 32) ^ op->gen;
+}
+
+/*
+ * A change that the replica in front of us has made: its place in the order is
+ * settled, the window only tells a repetition, which joins the first one.
+ */
+static void submit_given(struct flint_sop *op)
+{
+	struct flint_store *st = op->st;
+	struct flint_client *client = NULL;
+	struct flint_result *res = NULL;
+
+	if (op->seq && op->kind != FLINT_SOP_REPLACE && op->kind != FLINT_SOP_DROP)
+		client = flint_client_get(&st->windows, op->client, op->session);
+	if (client) {
+		switch (flint_window_given(client, op->seq, op->seq_low, op->print, op, &res)) {
+		case FLINT_WINDOW_NEW:
+			op->entered = true;
+			break;
+		case FLINT_WINDOW_RUNNING:
+			op->next = res->op->dups;
+			res->op->dups = op;
+			return;
+		case FLINT_WINDOW_DONE:
+		case FLINT_WINDOW_REFUSED:
+			op->was_done = true;
+			break;
+		default:
+			break;
+		}
+	}
+	flint_write_start(op);
 }
 
 static void submit_update(struct flint_sop *op)
@@ -537,12 +662,25 @@ void flint_store_submit(struct flint_store *st, struct flint_sop *op)
 {
 	op->st = st;
 	op->dups = NULL;
+	op->readers = NULL;
 	op->chunk = NULL;
 	op->entered = false;
 	op->internal = false;
+	op->counted = false;
+	op->applied = false;
+	op->was_done = false;
+	op->already = false;
+	op->held = false;
+	op->grow = 0;
 	st->inflight++;
 	if (st->offline) {
 		flint_sop_finish(op, EIO);
+		return;
+	}
+	if (op->check_crc && (op->kind == FLINT_SOP_WRITE || op->kind == FLINT_SOP_REPLACE) &&
+	    flint_crc32c(0, op->data, op->length) != op->crc) {
+		st->stats.crc_errors++;
+		flint_sop_finish(op, FLINT_ST_CHECKSUM);
 		return;
 	}
 	switch (op->kind) {
@@ -557,14 +695,18 @@ void flint_store_submit(struct flint_store *st, struct flint_sop *op)
 		flint_merge_start(op);
 		break;
 	case FLINT_SOP_WRITE:
-		if (op->check_crc && flint_crc32c(0, op->data, op->length) != op->crc) {
-			st->stats.crc_errors++;
-			flint_sop_finish(op, FLINT_ST_CHECKSUM);
-			break;
-		}
-		/* fall through */
+	case FLINT_SOP_PUNCH:
+		if (op->given)
+			submit_given(op);
+		else
+			submit_update(op);
+		break;
+	case FLINT_SOP_FORGET:
+		flint_forget_log(op);
+		break;
 	default:
-		submit_update(op);
+		op->given = true;
+		submit_given(op);
 	}
 }
 
@@ -709,6 +851,13 @@ bool flint_store_idle(const struct flint_store *st)
 u64 flint_store_capacity(const struct flint_store *st)
 {
 	return (u64)st->alloc.nr_blocks << st->bs;
+}
+
+u64 flint_store_room(const struct flint_store *st)
+{
+	u32 avail = flint_alloc_free_blocks(&st->alloc);
+
+	return avail > st->reserve ? (u64)(avail - st->reserve) << st->bs : 0;
 }
 
 u64 flint_store_used(const struct flint_store *st)

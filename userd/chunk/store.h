@@ -103,6 +103,8 @@ struct flint_edge {
  *	@already): the caller forwards it, then calls flint_sop_release(). Not
  *	called when nothing changed and nothing needs forwarding. NULL: done at once
  * @check: asked after every wait. Return: FLINT_OK, or the status to end with
+ * @syncing: given: we are being brought up to date: what does not fit the chunk
+ *	asks for the whole, whatever the result window says
  * @as_is: READ: do not wait for a held change
  */
 struct flint_sop {
@@ -125,6 +127,7 @@ struct flint_sop {
 	u64 seq;		/* WRITE, PUNCH; 0: no client waits, with given only */
 	u64 seq_low;
 	bool given;
+	bool syncing;
 	bool as_is;
 	u8 whole;		/* REPLACE: FLINT_FWD_FIRST, FLINT_FWD_LAST */
 	u32 size;		/* REPLACE with LAST: of the chunk */
@@ -157,7 +160,10 @@ struct flint_sop {
 	struct flint_wal_waiter wal;
 	bool entered;			/* in the result window, as running */
 	bool counted;			/* in the inode's and the store's counts of held changes */
+	bool applied;			/* its record is durable */
+	bool was_done;			/* given: the window has its result */
 	struct flint_sop *readers;	/* wait for our release */
+	u64 rec_tag;			/* of the record */
 	u32 grow;			/* blocks that were holes before */
 	u32 grace;
 	u32 cut_seq;
@@ -284,6 +290,17 @@ void flint_store_submit(struct flint_store *st, struct flint_sop *op);
  */
 void flint_sop_release(struct flint_sop *op, u32 status);
 
+/* Identity of what is made of @a by @b. Never 0. */
+static inline u64 flint_tag_mix(u64 a, u64 b)
+{
+	u64 z = (a ^ (b + 0x9e3779b97f4a7c15ull + (a << 6) + (a >> 2))) + 0x632be59bd9b4e019ull;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	z ^= z >> 31;
+	return z ? z : 1;
+}
+
 /* Tag of the version that a client's request makes. Never 0. */
 u64 flint_request_tag(const u8 client[16], u64 session, u64 seq);
 /* Bytes that may still be allocated for new data. */
@@ -382,6 +399,7 @@ int flint_store_apply(struct flint_store *st, const struct flint_rec_hdr *h, boo
 /* read.c, write.c, cut.c */
 void flint_read_start(struct flint_sop *op);
 void flint_write_start(struct flint_sop *op);
+void flint_forget_log(struct flint_sop *op);
 void flint_update_begin(struct flint_sop *op);
 void flint_cut_start(struct flint_sop *op);
 /* The chunk at the new end is shortened on the device; log all of it. */
@@ -389,6 +407,14 @@ void flint_cut_log(struct flint_sop *op);
 void flint_cut_end(struct flint_sop *op, u32 status);
 /* Let what waited for CUTs of the inode start again. */
 void flint_inode_unpark(struct flint_store *st, struct flint_inode *in);
+/* Wait on the inode for its CUTs to end. */
+void flint_inode_park(struct flint_inode *in, struct flint_sop *op,
+		      void (*resume)(struct flint_sop *op));
+/* A change that will be held is in the log / is over. */
+void flint_sop_count(struct flint_sop *op, struct flint_inode *in);
+void flint_sop_uncount(struct flint_sop *op);
+/* On stable storage and applied: held if the caller wants that, else done. */
+void flint_sop_applied(struct flint_sop *op, int err);
 u32 flint_update_record_len(const struct flint_sop *op);
 void flint_update_record(struct flint_sop *op, void *p);
 
@@ -396,8 +422,7 @@ void flint_update_record(struct flint_sop *op, void *p);
 void flint_sop_finish(struct flint_sop *op, u32 status);
 /* Try again (op->resume) when space was freed. */
 void flint_sop_block(struct flint_sop *op, void (*resume)(struct flint_sop *op));
-u32 flint_sop_admit(struct flint_store *st, const struct flint_sop *op,
-		    const struct flint_inode *in);
+u32 flint_sop_admit(struct flint_store *st, struct flint_sop *op, const struct flint_inode *in);
 /* Would another chunk overflow the checkpoint area? */
 bool flint_store_index_full(const struct flint_store *st);
 void flint_store_fail(struct flint_store *st, const char *what, int err);

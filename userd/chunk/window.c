@@ -174,6 +174,29 @@ enum flint_window_answer flint_window_enter(struct flint_client *c, u64 seq, u64
 	return FLINT_WINDOW_NEW;
 }
 
+enum flint_window_answer flint_window_given(struct flint_client *c, u64 seq, u64 seq_low,
+					    u32 print, struct flint_sop *op,
+					    struct flint_result **res)
+{
+	struct flint_result *r = result_find(c, seq);
+
+	*res = r;
+	if (r)
+		return r->op ? FLINT_WINDOW_RUNNING : FLINT_WINDOW_DONE;
+	if (seq_low > c->seq_low)
+		c->seq_low = seq_low;
+	if (!seq || seq == FLINT_SEQ_NONE || seq < c->seq_low)
+		return FLINT_WINDOW_REFUSED;
+	r = result_add(c, seq);
+	if (!r)
+		return FLINT_WINDOW_FULL;
+	r->print = print;
+	r->op = op;
+	c->running++;
+	*res = r;
+	return FLINT_WINDOW_NEW;
+}
+
 int flint_window_done(struct flint_client *c, u64 seq, u64 seq_low, u32 print, u64 version,
 		      u32 length)
 {
@@ -189,13 +212,22 @@ int flint_window_done(struct flint_client *c, u64 seq, u64 seq_low, u32 print, u
 		if (!r)
 			return -ENOMEM;
 		r->print = print;
-	} else if (r->op) {
-		c->running--;
 	}
-	r->op = NULL;
 	r->version = version;
 	r->length = length;
 	return 0;
+}
+
+void flint_window_settle(struct flint_client *c, u64 seq, u64 version, u32 length)
+{
+	struct flint_result *r = result_find(c, seq);
+
+	if (!r || !r->op)
+		return;
+	r->op = NULL;
+	r->version = version;
+	r->length = length;
+	c->running--;
 }
 
 int flint_window_merge(struct flint_client *c, u64 seq, u64 seq_low, u32 print, u64 version,
@@ -217,6 +249,20 @@ void flint_window_abort(struct flint_client *c, u64 seq)
 	memset(r, 0, sizeof(*r));
 	r->seq = FLINT_SEQ_NONE;
 	c->running--;
+}
+
+void flint_windows_forget(struct flint_windows *w)
+{
+	struct flint_client *c;
+	u32 i, j;
+
+	for (i = 0; i <= w->mask; i++)
+		for (c = w->hash[i]; c; c = c->next)
+			for (j = 0; j < c->cap; j++)
+				if (c->tab[j].seq && !c->tab[j].op) {
+					memset(&c->tab[j], 0, sizeof(c->tab[j]));
+					c->tab[j].seq = FLINT_SEQ_NONE;
+				}
 }
 
 void flint_windows_expire(struct flint_windows *w, u64 stamp_s)

@@ -74,14 +74,30 @@ struct flint_client *flint_client_get(struct flint_windows *w, const u8 id[16], 
 enum flint_window_answer flint_window_enter(struct flint_client *c, u64 seq, u64 seq_low,
 					    u32 print, struct flint_sop *op,
 					    struct flint_result **res);
-/* The change is durable (live or replayed). Return: 0 or -ENOMEM. */
+/**
+ * flint_window_given() - the same for a change that a predecessor has made
+ *
+ * It is never refused: REFUSED says that the client does not wait for it any
+ * more, FULL that it cannot be remembered before it is done.
+ */
+enum flint_window_answer flint_window_given(struct flint_client *c, u64 seq, u64 seq_low,
+					    u32 print, struct flint_sop *op,
+					    struct flint_result **res);
+/*
+ * The change is durable (live or replayed). While its operation is under way,
+ * flint_window_settle() has yet to come. Return: 0 or -ENOMEM.
+ */
 int flint_window_done(struct flint_client *c, u64 seq, u64 seq_low, u32 print, u64 version,
 		      u32 length);
 /* As flint_window_done(), of a checkpoint or another replica: what runs here goes on. */
 int flint_window_merge(struct flint_client *c, u64 seq, u64 seq_low, u32 print, u64 version,
 		       u32 length);
+/* The operation is over, the request has its result. */
+void flint_window_settle(struct flint_client *c, u64 seq, u64 version, u32 length);
 /* The request had no effect; a repetition runs again. */
 void flint_window_abort(struct flint_client *c, u64 seq);
+/* Forget all results; what is under way stays. */
+void flint_windows_forget(struct flint_windows *w);
 /* Forget clients that were silent since before @stamp_s. */
 void flint_windows_expire(struct flint_windows *w, u64 stamp_s);
 /* Seconds since 1970, cheaply. */

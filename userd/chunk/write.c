@@ -11,6 +11,9 @@
  *	update_log		admission again, one record
  *	update_logged		durable and applied: answer
  *
+ * A replica in front of us, recovery and repair make changes too, in the same
+ * way: what they are is given, only whether they fit is found out here.
+ *
  * A range is written in whole allocation blocks. The block at either edge that
  * is covered in part is built in scratch memory; what lies between goes to the
  * device from the payload's own buffer.
@@ -51,9 +54,7 @@ static void update_park(struct flint_sop *op, struct flint_inode *in)
 {
 	update_abandon(op);
 	flint_chunk_release(op);
-	op->resume = flint_write_start;
-	op->next = in->parked;
-	in->parked = op;
+	flint_inode_park(in, op, flint_write_start);
 }
 
 /* ---- start -------------------------------------------------------------- */
@@ -83,13 +84,15 @@ static void result_logged(struct flint_wal_waiter *w, int err)
 {
 	struct flint_sop *op = (void *)((u8 *)w - offsetof(struct flint_sop, wal));
 
+	op->applied = !err;
 	flint_sop_finish(op, err ? EIO : FLINT_OK);
 }
 
 static void origin_fill(const struct flint_sop *op, struct flint_rec_origin *o)
 {
 	memset(o, 0, sizeof(*o));
-	if (!op->entered)
+	if (!op->seq || op->kind == FLINT_SOP_CUT || op->kind == FLINT_SOP_REPAIR ||
+	    (op->kind == FLINT_SOP_REPLACE && !(op->whole & FLINT_FWD_LAST)))
 		return;
 	memcpy(o->client, op->client, sizeof(o->client));
 	o->session = cpu_to_le64(op->session);
@@ -116,6 +119,51 @@ static void result_log(struct flint_sop *op)
 	flint_wal_commit(&op->st->wal, sizeof(*r), 1, &op->wal);
 }
 
+static bool makes_chunk(const struct flint_sop *op)
+{
+	return op->kind == FLINT_SOP_WRITE || op->kind == FLINT_SOP_REPLACE ||
+	       op->kind == FLINT_SOP_HOLD;
+}
+
+/* Is it a change within a chunk, whose size must be what the request says? */
+static bool fits_shift(const struct flint_sop *op)
+{
+	return op->kind == FLINT_SOP_WRITE || op->kind == FLINT_SOP_PUNCH ||
+	       (op->kind == FLINT_SOP_REPLACE && !(op->whole & FLINT_FWD_FIRST));
+}
+
+/*
+ * A change that was given to us before a CUT that is done here: it was done
+ * then. This is a copy that was long on its way.
+ */
+static bool given_stale(const struct flint_sop *op, const struct flint_inode *in)
+{
+	if (!op->given || op->kind == FLINT_SOP_HOLD)
+		return false;
+	if (op->gen != in->gen)
+		return op->gen < in->gen;
+	return op->seq && ((in->flags & FLINT_CUT_REMOVE) || op->epoch < in->cut_epoch);
+}
+
+/* There is no chunk, and the change does not make one. */
+static void write_nothing(struct flint_sop *op)
+{
+	op->have_version = 0;
+	op->have_tag = 0;
+	if (op->kind == FLINT_SOP_DROP) {
+		op->already = true;
+		flint_sop_applied(op, 0);
+	} else if (op->kind == FLINT_SOP_PUNCH && !op->given) {
+		result_log(op);
+	} else if (op->kind == FLINT_SOP_PUNCH && op->was_done && !op->syncing) {
+		flint_sop_finish(op, FLINT_OK);
+	} else if (op->given && !makes_chunk(op)) {
+		flint_sop_finish(op, FLINT_ST_NEED_WHOLE);
+	} else {
+		flint_sop_finish(op, ENOSPC);
+	}
+}
+
 void flint_write_start(struct flint_sop *op)
 {
 	struct flint_store *st = op->st;
@@ -140,7 +188,15 @@ void flint_write_start(struct flint_sop *op)
 		flint_sop_finish(op, status);
 		return;
 	}
-	if (!in->cuts && op->gen != in->gen && !raise_generation(st, in, op->gen, op->epoch)) {
+	if (given_stale(op, in)) {
+		flint_sop_finish(op, FLINT_OK);
+		return;
+	}
+	if (op->kind == FLINT_SOP_HOLD) {
+		op->gen = in->gen;
+		op->epoch = in->epoch;
+	} else if (!in->cuts && op->gen != in->gen && op->kind != FLINT_SOP_DROP &&
+		   !raise_generation(st, in, op->gen, op->epoch)) {
 		flint_sop_finish(op, ENOMEM);
 		return;
 	}
@@ -148,18 +204,18 @@ void flint_write_start(struct flint_sop *op)
 		update_park(op, in);
 		return;
 	}
-	if (op->kind == FLINT_SOP_PUNCH)
-		c = flint_chunk_find(&st->index, op->fs, op->ino, op->index);
-	else if (flint_store_index_full(st))
-		c = flint_chunk_find(&st->index, op->fs, op->ino, op->index);
-	else
-		c = flint_chunk_get(&st->index, in, op->index, op->shift);
-	if (!c && op->kind == FLINT_SOP_PUNCH)
-		result_log(op);
-	else if (!c)
-		flint_sop_finish(op, ENOSPC);
-	else if (c->shift != op->shift)
-		flint_sop_finish(op, FLINT_ST_BAD_REQUEST);
+	c = flint_chunk_find(&st->index, op->fs, op->ino, op->index);
+	if (!c && makes_chunk(op) && (op->given || !flint_store_index_full(st)))
+		c = flint_chunk_get(&st->index, in, op->index,
+				    op->kind == FLINT_SOP_HOLD ? 0 : op->shift);
+	if (!c) {
+		write_nothing(op);
+		return;
+	}
+	if (!c->shift)		/* made by who only looked */
+		c->shift = op->kind == FLINT_SOP_HOLD ? 0 : op->shift;
+	if (c->shift != op->shift && fits_shift(op))
+		flint_sop_finish(op, op->given ? FLINT_ST_NEED_WHOLE : FLINT_ST_BAD_REQUEST);
 	else if (flint_chunk_take(op, c, flint_update_begin))
 		flint_update_begin(op);
 }
@@ -178,6 +234,18 @@ static bool update_range(struct flint_sop *op)
 	op->zero = op->kind != FLINT_SOP_WRITE;
 	op->new_size = c->size;
 	switch (op->kind) {
+	case FLINT_SOP_REPLACE:
+		op->new_size = op->whole & FLINT_FWD_FIRST ? 0 : c->size;
+		op->zero = false;
+		if (op->to > op->new_size)
+			op->new_size = op->to;
+		if (op->whole & FLINT_FWD_LAST)
+			op->new_size = op->size;
+		return true;
+	case FLINT_SOP_REPAIR:
+		op->zero = false;
+		return op->to <= c->size && !(op->from & bmask) &&
+		       (op->to == c->size || !(op->to & bmask));
 	case FLINT_SOP_WRITE:
 		if (op->to > c->size)
 			op->new_size = op->to;
@@ -195,10 +263,16 @@ static bool update_range(struct flint_sop *op)
 	}
 }
 
+/* Does the chunk begin anew with this change? */
+static bool begins_anew(const struct flint_sop *op)
+{
+	return op->kind == FLINT_SOP_REPLACE && (op->whole & FLINT_FWD_FIRST);
+}
+
 static void plan_edge(struct flint_sop *op, struct flint_edge *e, u32 blk)
 {
 	u32 start = blk << op->st->bs, end = start + (1u << op->st->bs);
-	bool mapped = flint_chunk_block(op->chunk, blk) != 0;
+	bool mapped = !begins_anew(op) && flint_chunk_block(op->chunk, blk) != 0;
 
 	e->used = false;
 	if (op->from <= start && op->to >= end)
@@ -206,7 +280,7 @@ static void plan_edge(struct flint_sop *op, struct flint_edge *e, u32 blk)
 	if (op->zero && !mapped)
 		return;
 	e->used = true;
-	e->read = mapped;
+	e->read = mapped && op->kind != FLINT_SOP_REPAIR;	/* that ends with the chunk */
 	e->blk = blk;
 }
 
@@ -231,7 +305,7 @@ static bool take_blocks(struct flint_sop *op, u32 blk, u32 nr)
 	struct flint_alloc *a = &op->st->alloc;
 	u32 hint = ~0u, prev;
 
-	prev = blk ? flint_chunk_block(op->chunk, blk - 1) : 0;
+	prev = blk && !begins_anew(op) ? flint_chunk_block(op->chunk, blk - 1) : 0;
 	if (prev && !flint_chunk_block(op->chunk, blk))
 		hint = prev;	/* append: behind what is there */
 	while (nr) {
@@ -269,12 +343,15 @@ static u32 plan_blocks(struct flint_sop *op)
 
 	if (op->zero) {
 		need = op->edge[0].used + op->edge[1].used;
-	} else {
+	} else if (op->from < op->to) {
 		need = ((op->to - 1) >> op->st->bs) - first + 1;
-		grow = holes(op->chunk, first, need);
+		grow = begins_anew(op) ? need : holes(op->chunk, first, need);
 	}
-	if (need > avail || (grow && avail - need < op->st->reserve))
-		return !grow && op->st->inflight > 1 ? EAGAIN : ENOSPC;
+	op->grow = op->given ? 0 : grow;
+	if (op->grow && ((u64)grow << op->st->bs) + op->st->growing > op->st->room_behind)
+		return ENOSPC;
+	if (need > avail || (op->grow && avail - need < op->st->reserve))
+		return !op->grow && op->st->inflight > 1 ? EAGAIN : ENOSPC;
 	if (need > flint_alloc_ready(a))
 		return EAGAIN;
 	if (!op->zero)
@@ -337,6 +414,54 @@ static void read_edges(struct flint_sop *op)
 		flint_dio_submit(st, &op->dio[i]);
 }
 
+/* How a given change fits the chunk as it is. */
+enum fit { FIT_APPLY, FIT_ALREADY, FIT_STALE, FIT_NOT };
+
+static enum fit given_fit(struct flint_sop *op)
+{
+	const struct flint_chunk *c = op->chunk;
+	bool partial = !c->version && (c->flags & FLINT_CHUNK_STAMPED);
+
+	op->have_version = c->version;
+	op->have_tag = c->tag;
+	switch (op->kind) {
+	case FLINT_SOP_REPLACE:
+		return (op->whole & FLINT_FWD_FIRST) || partial ? FIT_APPLY : FIT_NOT;
+	case FLINT_SOP_DROP:
+		return c->flags & FLINT_CHUNK_STAMPED ? FIT_APPLY : FIT_ALREADY;
+	case FLINT_SOP_HOLD:
+		return FIT_ALREADY;
+	case FLINT_SOP_REPAIR:
+		return c->version == op->version && c->tag == op->tag ? FIT_APPLY : FIT_NOT;
+	}
+	if (c->version == op->version && c->tag == op->tag)
+		return FIT_ALREADY;
+	if (c->version == op->prev_version && c->tag == op->prev_tag && !partial)
+		return FIT_APPLY;
+	return op->was_done && !op->syncing ? FIT_STALE : FIT_NOT;
+}
+
+/* Return: true when it is to be applied; else it has ended, or is held. */
+static bool given_begin(struct flint_sop *op, struct flint_inode *in)
+{
+	switch (given_fit(op)) {
+	case FIT_APPLY:
+		return true;
+	case FIT_ALREADY:
+		op->already = true;
+		op->rep.io.version = cpu_to_le64(op->have_version);
+		flint_sop_count(op, in);
+		flint_sop_applied(op, 0);
+		return false;
+	case FIT_STALE:
+		flint_sop_finish(op, FLINT_OK);
+		return false;
+	default:
+		flint_sop_finish(op, FLINT_ST_NEED_WHOLE);
+		return false;
+	}
+}
+
 void flint_update_begin(struct flint_sop *op)
 {
 	struct flint_store *st = op->st;
@@ -353,10 +478,18 @@ void flint_update_begin(struct flint_sop *op)
 	}
 	if (op->kind != FLINT_SOP_CUT)
 		op->cut_seq = in->cut_seq;
+	if (op->given && op->kind != FLINT_SOP_CUT && !given_begin(op, in))
+		return;
+	if (op->kind == FLINT_SOP_DROP) {
+		update_log(op);
+		return;
+	}
 	if (!update_range(op)) {
 		op->rep.io.version = cpu_to_le64(op->chunk->version);
 		if (op->kind == FLINT_SOP_CUT)
 			flint_cut_log(op);
+		else if (op->given)
+			update_fail(op, FLINT_ST_NEED_WHOLE);
 		else
 			result_log(op);
 		return;
@@ -489,31 +622,17 @@ static void add_write(struct flint_sop *op, u32 dev, u8 *buf, u32 blocks)
 	io->arg = op;
 }
 
-/*
- * Payload of the whole blocks, aligned for the device: it is moved within its
- * buffer when the request's offset was not aligned.
- */
-static u8 *aligned_middle(struct flint_sop *op, u32 first, u32 end)
-{
-	u32 at = (first << op->st->bs) - op->from, len = (end - first) << op->st->bs;
-	u32 to = (at + FLINT_STORE_ALIGN - 1) & ~(FLINT_STORE_ALIGN - 1);
-
-	if (to != at)
-		memmove(op->data + to, op->data + at, len);
-	return op->data + to;
-}
-
 static void update_write(struct flint_sop *op)
 {
 	u32 first = ~0u, end = 0, i, j;
 	u8 *middle = NULL;
 
 	op->nr_dio = 0;
-	if (!op->zero) {
+	if (!op->zero && op->from < op->to) {
 		first = (op->from >> op->st->bs) + op->edge[0].used;
 		end = ((op->to - 1) >> op->st->bs) + 1 - op->edge[1].used;
 		if (first < end)
-			middle = aligned_middle(op, first, end);
+			middle = op->data + ((first << op->st->bs) - op->from);
 	}
 	for (i = 0; i < op->nr_new; i++) {
 		u32 blk = op->new_blk[i], dev = op->new_ext[i].start;
@@ -557,7 +676,8 @@ static void update_merge(struct flint_sop *op)
 		if (!op->edge[i].used)
 			continue;
 		if (op->edge[i].read && !edge_verify(op, &op->edge[i])) {
-			update_fail(op, FLINT_ST_CHECKSUM);
+			update_fail(op, op->given && op->kind != FLINT_SOP_CUT ?
+				    FLINT_ST_NEED_WHOLE : FLINT_ST_CHECKSUM);
 			return;
 		}
 		edge_merge(op, &op->edge[i]);
@@ -594,27 +714,68 @@ u32 flint_update_record_len(const struct flint_sop *op)
 		      op->nr_crc * sizeof(u32) + 7) & ~7ul);
 }
 
+static u16 record_flags(const struct flint_sop *op)
+{
+	if (op->kind == FLINT_SOP_REPAIR)
+		return FLINT_REC_ALWAYS;
+	if (op->kind != FLINT_SOP_REPLACE)
+		return 0;
+	return op->whole & FLINT_FWD_FIRST ? FLINT_REC_ALWAYS | FLINT_REC_EMPTY : FLINT_REC_ALWAYS;
+}
+
+/* Version and tag that the chunk will have. */
+static void update_identity(struct flint_sop *op)
+{
+	const struct flint_chunk *c = op->chunk;
+	u64 version = c->version + 1, tag;
+
+	if (op->kind == FLINT_SOP_CUT) {
+		/* The same at every replica, and told from a cut of another history. */
+		tag = flint_tag_mix(flint_tag_mix(c->tag, op->cut_size),
+				    (u64)op->gen << 32 | op->epoch);
+		if (!c->version) {	/* half of a replacement */
+			version = 0;
+			tag = 0;
+		}
+	} else if (!op->given) {
+		op->prev_version = c->version;
+		op->prev_tag = c->tag;
+		op->version = version;
+		op->tag = flint_request_tag(op->client, op->session, op->seq);
+		tag = op->tag;
+	} else {
+		bool half = op->kind == FLINT_SOP_REPLACE && !(op->whole & FLINT_FWD_LAST);
+
+		version = half ? 0 : op->version;
+		tag = half ? 0 : op->tag;
+	}
+	op->rec_tag = tag;
+	op->rep.io.version = cpu_to_le64(version);
+}
+
 void flint_update_record(struct flint_sop *op, void *p)
 {
 	const struct flint_chunk *c = op->chunk;
 	struct flint_rec_chunk *r = p;
 	struct flint_rec_ext *ext = (void *)(r + 1), hole;
 	u32 len = flint_update_record_len(op), i, n = 0;
-	u64 version = c->version + 1;
 
+	update_identity(op);
 	memset(r, 0, sizeof(*r));
 	r->h.type = cpu_to_le16(FLINT_REC_CHUNK);
+	r->h.flags = cpu_to_le16(record_flags(op));
 	r->h.len = cpu_to_le32(len);
 	r->ino = cpu_to_le64(op->ino);
 	r->fs = cpu_to_le32(op->fs);
 	r->gen = cpu_to_le32(op->gen);
 	r->epoch = cpu_to_le32(op->epoch);
 	r->index = cpu_to_le32(c->index);
-	r->version = cpu_to_le64(version);
+	r->version = op->rep.io.version;
+	r->tag = cpu_to_le64(op->rec_tag);
 	r->size = cpu_to_le32(op->new_size);
 	r->first_crc = cpu_to_le32(op->first_crc);
 	r->keep = cpu_to_le32(op->keep);
-	r->shift = c->shift;
+	r->shift = begins_anew(op) ? op->shift : c->shift;
 	for (i = 0; i < op->nr_new; i++) {
 		ext[n].blk = cpu_to_le32(op->new_blk[i]);
 		ext[n].dev = cpu_to_le32(op->new_ext[i].start + 1);
@@ -628,7 +789,6 @@ void flint_update_record(struct flint_sop *op, void *p)
 	memset((u8 *)&ext[n] + op->nr_crc * sizeof(u32), 0,
 	       len - sizeof(*r) - n * sizeof(*ext) - op->nr_crc * sizeof(u32));
 	origin_fill(op, &r->from);
-	op->rep.io.version = cpu_to_le64(version);
 }
 
 static void update_logged(struct flint_wal_waiter *w, int err)
@@ -637,7 +797,17 @@ static void update_logged(struct flint_wal_waiter *w, int err)
 
 	op->nr_new = 0;		/* the map's now */
 	op->st->stats.write_bytes += op->kind == FLINT_SOP_WRITE ? op->length : 0;
-	flint_sop_finish(op, err ? EIO : FLINT_OK);
+	flint_sop_applied(op, err);
+}
+
+static void drop_record(const struct flint_sop *op, struct flint_rec_drop *r)
+{
+	memset(r, 0, sizeof(*r));
+	r->h.type = cpu_to_le16(FLINT_REC_DROP);
+	r->h.len = cpu_to_le32(sizeof(*r));
+	r->ino = cpu_to_le64(op->ino);
+	r->fs = cpu_to_le32(op->fs);
+	r->index = cpu_to_le32(op->index);
 }
 
 static void update_log(struct flint_sop *op)
@@ -662,13 +832,33 @@ static void update_log(struct flint_sop *op)
 			flint_inode_unpark(st, in);
 		return;
 	}
-	len = flint_update_record_len(op);
+	len = op->kind == FLINT_SOP_DROP ? sizeof(struct flint_rec_drop) :
+					   flint_update_record_len(op);
 	p = flint_wal_reserve(&st->wal, len);
 	if (!p) {
 		flint_sop_block(op, update_log);
 		return;
 	}
-	flint_update_record(op, p);
+	if (op->kind == FLINT_SOP_DROP)
+		drop_record(op, p);
+	else
+		flint_update_record(op, p);
+	flint_sop_count(op, in);
 	op->wal.done = update_logged;
 	flint_wal_commit(&st->wal, len, 1, &op->wal);
+}
+
+void flint_forget_log(struct flint_sop *op)
+{
+	struct flint_rec_hdr *r = flint_wal_reserve(&op->st->wal, sizeof(*r));
+
+	if (!r) {
+		flint_sop_block(op, flint_forget_log);
+		return;
+	}
+	memset(r, 0, sizeof(*r));
+	r->type = cpu_to_le16(FLINT_REC_FORGET);
+	r->len = cpu_to_le32(sizeof(*r));
+	op->wal.done = result_logged;
+	flint_wal_commit(&op->st->wal, sizeof(*r), 1, &op->wal);
 }
