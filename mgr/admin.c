@@ -508,14 +508,15 @@ static void mgr_admin_elsewhere(struct mgr *m, struct mgr_http_req *r)
 void mgr_admin_request(struct mgr *m, struct mgr_http_req *r)
 {
 	bool get = !strcmp(r->method, "GET");
-	size_t i;
+	size_t i, len;
 
 	if (m->stopping)
 		return mgr_http_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "the manager is stopping");
 	if (get && !strcmp(r->path, "/v1/replica"))
 		return mgr_http_reply(r, MHD_HTTP_OK, mgr_report_replica(m));
 	if (get && !strcmp(r->path, "/metrics"))
-		return mgr_http_reply_text(r, MHD_HTTP_OK, mgr_report_metrics(m));
+		return mgr_http_reply_text(r, MHD_HTTP_OK,
+					   flint_metrics_text(&m->metrics, &len));
 	if (!mgr_leads(m))
 		return mgr_admin_elsewhere(m, r);
 	for (i = 0; i < sizeof(mgr_paths) / sizeof(mgr_paths[0]); i++) {

@@ -11,6 +11,7 @@
  *	cli_meta.c	backup, verify, checksum, restore, rescue
  *	cli_group.c	looking at replicas, having their membership changed
  *	cli_rpc.c	requests straight to a daemon
+ *	cli_log.c	log levels and lines, metrics of daemons; cli_doctor.c: all of it
  *	cli_local.c	mounts, version, shell completion
  *	cli_fs.c	the way into a file system; du, fs rmtree
  *	cli_quota.c	quotas
@@ -89,6 +90,7 @@ enum cli_opt {
 	CLI_OPT_OLDER,
 	CLI_OPT_NO_TRASH,
 	CLI_OPT_WAIT,
+	CLI_OPT_NODE,
 	CLI_OPT_END,
 };
 
@@ -176,6 +178,11 @@ int cli_mgr_transfer(struct cli *c);
 int cli_mgr_restart(struct cli *c);
 int cli_mgr_rescue(struct cli *c);
 int cli_mgr_restore(struct cli *c);
+
+int cli_log_show(struct cli *c);
+int cli_log_set(struct cli *c);
+int cli_log_tail(struct cli *c);
+int cli_metrics(struct cli *c);
 
 int cli_mounts(struct cli *c);
 int cli_version(struct cli *c);

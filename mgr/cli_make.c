@@ -41,7 +41,7 @@ int cli_cluster_metrics_token(struct cli *c)
 {
 	char token[FLINT_HTTP_MAC_HEX + 1];
 
-	flint_http_metrics_token(c->key, token);
+	flint_key_metrics_token(c->key, token);
 	if (cli_opt(c, CLI_OPT_JSON))
 		printf("{\"token\": \"%s\"}\n", token);
 	else

@@ -145,6 +145,16 @@ static const struct argp_option cli_opts_offline[] = {
 	CLI_DRY, CLI_YES, CLI_JSON, { 0 },
 };
 
+static const struct argp_option cli_opts_node[] = {
+	{ "node", CLI_OPT_NODE, "NAME", 0, "Only this daemon (default: all of the cluster)", 0 },
+	CLI_JSON, CLI_API, { 0 },
+};
+
+static const struct argp_option cli_opts_node_text[] = {
+	{ "node", CLI_OPT_NODE, "NAME", 0, "Only this daemon (default: all of the cluster)", 0 },
+	CLI_API, { 0 },
+};
+
 static const struct argp_option cli_opts_up[] = {
 	{ "chunk-servers", CLI_OPT_CHUNK_SERVERS, "N", 0, "Chunk servers (default 3)", 0 },
 	{ "meta", CLI_OPT_META, "N", 0, "Metadata replicas: 1, 3 or 5 (default 1)", 0 },
@@ -290,6 +300,16 @@ static const struct cli_cmd cli_cmds[] = {
 	{ "mgr", "rescue", cli_mgr_rescue, 0, 0, false, NULL,
 	  "LAST RESORT: make the manager of this machine, which is stopped, the only one, when more than half are lost for good.",
 	  cli_opts_offline },
+	{ "log", "show", cli_log_show, 0, 0, true, NULL, "Say what each daemon logs.",
+	  cli_opts_node },
+	{ "log", "tail", cli_log_tail, 0, 0, true, NULL,
+	  "Print the last lines that daemons have logged, wherever they run.",
+	  cli_opts_node_text },
+	{ NULL, "log", cli_log_set, 1, 1, true, "LEVEL",
+	  "Let daemons log errors, warnings, what happens (info), or every request (debug), from now until they restart.",
+	  cli_opts_node },
+	{ NULL, "metrics", cli_metrics, 0, 0, true, NULL,
+	  "Print what daemons count and measure, as Prometheus reads it.", cli_opts_node_text },
 	{ NULL, "map", cli_map, 0, 0, true, NULL, "Print the cluster map.", cli_opts_api },
 	{ NULL, "mounts", cli_mounts, 0, 0, false, NULL, "List FlintFS mounts of this machine.",
 	  cli_opts_json },

@@ -1,29 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The manager's HTTP server: libmicrohttpd run from the daemon's own loop.
- *
- * libmicrohttpd's epoll descriptor is watched by our loop, so that handlers
- * run on the same thread as everything else and need no locks. A request is
- * collected whole, then authenticated (httpauth.h), and only then looked at.
- * A handler may answer later: the connection is suspended meanwhile.
+ * The manager's HTTP server (net/httpd.h). A request is collected whole, then
+ * authenticated (httpauth.h), and only then looked at. A handler may answer
+ * later: the connection is suspended meanwhile.
  *
  * States of a request: collecting -> handled (suspended) -> answered. A
  * request that was aborted while its handler works is freed by the answer.
  */
-#include <microhttpd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <sys/epoll.h>
 #include <time.h>
 
 #include "../userd/base/addr.h"
-#include "../userd/base/log.h"
+#include "../userd/base/key.h"
+#include "../userd/net/httpd.h"
 #include "httpauth.h"
 #include "mgrd.h"
 
-#define MGR_HTTP_TIMEOUT_S	30
 #define MGR_HTTP_CONNS		128
 
 enum mgr_http_state {
@@ -35,38 +30,9 @@ enum mgr_http_state {
 
 struct mgr_http {
 	struct mgr *mgr;
-	struct MHD_Daemon *daemon;
-	struct flint_watch watch;
-	struct flint_timer timer;
+	struct flint_httpd httpd;
 	struct flint_http_replay replay;
-	bool again;		/* a connection was resumed: run once more */
 };
-
-/* ---- running libmicrohttpd from the loop ------------------------------ */
-
-static void mgr_http_run(struct mgr_http *h)
-{
-	MHD_UNSIGNED_LONG_LONG ms;
-
-	h->again = false;
-	MHD_run(h->daemon);
-	if (h->again)
-		flint_timer_set(h->mgr->loop, &h->timer, 0);
-	else if (MHD_get_timeout(h->daemon, &ms) == MHD_YES)
-		flint_timer_set(h->mgr->loop, &h->timer, ms);
-	else
-		flint_timer_cancel(h->mgr->loop, &h->timer);
-}
-
-static void mgr_http_ready(struct flint_watch *w, uint32_t events)
-{
-	mgr_http_run(w->arg);
-}
-
-static void mgr_http_timer(struct flint_timer *t)
-{
-	mgr_http_run(t->arg);
-}
 
 /* ---- answering -------------------------------------------------------- */
 
@@ -105,8 +71,7 @@ static void mgr_http_send(struct mgr_http_req *r, unsigned int code, char *text,
 	}
 	if (r->state == MGR_HTTP_HANDLED) {
 		MHD_resume_connection(r->conn);
-		h->again = true;
-		flint_timer_set(r->mgr->loop, &h->timer, 0);
+		flint_httpd_resumed(&h->httpd);
 	}
 	r->state = MGR_HTTP_ANSWERED;
 }
@@ -156,7 +121,7 @@ static bool mgr_http_metrics_ok(struct mgr_http_req *r)
 	if (strcmp(r->method, "GET") || strcmp(r->path, "/metrics") || !value ||
 	    strncasecmp(value, "Bearer ", 7) || strlen(value + 7) != FLINT_HTTP_MAC_HEX)
 		return false;
-	flint_http_metrics_token(r->mgr->key, token);
+	flint_key_metrics_token(r->mgr->key, token);
 	for (i = 0; i < FLINT_HTTP_MAC_HEX; i++)
 		diff |= token[i] ^ value[7 + i];
 	return !diff;
@@ -273,21 +238,6 @@ static void mgr_http_completed(void *cls, struct MHD_Connection *conn, void **re
 		mgr_http_req_free(r);
 }
 
-static void mgr_http_log(void *cls, const char *fmt, va_list ap)
-	__attribute__((format(printf, 2, 0)));
-
-static void mgr_http_log(void *cls, const char *fmt, va_list ap)
-{
-	char text[256];
-	size_t n;
-
-	vsnprintf(text, sizeof(text), fmt, ap);
-	n = strlen(text);
-	while (n && text[n - 1] == '\n')
-		text[--n] = 0;
-	flint_debug("http: %s", text);
-}
-
 /* ---- start and stop --------------------------------------------------- */
 
 /**
@@ -295,55 +245,27 @@ static void mgr_http_log(void *cls, const char *fmt, va_list ap)
  * @addr: with the port, 0 picks one; updated
  * @err: one sentence on failure
  *
- * Return: the server, or NULL with errno.
+ * Return: the server, or NULL.
  */
 struct mgr_http *mgr_http_start(struct mgr *m, struct sockaddr_storage *addr, char *err,
 				size_t errlen)
 {
-	unsigned int flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
 	struct mgr_http *h = calloc(1, sizeof(*h));
-	const union MHD_DaemonInfo *info;
 	char text[FLINT_ADDR_STR];
+	int ret;
 
 	if (!h) {
 		snprintf(err, errlen, "out of memory");
 		return NULL;
 	}
 	h->mgr = m;
-	if (addr->ss_family == AF_INET6)
-		flags |= MHD_USE_IPv6;
-	h->daemon = MHD_start_daemon(flags, 0, NULL, NULL, mgr_http_access, h,
-				     MHD_OPTION_SOCK_ADDR, addr,
-				     MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
-				     MHD_OPTION_CONNECTION_TIMEOUT, MGR_HTTP_TIMEOUT_S,
-				     MHD_OPTION_CONNECTION_LIMIT, MGR_HTTP_CONNS,
-				     MHD_OPTION_NOTIFY_COMPLETED, mgr_http_completed, h,
-				     MHD_OPTION_EXTERNAL_LOGGER, mgr_http_log, h, MHD_OPTION_END);
-	if (!h->daemon) {
-		snprintf(err, errlen,
-			 "cannot serve HTTP on %s (%s): choose a free port with --http-port, or an address of this machine with --listen",
-			 flint_addr_format(addr, text, sizeof(text)), strerror(errno));
-		goto free;
-	}
-	info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_BIND_PORT);
-	if (info)
-		flint_addr_set_port(addr, info->port);
-	info = MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-	if (!info)
-		goto stop;
-	h->timer.fn = mgr_http_timer;
-	h->timer.arg = h;
-	h->watch.fd = info->epoll_fd;
-	h->watch.fn = mgr_http_ready;
-	h->watch.arg = h;
-	if (flint_watch_add(m->loop, &h->watch, EPOLLIN))
-		goto stop;
-	return h;
-
-stop:
-	snprintf(err, errlen, "cannot watch the HTTP server (%s)", strerror(errno));
-	MHD_stop_daemon(h->daemon);
-free:
+	ret = flint_httpd_start(&h->httpd, m->loop, addr, MGR_HTTP_CONNS, mgr_http_access,
+				mgr_http_completed, h);
+	if (!ret)
+		return h;
+	snprintf(err, errlen,
+		 "cannot serve HTTP on %s (%s): choose a free port with --http-port, or an address of this machine with --listen",
+		 flint_addr_format(addr, text, sizeof(text)), strerror(-ret));
 	free(h);
 	return NULL;
 }
@@ -353,9 +275,6 @@ void mgr_http_stop(struct mgr_http *h)
 {
 	if (!h)
 		return;
-	flint_watch_del(h->mgr->loop, &h->watch);
-	flint_timer_cancel(h->mgr->loop, &h->timer);
-	MHD_run(h->daemon);
-	MHD_stop_daemon(h->daemon);
+	flint_httpd_stop(&h->httpd);
 	free(h);
 }

@@ -61,12 +61,6 @@ void flint_http_reply_mac(const u8 key[FLINT_KEY_LEN], unsigned int status, cons
 	flint_http_hmac(key, text, body, body_len, mac);
 }
 
-/* The bearer token that /metrics asks for: Prometheus cannot sign requests. */
-void flint_http_metrics_token(const u8 key[FLINT_KEY_LEN], char token[FLINT_HTTP_MAC_HEX + 1])
-{
-	flint_http_hmac(key, "flint1-metrics\n", NULL, 0, token);
-}
-
 void flint_http_auth_make(const u8 key[FLINT_KEY_LEN], const char *method, const char *path,
 			  const void *body, size_t body_len, char *out, size_t outlen,
 			  char nonce[FLINT_HTTP_NONCE_HEX + 1])

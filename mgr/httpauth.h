@@ -29,7 +29,6 @@ void flint_http_mac(const u8 key[FLINT_KEY_LEN], const char *method, const char 
 		    char mac[FLINT_HTTP_MAC_HEX + 1]);
 void flint_http_reply_mac(const u8 key[FLINT_KEY_LEN], unsigned int status, const char *nonce,
 			  const void *body, size_t body_len, char mac[FLINT_HTTP_MAC_HEX + 1]);
-void flint_http_metrics_token(const u8 key[FLINT_KEY_LEN], char token[FLINT_HTTP_MAC_HEX + 1]);
 
 /* The value of the request's header. @nonce is filled with fresh random digits. */
 void flint_http_auth_make(const u8 key[FLINT_KEY_LEN], const char *method, const char *path,

@@ -3,107 +3,95 @@
  * What Prometheus reads. Every manager answers; what heartbeats say is known
  * to the leading one only.
  */
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "mgrd.h"
+
+static void mgr_metrics_nodes(struct mgr *m, FILE *f)
+{
+	const struct mgr_state *st = m->st;
+	char labels[128];
+	u32 i;
+
+	flint_metric_head(f, "flint_node_up", "gauge", "Whether a node is heard from.");
+	for (i = 0; i < st->nr_nodes; i++) {
+		snprintf(labels, sizeof(labels), "node=\"%s\",role=\"%s\"", st->nodes[i].name,
+			 mgr_role_name(st->nodes[i].role));
+		flint_metric_u64(f, "flint_node_up", labels, st->nodes[i].state == FLINT_NODE_UP);
+	}
+}
+
+static u64 mgr_metric_capacity(struct mgr *m, const struct mgr_target *t)
+{
+	return t->capacity;
+}
+
+static u64 mgr_metric_used(struct mgr *m, const struct mgr_target *t)
+{
+	return mgr_target_used(m, t);
+}
+
+static u64 mgr_metric_serving(struct mgr *m, const struct mgr_target *t)
+{
+	return t->state == FLINT_TARGET_SERVING;
+}
 
 static void mgr_metrics_targets(struct mgr *m, FILE *f)
 {
+	static const struct {
+		const char *name, *help;
+		u64 (*value)(struct mgr *m, const struct mgr_target *t);
+	} rows[] = {
+		{ "flint_target_capacity_bytes", "Size of a target.", mgr_metric_capacity },
+		{ "flint_target_used_bytes", "Bytes in use on a target.", mgr_metric_used },
+		{ "flint_target_serving", "Whether a target serves its chain.",
+		  mgr_metric_serving },
+	};
 	const struct mgr_state *st = m->st;
+	char labels[64];
+	unsigned int k;
 	u32 i;
 
-	fprintf(f, "# HELP flint_target_capacity_bytes Size of a target.\n"
-		   "# TYPE flint_target_capacity_bytes gauge\n");
-	for (i = 0; i < st->nr_targets; i++)
-		fprintf(f, "flint_target_capacity_bytes{target=\"%u\"} %llu\n", st->targets[i].id,
-			(unsigned long long)st->targets[i].capacity);
-	fprintf(f, "# HELP flint_target_used_bytes Bytes in use on a target.\n"
-		   "# TYPE flint_target_used_bytes gauge\n");
-	for (i = 0; i < st->nr_targets; i++)
-		fprintf(f, "flint_target_used_bytes{target=\"%u\"} %llu\n", st->targets[i].id,
-			(unsigned long long)mgr_target_used(m, &st->targets[i]));
-	fprintf(f, "# HELP flint_target_serving Whether a target serves its chain.\n"
-		   "# TYPE flint_target_serving gauge\n");
-	for (i = 0; i < st->nr_targets; i++)
-		fprintf(f, "flint_target_serving{target=\"%u\"} %d\n", st->targets[i].id,
-			st->targets[i].state == FLINT_TARGET_SERVING);
+	for (k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
+		flint_metric_head(f, rows[k].name, "gauge", rows[k].help);
+		for (i = 0; i < st->nr_targets; i++) {
+			snprintf(labels, sizeof(labels), "target=\"%u\"", st->targets[i].id);
+			flint_metric_u64(f, rows[k].name, labels,
+					 rows[k].value(m, &st->targets[i]));
+		}
+	}
 }
 
-static void mgr_metrics_replicas(struct mgr *m, FILE *f)
+/* How far metadata replicas are behind, as their leader told us. */
+static void mgr_metrics_group(struct mgr *m, FILE *f)
 {
-	const struct flint_raft_status *st = flint_raft_status(m->raft);
-	const struct {
-		const char *name, *help, *type;
-		u64 value;
-	} rows[] = {
-		{ "flint_mgr_leader", "Whether this manager leads.", "gauge", mgr_leads(m) },
-		{ "flint_mgr_term", "Term of the managers' log.", "counter", st->term },
-		{ "flint_mgr_commit_index", "Last index known to be committed.", "counter",
-		  st->commit },
-		{ "flint_mgr_applied_index", "Last index applied here.", "counter", st->applied },
-		{ "flint_mgr_elections", "Elections seen since the start.", "counter",
-		  st->elections },
-		{ "flint_mgr_log_bytes", "Size of raft.db.", "gauge", st->log_bytes },
-		{ "flint_meta_term", "Term of the metadata's log.", "counter",
-		  le64_to_cpu(m->group.stat.term) },
-		{ "flint_meta_commit_index", "Last index known to be committed.", "counter",
-		  le64_to_cpu(m->group.stat.commit) },
-	};
+	const struct mgr_group *g = &m->group;
+	u64 last = le64_to_cpu(g->stat.last), match;
+	char labels[128];
 	unsigned int i;
 
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		fprintf(f, "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", rows[i].name, rows[i].help,
-			rows[i].name, rows[i].type, rows[i].name,
-			(unsigned long long)rows[i].value);
-	fprintf(f, "# HELP flint_meta_replica_behind Changes that a metadata replica lacks.\n"
-		   "# TYPE flint_meta_replica_behind gauge\n");
-	for (i = 0; i < m->group.nr; i++) {
-		u64 last = le64_to_cpu(m->group.stat.last);
-		u64 match = m->group.members[i].flags & FLINT_RAFT_MEMBER_SELF
-			? last : le64_to_cpu(m->group.members[i].match);
-
-		fprintf(f, "flint_meta_replica_behind{node=\"%s\"} %llu\n",
-			(const char *)m->group.members[i].name,
-			(unsigned long long)(last > match ? last - match : 0));
+	flint_metric_head(f, "flint_meta_replica_behind", "gauge",
+			  "Changes that a metadata replica lacks.");
+	for (i = 0; i < g->nr; i++) {
+		match = g->members[i].flags & FLINT_RAFT_MEMBER_SELF
+			? last : le64_to_cpu(g->members[i].match);
+		snprintf(labels, sizeof(labels), "node=\"%s\"",
+			 (const char *)g->members[i].name);
+		flint_metric_u64(f, "flint_meta_replica_behind", labels,
+				 last > match ? last - match : 0);
 	}
 }
 
-/**
- * mgr_report_metrics() - Prometheus text exposition, version 0.0.4
- *
- * Return: malloced text, or NULL without memory.
- */
-char *mgr_report_metrics(struct mgr *m)
+/* A collector: what this manager knows of the cluster, and itself as a replica. */
+void mgr_report_metrics(void *arg, FILE *f)
 {
-	const struct mgr_state *st = m->st;
-	json_t *problems;
-	char *text = NULL;
-	size_t len;
-	FILE *f;
-	u32 i;
+	struct mgr *m = arg;
+	json_t *problems = mgr_problems(m);
 
-	f = open_memstream(&text, &len);
-	if (!f)
-		return NULL;
-	problems = mgr_problems(m);
-	fprintf(f, "# HELP flint_map_epoch Epoch of the cluster map.\n"
-		   "# TYPE flint_map_epoch counter\nflint_map_epoch %llu\n",
-		(unsigned long long)st->epoch);
-	fprintf(f, "# HELP flint_problems Things that 'flint status' complains about.\n"
-		   "# TYPE flint_problems gauge\nflint_problems %zu\n",
-		json_array_size(problems));
+	flint_metric_one(f, "flint_map_epoch", "gauge", "Epoch of the cluster map.", m->st->epoch);
+	flint_metric_one(f, "flint_problems", "gauge",
+			 "Things that 'flint status' complains about.", json_array_size(problems));
 	json_decref(problems);
-	fprintf(f, "# HELP flint_node_up Whether a node is heard from.\n"
-		   "# TYPE flint_node_up gauge\n");
-	for (i = 0; i < st->nr_nodes; i++)
-		fprintf(f, "flint_node_up{node=\"%s\",role=\"%s\"} %d\n", st->nodes[i].name,
-			mgr_role_name(st->nodes[i].role), st->nodes[i].state == FLINT_NODE_UP);
+	mgr_metrics_nodes(m, f);
 	mgr_metrics_targets(m, f);
-	mgr_metrics_replicas(m, f);
-	if (fclose(f)) {
-		free(text);
-		return NULL;
-	}
-	return text;
+	mgr_metrics_group(m, f);
+	flint_raft_metrics(f, "flint_mgr", flint_raft_status(m->raft));
 }

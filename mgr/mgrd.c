@@ -184,15 +184,22 @@ static int mgr_serve(struct mgr *m, const struct flint_endpoint *ep, u16 http_po
 		.closed = mgr_rpc_closed,
 		.map_epoch = mgr_map_epoch,
 		.revoked = mgr_revoked,
+		.metrics = &m->metrics,
 		.arg = m,
 	};
 	int ret;
+
+	m->metrics.program = "flint-mgrd";
 
 	m->srv = flint_server_new(&cfg);
 	if (!m->srv) {
 		snprintf(err, errlen, "cannot make a server (%s)", strerror(errno));
 		return -errno;
 	}
+	m->collect[0] = (struct flint_collector){ .fn = mgr_report_metrics, .arg = m };
+	m->collect[1] = (struct flint_collector){ .fn = flint_server_collect, .arg = m->srv };
+	flint_metrics_add(&m->metrics, &m->collect[0]);
+	flint_metrics_add(&m->metrics, &m->collect[1]);
 	ret = flint_endpoint_listen(ep, m->srv, err, errlen);
 	return ret ? ret : mgr_listen_http(m, ep, http_port, err, errlen);
 }

@@ -23,6 +23,7 @@
 
 #include <jansson.h>
 
+#include "../userd/base/metrics.h"
 #include "../userd/net/endpoint.h"
 #include "../uapi/flintfs/raft.h"
 #include "../userd/raft/node.h"
@@ -82,6 +83,8 @@ struct mgr {
 	struct mgr_wait *waits;
 	struct flint_timer tick, join_timer;
 	struct mgr_http *http[FLINT_LISTEN_MAX];
+	struct flint_metrics metrics;
+	struct flint_collector collect[2];
 	struct mgr_meta_peer *metas;
 	struct mgr_group group;
 	struct mgr_group_poll *group_poll;
@@ -257,7 +260,7 @@ const struct mgr_node *mgr_node_live(struct mgr *m, u32 id);
 
 /* ---- metrics.c -------------------------------------------------------- */
 
-char *mgr_report_metrics(struct mgr *m);
+void mgr_report_metrics(void *arg, FILE *f);
 
 /* ---- admin.c ---------------------------------------------------------- */
 

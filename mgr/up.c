@@ -447,6 +447,8 @@ static int up_args(struct up *u, struct up_proc *p, const char *program, unsigne
 		up_mgr_list(k, 1, mgrs, sizeof(mgrs));
 		bad |= up_proc_arg(p, "--mgr");
 		bad |= up_proc_arg(p, "%s", mgrs);
+		bad |= up_proc_arg(p, "--metrics");
+		bad |= up_proc_arg(p, "%u", port + 2);
 	}
 	free(path);
 	return bad ? cli_fail("out of memory") : 0;

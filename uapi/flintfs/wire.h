@@ -386,12 +386,11 @@ FLINT_ASSERT_SIZE(struct flint_log_req, 16);
 struct flint_log_rep {
 	__le32 level;			/* in force now */
 	__le32 reserved;
-	__le64 started_ns;		/* CLOCK_REALTIME */
 	__u8 program[32];		/* NUL-padded */
 	__u8 version[32];
 };
 
-FLINT_ASSERT_SIZE(struct flint_log_rep, 80);
+FLINT_ASSERT_SIZE(struct flint_log_rep, 72);
 
 /* ---- managers --------------------------------------------------------- */
 

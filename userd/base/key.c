@@ -5,6 +5,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,6 +157,19 @@ int flint_key_create(const char *path, uint8_t key[FLINT_KEY_LEN], char *err, si
 	explicit_bzero(text, sizeof(text));
 	free(tmp);
 	return rc;
+}
+
+void flint_key_metrics_token(const uint8_t key[FLINT_KEY_LEN], char *token)
+{
+	static const char text[] = "flint1-metrics\n";
+	uint8_t mac[FLINT_MAC_LEN];
+	unsigned int len = sizeof(mac);
+
+	/* Fails only without memory or without a crypto library: no way to go on. */
+	if (!HMAC(EVP_sha256(), key, FLINT_KEY_LEN, (const uint8_t *)text, sizeof(text) - 1, mac,
+		  &len))
+		abort();
+	flint_hex_format(mac, sizeof(mac), token);
 }
 
 void flint_uuid_make(uint8_t out[16])

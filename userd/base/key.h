@@ -38,6 +38,11 @@ int flint_key_load(const char *path, uint8_t key[FLINT_KEY_LEN], char *err, size
  */
 int flint_key_create(const char *path, uint8_t key[FLINT_KEY_LEN], char *err, size_t errlen);
 
+#define FLINT_METRICS_TOKEN	64	/* characters */
+
+/* The bearer token that /metrics asks for: Prometheus cannot sign requests. @token: with a NUL. */
+void flint_key_metrics_token(const uint8_t key[FLINT_KEY_LEN], char *token);
+
 #define FLINT_UUID_STR	37	/* 8-4-4-4-12 and the NUL */
 
 /* A random (version 4) UUID. */

@@ -2,16 +2,22 @@
 /*
  * Logging of the daemons and tools: one line per event on standard error.
  *
- * Under systemd (JOURNAL_STREAM is set) a line begins with the priority prefix
- * that journald understands ("<4>") and leaves the time to the journal. Else
- * it reads "HH:MM:SS.mmm name level: text". A line is written with one write(2),
- * so lines of several threads never mix. Text from the network is made
- * printable: control characters become '?'. Secrets are never logged.
+ * A line reads "HH:MM:SS.mmm name level: text key=value ..."; under systemd
+ * (JOURNAL_STREAM is set) it begins with the priority prefix that journald
+ * understands ("<4>") instead, and leaves the time to the journal. With
+ * --log-format json it is one JSON object with time, program, level, message
+ * and the keys. A line is written with one write(2), so lines of several threads
+ * never mix. Text from the network is made printable: control characters become
+ * '?'. Secrets are never logged.
+ *
+ * What is logged can be changed at any time, by FLINT_OP_LOG from afar. The last
+ * lines are kept in memory, so that they can be read from afar as well.
  */
 #ifndef FLINT_BASE_LOG_H
 #define FLINT_BASE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Numbers of syslog(3). */
@@ -32,11 +38,60 @@ enum flint_log_level {
  */
 void flint_log_init(const char *name, int level);
 
+/* One JSON object a line instead of text. Call before threads are started. */
+void flint_log_json(bool on);
+
+/* From now on; any thread. Return: 0 or -EINVAL. */
+int flint_log_set_level(int level);
+int flint_log_level(void);
+/* The name of a level, "debug". @level: also one in between; the next lower one is meant. */
+const char *flint_log_level_name(int level);
+/* "error", "warning", "info", "debug" to its number. Return: the level or -EINVAL. */
+int flint_log_level_parse(const char *word);
+
 /* Is a line of this level written at all? */
 bool flint_log_enabled(int level);
 
 /* Any thread. @fmt has no newline at its end. */
 void flint_log(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/**
+ * struct flint_log_field - what a line says beside its text
+ * @text: value, or NULL: @num is
+ */
+struct flint_log_field {
+	const char *key;
+	const char *text;
+	uint64_t num;
+};
+
+/**
+ * flint_log_event() - log with an id and fields
+ * @trace: the request's (flint_call.msg.trace); 0: none
+ * @f, @nr: printed in this order
+ *
+ * Any thread.
+ */
+void flint_log_event(int level, uint64_t trace, const struct flint_log_field *f, unsigned int nr,
+		     const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* A line about one request: found again by its id in the logs of all servers it passed. */
+#define flint_log_req(level, trace, ...)						\
+	do {									\
+		if (flint_log_enabled(level))					\
+			flint_log_event(level, trace, NULL, 0, __VA_ARGS__);	\
+	} while (0)
+
+/**
+ * flint_log_tail() - the last lines of this process
+ * @out, @len: whole lines, the newest ones that fit
+ *
+ * Any thread. Return: bytes.
+ */
+size_t flint_log_tail(char *out, size_t len);
+
+/* The name given to flint_log_init(). */
+const char *flint_log_name(void);
 
 #define flint_err(...)		flint_log(FLINT_LOG_ERR, __VA_ARGS__)
 #define flint_warn(...)		flint_log(FLINT_LOG_WARN, __VA_ARGS__)

@@ -13,11 +13,12 @@
 #include "../base/key.h"
 #include "../base/log.h"
 #include "../net/endpoint.h"
+#include "../net/scrape.h"
 
 #define SMALL_BUF	(32u << 10)
 
 struct options {
-	char *state, *key, *mgr;
+	char *state, *key, *mgr, *metrics;
 	struct flint_endpoint_options ep;
 	struct flint_conf_list target;
 	uint64_t threads, buffers;
@@ -37,6 +38,7 @@ static const struct flint_conf_opt opts[] = {
 	{ "mgr", 'm', FLINT_CONF_STR, OFF(mgr), NULL, "HOST:PORT,...",
 	  "managers (TCP)", 0, 0, 0 },
 	FLINT_ENDPOINT_OPTS(OFF(ep), "7461", "7462"),
+	FLINT_SCRAPE_OPT(OFF(metrics), "7463"),
 	{ "target", 't', FLINT_CONF_LIST, OFF(target), NULL, "PATH",
 	  "file or block device that --format made a target; may be repeated", 0, 0, 0 },
 	{ "threads", 0, FLINT_CONF_U64, OFF(threads), "1", "N",
@@ -75,6 +77,9 @@ struct run {
 	struct flint_endpoint ep;
 	struct flint_cluster_config cluster;
 	struct flint_signals signals;
+	struct flint_metrics metrics;
+	struct flint_collector collect[2];
+	struct flint_scrape *scrape;
 	int dirfd, lockfd;
 };
 
@@ -375,7 +380,7 @@ static int net_start(struct run *r, char *err, size_t errlen)
 		.role = FLINT_ROLE_CHUNK, .key = r->key, .max_io = FLINT_STORE_MAX_IO,
 		.pool = d->pool, .loops = loops, .nr_loops = d->nr_workers,
 		.request = chunkd_request, .map_epoch = chunkd_map_epoch,
-		.revoked = chunkd_revoked, .arg = d,
+		.revoked = chunkd_revoked, .metrics = &r->metrics, .arg = d,
 	};
 	struct flint_member_config member = {
 		.loop = d->workers[0].loop, .role = FLINT_ROLE_CHUNK, .name = r->ep.name,
@@ -408,12 +413,26 @@ static int net_start(struct run *r, char *err, size_t errlen)
 	return flint_endpoint_listen(&r->ep, r->d.server, err, errlen);
 }
 
+static int metrics_start(struct run *r, char *err, size_t errlen)
+{
+	struct flint_chunkd *d = &r->d;
+
+	r->metrics.program = "flint-chunkd";
+	r->collect[0] = (struct flint_collector){ .fn = chunkd_collect, .arg = d };
+	r->collect[1] = (struct flint_collector){ .fn = flint_server_collect, .arg = d->server };
+	flint_metrics_add(&r->metrics, &r->collect[0]);
+	flint_metrics_add(&r->metrics, &r->collect[1]);
+	return flint_scrape_start(&r->scrape, d->workers[0].loop, r->o.metrics, &r->ep, r->key,
+				  &r->metrics, err, errlen);
+}
+
 static void everything_stop(struct run *r)
 {
 	struct flint_chunkd *d = &r->d;
 	unsigned int i;
 
 	workers_stop(d);
+	flint_scrape_stop(r->scrape);
 	if (d->server)
 		flint_server_free(d->server);
 	if (d->member)
@@ -455,6 +474,8 @@ static int serve(struct run *r, char *err, size_t errlen)
 	if (ret)
 		goto out;
 	ret = net_start(r, err, errlen);
+	if (!ret)
+		ret = metrics_start(r, err, errlen);
 	if (!ret) {
 		flint_info("serving %u targets on port %u", d->nr_targets,
 			   (unsigned int)r->ep.tcp_port);

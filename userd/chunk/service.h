@@ -66,5 +66,7 @@ unsigned int chunkd_hb_targets(void *arg, struct flint_hb_target *t, unsigned in
 uint64_t chunkd_map_epoch(void *arg);
 int chunkd_revoked(void *arg, const struct flint_token *token);
 void chunkd_reqs_free(struct flint_chunkd *d);
+/* A collector's (metrics.c). @arg: struct flint_chunkd. */
+void chunkd_collect(void *arg, FILE *f);
 
 #endif /* FLINT_CHUNK_SERVICE_H */

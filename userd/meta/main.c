@@ -19,6 +19,7 @@
 #include "../base/key.h"
 #include "../base/log.h"
 #include "../net/endpoint.h"
+#include "../net/scrape.h"
 
 struct options {
 	char *state;
@@ -26,6 +27,7 @@ struct options {
 	char *mgr;
 	struct flint_endpoint_options ep;
 	char *raft_addr;
+	char *metrics;
 	bool found;
 	uint64_t lease_ms, max_leases, valid_ms, reap_rate, cache_mib, time_scale, log_keep;
 	uint64_t backup_hours, backup_keep, backup_rate;
@@ -42,6 +44,7 @@ static const struct flint_conf_opt opts[] = {
 	{ "mgr", 'm', FLINT_CONF_STR, OFF(mgr), NULL, "HOST:PORT,...",
 	  "managers (TCP)", 0, 0, 0 },
 	FLINT_ENDPOINT_OPTS(OFF(ep), "7451", "7452"),
+	FLINT_SCRAPE_OPT(OFF(metrics), "7453"),
 	{ "raft-address", 0, FLINT_CONF_STR, OFF(raft_addr), NULL, "HOST:PORT",
 	  "where the other replicas reach this one (default: as the managers see it)", 0, 0, 0 },
 	{ "found", 0, FLINT_CONF_BOOL, OFF(found), "no", NULL,
@@ -91,6 +94,7 @@ struct run {
 	struct flint_cluster_config cluster;
 	struct flint_signals signals;
 	struct flint_addr addr;
+	struct flint_scrape *scrape;
 	int dirfd, lockfd;
 };
 
@@ -291,7 +295,7 @@ static int net_start(struct run *r, char *err, size_t errlen)
 		.role = FLINT_ROLE_META, .key = r->key, .max_io = METAD_MAX_IO, .pool = m->pool,
 		.loops = &m->loop, .nr_loops = 1, .request = metad_request,
 		.opened = metad_conn_opened, .closed = metad_conn_closed, .pushes = true,
-		.map_epoch = on_map_epoch, .revoked = on_revoked, .arg = m,
+		.map_epoch = on_map_epoch, .revoked = on_revoked, .metrics = &m->metrics, .arg = m,
 	};
 
 	r->cluster.loop = m->loop;
@@ -306,6 +310,19 @@ static int net_start(struct run *r, char *err, size_t errlen)
 		return -errno;
 	}
 	return flint_endpoint_listen(&r->ep, r->m.server, err, errlen);
+}
+
+static int metrics_start(struct run *r, char *err, size_t errlen)
+{
+	struct metad *m = &r->m;
+
+	m->metrics.program = "flint-metad";
+	m->collect[0] = (struct flint_collector){ .fn = metad_collect, .arg = m };
+	m->collect[1] = (struct flint_collector){ .fn = flint_server_collect, .arg = m->server };
+	flint_metrics_add(&m->metrics, &m->collect[0]);
+	flint_metrics_add(&m->metrics, &m->collect[1]);
+	return flint_scrape_start(&r->scrape, m->loop, r->o.metrics, &r->ep, r->key, &m->metrics,
+				  err, errlen);
 }
 
 static int join_start(struct run *r, char *err, size_t errlen)
@@ -347,6 +364,7 @@ static void net_stop(struct run *r)
 {
 	struct metad *m = &r->m;
 
+	flint_scrape_stop(r->scrape);
 	metad_reaper_stop(m->reaper);
 	metad_jobs_free(m->jobs);
 	metad_changes_fail(m);
@@ -390,6 +408,8 @@ static int run(struct run *r, char *err, size_t errlen)
 	ret = log_start(r, err, errlen);
 	if (!ret)
 		ret = net_start(r, err, errlen);
+	if (!ret)
+		ret = metrics_start(r, err, errlen);
 	if (!ret)
 		ret = join_start(r, err, errlen);
 	if (!ret) {

@@ -10,9 +10,9 @@ META_CORE := userd/meta/store.c userd/meta/cache.c userd/meta/db.c userd/meta/fl
 META_SERVER := $(META_CORE) userd/meta/log_raft.c userd/meta/replica.c userd/meta/sessions.c \
 	userd/meta/lease.c userd/meta/grants.c userd/meta/hints.c userd/meta/own.c userd/meta/fence.c userd/meta/change.c userd/meta/lock.c userd/meta/locks.c \
 	userd/meta/requests.c userd/meta/jobs.c userd/meta/adminreq.c \
-	userd/meta/mutate.c userd/meta/reaper.c userd/meta/main.c
+	userd/meta/mutate.c userd/meta/reaper.c userd/meta/metrics.c userd/meta/main.c
 
-$(eval $(call program,flint-metad,$(META_SERVER),-lsqlite3 -lxxhash))
+$(eval $(call program,flint-metad,$(META_SERVER),-lsqlite3 -lxxhash -lmicrohttpd))
 # SIM_WORLD: tests/sim.mk
 $(eval $(call program,flint-meta-sim,tests/sim/meta_sim.c $(SIM_WORLD) $(META_CORE),-lsqlite3 -lxxhash))
 $(eval $(call program,flint-metad-crash,tests/native/metad_crash.c tests/native/crash_group.c $(META_CORE),-lsqlite3 -lxxhash))

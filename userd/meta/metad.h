@@ -13,6 +13,7 @@
 #define FLINT_META_METAD_H
 
 #include <stdatomic.h>
+#include "../base/metrics.h"
 #include "../client/cluster.h"
 #include "../client/member.h"
 #include "lease.h"
@@ -81,6 +82,8 @@ struct metad_reaper;
 struct metad_jobs;
 
 struct metad {
+	struct flint_metrics metrics;
+	struct flint_collector collect[2];
 	struct flint_loop *loop;
 	struct flint_pool *pool;
 	struct flint_server *server;
@@ -226,6 +229,12 @@ void metad_reaper_free(struct metad_reaper *r);
 void metad_reaper_poke(struct metad *m);
 /* Only a leader's reaper works. */
 void metad_reaper_lead(struct metad_reaper *r, bool leading);
+void metad_reaper_collect(const struct metad_reaper *r, FILE *f);
+
+/* ---- metrics.c ------------------------------------------------------------ */
+
+/* A collector's. */
+void metad_collect(void *arg, FILE *f);
 
 /* ---- replica.c ------------------------------------------------------------ */
 

@@ -18,6 +18,7 @@
 #include "grants.h"
 #include "trash.h"
 #include "../base/log.h"
+#include "../base/metrics.h"
 
 #define JOBS_MAX	64
 #define RETRY_MS	1000
@@ -493,4 +494,12 @@ void metad_reaper_free(struct metad_reaper *r)
 		job_free(j);
 	metad_own_end(r->walk_own);
 	free(r);
+}
+
+void metad_reaper_collect(const struct metad_reaper *r, FILE *f)
+{
+	flint_metric_one(f, "flint_meta_reaper_jobs", "gauge",
+			 "Inodes whose data is being removed.", HASH_COUNT(r->jobs));
+	flint_metric_one(f, "flint_meta_reaped_total", "counter",
+			 "Deleted files whose data was removed.", r->removed);
 }

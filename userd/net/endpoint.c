@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include "../base/addr.h"
 #include "../base/daemon.h"
+#include "../base/log.h"
 #include "endpoint.h"
 
 int flint_endpoint_check(struct flint_endpoint *e, const struct flint_endpoint_options *o,
@@ -29,6 +30,11 @@ int flint_endpoint_check(struct flint_endpoint *e, const struct flint_endpoint_o
 		snprintf(err, errlen, "--name takes 1 to %d bytes", FLINT_LABEL_LEN - 1);
 		return -EINVAL;
 	}
+	if (o->log_format && strcmp(o->log_format, "text") && strcmp(o->log_format, "json")) {
+		snprintf(err, errlen, "--log-format takes text or json, not '%s'", o->log_format);
+		return -EINVAL;
+	}
+	flint_log_json(o->log_format && !strcmp(o->log_format, "json"));
 	if (o->name)
 		snprintf(e->name, sizeof(e->name), "%s", o->name);
 	else

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Where a daemon serves: the options that all daemons share (--listen,
- * --tcp-port, --rdma-port, --name), their check, and opening the listeners.
+ * --tcp-port, --rdma-port, --name, --log-format), their check, and opening the
+ * listeners.
  */
 #ifndef FLINT_NET_ENDPOINT_H
 #define FLINT_NET_ENDPOINT_H
@@ -16,6 +17,7 @@ struct flint_endpoint_options {
 	struct flint_conf_list listen;
 	uint64_t tcp_port, rdma_port;
 	char *name;
+	char *log_format;
 };
 
 #define FLINT_ENDPOINT_OFF(at, member)	((at) + offsetof(struct flint_endpoint_options, member))
@@ -34,7 +36,9 @@ struct flint_endpoint_options {
 	{ "rdma-port", 0, FLINT_CONF_U64, FLINT_ENDPOINT_OFF(at, rdma_port), rdma, "N",           \
 	  "port for requests over RDMA, 0: none", 0, 65535, 0 },                                  \
 	{ "name", 'n', FLINT_CONF_STR, FLINT_ENDPOINT_OFF(at, name), NULL, "NAME",                \
-	  "name of this server (default: host name)", 0, 0, 0 }
+	  "name of this server (default: host name)", 0, 0, 0 },                                  \
+	{ "log-format", 0, FLINT_CONF_STR, FLINT_ENDPOINT_OFF(at, log_format), "text",            \
+	  "text|json", "what log lines look like", 0, 0, 0 }
 
 /**
  * struct flint_endpoint - the options, checked
@@ -50,7 +54,7 @@ struct flint_endpoint {
 	char name[FLINT_LABEL_LEN];
 };
 
-/* Return: 0 or -errno with one sentence in @err. */
+/* Applies the log's format too. Return: 0 or -errno with one sentence in @err. */
 int flint_endpoint_check(struct flint_endpoint *e, const struct flint_endpoint_options *o,
 			 char *err, size_t errlen);
 

@@ -15,6 +15,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <stdio.h>
 #include "../../uapi/flintfs/codec.h"
 #include "../../uapi/flintfs/lease.h"
 
@@ -35,6 +36,7 @@ static inline uint64_t flint_trace_next(uint64_t *state)
 /* ---- event loop (loop.c) ---------------------------------------------- */
 
 struct flint_loop;
+struct flint_metrics;
 
 struct flint_loop *flint_loop_new(void);
 void flint_loop_free(struct flint_loop *loop);
@@ -201,6 +203,8 @@ struct flint_server_config {
 	 * has changed. On the conn's loop. NULL: none can be taken back.
 	 */
 	int (*revoked)(void *arg, const struct flint_token *token);
+	/* What FLINT_OP_METRICS answers; on loops[0]. NULL: refused. */
+	const struct flint_metrics *metrics;
 	void *arg;
 };
 
@@ -221,6 +225,8 @@ void flint_server_identify(struct flint_server *srv, uint32_t node_id,
  */
 int flint_server_listen(struct flint_server *srv, int proto,
 			struct sockaddr_storage *addr, char *err, size_t errlen);
+/* A collector's fn (base/metrics.h): requests, connections, buffers. @arg: the server. */
+void flint_server_collect(void *arg, FILE *f);
 /* Stop listening, close every connection, free. Loops must still run or be stopped. */
 void flint_server_free(struct flint_server *srv);
 

@@ -29,6 +29,7 @@
 #include "../base/log.h"
 #include "../base/token.h"
 #include "pool_int.h"
+#include "stats.h"
 #include "xprt.h"
 
 #define HANDSHAKE_MS	5000
@@ -55,6 +56,7 @@ struct call {
 	bool pull_own;			/* payload is the caller's choice */
 	void (*done)(struct flint_call *call, int err);
 	int err;
+	uint64_t start_ns;		/* when its loop woke up for it */
 	struct call *next;
 };
 
@@ -62,6 +64,7 @@ struct flint_conn {
 	struct flint_server *srv;
 	struct flint_xprt *link;
 	struct flint_loop *loop;
+	struct flint_srv_stats *stats;	/* of its loop */
 	void *priv;			/* the daemon's */
 	enum conn_state state;
 	bool was_live;			/* constant from the first request on */
@@ -91,6 +94,7 @@ struct flint_conn {
 struct flint_server {
 	struct flint_server_config cfg;
 	struct flint_loop **loops;
+	struct flint_srv_stats **stats;		/* one for each loop */
 	uint8_t key[FLINT_KEY_LEN];
 	struct flint_acceptor acceptor;
 	struct flint_listener *listeners;	/* loops[0] */
@@ -107,12 +111,99 @@ static struct call *to_call(struct flint_call *call)
 	return (struct call *)call;
 }
 
+/* ---- counting ----------------------------------------------------------- */
+
+static int server_stats_new(struct flint_server *srv)
+{
+	unsigned int i;
+
+	srv->stats = calloc(srv->cfg.nr_loops, sizeof(*srv->stats));
+	for (i = 0; srv->stats && i < srv->cfg.nr_loops; i++) {
+		srv->stats[i] = calloc(1, sizeof(**srv->stats));
+		if (!srv->stats[i])
+			return -ENOMEM;
+	}
+	return srv->stats ? 0 : -ENOMEM;
+}
+
+static void server_stats_free(struct flint_server *srv)
+{
+	unsigned int i;
+
+	for (i = 0; srv->stats && i < srv->cfg.nr_loops; i++)
+		free(srv->stats[i]);
+	free(srv->stats);
+}
+
+static const char *stats_prefix(uint8_t role)
+{
+	return role == FLINT_ROLE_CHUNK ? "flint_chunk" :
+	       role == FLINT_ROLE_META ? "flint_meta" : "flint_mgr";
+}
+
+void flint_server_collect(void *arg, FILE *f)
+{
+	struct flint_server *srv = arg;
+	const char *prefix = stats_prefix(srv->cfg.role);
+	uint64_t nr[2] = { 0 };
+	struct flint_conn *conn;
+	char name[64];
+
+	pthread_mutex_lock(&srv->lock);
+	for (conn = srv->conns; conn; conn = conn->next)
+		nr[conn->link->proto == FLINT_PROTO_RDMA]++;
+	pthread_mutex_unlock(&srv->lock);
+	snprintf(name, sizeof(name), "%s_connections", prefix);
+	flint_metric_head(f, name, "gauge", "Connections that are open.");
+	flint_metric_u64(f, name, "transport=\"tcp\"", nr[0]);
+	flint_metric_u64(f, name, "transport=\"rdma\"", nr[1]);
+	if (srv->cfg.pool) {
+		snprintf(name, sizeof(name), "%s_buffers_free", prefix);
+		flint_metric_one(f, name, "gauge", "Payload buffers that nobody uses.",
+				 flint_pool_nr_free(srv->cfg.pool));
+	}
+	flint_stats_print(f, prefix, srv->stats, srv->cfg.nr_loops);
+}
+
+/* Failures of a disk or of the protocol, which somebody will ask for. */
+static bool status_alarms(uint32_t status)
+{
+	return status == EIO || status == FLINT_ST_CHECKSUM || status == FLINT_ST_CONFLICT ||
+	       status == FLINT_ST_BAD_REQUEST;
+}
+
+/* The answer of @c leaves. */
+static void call_count(struct call *c)
+{
+	static struct flint_ratelimit rl;
+	const struct flint_msg *m = &c->pub.msg;
+	const struct flint_hdr *h = (const struct flint_hdr *)c->tx->buf;
+	uint32_t status = le32_to_cpu(h->status), out = le32_to_cpu(h->data_len), dropped;
+	uint64_t ns = flint_now_ns() - c->start_ns;
+	int level = status_alarms(status) ? FLINT_LOG_WARN : FLINT_LOG_DEBUG;
+	char buf[12], number[12];
+
+	flint_stats_request(c->pub.conn->stats, m->op, status, ns, m->data_len, out);
+	if (!flint_log_enabled(level) ||
+	    (level == FLINT_LOG_WARN && !flint_ratelimit_ok(&rl, &dropped)))
+		return;
+	snprintf(number, sizeof(number), "0x%x", m->op);
+	const struct flint_log_field f[] = {
+		{ "op", flint_op_name(m->op) ? : number, 0 },
+		{ "status", flint_status_name(status, buf, sizeof(buf)), 0 },
+		{ "us", NULL, ns / 1000 }, { "bytes", NULL, m->data_len > out ? m->data_len : out },
+		{ "peer", c->pub.conn->info.name, 0 }, { "from", c->pub.conn->info.address, 0 },
+	};
+	flint_log_event(level, m->trace, f, 6, "request");
+}
+
 static void server_put(struct flint_server *srv)
 {
 	if (atomic_fetch_sub(&srv->refs, 1) != 1)
 		return;
 	pthread_mutex_destroy(&srv->lock);
 	explicit_bzero(srv->key, sizeof(srv->key));
+	server_stats_free(srv);
 	free(srv->loops);
 	free(srv);
 }
@@ -659,6 +750,8 @@ static struct call *call_new(struct flint_conn *conn, struct flint_rx *rx)
 	c->pub.msg = rx->msg;
 	if (!c->pub.msg.trace)
 		c->pub.msg.trace = flint_trace_next(&conn->traces);
+	c->start_ns = flint_loop_now(conn->loop);
+	flint_count(&conn->stats->begun, 1);
 	conn->nr_calls++;
 	atomic_fetch_add(&conn->refs, 1);
 	return c;
@@ -676,6 +769,21 @@ static void call_free(struct call *c)
 		free(c);
 	}
 	conn_put(conn);
+}
+
+static void tool_run(struct flint_task *t)
+{
+	struct call *c = (struct call *)((char *)t - offsetof(struct call, task));
+	struct flint_server *srv = c->pub.conn->srv;
+
+	flint_tool_request(&c->pub, srv->cfg.metrics, srv->cfg.pool);
+}
+
+/* What any daemon is asked for: on its main loop, where collectors run. */
+static void call_tool(struct call *c)
+{
+	c->task.fn = tool_run;
+	flint_loop_post(c->pub.conn->srv->loops[0], &c->task);
 }
 
 /* Returns false when the message stays with a call. */
@@ -711,7 +819,10 @@ static bool conn_request(struct flint_conn *conn, struct flint_rx *rx)
 		flint_xprt_fail(conn->link, -ENOMEM, "out of memory");
 		return true;
 	}
-	conn->srv->cfg.request(conn->srv->cfg.arg, &c->pub);
+	if (m->op == FLINT_OP_LOG || m->op == FLINT_OP_METRICS)
+		call_tool(c);
+	else
+		conn->srv->cfg.request(conn->srv->cfg.arg, &c->pub);
 	return false;
 }
 
@@ -867,6 +978,7 @@ static void call_finish(struct call *c)
 	struct flint_xprt *link = conn->link;
 
 	conn->nr_calls--;
+	call_count(c);
 	if (c->pub.payload)
 		flint_buf_put(c->pub.payload);
 	/* Room for the next request is there before the credit goes back. */
@@ -1036,6 +1148,7 @@ static int server_accept(struct flint_acceptor *a, struct flint_xprt *link)
 {
 	struct flint_server *srv = acceptor_server(a);
 	struct flint_conn *conn;
+	unsigned int i;
 
 	conn = calloc(1, sizeof(*conn));
 	if (!conn)
@@ -1043,6 +1156,9 @@ static int server_accept(struct flint_acceptor *a, struct flint_xprt *link)
 	conn->srv = srv;
 	conn->link = link;
 	conn->loop = link->loop;
+	for (i = 0; i < srv->cfg.nr_loops; i++)
+		if (srv->loops[i] == conn->loop)
+			conn->stats = srv->stats[i];
 	atomic_init(&conn->refs, 1);
 	atomic_flag_clear(&conn->kill_posted);
 	snprintf(conn->info.address, sizeof(conn->info.address), "%s", link->address);
@@ -1099,6 +1215,12 @@ struct flint_server *flint_server_new(const struct flint_server_config *cfg)
 	memcpy(srv->loops, cfg->loops, cfg->nr_loops * sizeof(*srv->loops));
 	srv->cfg = *cfg;
 	srv->cfg.loops = srv->loops;
+	if (server_stats_new(srv)) {
+		server_stats_free(srv);
+		free(srv->loops);
+		free(srv);
+		return NULL;
+	}
 	if (cfg->key)
 		memcpy(srv->key, cfg->key, sizeof(srv->key));
 	if (!cfg->inline_size)

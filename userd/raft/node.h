@@ -203,6 +203,8 @@ void flint_raft_set_addr(struct flint_raft *r, const struct flint_addr *addr);
 
 /* Good until the next call. Cheap enough for each request: *role*, *ready* are plain reads. */
 const struct flint_raft_status *flint_raft_status(struct flint_raft *r);
+/* It as Prometheus text; @prefix: "flint_meta". */
+void flint_raft_metrics(FILE *f, const char *prefix, const struct flint_raft_status *st);
 /* Plain reads for hot paths. */
 bool flint_raft_ready(const struct flint_raft *r);
 bool flint_raft_low_space(const struct flint_raft *r);
