@@ -5,7 +5,8 @@
  *	flint.c		command table, options, dispatch
  *	cli_api.c	signed requests to the manager
  *	cli_show.c	status and listings
- *	cli_make.c	key, targets, chains, file systems
+ *	cli_make.c	key, targets, file systems
+ *	cli_chain.c	making and judging chains; cli_ground.c: disks and chains for it
  *	cli_token.c	tokens
  *	cli_replica.c	metadata replicas and managers: status, add, remove, restart
  *	cli_meta.c	backup, verify, checksum, restore, rescue
@@ -91,6 +92,9 @@ enum cli_opt {
 	CLI_OPT_NO_TRASH,
 	CLI_OPT_WAIT,
 	CLI_OPT_NODE,
+	CLI_OPT_NODES,
+	CLI_OPT_DOMAIN,
+	CLI_OPT_TARGETS,
 	CLI_OPT_END,
 };
 
@@ -150,6 +154,7 @@ int cli_cluster_init(struct cli *c);
 int cli_cluster_metrics_token(struct cli *c);
 int cli_target_add(struct cli *c);
 int cli_chain_create(struct cli *c);
+int cli_chain_check(struct cli *c);
 int cli_fs_create(struct cli *c);
 
 int cli_token_create(struct cli *c);

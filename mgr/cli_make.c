@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Commands that make something: the cluster key, targets, chains, file systems.
+ * Commands that make something: the cluster key, targets, file systems.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,42 +120,7 @@ int cli_target_add(struct cli *c)
 	return 0;
 }
 
-/* ---- chains and file systems ------------------------------------------ */
-
-int cli_chain_create(struct cli *c)
-{
-	json_t *ids = json_array(), *out;
-	uint64_t replicas;
-	unsigned int i;
-	char *end;
-
-	if (cli_number(c, CLI_OPT_REPLICAS, "replicas", 1, 1, 8, &replicas))
-		goto fail;
-	for (i = 0; i < c->nr_words; i++) {
-		unsigned long id = strtoul(c->words[i], &end, 10);
-
-		if (*end || !id || id > UINT32_MAX) {
-			cli_fail("'%s' is no target id: 'flint target list' shows them",
-				 c->words[i]);
-			goto fail;
-		}
-		json_array_append_new(ids, json_integer(id));
-	}
-	out = cli_api(c, "POST", "/v1/chains",
-		      json_pack("{s:o, s:I}", "targets", ids, "replicas", (json_int_t)replicas));
-	if (!out)
-		return 1;
-	if (cli_opt(c, CLI_OPT_JSON))
-		cli_print_json(out);
-	else
-		printf("%" JSON_INTEGER_FORMAT " chains made\n",
-		       json_integer_value(json_object_get(out, "created")));
-	json_decref(out);
-	return 0;
-fail:
-	json_decref(ids);
-	return 1;
-}
+/* ---- file systems ------------------------------------------------------ */
 
 int cli_fs_create(struct cli *c)
 {

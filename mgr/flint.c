@@ -52,7 +52,11 @@ static const struct argp_option cli_opts_target_add[] = {
 };
 
 static const struct argp_option cli_opts_chain_create[] = {
-	{ "replicas", CLI_OPT_REPLICAS, "N", 0, "Copies of each chunk (this version: 1)", 0 },
+	{ "replicas", CLI_OPT_REPLICAS, "N", 0, "Copies of each chunk, 1 to 8 (default 3, or as many as there are machines)", 0 },
+	{ "nodes", CLI_OPT_NODES, "NAME,...", 0, "Free targets of these chunk servers", 0 },
+	{ "all", CLI_OPT_ALL, NULL, 0, "All free targets (the default)", 0 },
+	{ "domain", CLI_OPT_DOMAIN, "WHAT", 0, "What no two copies may share: host or rack (default: rack where there are enough)", 0 },
+	{ "dry-run", CLI_OPT_DRY_RUN, NULL, 0, "Print what would be made", 0 },
 	CLI_JSON, CLI_API, { 0 },
 };
 
@@ -159,6 +163,8 @@ static const struct argp_option cli_opts_up[] = {
 	{ "chunk-servers", CLI_OPT_CHUNK_SERVERS, "N", 0, "Chunk servers (default 3)", 0 },
 	{ "meta", CLI_OPT_META, "N", 0, "Metadata replicas: 1, 3 or 5 (default 1)", 0 },
 	{ "mgr", CLI_OPT_MGRS, "N", 0, "Managers: 1, 3 or 5 (default 1)", 0 },
+	{ "targets", CLI_OPT_TARGETS, "N", 0, "Targets of each chunk server (default 1)", 0 },
+	{ "replicas", CLI_OPT_REPLICAS, "N", 0, "Copies of each chunk (default 1)", 0 },
 	{ "size", CLI_OPT_SIZE, "BYTES", 0, "Size of each target (default 2G)", 0 },
 	{ "listen", CLI_OPT_LISTEN, "ADDR", 0, "Address of the daemons (default: that of the RDMA device, else 127.0.0.1)", 0 },
 	{ "no-rdma", CLI_OPT_NO_RDMA, NULL, 0, "TCP only", 0 },
@@ -205,8 +211,11 @@ static const struct cli_cmd cli_cmds[] = {
 	{ "chain", "list", cli_chain_list, 0, 0, true, NULL, "List chains and their targets.",
 	  cli_opts_api },
 	{ "chain", "create", cli_chain_create, 0, CLI_WORDS_MAX, true, "[TARGET...]",
-	  "Make chains of the given targets, or of all that are free, and put them into use.",
+	  "Make chains of the given targets, or of all that are free, such that any two disks share about equally many, and put them into use.",
 	  cli_opts_chain_create },
+	{ "chain", "check", cli_chain_check, 0, 0, true, NULL,
+	  "Say what the loss of any one disk or server would do to the others. Exit status 1 when data could be lost.",
+	  cli_opts_api },
 	{ "fs", "list", cli_fs_list, 0, 0, true, NULL, "List file systems.", cli_opts_api },
 	{ "fs", "create", cli_fs_create, 1, 1, true, "NAME", "Make a file system.",
 	  cli_opts_fs_create },

@@ -2,24 +2,24 @@
 # flint-mgrd, the cluster manager, and flint, the command line.
 
 MGR_STATE := mgr/state.c mgr/command.c mgr/db.c
+# Placement: no I/O; the simulator has it, too.
+PLACE_SRCS := mgr/place.c mgr/place_cyclic.c mgr/place_mix.c mgr/place_roles.c mgr/place_order.c \
+	mgr/place_check.c mgr/place_move.c
+TEST_SRCS_mgr_place := $(PLACE_SRCS)
+
 MGRD_SRCS := mgr/mgrd.c $(MGR_STATE) mgr/replica.c mgr/worker.c mgr/members.c mgr/beat.c \
 	mgr/group.c mgr/image.c mgr/rpc.c mgr/fsmake.c mgr/http.c mgr/httpauth.c mgr/admin.c \
-	mgr/report.c mgr/metrics.c mgr/tokens.c
+	mgr/report.c mgr/metrics.c mgr/tokens.c mgr/chainset.c
 
 $(eval $(call program,flint-mgrd,$(MGRD_SRCS),-lsqlite3 -lmicrohttpd -ljansson -lxxhash))
 
-FLINT_SRCS := mgr/flint.c mgr/cli_api.c mgr/cli_show.c mgr/cli_make.c mgr/cli_token.c \
-	mgr/cli_local.c mgr/cli_log.c mgr/cli_fs.c mgr/cli_quota.c mgr/cli_trash.c mgr/cli_rpc.c mgr/cli_group.c \
+FLINT_SRCS := mgr/flint.c mgr/cli_api.c mgr/cli_show.c mgr/cli_chain.c mgr/cli_ground.c \
+	mgr/cli_make.c mgr/cli_token.c mgr/cli_local.c mgr/cli_log.c mgr/cli_fs.c mgr/cli_quota.c \
+	mgr/cli_trash.c mgr/cli_rpc.c mgr/cli_group.c \
 	mgr/cli_replica.c mgr/cli_meta.c mgr/up.c mgr/upproc.c mgr/upmember.c mgr/httpauth.c mgr/cli_bench.c $(patsubst %,mgr/bench/%.c,\
-	hist load leased cluster yard works report)
+	hist load leased cluster yard works report) $(PLACE_SRCS)
 
 $(eval $(call program,flint,$(FLINT_SRCS),-ljansson -lcurl -lsqlite3))
-
-# Placement: no I/O; the simulator has it, too.
-PLACE_SRCS := mgr/place.c mgr/place_cyclic.c mgr/place_mix.c mgr/place_roles.c mgr/place_check.c \
-	mgr/place_move.c
-TEST_SRCS_mgr_place := $(PLACE_SRCS)
-OBJS += $(PLACE_SRCS:%.c=$(B)/%.o)
 
 TEST_SRCS_mgr_members := mgr/members.c mgr/image.c mgr/state.c mgr/command.c
 TEST_LIBS_mgr_members := -lxxhash

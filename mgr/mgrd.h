@@ -12,7 +12,7 @@
  *	rpc.c		MAP_GET and HEARTBEAT
  *	fsmake.c	making a file system together with flint-metad
  *	http.c		HTTP server and authentication of requests
- *	admin.c		the JSON API on it; tokens.c: its part about tokens
+ *	admin.c		the JSON API on it; chainset.c, tokens.c: its parts about chains, tokens
  *	report.c	status in words, listings; metrics.c: for Prometheus
  *	mgrd.c		options, start, stop
  *
@@ -269,6 +269,10 @@ struct mgr_http_req;
 /* A change was not agreed upon: say so. */
 void mgr_admin_lost(struct mgr_http_req *r, int err);
 void mgr_admin_request(struct mgr *m, struct mgr_http_req *r);
+
+/* ---- chainset.c ------------------------------------------------------- */
+
+void mgr_chains_post(struct mgr *m, struct mgr_http_req *r);
 
 /* ---- tokens.c --------------------------------------------------------- */
 

@@ -95,12 +95,13 @@ static u32 place_chains_of(const u32 *slots, u32 nr_domains, u32 replicas)
  * struct place_ground - the input, prepared
  * @domain_of: of each node
  * @take: slots of each disk that are used
+ * @nr_used: domains that have slots
  */
 struct place_ground {
 	enum place_domain domain;
 	u32 *domain_of;
 	u32 *take;
-	u32 nr_domains, nr_chains, slots;
+	u32 nr_domains, nr_used, nr_chains, slots;
 };
 
 static void place_ground_free(struct place_ground *g)
@@ -128,6 +129,8 @@ static int place_ground_try(const struct place_input *in, enum place_domain doma
 		g->slots += in->disks[i].slots;
 	}
 	g->nr_chains = place_chains_of(slots, g->nr_domains, in->replicas);
+	for (i = 0; i < g->nr_domains; i++)
+		g->nr_used += slots[i] != 0;
 	free(slots);
 	return 0;
 fail:
@@ -145,7 +148,7 @@ static int place_ground(const struct place_input *in, struct place_ground *g, ch
 	if (!ret && in->domain == PLACE_AUTO) {
 		hosts = *g;
 		ret = place_ground_try(in, PLACE_RACK, g);
-		if (!ret && g->nr_domains < hosts.nr_domains && g->nr_domains >= in->replicas &&
+		if (!ret && g->nr_used < hosts.nr_used && g->nr_used >= in->replicas &&
 		    g->nr_chains >= hosts.nr_chains) {
 			place_ground_free(&hosts);
 		} else {
@@ -161,11 +164,11 @@ static int place_ground(const struct place_input *in, struct place_ground *g, ch
 	}
 	if (g->nr_chains)
 		return 0;
-	if (g->slots && g->nr_domains < in->replicas)
+	if (g->slots && g->nr_used < in->replicas)
 		snprintf(why, whylen,
 			 "%u replicas need as many %s, and there are %u with free targets: add some, or ask for fewer replicas",
 			 in->replicas, g->domain == PLACE_RACK ? "racks" : "machines",
-			 g->nr_domains);
+			 g->nr_used);
 	else
 		snprintf(why, whylen,
 			 "the free targets do not make one chain of %u replicas on different %s: add targets, or ask for fewer replicas",
@@ -323,6 +326,8 @@ int place_compute(const struct place_input *in, struct place_table *out, char *w
 		ret = place_search(in, &g, out);
 	if (!ret)
 		ret = place_roles(out->member, out->nr_chains, out->replicas, in->nr_disks);
+	if (!ret)
+		ret = place_order(in, out->nr_chains, out->member);
 	place_ground_free(&g);
 	if (ret) {
 		snprintf(why, whylen, "out of memory");

@@ -8,6 +8,7 @@
  *	place_cyclic.c	exact designs from difference families
  *	place_mix.c	the search where there is none
  *	place_roles.c	who is head, who is tail
+ *	place_order.c	which chains are neighbours in the table
  *	place_check.c	what every single failure does to the survivors
  *	place_move.c	which chain to move where, one at a time
  *
@@ -110,10 +111,11 @@ struct place_chains {
  * @node: it is a server
  * @lost: chains that keep no replica at all
  * @chains: chains that lose a replica
- * @survivors: disks that take part in chains and are left
- * @least, @most: further read load of a survivor, as a share of what it had
- * @optimum: if all survivors outside the failed one's host took an equal share
- * @sources: disks that hold what has to be copied
+ * @survivors: disks, or servers if one failed, that take part in chains and are left
+ * @least, @most: further read load of a survivor, as a share of what it had; the
+ *	least is of those on other machines
+ * @optimum: if all survivors on other machines took an equal share
+ * @sources: survivors that hold what has to be copied
  */
 struct place_failure {
 	u32 what;
@@ -134,7 +136,7 @@ struct place_summary {
 	u32 crowded;
 };
 
-/* @extra: nr_disks places for each survivor's further load, or NULL. Return: 0, -ENOMEM. */
+/* @extra: a place for each disk or node, or NULL. Return: 0, -ENOMEM. */
 int place_fail(const struct place_chains *c, bool node, u32 what, struct place_failure *f,
 	       double *extra);
 int place_summarize(const struct place_chains *c, struct place_summary *s);

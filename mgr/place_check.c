@@ -15,12 +15,12 @@
 
 /**
  * struct check - loads while one failure is looked at
- * @before, @after: of each disk
+ * @before, @after: of each disk; @node_before, @node_after: of each server
  * @domain_of: host of each node
  */
 struct check {
 	const struct place_chains *c;
-	double *before, *after;
+	double *before, *after, *node_before, *node_after;
 	u32 *domain_of;
 	u32 nr_domains;
 };
@@ -32,9 +32,11 @@ static int check_open(struct check *k, const struct place_chains *c)
 	*k = (struct check){ .c = c };
 	k->before = calloc(c->nr_disks + 1, sizeof(double));
 	k->after = calloc(c->nr_disks + 1, sizeof(double));
+	k->node_before = calloc(2 * ((size_t)c->nr_nodes + 1), sizeof(double));
 	k->domain_of = calloc(c->nr_nodes + 1, sizeof(u32));
-	if (!k->before || !k->after || !k->domain_of)
+	if (!k->before || !k->after || !k->node_before || !k->domain_of)
 		return -ENOMEM;
+	k->node_after = k->node_before + c->nr_nodes + 1;
 	k->nr_domains = place_domains(c->nodes, c->nr_nodes, PLACE_HOST, k->domain_of);
 	for (i = 0; i < c->nr_chains; i++)
 		for (j = c->first[i]; j < c->first[i + 1]; j++)
@@ -46,6 +48,7 @@ static void check_close(struct check *k)
 {
 	free(k->before);
 	free(k->after);
+	free(k->node_before);
 	free(k->domain_of);
 }
 
@@ -76,31 +79,45 @@ static double check_lose(struct check *k, struct place_failure *f)
 	return lost;
 }
 
-/* Compare. @lost: load that had to go somewhere. */
+/* Sum the loads of every server's disks: @before and @after are by server from now on. */
+static void check_by_node(struct check *k)
+{
+	const struct place_chains *c = k->c;
+	u32 i;
+
+	for (i = 0; i < c->nr_disks; i++) {
+		k->node_before[c->disks[i].node] += k->before[i];
+		k->node_after[c->disks[i].node] += k->after[i];
+	}
+}
+
+/* Compare disks with disks, servers with servers. @lost: load that had to go somewhere. */
 static void check_compare(struct check *k, struct place_failure *f, double lost, double *extra)
 {
 	const struct place_chains *c = k->c;
+	const double *before = f->node ? k->node_before : k->before;
+	const double *after = f->node ? k->node_after : k->after;
 	u32 host = k->domain_of[f->node ? f->what : c->disks[f->what].node], i, outside = 0;
 	double had = 0, more;
 
 	f->least = 1e9;
-	for (i = 0; i < c->nr_disks; i++) {
+	for (i = 0; i < (f->node ? c->nr_nodes : c->nr_disks); i++) {
 		if (extra)
 			extra[i] = -1;
-		if (check_hit(c, f->node, f->what, i) || k->before[i] <= 0)
+		if (i == f->what || before[i] <= 0)
 			continue;
-		more = k->after[i] / k->before[i] - 1;
+		more = after[i] / before[i] - 1;
 		more = more < 1e-12 ? 0 : more;
 		if (extra)
 			extra[i] = more;
 		f->survivors++;
 		f->sources += more > 0;
 		f->most = more > f->most ? more : f->most;
-		if (k->domain_of[c->disks[i].node] == host)
+		if (k->domain_of[f->node ? i : c->disks[i].node] == host)
 			continue;	/* cannot help: shares no chain with it */
 		f->least = more < f->least ? more : f->least;
 		f->mean += more;
-		had += k->before[i];
+		had += before[i];
 		outside++;
 	}
 	f->mean = outside ? f->mean / outside : 0;
@@ -113,8 +130,8 @@ static void check_compare(struct check *k, struct place_failure *f, double lost,
  * @c: the chains
  * @node: @what is a node, else a disk
  * @f: result
- * @extra: further load of each disk as a share of what it had, -1: it is lost
- *	or in no chain; may be NULL
+ * @extra: further load of each disk, or each server for a lost server, as a share
+ *	of what it had, -1: it is lost or in no chain; may be NULL
  *
  * Return: 0, -ENOMEM.
  */
@@ -123,10 +140,14 @@ int place_fail(const struct place_chains *c, bool node, u32 what, struct place_f
 {
 	struct check k;
 	int ret = check_open(&k, c);
+	double lost;
 
 	*f = (struct place_failure){ .what = what, .node = node };
-	if (!ret)
-		check_compare(&k, f, check_lose(&k, f), extra);
+	if (!ret) {
+		lost = check_lose(&k, f);
+		check_by_node(&k);
+		check_compare(&k, f, lost, extra);
+	}
 	check_close(&k);
 	return ret;
 }

@@ -54,4 +54,7 @@ int place_cyclic(const struct place_input *in, const u32 *domain_of, const u32 *
 /* Choose heads and tails. Return: 0, -ENOMEM. */
 int place_roles(u32 *member, u32 nr_chains, u32 replicas, u32 nr_disks);
 
+/* Bring the chains into an order in which neighbours use different disks. Return: 0, -ENOMEM. */
+int place_order(const struct place_input *in, u32 nr_chains, u32 *member);
+
 #endif /* FLINT_MGR_PLACE_INT_H */

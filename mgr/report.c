@@ -413,7 +413,10 @@ static void mgr_problems_targets(struct mgr *m, json_t *list)
 			mgr_problem(list, what, "delete files or add targets");
 		}
 	}
-	if (unused) {
+	for (i = 0; i < st->nr_chains && st->chains[i].nr < 2; i++)
+		;
+	/* Beside chains of several copies free targets are spares: those are moved to them. */
+	if (unused && i == st->nr_chains) {
 		snprintf(what, sizeof(what), "%u targets are online but in no chain", unused);
 		mgr_problem(list, what, "put them to use with 'flint chain create'");
 	}

@@ -4,7 +4,8 @@
  *
  *	DIR/cluster.key		the cluster's key
  *	DIR/flint.conf		[flint]: where the manager is; [flint-up]: how it was made
- *	DIR/mgr, meta, chunkN	state of each daemon; chunkN/target is its target
+ *	DIR/mgr, meta, chunkN	state of each daemon; chunkN/target is its target,
+ *				target2 and so on are further ones
  *	DIR/mgrN, metaN		of further managers and metadata replicas
  *	DIR/log, run		logs and pid files
  *
@@ -35,10 +36,12 @@
 #include "../userd/base/conf.h"
 #include "../userd/base/key.h"
 #include "../userd/net/net.h"
+#include "cli_ground.h"
 #include "cli_group.h"
 
 #define UP_SERVERS_MAX	16
 #define UP_REPLICAS_MAX	5
+#define UP_TARGETS_MAX	8		/* of a chunk server */
 #define UP_PROCS_MAX	(UP_SERVERS_MAX + 2 * UP_REPLICAS_MAX)
 #define UP_WAIT_S	90		/* for everything to be healthy, times time_scale */
 #define UP_STOP_MS	10000
@@ -54,7 +57,7 @@
 /* What flint.conf remembers of how the cluster was made. */
 struct up_conf {
 	char *listen;
-	uint64_t base_port, servers, metas, mgrs, size, time_scale;
+	uint64_t base_port, servers, targets, replicas, metas, mgrs, size, time_scale;
 	bool rdma;
 	char *fs;
 };
@@ -84,6 +87,9 @@ static const struct flint_conf_opt up_conf_opts[] = {
 	{ "base-port", 0, FLINT_CONF_U64, UP_OFF(base_port), "7440", NULL, NULL, 1, 65000, 0 },
 	{ "chunk-servers", 0, FLINT_CONF_U64, UP_OFF(servers), "3", NULL, NULL, 1,
 	  UP_SERVERS_MAX, 0 },
+	{ "targets", 0, FLINT_CONF_U64, UP_OFF(targets), "1", NULL, NULL, 1, UP_TARGETS_MAX, 0 },
+	{ "replicas", 0, FLINT_CONF_U64, UP_OFF(replicas), "1", NULL, NULL, 1,
+	  FLINT_CHAIN_MAX, 0 },
 	{ "meta", 0, FLINT_CONF_U64, UP_OFF(metas), "1", NULL, NULL, 1, UP_REPLICAS_MAX, 0 },
 	{ "mgrs", 0, FLINT_CONF_U64, UP_OFF(mgrs), "1", NULL, NULL, 1, UP_REPLICAS_MAX, 0 },
 	{ "size", 0, FLINT_CONF_SIZE, UP_OFF(size), "2G", NULL, NULL, 0, 0, 0 },
@@ -294,12 +300,15 @@ static int up_conf_merge(struct up *u, bool fresh)
 {
 	const struct cli *c = u->cli;
 	struct up_conf *k = &u->conf;
-	uint64_t servers, metas, mgrs;
+	uint64_t servers, targets, metas, mgrs;
 
 	if (fresh && up_emulated())
 		k->time_scale = UP_EMULATED_SCALE;
 	if (cli_number(c, CLI_OPT_CHUNK_SERVERS, "chunk-servers", k->servers, 1, UP_SERVERS_MAX,
 		       &servers) ||
+	    cli_number(c, CLI_OPT_TARGETS, "targets", k->targets, 1, UP_TARGETS_MAX, &targets) ||
+	    cli_number(c, CLI_OPT_REPLICAS, "replicas", k->replicas, 1, FLINT_CHAIN_MAX,
+		       &k->replicas) ||
 	    cli_number(c, CLI_OPT_META, "meta", k->metas, 1, UP_REPLICAS_MAX, &metas) ||
 	    cli_number(c, CLI_OPT_MGRS, "mgr", k->mgrs, 1, UP_REPLICAS_MAX, &mgrs) ||
 	    cli_number(c, CLI_OPT_BASE_PORT, "base-port", k->base_port, 1, 65000,
@@ -311,10 +320,14 @@ static int up_conf_merge(struct up *u, bool fresh)
 	if (!fresh && servers < k->servers)
 		return cli_fail("this cluster has %llu chunk servers, whose data would be lost with fewer: give --chunk-servers %llu or more",
 				(unsigned long long)k->servers, (unsigned long long)k->servers);
+	if (!fresh && targets < k->targets)
+		return cli_fail("each chunk server has %llu targets, whose data would be lost with fewer: give --targets %llu or more",
+				(unsigned long long)k->targets, (unsigned long long)k->targets);
 	if (!fresh && (metas < k->metas || mgrs < k->mgrs))
 		return cli_fail("this cluster has %llu metadata replicas and %llu managers: take one out with 'flint meta remove' or 'flint mgr remove' first",
 				(unsigned long long)k->metas, (unsigned long long)k->mgrs);
 	k->servers = servers;
+	k->targets = targets;
 	k->metas = metas;
 	k->mgrs = mgrs;
 	if (cli_opt(c, CLI_OPT_FS) && up_set(&k->fs, cli_opt(c, CLI_OPT_FS)))
@@ -385,8 +398,9 @@ static int up_conf_write(struct up *u)
 	up_mgr_list(k, 0, mgrs, sizeof(mgrs));
 	fprintf(f, "# Written by 'flint up'; 'flint --dir' reads it.\n[flint]\nmgr = %s\nkey = %s/cluster.key\n\n",
 		mgrs, u->dir);
-	fprintf(f, "[flint-up]\nlisten = %s\nbase-port = %llu\nchunk-servers = %llu\nmeta = %llu\nmgrs = %llu\nsize = %llu\ntime-scale = %llu\nrdma = %s\nfs = %s\n",
+	fprintf(f, "[flint-up]\nlisten = %s\nbase-port = %llu\nchunk-servers = %llu\ntargets = %llu\nreplicas = %llu\nmeta = %llu\nmgrs = %llu\nsize = %llu\ntime-scale = %llu\nrdma = %s\nfs = %s\n",
 		k->listen, (unsigned long long)k->base_port, (unsigned long long)k->servers,
+		(unsigned long long)k->targets, (unsigned long long)k->replicas,
 		(unsigned long long)k->metas, (unsigned long long)k->mgrs,
 		(unsigned long long)k->size, (unsigned long long)k->time_scale,
 		k->rdma ? "yes" : "no", k->fs);
@@ -522,7 +536,7 @@ static int up_procs_build(struct up *u)
 {
 	const struct up_conf *k = &u->conf;
 	struct up_proc *p = u->procs;
-	unsigned int i;
+	unsigned int i, j;
 	int bad = 0;
 
 	up_procs_name(u);
@@ -540,26 +554,36 @@ static int up_procs_build(struct up *u)
 	for (i = 1; i <= k->servers; i++, p++) {
 		if (up_args(u, p, "flint-chunkd", k->base_port + 11 + 10 * i))
 			return 1;
-		bad |= up_proc_arg(p, "--target");
-		bad |= up_proc_arg(p, "%s/%s/target", u->dir, p->name);
+		for (j = 1; j <= k->targets; j++) {
+			bad |= up_proc_arg(p, "--target");
+			bad |= up_proc_arg(p, "%s/%s/target%.0u", u->dir, p->name, j > 1 ? j : 0);
+		}
 	}
 	return bad ? cli_fail("out of memory") : 0;
 }
 
 /* ---- targets ---------------------------------------------------------- */
 
+/* Target @nr, from 1, of chunk server @server, with @suffix. */
+static void up_target_path(const struct up *u, unsigned int server, unsigned int nr,
+			   const char *suffix, char *path, size_t len)
+{
+	snprintf(path, len, "%s/chunk%u/target%.0u%s", u->dir, server, nr > 1 ? nr : 0, suffix);
+}
+
 /* Is there room for the targets that are still to be made? */
 static int up_targets_room(struct up *u)
 {
 	char need[32], have[32], path[PATH_MAX + 64];
-	unsigned int i, missing = 0;
+	unsigned int i, j, missing = 0;
 	struct statvfs sv;
 	uint64_t room;
 
-	for (i = 1; i <= u->conf.servers; i++) {
-		snprintf(path, sizeof(path), "%s/chunk%u/target", u->dir, i);
-		missing += access(path, F_OK) != 0;
-	}
+	for (i = 1; i <= u->conf.servers; i++)
+		for (j = 1; j <= u->conf.targets; j++) {
+			up_target_path(u, i, j, "", path, sizeof(path));
+			missing += access(path, F_OK) != 0;
+		}
 	if (!missing || statvfs(u->dir, &sv))
 		return 0;
 	room = (uint64_t)sv.f_bavail * sv.f_frsize;
@@ -570,17 +594,19 @@ static int up_targets_room(struct up *u)
 			flint_size_format(room, have, sizeof(have)), u->dir);
 }
 
-static int up_target_format(struct up *u, unsigned int id)
+/* Ids are given such that further servers and further targets keep theirs apart. */
+static int up_target_format(struct up *u, unsigned int server, unsigned int nr)
 {
 	char path[PATH_MAX + 64], tmp[PATH_MAX + 64], size[32], text[16], err[CLI_ERR_LEN];
-	char *prog = u->procs[u->conf.mgrs + u->conf.metas + id - 1].argv[0];
+	char *prog = u->procs[u->conf.mgrs + u->conf.metas + server - 1].argv[0];
 	char *argv[] = { prog, "--format", tmp, "--id", text, "--size", size, NULL };
+	unsigned int id = server + (nr - 1) * UP_SERVERS_MAX;
 
-	snprintf(path, sizeof(path), "%s/chunk%u", u->dir, id);
+	snprintf(path, sizeof(path), "%s/chunk%u", u->dir, server);
 	if (mkdir(path, 0700) && errno != EEXIST)
 		return cli_fail("cannot make %s (%s)", path, strerror(errno));
-	snprintf(path, sizeof(path), "%s/chunk%u/target", u->dir, id);
-	snprintf(tmp, sizeof(tmp), "%s/chunk%u/target.new", u->dir, id);
+	up_target_path(u, server, nr, "", path, sizeof(path));
+	up_target_path(u, server, nr, ".new", tmp, sizeof(tmp));
 	if (!access(path, F_OK))
 		return 0;
 	unlink(tmp);
@@ -599,11 +625,12 @@ static int up_target_format(struct up *u, unsigned int id)
 
 static int up_targets(struct up *u)
 {
-	unsigned int i;
+	unsigned int i, j;
 
 	for (i = 1; i <= u->conf.servers; i++)
-		if (up_target_format(u, i))
-			return 1;
+		for (j = 1; j <= u->conf.targets; j++)
+			if (up_target_format(u, i, j))
+				return 1;
 	return 0;
 }
 
@@ -679,8 +706,8 @@ static const char *up_look(struct up *u, unsigned int *unused, char *text, size_
 	for (i = 0; i < u->nr_procs && !missing; i++)
 		if (!up_node_ready(u, nodes, &u->procs[i]))
 			missing = u->procs[i].name;
-	if (!missing && !up_targets_ready(json_object_get(map, "targets"), u->conf.servers,
-					  unused))
+	if (!missing && !up_targets_ready(json_object_get(map, "targets"),
+					  u->conf.servers * u->conf.targets, unused))
 		missing = "the targets";
 	json_decref(map);
 	return missing;
@@ -758,16 +785,31 @@ static int up_api_retry(struct up *u, const char *path, json_t *body, json_t **o
 	return ret ? cli_fail("%s", err) : 0;
 }
 
-/* Chains and the file system, where they are missing. */
+static int up_chains(struct up *u)
+{
+	struct cli_chains_made made;
+	struct cli_ground g;
+	int ret;
+
+	if (cli_ground_read(u->cli, &g))
+		return 1;
+	ret = cli_chains_make(u->cli, &g, NULL, u->conf.replicas, PLACE_AUTO, NULL, &made);
+	cli_ground_free(&g);
+	return ret;
+}
+
+/*
+ * Chains and the file system, where they are missing. Where there are several
+ * copies, targets that came later are left to people: new chains are made of
+ * them ('flint chain create'), or the old ones spread over them ('flint rebalance').
+ */
 static int up_complete(struct up *u, unsigned int unused)
 {
 	json_t *out = NULL;
 
-	if (unused) {
-		if (up_api_retry(u, "/v1/chains", json_pack("{s:i}", "replicas", 1), &out))
-			return 1;
-		json_decref(out);
-	}
+	if (unused && (u->conf.replicas == 1 ||
+		       unused == u->conf.servers * u->conf.targets) && up_chains(u))
+		return 1;
 	if (up_api_retry(u, "/v1/fs",
 			 json_pack("{s:s, s:I, s:I}", "name", u->conf.fs, "uid",
 				   (json_int_t)getuid(), "gid", (json_int_t)getgid()), &out))

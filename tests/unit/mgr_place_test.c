@@ -288,6 +288,34 @@ static void test_refused(void **state)
 	ground_free(&g);
 }
 
+/* Neighbours in the table use different disks: every run of chains is spread. */
+static void test_order(void **state)
+{
+	struct ground g = ground_make(12, 1, 6, 0);
+	struct place_table t;
+	u32 c, i, j, used[12];
+
+	make(&g, 3, &t);
+	for (c = 0; c + 8 <= t.nr_chains; c++) {
+		memset(used, 0, sizeof(used));
+		for (i = c; i < c + 8; i++)
+			for (j = 0; j < 3; j++)
+				used[t.member[i * 3 + j]]++;
+		for (i = 0; i < 12; i++)
+			assert_true(used[i] <= 5);
+	}
+	place_table_free(&t);
+	ground_free(&g);
+	g = ground_make(4, 1, 5, 0);
+	make(&g, 1, &t);
+	for (c = 0; c + 4 <= t.nr_chains; c += 4)
+		for (i = c; i < c + 4; i++)
+			for (j = c; j < i; j++)
+				assert_true(t.member[i] != t.member[j]);
+	place_table_free(&t);
+	ground_free(&g);
+}
+
 /* ---- large -------------------------------------------------------------- */
 
 static void large(u32 nodes, u32 per, u32 slots, u32 effort, u32 disk_most, u32 node_most)
@@ -480,6 +508,7 @@ int main(void)
 		cmocka_unit_test(test_unequal),
 		cmocka_unit_test(test_racks),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_rebalance),
