@@ -105,7 +105,8 @@ static void on_beat_done(struct flint_rpc *rpc)
 		return;
 	if (rpc->err || rpc->status)
 		b->turn++;
-	else if (!flint_body_get(&rep, sizeof(rep), sizeof(rep), rpc->rep_body, rpc->rep_len) &&
+	else if (!flint_body_get(&rep, sizeof(rep), FLINT_HEARTBEAT_REP_MIN, rpc->rep_body,
+				 rpc->rep_len) &&
 		 le32_to_cpu(rep.order) == FLINT_ORDER_REMOVED)
 		mgr_removed(b->m);
 	if (!rpc->err && rpc->status && rpc->status != FLINT_ST_NOT_LEADER &&
