@@ -17,4 +17,8 @@ TEST_LIBS_chunk_list := -lxxhash
 
 $(eval $(call program,flint-chunkbench,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
 	tools/bench/chunk_bench.c,-luring -lxxhash))
+# RocksDB is only compared with, and only where it is installed.
+$(eval $(call program,flint-chunk-index-bench,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
+	tools/bench/index_bench.c tools/bench/index_rocks.c,-luring -lxxhash -lm \
+	$(if $(wildcard /usr/include/rocksdb/c.h),-lrocksdb)))
 $(eval $(call program,flint-chunkload,tests/native/chunkd_load.c,))
