@@ -4,7 +4,7 @@
  * (place.h), makes the chains, and puts them behind those that the table has,
  * as a new version of it. Files that exist keep the version they were made with.
  *
- * The targets of a new chain are empty and therefore alike: all serve at once.
+ * Targets of a new chain that are empty are alike: all serve at once (chains.c).
  */
 #include <microhttpd.h>
 #include <stdio.h>
@@ -31,31 +31,6 @@ static void chainset_free(struct chainset *s)
 	free(s->ids);
 }
 
-/* Can this target become part of a chain? Return: 0 or -errno with a sentence. */
-static int chainset_fit(struct mgr_state *st, u32 id, char *err, size_t errlen)
-{
-	const struct mgr_target *t = mgr_target_find(st, id);
-	const struct mgr_node *n = t ? mgr_node_find(st, t->node) : NULL;
-
-	if (!n) {
-		snprintf(err, errlen,
-			 "there is no target %u: 'flint target list' shows those that chunk servers have reported",
-			 id);
-		return -ENOENT;
-	}
-	if (t->chain) {
-		snprintf(err, errlen, "target %u is already in chain %u: name targets that are free",
-			 id, t->chain);
-		return -EEXIST;
-	}
-	if (n->state != FLINT_NODE_UP || t->local == FLINT_LOCAL_OFFLINE) {
-		snprintf(err, errlen, "target %u on %s is offline: start its chunk server first",
-			 id, n->name);
-		return -EHOSTDOWN;
-	}
-	return 0;
-}
-
 /* Every target fits, and lies on a server of its own in its chain. */
 static int chainset_check(struct mgr_state *st, const struct chainset *s, char *err, size_t errlen)
 {
@@ -66,7 +41,7 @@ static int chainset_check(struct mgr_state *st, const struct chainset *s, char *
 		const u32 *ids = s->ids + (size_t)c * FLINT_CHAIN_MAX;
 
 		for (i = 0; i < s->nr[c]; i++) {
-			ret = chainset_fit(st, ids[i], err, errlen);
+			ret = mgr_target_fit(st, ids[i], err, errlen);
 			for (j = 0; j < i && !ret; j++) {
 				if (mgr_target_find(st, ids[i])->node !=
 				    mgr_target_find(st, ids[j])->node)
@@ -114,43 +89,22 @@ static int chainset_twice(const struct chainset *s, char *err, size_t errlen)
 }
 
 /* Table 1 gets a new version: the chains it had and the new ones. */
-static int chainset_add(struct mgr_state *st, const struct chainset *s)
+static int chainset_add(struct mgr_state *st, const struct chainset *s, char *err, size_t errlen)
 {
-	const struct mgr_table *old = NULL;
-	u32 i, j, had = 0, version = 1;
-	struct mgr_table *t;
+	const struct mgr_table *old = mgr_table_newest(st, 1);
+	u32 i, had = old ? old->nr : 0, version;
+	u32 *chains = calloc(had + s->nr_chains, sizeof(*chains));
+	int ret = chains ? 0 : -ENOMEM;
 
-	for (i = 0; i < st->nr_tables; i++)
-		if (st->tables[i].id == 1)
-			old = &st->tables[i];
-	if (old) {
-		had = old->nr;
-		version = old->version + 1;
-	}
-	t = mgr_table_add(st, 1, version, had + s->nr_chains);
-	if (!t)
-		return -ENOMEM;
-	if (had)
-		memcpy(t->chains, mgr_table_find(st, 1, version - 1)->chains,
-		       had * sizeof(*t->chains));
-	for (i = 0; i < s->nr_chains; i++) {
-		struct mgr_chain *c = mgr_chain_add(st);
-
-		if (!c)
-			return -ENOMEM;
-		c->nr = s->nr[i];
-		for (j = 0; j < c->nr; j++) {
-			struct mgr_target *target =
-				mgr_target_find(st, s->ids[(size_t)i * FLINT_CHAIN_MAX + j]);
-
-			c->targets[j] = target->id;
-			target->chain = c->id;
-			target->state = FLINT_TARGET_SERVING;
-			target->dirty = true;
-		}
-		t->chains[had + i] = c->id;
-	}
-	return 0;
+	if (chains && had)
+		memcpy(chains, old->chains, had * sizeof(*chains));
+	for (i = 0; i < s->nr_chains && !ret; i++)
+		ret = mgr_chain_create(st, s->ids + (size_t)i * FLINT_CHAIN_MAX, s->nr[i],
+				       &chains[had + i], err, errlen);
+	if (!ret)
+		ret = mgr_table_create(st, 1, chains, had + s->nr_chains, &version, err, errlen);
+	free(chains);
+	return ret;
 }
 
 /* ---- the request ------------------------------------------------------ */
@@ -212,14 +166,15 @@ static void chainset_made(struct mgr *m, void *arg, int err)
 static void chainset_commit(struct mgr *m, struct mgr_http_req *r, const struct chainset *s)
 {
 	struct chainset_wait *w = calloc(1, sizeof(*w));
+	char err[MGR_ERR_LEN] = "out of memory";
 
 	if (!w) {
 		mgr_http_error(r, MHD_HTTP_INTERNAL_SERVER_ERROR, "the manager is out of memory");
 		return;
 	}
-	if (chainset_add(m->next, s)) {
+	if (chainset_add(m->next, s, err, sizeof(err))) {
 		/* Half a change in memory: only a fresh start from the log is safe. */
-		flint_err("out of memory while making chains");
+		flint_err("making chains: %s", err);
 		abort();
 	}
 	w->r = r;

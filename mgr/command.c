@@ -2,12 +2,13 @@
 /*
  * Commands: how a change of the managers' state travels through the log.
  *
- *	u8 version (1), u8 flags, u16 0, u32 number of records
+ *	u8 version (2), u8 flags, u16 0, u32 number of records
  *	u64 seq		of the state after it; the state before has seq - 1
  *	u64 epoch	of the map after it
  *	records: u8 type, u8 0, u16 0, u32 length, then the fields
  *
- * All little-endian, without padding. A whole command (MGR_CMD_WHOLE) replaces
+ * All little-endian, without padding. Records grow at their end; what an older
+ * version did not write is taken as 0. A whole command (MGR_CMD_WHOLE) replaces
  * everything: it is the first of a cluster, and the snapshot for a manager
  * that is far behind.
  *
@@ -16,11 +17,12 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <xxhash.h>
 
 #include "state.h"
 
-#define MGR_CMD_VERSION	1
+#define MGR_CMD_VERSION	2	/* 1 had neither history nor what tells processes apart */
 #define MGR_CMD_WHOLE	0x1
 #define MGR_CMD_HDR	24
 
@@ -35,6 +37,7 @@ enum mgr_record {
 	MGR_REC_FS_GONE		= 8,
 	MGR_REC_TOKEN		= 9,
 	MGR_REC_TOKEN_GONE	= 10,
+	MGR_REC_EVENT		= 11,
 };
 
 /* ---- writing ---------------------------------------------------------- */
@@ -124,6 +127,10 @@ static void w_settings(struct mgr_writer *w, const struct mgr_settings *s)
 	w_u64(w, s->meta_term);
 	w_u64(w, s->tokens_from);
 	w_u8(w, s->meta_founded);
+	w_u64(w, s->recovery_bps);
+	w_u32(w, s->scrub_days);
+	w_u32(w, s->lease_wish);
+	w_u32(w, s->fence_ms);
 	w_end(w);
 }
 
@@ -146,6 +153,7 @@ static void w_nodes(struct mgr_writer *w, const struct mgr_state *st, bool all)
 			w_u16(w, n->http_port);
 			w_bytes(w, n->name, sizeof(n->name));
 			w_bytes(w, n->addrs, sizeof(n->addrs));
+			w_u8(w, n->draining);
 			w_end(w);
 		}
 	}
@@ -170,6 +178,10 @@ static void w_targets(struct mgr_writer *w, const struct mgr_state *st, bool all
 		w_bytes(w, t->uuid, sizeof(t->uuid));
 		w_u64(w, t->capacity);
 		w_u64(w, t->used);
+		w_u64(w, t->incarnation);
+		w_u32(w, t->state_ver);
+		w_u8(w, t->wish);
+		w_u8(w, t->draining);
 		w_end(w);
 	}
 }
@@ -252,6 +264,33 @@ static void w_tokens(struct mgr_writer *w, const struct mgr_state *st, bool all)
 	}
 }
 
+/* A command stamps what it brings; @time_ns is 0 for records that have their time. */
+static void w_events(struct mgr_writer *w, const struct mgr_state *st, bool all, u64 epoch,
+		     u64 time_ns)
+{
+	u32 i = st->nr_events;
+
+	while (!all && i > 0 && st->events[i - 1].dirty)
+		i--;
+	for (i = all ? 0 : i; i < st->nr_events; i++) {
+		const struct mgr_event *e = &st->events[i];
+
+		w_begin(w, MGR_REC_EVENT);
+		w_u64(w, e->seq);
+		w_u64(w, e->time_ns ? e->time_ns : time_ns);
+		w_u64(w, e->epoch ? e->epoch : epoch);
+		w_u32(w, e->chain);
+		w_u32(w, e->version);
+		w_u32(w, e->target);
+		w_u32(w, e->node);
+		w_u8(w, e->kind);
+		w_u8(w, e->from);
+		w_u8(w, e->to);
+		w_u8(w, e->reason);
+		w_end(w);
+	}
+}
+
 static void w_header(struct mgr_writer *w, u8 flags, u64 seq, u64 epoch)
 {
 	w_u8(w, MGR_CMD_VERSION);
@@ -263,7 +302,8 @@ static void w_header(struct mgr_writer *w, u8 flags, u64 seq, u64 epoch)
 }
 
 /* Return: 0, -ENOMEM, -E2BIG; w->buf holds the command. */
-static int w_state(struct mgr_writer *w, const struct mgr_state *st, bool whole, u64 seq, u64 epoch)
+static int w_state(struct mgr_writer *w, const struct mgr_state *st, bool whole, u64 seq, u64 epoch,
+		   u64 time_ns)
 {
 	__le32 nr;
 
@@ -275,6 +315,7 @@ static int w_state(struct mgr_writer *w, const struct mgr_state *st, bool whole,
 	w_chains(w, st, whole);
 	w_fs(w, st, whole);
 	w_tokens(w, st, whole);
+	w_events(w, st, whole, epoch, time_ns);
 	if (w->bad || w->len > MGR_COMMAND_MAX) {
 		free(w->buf);
 		w->buf = NULL;
@@ -283,6 +324,14 @@ static int w_state(struct mgr_writer *w, const struct mgr_state *st, bool whole,
 	nr = cpu_to_le32(w->nr);
 	memcpy(w->buf + 4, &nr, sizeof(nr));
 	return 0;
+}
+
+static u64 mgr_wall_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
 }
 
 /**
@@ -303,12 +352,18 @@ int mgr_command_encode(struct mgr_state *st, bool visible, bool whole, u8 **out,
 {
 	u64 seq = st->seq + !whole, epoch = st->epoch + (visible && !whole);
 	struct mgr_writer w = { 0 };
-	int ret = w_state(&w, st, whole, seq, epoch);
+	u64 time_ns = mgr_wall_ns();
+	int ret = w_state(&w, st, whole, seq, epoch, time_ns);
+	u32 i;
 
 	if (ret)
 		return ret;
 	st->seq = seq;
 	st->epoch = epoch;
+	for (i = st->nr_events; i-- > 0 && !st->events[i].time_ns;) {
+		st->events[i].time_ns = time_ns;
+		st->events[i].epoch = epoch;
+	}
 	mgr_state_settle(st);
 	*out = w.buf;
 	*len = w.len;
@@ -320,7 +375,7 @@ u64 mgr_state_checksum(const struct mgr_state *st)
 	struct mgr_writer w = { 0 };
 	u64 sum;
 
-	if (w_state(&w, st, true, st->seq, st->epoch))
+	if (w_state(&w, st, true, st->seq, st->epoch, 0))
 		return 0;
 	sum = XXH3_64bits(w.buf, w.len);
 	free(w.buf);
@@ -395,6 +450,10 @@ static int r_settings(struct mgr_reader *r, struct mgr_state *st)
 	s->meta_term = r_u64(r);
 	s->tokens_from = r_u64(r);
 	s->meta_founded = r_u8(r) != 0;
+	s->recovery_bps = r->left ? r_u64(r) : 0;
+	s->scrub_days = r->left ? r_u32(r) : 0;
+	s->lease_wish = r->left ? r_u32(r) : 0;
+	s->fence_ms = r->left ? r_u32(r) : s->lease_ms;
 	s->dirty = true;
 	return 0;
 }
@@ -410,6 +469,7 @@ static int r_node(struct mgr_reader *r, struct mgr_state *st)
 	n->http_port = r_u16(r);
 	r_bytes(r, n->name, sizeof(n->name));
 	r_bytes(r, n->addrs, sizeof(n->addrs));
+	n->draining = r->left && r_u8(r);
 	return 0;
 }
 
@@ -439,8 +499,12 @@ static int r_target(struct mgr_reader *r, struct mgr_state *st)
 	r_bytes(r, t->uuid, sizeof(t->uuid));
 	t->capacity = r_u64(r);
 	t->used = r_u64(r);
+	t->incarnation = r->left ? r_u64(r) : 0;
+	t->state_ver = r->left ? r_u32(r) : 0;
+	t->wish = r->left ? r_u8(r) : 0;
+	t->draining = r->left && r_u8(r);
 	if (!known)
-		t->used_now = t->used;
+		t->live.used = t->used;
 	return 0;
 }
 
@@ -533,6 +597,26 @@ static int r_token_gone(struct mgr_reader *r, struct mgr_state *st)
 	return 0;
 }
 
+static int r_event(struct mgr_reader *r, struct mgr_state *st)
+{
+	struct mgr_event e = { 0 };
+
+	e.seq = r_u64(r);
+	e.time_ns = r_u64(r);
+	e.epoch = r_u64(r);
+	e.chain = r_u32(r);
+	e.version = r_u32(r);
+	e.target = r_u32(r);
+	e.node = r_u32(r);
+	e.kind = r_u8(r);
+	e.from = r_u8(r);
+	e.to = r_u8(r);
+	e.reason = r_u8(r);
+	if (r->bad || !e.seq || !e.time_ns || e.seq < st->next_event)
+		return -EPROTO;
+	return mgr_event_put(st, &e) ? 0 : -ENOMEM;
+}
+
 static int (* const mgr_record_fns[])(struct mgr_reader *r, struct mgr_state *st) = {
 	[MGR_REC_SETTINGS] = r_settings,
 	[MGR_REC_NODE] = r_node,
@@ -544,6 +628,7 @@ static int (* const mgr_record_fns[])(struct mgr_reader *r, struct mgr_state *st
 	[MGR_REC_FS_GONE] = r_fs_gone,
 	[MGR_REC_TOKEN] = r_token,
 	[MGR_REC_TOKEN_GONE] = r_token_gone,
+	[MGR_REC_EVENT] = r_event,
 };
 
 /* Return: 0, -EPROTO, -ENOMEM. */
@@ -575,31 +660,6 @@ static int r_records(struct mgr_reader *r, u32 nr, struct mgr_state *st)
 	return r->left ? -EPROTO : 0;
 }
 
-/* What heartbeats told, from the state that is replaced. */
-static void mgr_keep_volatile(struct mgr_state *to, struct mgr_state *from)
-{
-	u32 i;
-
-	for (i = 0; i < to->nr_nodes; i++) {
-		const struct mgr_node *old = mgr_node_find(from, to->nodes[i].id);
-		struct mgr_node *n = &to->nodes[i];
-
-		if (!old)
-			continue;
-		n->incarnation = old->incarnation;
-		n->displaced = old->displaced;
-		n->heard_ns = old->heard_ns;
-		n->skew_ns = old->skew_ns;
-		n->replica = old->replica;
-	}
-	for (i = 0; i < to->nr_targets; i++) {
-		const struct mgr_target *old = mgr_target_find(from, to->targets[i].id);
-
-		if (old)
-			to->targets[i].used_now = old->used_now;
-	}
-}
-
 /**
  * mgr_command_apply() - let a committed command happen
  * @st: the committed state; records of the command are dirty afterwards, so
@@ -625,7 +685,7 @@ int mgr_command_apply(struct mgr_state *st, const void *cmd, u32 len, bool *whol
 	nr = r_u32(&r);
 	seq = r_u64(&r);
 	epoch = r_u64(&r);
-	if (r.bad || version != MGR_CMD_VERSION || (flags & ~MGR_CMD_WHOLE)) {
+	if (r.bad || !version || version > MGR_CMD_VERSION || (flags & ~MGR_CMD_WHOLE)) {
 		snprintf(why, whylen, "a command of version %u is not known here: upgrade this manager",
 			 version);
 		return -EPROTO;
@@ -642,6 +702,8 @@ int mgr_command_apply(struct mgr_state *st, const void *cmd, u32 len, bool *whol
 		return -ENOMEM;
 	next->seq = seq;
 	next->epoch = epoch;
+	if (*whole)
+		next->next_event = 1;
 	ret = r_records(&r, nr, next);
 	if (ret == -EPROTO)
 		snprintf(why, whylen, "command %llu is malformed and is not applied",
@@ -653,7 +715,7 @@ int mgr_command_apply(struct mgr_state *st, const void *cmd, u32 len, bool *whol
 		return ret;
 	}
 	if (*whole)
-		mgr_keep_volatile(next, st);
+		mgr_state_keep_live(next, st);
 	mgr_state_clear(st);
 	*st = *next;
 	free(next);

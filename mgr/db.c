@@ -7,8 +7,8 @@
  * crash the log is applied again from there. A transaction is atomic at once
  * and on stable storage after mgr_db_sync(); only then may the log be trimmed.
  *
- * Schema 1 was that of a manager without a log; it is brought up to date when
- * it is opened, in one transaction.
+ * Schema 1 was that of a manager without a log, schema 2 knew neither processes
+ * nor history; they are brought up to date when opened, in one transaction.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,17 +20,25 @@
 #include "state.h"
 
 #define MGR_APPLICATION_ID	0x464c4d47	/* "FLMG", in the database's header */
-#define MGR_SCHEMA_VERSION	2
+#define MGR_SCHEMA_VERSION	3
+
+#define MGR_SQL_EVENTS \
+	"CREATE TABLE events(seq INTEGER PRIMARY KEY, time_ns INTEGER NOT NULL," \
+	"  epoch INTEGER NOT NULL, chain INTEGER NOT NULL, version INTEGER NOT NULL," \
+	"  target INTEGER NOT NULL, node INTEGER NOT NULL, kind INTEGER NOT NULL," \
+	"  from_state INTEGER NOT NULL, to_state INTEGER NOT NULL, reason INTEGER NOT NULL);"
 
 static const char mgr_schema[] =
 	"CREATE TABLE settings(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 	"CREATE TABLE nodes(id INTEGER PRIMARY KEY, role INTEGER NOT NULL, name TEXT NOT NULL,"
 	"  state INTEGER NOT NULL, addrs BLOB NOT NULL, http_port INTEGER NOT NULL DEFAULT 0,"
-	"  UNIQUE(role, name));"
+	"  draining INTEGER NOT NULL DEFAULT 0, UNIQUE(role, name));"
 	"CREATE TABLE targets(id INTEGER PRIMARY KEY, uuid BLOB NOT NULL,"
 	"  node INTEGER NOT NULL REFERENCES nodes(id), chain INTEGER NOT NULL,"
 	"  state INTEGER NOT NULL, local INTEGER NOT NULL,"
-	"  capacity INTEGER NOT NULL, used INTEGER NOT NULL);"
+	"  capacity INTEGER NOT NULL, used INTEGER NOT NULL,"
+	"  incarnation INTEGER NOT NULL DEFAULT 0, state_ver INTEGER NOT NULL DEFAULT 0,"
+	"  wish INTEGER NOT NULL DEFAULT 0, draining INTEGER NOT NULL DEFAULT 0);"
 	"CREATE TABLE chains(id INTEGER PRIMARY KEY, version INTEGER NOT NULL);"
 	"CREATE TABLE chain_targets(chain INTEGER NOT NULL REFERENCES chains(id),"
 	"  pos INTEGER NOT NULL, target INTEGER NOT NULL REFERENCES targets(id),"
@@ -44,7 +52,8 @@ static const char mgr_schema[] =
 	"  meta_node INTEGER NOT NULL REFERENCES nodes(id), root_ino INTEGER NOT NULL,"
 	"  layout BLOB NOT NULL);"
 	"CREATE TABLE tokens(id INTEGER PRIMARY KEY, revoked INTEGER NOT NULL,"
-	"  note TEXT NOT NULL, claims BLOB NOT NULL);";
+	"  note TEXT NOT NULL, claims BLOB NOT NULL);"
+	MGR_SQL_EVENTS;
 
 /* ---- statements ------------------------------------------------------- */
 
@@ -190,6 +199,16 @@ static int mgr_load_setting(struct mgr_state *st, sqlite3_stmt *s)
 		set->meta_term = v;
 	else if (!strcmp(key, "tokens_from"))
 		set->tokens_from = v;
+	else if (!strcmp(key, "recovery_bps"))
+		set->recovery_bps = v;
+	else if (!strcmp(key, "scrub_days"))
+		set->scrub_days = v;
+	else if (!strcmp(key, "lease_wish"))
+		set->lease_wish = v;
+	else if (!strcmp(key, "fence_ms"))
+		set->fence_ms = v;
+	else if (!strcmp(key, "next_event"))
+		st->next_event = v;
 	return 0;
 }
 
@@ -202,6 +221,7 @@ static int mgr_load_node(struct mgr_state *st, sqlite3_stmt *s)
 	n->role = sqlite3_column_int(s, 1);
 	n->state = sqlite3_column_int(s, 3);
 	n->http_port = sqlite3_column_int(s, 5);
+	n->draining = sqlite3_column_int(s, 6);
 	if (mgr_col_text(s, 2, n->name, sizeof(n->name)))
 		return -EUCLEAN;
 	return mgr_col_blob(s, 4, n->addrs, sizeof(n->addrs));
@@ -219,7 +239,11 @@ static int mgr_load_target(struct mgr_state *st, sqlite3_stmt *s)
 	t->local = sqlite3_column_int(s, 5);
 	t->capacity = sqlite3_column_int64(s, 6);
 	t->used = sqlite3_column_int64(s, 7);
-	t->used_now = t->used;
+	t->live.used = t->used;
+	t->incarnation = sqlite3_column_int64(s, 8);
+	t->state_ver = sqlite3_column_int64(s, 9);
+	t->wish = sqlite3_column_int(s, 10);
+	t->draining = sqlite3_column_int(s, 11);
 	return mgr_col_blob(s, 1, t->uuid, sizeof(t->uuid));
 }
 
@@ -290,6 +314,20 @@ static int mgr_load_token(struct mgr_state *st, sqlite3_stmt *s)
 	return mgr_col_text(s, 1, t->note, sizeof(t->note));
 }
 
+static int mgr_load_event(struct mgr_state *st, sqlite3_stmt *s)
+{
+	struct mgr_event e = {
+		.seq = sqlite3_column_int64(s, 0), .time_ns = sqlite3_column_int64(s, 1),
+		.epoch = sqlite3_column_int64(s, 2), .chain = sqlite3_column_int64(s, 3),
+		.version = sqlite3_column_int64(s, 4), .target = sqlite3_column_int64(s, 5),
+		.node = sqlite3_column_int64(s, 6), .kind = sqlite3_column_int(s, 7),
+		.from = sqlite3_column_int(s, 8), .to = sqlite3_column_int(s, 9),
+		.reason = sqlite3_column_int(s, 10),
+	};
+
+	return mgr_event_put(st, &e) ? 0 : -ENOMEM;
+}
+
 /* Return: an SQLite result code; SQLITE_DONE is success. */
 static int mgr_db_read(struct mgr_db *d, struct mgr_state *st)
 {
@@ -298,9 +336,10 @@ static int mgr_db_read(struct mgr_db *d, struct mgr_state *st)
 		const char *sql;
 	} steps[] = {
 		{ mgr_load_setting, "SELECT key, value FROM settings" },
-		{ mgr_load_node, "SELECT id, role, name, state, addrs, http_port FROM nodes" },
-		{ mgr_load_target, "SELECT id, uuid, node, chain, state, local, capacity, used"
-				   " FROM targets" },
+		{ mgr_load_node, "SELECT id, role, name, state, addrs, http_port, draining"
+				 " FROM nodes" },
+		{ mgr_load_target, "SELECT id, uuid, node, chain, state, local, capacity, used,"
+				   " incarnation, state_ver, wish, draining FROM targets" },
 		{ mgr_load_chain, "SELECT id, version FROM chains" },
 		{ mgr_load_chain_target, "SELECT chain, target FROM chain_targets"
 					 " ORDER BY chain, pos" },
@@ -309,6 +348,8 @@ static int mgr_db_read(struct mgr_db *d, struct mgr_state *st)
 		{ mgr_load_table_chain, "SELECT id, version, pos, chain FROM table_chains" },
 		{ mgr_load_fs, "SELECT id, name, meta_node, root_ino, layout FROM fs" },
 		{ mgr_load_token, "SELECT revoked, note, claims FROM tokens" },
+		{ mgr_load_event, "SELECT seq, time_ns, epoch, chain, version, target, node, kind,"
+				  " from_state, to_state, reason FROM events ORDER BY seq" },
 	};
 	size_t i;
 	int rc;
@@ -345,6 +386,8 @@ int mgr_db_load(struct mgr_db *d, struct mgr_state **out, char *err, size_t errl
 		mgr_state_free(st);
 		return 0;
 	}
+	if (!st->next_event)
+		st->next_event = 1;
 	if (rc == SQLITE_DONE && mgr_state_check(st, why, sizeof(why)))
 		rc = SQLITE_CORRUPT;
 	if (rc != SQLITE_DONE) {
@@ -396,6 +439,15 @@ static const char mgr_upgrade_1[] =
 	" ('next_node', 1 + coalesce((SELECT max(id) FROM nodes), 0)),"
 	" ('next_fs', 1 + coalesce((SELECT max(id) FROM fs), 0));";
 
+static const char mgr_upgrade_2[] =
+	"ALTER TABLE nodes ADD COLUMN draining INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE targets ADD COLUMN incarnation INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE targets ADD COLUMN state_ver INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE targets ADD COLUMN wish INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE targets ADD COLUMN draining INTEGER NOT NULL DEFAULT 0;"
+	"INSERT INTO settings SELECT 'fence_ms', value FROM settings WHERE key = 'lease_ms';"
+	MGR_SQL_EVENTS;
+
 /* Fetch one number. Return: an SQLite result code; SQLITE_DONE is success. */
 static int mgr_sql_number(struct mgr_db *d, const char *sql, s64 *value)
 {
@@ -417,6 +469,7 @@ static int mgr_sql_number(struct mgr_db *d, const char *sql, s64 *value)
 /* Check an existing database before anything is believed. */
 static int mgr_db_verify(struct mgr_db *d, char *err, size_t errlen)
 {
+	char script[sizeof(mgr_upgrade_1) + sizeof(mgr_upgrade_2)];
 	s64 value = 0;
 	int rc;
 
@@ -430,8 +483,10 @@ static int mgr_db_verify(struct mgr_db *d, char *err, size_t errlen)
 	if (rc != SQLITE_DONE)
 		return mgr_sql_error(d, rc, "the check", err, errlen);
 	d->version = value;
-	if (value == 1) {
-		rc = mgr_db_script(d, mgr_upgrade_1);
+	if (value == 1 || value == 2) {
+		snprintf(script, sizeof(script), "%s%s", value == 1 ? mgr_upgrade_1 : "",
+			 mgr_upgrade_2);
+		rc = mgr_db_script(d, script);
 		return rc == SQLITE_DONE ? 0 : mgr_sql_error(d, rc, "the upgrade", err, errlen);
 	}
 	if (value != MGR_SCHEMA_VERSION) {
@@ -543,12 +598,13 @@ static int mgr_write_nodes(struct mgr_db *d, const struct mgr_state *st, bool al
 		if (n->gone || (!n->dirty && !all))
 			continue;
 		rc = mgr_sql(d, NULL, NULL,
-			     "INSERT INTO nodes(id, role, name, state, addrs, http_port)"
-			     " VALUES (?,?,?,?,?,?)"
+			     "INSERT INTO nodes(id, role, name, state, addrs, http_port, draining)"
+			     " VALUES (?,?,?,?,?,?,?)"
 			     " ON CONFLICT(id) DO UPDATE SET state=excluded.state,"
-			     " addrs=excluded.addrs, http_port=excluded.http_port", "iisibi",
+			     " addrs=excluded.addrs, http_port=excluded.http_port,"
+			     " draining=excluded.draining", "iisibii",
 			     (u64)n->id, (u64)n->role, n->name, (u64)n->state, n->addrs,
-			     (int)sizeof(n->addrs), (u64)n->http_port);
+			     (int)sizeof(n->addrs), (u64)n->http_port, (u64)n->draining);
 		if (rc != SQLITE_DONE)
 			return rc;
 	}
@@ -566,12 +622,17 @@ static int mgr_write_targets(struct mgr_db *d, const struct mgr_state *st, bool 
 		if (!t->dirty && !all)
 			continue;
 		rc = mgr_sql(d, NULL, NULL,
-			     "INSERT INTO targets VALUES (?,?,?,?,?,?,?,?)"
+			     "INSERT INTO targets(id, uuid, node, chain, state, local, capacity, used,"
+			     " incarnation, state_ver, wish, draining)"
+			     " VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
 			     " ON CONFLICT(id) DO UPDATE SET node=excluded.node,"
 			     " chain=excluded.chain, state=excluded.state, local=excluded.local,"
-			     " capacity=excluded.capacity, used=excluded.used", "ibiiiiii",
+			     " capacity=excluded.capacity, used=excluded.used,"
+			     " incarnation=excluded.incarnation, state_ver=excluded.state_ver,"
+			     " wish=excluded.wish, draining=excluded.draining", "ibiiiiiiiiii",
 			     (u64)t->id, t->uuid, (int)sizeof(t->uuid), (u64)t->node,
-			     (u64)t->chain, (u64)t->state, (u64)t->local, t->capacity, t->used);
+			     (u64)t->chain, (u64)t->state, (u64)t->local, t->capacity, t->used,
+			     t->incarnation, (u64)t->state_ver, (u64)t->wish, (u64)t->draining);
 		if (rc != SQLITE_DONE)
 			return rc;
 	}
@@ -669,6 +730,29 @@ static int mgr_write_tokens(struct mgr_db *d, const struct mgr_state *st, bool a
 	return rc;
 }
 
+static int mgr_write_events(struct mgr_db *d, const struct mgr_state *st, bool all)
+{
+	u32 i = st->nr_events;
+	int rc = SQLITE_DONE;
+
+	while (!all && i > 0 && st->events[i - 1].dirty)
+		i--;
+	if (!all && i == st->nr_events)
+		return SQLITE_DONE;
+	for (i = all ? 0 : i; i < st->nr_events && rc == SQLITE_DONE; i++) {
+		const struct mgr_event *e = &st->events[i];
+
+		rc = mgr_sql(d, NULL, NULL, "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+			     "iiiiiiiiiii", e->seq, e->time_ns, e->epoch, (u64)e->chain,
+			     (u64)e->version, (u64)e->target, (u64)e->node, (u64)e->kind,
+			     (u64)e->from, (u64)e->to, (u64)e->reason);
+	}
+	if (rc == SQLITE_DONE && st->nr_events)
+		rc = mgr_sql(d, NULL, NULL, "DELETE FROM events WHERE seq < ?", "i",
+			     st->events[0].seq);
+	return rc;
+}
+
 /* Last, when nothing refers to them any longer. */
 static int mgr_write_nodes_gone(struct mgr_db *d, const struct mgr_state *st)
 {
@@ -695,6 +779,9 @@ static int mgr_write_settings(struct mgr_db *d, const struct mgr_state *st, u64 
 		{ "meta_founder_node", s->meta_founder_node },
 		{ "meta_founded", s->meta_founded }, { "meta_term", s->meta_term },
 		{ "tokens_from", s->tokens_from },
+		{ "recovery_bps", s->recovery_bps }, { "scrub_days", s->scrub_days },
+		{ "lease_wish", s->lease_wish }, { "fence_ms", s->fence_ms },
+		{ "next_event", st->next_event },
 		{ "applied", index }, { "applied_term", term },
 	};
 	size_t i;
@@ -715,7 +802,7 @@ static int mgr_db_records(struct mgr_db *d, const struct mgr_state *st, bool who
 	int rc = SQLITE_OK;
 
 	if (whole)
-		rc = sqlite3_exec(d->db, "DELETE FROM tokens; DELETE FROM fs; DELETE FROM table_chains; DELETE FROM tables;"
+		rc = sqlite3_exec(d->db, "DELETE FROM events; DELETE FROM tokens; DELETE FROM fs; DELETE FROM table_chains; DELETE FROM tables;"
 					 " DELETE FROM chain_targets; DELETE FROM chains;"
 					 " DELETE FROM targets; DELETE FROM nodes;"
 					 " DELETE FROM settings;", NULL, NULL, NULL);
@@ -732,6 +819,8 @@ static int mgr_db_records(struct mgr_db *d, const struct mgr_state *st, bool who
 		rc = mgr_write_tables(d, st, whole);
 	if (rc == SQLITE_DONE)
 		rc = mgr_write_fs(d, st, whole);
+	if (rc == SQLITE_DONE)
+		rc = mgr_write_events(d, st, whole);
 	if (rc == SQLITE_DONE)
 		rc = mgr_write_nodes_gone(d, st);
 	if (rc == SQLITE_DONE)

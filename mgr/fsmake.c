@@ -186,18 +186,6 @@ static void mgr_fsmake_made(struct flint_rpc *rpc)
 	mgr_commit(m, true, mgr_fsmake_stored, fm);
 }
 
-/* The newest version of table 1, which new file systems use. */
-static const struct mgr_table *mgr_table_newest(const struct mgr_state *st)
-{
-	const struct mgr_table *best = NULL;
-	u32 i;
-
-	for (i = 0; i < st->nr_tables; i++)
-		if (st->tables[i].id == 1)
-			best = &st->tables[i];	/* sorted by version */
-	return best;
-}
-
 /* With several that say so, the one of the highest term; one without a group leads itself. */
 struct mgr_node *mgr_meta_leader(struct mgr_state *st)
 {
@@ -261,7 +249,7 @@ static void mgr_fsmake_recorded(struct mgr *m, void *arg, int err)
 /* Step 1: store the new file system, without a root yet. Return: 0 or -errno, fm->why set. */
 static int mgr_fsmake_record(struct mgr *m, struct mgr_fsmake *fm)
 {
-	const struct mgr_table *table = mgr_table_newest(m->next);
+	const struct mgr_table *table = mgr_table_newest(m->next, 1);	/* for new ones */
 	struct mgr_node *meta = mgr_meta_leader(m->next);
 	u32 meta_id, stripe;
 	struct mgr_fs *fs;

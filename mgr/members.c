@@ -4,8 +4,8 @@
  * the targets and for the metadata group.
  *
  * Pure functions over the model: they look at no clock and write nothing, so
- * that the tests can put them through every case. A target's public state is
- * decided in one place, mgr_target_next(), from three inputs.
+ * that the tests can put them through every case. What follows for chains is
+ * decided in chainstate.c; chains.c tells it the facts that are gathered here.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,82 +13,35 @@
 #include "../userd/base/log.h"
 #include "mgrd.h"
 
-/**
- * mgr_target_next() - the transition table of public target states
- * @state: now, enum flint_target_state
- * @local: what the chunk server says, OFFLINE when its node is down
- * @other_serves: another target of the chain is SERVING and alive
- *
- * LASTSRV marks the last holder of all acknowledged writes: the chain waits
- * for it, and it serves again as soon as it is back. A target that returns to
- * a chain that went on without it waits, and then catches up.
- *
- * Return: the next state.
- */
-u8 mgr_target_next(u8 state, u8 local, bool other_serves)
-{
-	bool alive = local != FLINT_LOCAL_OFFLINE;
-
-	switch (state) {
-	case FLINT_TARGET_SERVING:
-		if (alive)
-			return FLINT_TARGET_SERVING;
-		return other_serves ? FLINT_TARGET_OFFLINE : FLINT_TARGET_LASTSRV;
-	case FLINT_TARGET_LASTSRV:
-		if (other_serves)
-			return alive ? FLINT_TARGET_WAITING : FLINT_TARGET_OFFLINE;
-		return alive ? FLINT_TARGET_SERVING : FLINT_TARGET_LASTSRV;
-	case FLINT_TARGET_SYNCING:
-		if (!alive)
-			return FLINT_TARGET_OFFLINE;
-		if (local == FLINT_LOCAL_UPTODATE)
-			return FLINT_TARGET_SERVING;
-		return other_serves ? FLINT_TARGET_SYNCING : FLINT_TARGET_WAITING;
-	case FLINT_TARGET_WAITING:
-		if (!alive)
-			return FLINT_TARGET_OFFLINE;
-		return local == FLINT_LOCAL_ONLINE && other_serves ? FLINT_TARGET_SYNCING
-								   : FLINT_TARGET_WAITING;
-	default:
-		return alive ? FLINT_TARGET_WAITING : FLINT_TARGET_OFFLINE;
-	}
-}
-
-/* What a target's server says of it; nothing good can be said for a silent node. */
-static u8 mgr_target_local(struct mgr_state *st, const struct mgr_target *t)
+/* A target in no chain. */
+static bool mgr_target_free_update(struct mgr_state *st, struct mgr_target *t)
 {
 	const struct mgr_node *n = mgr_node_find(st, t->node);
+	bool alive = n && n->state == FLINT_NODE_UP && t->local != FLINT_LOCAL_OFFLINE;
+	u8 next = alive ? FLINT_TARGET_WAITING : FLINT_TARGET_OFFLINE;
+	u64 incarnation = alive && n->incarnation ? n->incarnation : t->incarnation;
 
-	return n && n->state == FLINT_NODE_UP ? t->local : FLINT_LOCAL_OFFLINE;
+	if (next == t->state && incarnation == t->incarnation)
+		return false;
+	t->state = next;
+	t->incarnation = incarnation;
+	t->dirty = true;
+	return true;
 }
 
-static bool mgr_chain_update(struct mgr_state *st, struct mgr_chain *c)
+/* All that depends on one node, or on any. Return: did anything change? */
+static bool mgr_states_of(struct mgr_state *st, u32 node, bool all)
 {
 	bool changed = false;
-	u32 i, j;
+	u32 i;
 
-	for (i = 0; i < c->nr; i++) {
-		struct mgr_target *t = mgr_target_find(st, c->targets[i]);
-		bool other = false;
-		u8 next;
+	for (i = 0; i < st->nr_targets; i++) {
+		struct mgr_target *t = &st->targets[i];
 
-		for (j = 0; j < c->nr; j++) {
-			struct mgr_target *o = mgr_target_find(st, c->targets[j]);
-
-			if (j != i && o->state == FLINT_TARGET_SERVING &&
-			    mgr_target_local(st, o) != FLINT_LOCAL_OFFLINE)
-				other = true;
-		}
-		next = mgr_target_next(t->state, mgr_target_local(st, t), other);
-		if (next == t->state)
+		if (!all && t->node != node)
 			continue;
-		t->state = next;
-		t->dirty = true;
-		changed = true;
-	}
-	if (changed) {
-		c->version++;
-		c->dirty = true;
+		changed |= t->chain ? mgr_chain_update(st, mgr_chain_find(st, t->chain))
+				    : mgr_target_free_update(st, t);
 	}
 	return changed;
 }
@@ -100,34 +53,15 @@ static bool mgr_chain_update(struct mgr_state *st, struct mgr_chain *c)
  */
 bool mgr_states_update(struct mgr_state *st)
 {
-	bool changed = false;
-	u32 i;
-
-	for (i = 0; i < st->nr_chains; i++)
-		changed |= mgr_chain_update(st, &st->chains[i]);
-	for (i = 0; i < st->nr_targets; i++) {
-		struct mgr_target *t = &st->targets[i];
-		u8 next;
-
-		if (t->chain)
-			continue;
-		next = mgr_target_next(t->state == FLINT_TARGET_WAITING ? FLINT_TARGET_WAITING
-									: FLINT_TARGET_OFFLINE,
-				       mgr_target_local(st, t), false);
-		if (next != t->state) {
-			t->state = next;
-			t->dirty = true;
-			changed = true;
-		}
-	}
-	return changed;
+	return mgr_states_of(st, 0, true);
 }
 
 /*
  * Two processes with one name would take turns: the younger one is kept, the
- * other is refused as soon as it speaks again.
+ * other is refused as soon as it speaks again. What a process said earlier must
+ * not undo what it said later, whatever connection it comes by.
  */
-static u32 mgr_beat_identity(struct mgr_node *n, const struct mgr_beat *b, char *why,
+static u32 mgr_beat_identity(struct mgr_node *n, const struct mgr_beat *b, u64 now_ns, char *why,
 			     size_t whylen)
 {
 	if (n->displaced && b->incarnation == n->displaced) {
@@ -139,7 +73,14 @@ static u32 mgr_beat_identity(struct mgr_node *n, const struct mgr_beat *b, char 
 	if (n->incarnation != b->incarnation) {
 		n->displaced = n->incarnation;
 		n->incarnation = b->incarnation;
+		n->known_ns = now_ns;
+		n->sent_ns = 0;
 	}
+	if (b->sent_ns && b->sent_ns <= n->sent_ns) {
+		snprintf(why, whylen, "a heartbeat of %s came after a younger one", b->name);
+		return FLINT_ST_RETRY;
+	}
+	n->sent_ns = b->sent_ns;
 	return FLINT_OK;
 }
 
@@ -214,8 +155,30 @@ static u32 mgr_beat_check(struct mgr_state *st, const struct mgr_beat *b, char *
 	return FLINT_OK;
 }
 
+/* What is shown, and not agreed upon. */
+static void mgr_beat_live(struct mgr_target *t, const struct flint_hb_target *ht, u64 now_ns)
+{
+	struct mgr_target_live *l = &t->live;
+	u64 total = le64_to_cpu(ht->sync_total), done = le64_to_cpu(ht->sync_done);
+
+	if (!total) {
+		l->sync_ns = 0;
+	} else if (!l->sync_ns || done < l->sync_done) {
+		l->sync_ns = now_ns;
+		l->sync_from = done;
+	}
+	l->sync_total = total;
+	l->sync_done = done;
+	l->used = le64_to_cpu(ht->used);
+	l->chain_ver = le32_to_cpu(ht->chain_ver);
+	l->flags = le32_to_cpu(ht->flags);
+	l->crc_errors = le64_to_cpu(ht->crc_errors);
+	l->repaired = le64_to_cpu(ht->repaired);
+}
+
 /* A disk that moved to another server, a changed state, new numbers. */
-static bool mgr_beat_target(struct mgr_state *st, u32 node, const struct flint_hb_target *ht)
+static bool mgr_beat_target(struct mgr_state *st, u32 node, const struct mgr_beat *b,
+			    const struct flint_hb_target *ht, u64 now_ns)
 {
 	u32 id = le32_to_cpu(ht->target_id);
 	struct mgr_target *t = mgr_target_find(st, id);
@@ -231,7 +194,13 @@ static bool mgr_beat_target(struct mgr_state *st, u32 node, const struct flint_h
 		t->used = le64_to_cpu(ht->used);
 		changed = true;
 	}
-	t->used_now = le64_to_cpu(ht->used);
+	mgr_beat_live(t, ht, now_ns);
+	/* It no longer does what it was given: as if its process were another one. */
+	if (t->state == FLINT_TARGET_SERVING && t->local == FLINT_LOCAL_UPTODATE &&
+	    ht->local_state == FLINT_LOCAL_ONLINE && t->incarnation == b->incarnation) {
+		t->incarnation = 0;
+		t->live.stopped_ns = now_ns;
+	}
 	if (t->node != node || t->local != ht->local_state ||
 	    t->capacity != le64_to_cpu(ht->capacity)) {
 		t->node = node;
@@ -267,6 +236,15 @@ static bool mgr_beat_missing(struct mgr_state *st, u32 node, const struct mgr_be
 	return changed;
 }
 
+static void mgr_node_event(struct mgr_state *st, const struct mgr_node *n, u8 to, u8 reason)
+{
+	struct mgr_event ev = {
+		.kind = MGR_EV_NODE, .node = n->id, .from = n->state, .to = to, .reason = reason,
+	};
+
+	mgr_event_add(st, &ev);
+}
+
 /**
  * mgr_beat_apply() - take in one heartbeat
  * @st: the model
@@ -279,8 +257,8 @@ static bool mgr_beat_missing(struct mgr_state *st, u32 node, const struct mgr_be
  * An unknown (role, name) becomes a node, an unknown target id a target.
  *
  * Return: FLINT_OK; EEXIST when a target belongs to another disk or server;
- * FLINT_ST_FENCED when a younger process has this name; FLINT_ST_BAD_REQUEST;
- * ENOMEM.
+ * FLINT_ST_FENCED when a younger process has this name; FLINT_ST_RETRY when a
+ * younger heartbeat was taken in; FLINT_ST_BAD_REQUEST; ENOMEM.
  */
 u32 mgr_beat_apply(struct mgr_state *st, const struct mgr_beat *b, u64 now_ns, u32 *node_id,
 		   bool *changed, char *why, size_t whylen)
@@ -302,13 +280,16 @@ u32 mgr_beat_apply(struct mgr_state *st, const struct mgr_beat *b, u64 now_ns, u
 		}
 		*changed = true;
 	}
-	status = mgr_beat_identity(n, b, why, whylen);
+	status = mgr_beat_identity(n, b, now_ns, why, whylen);
 	if (status)
 		return status;
 
 	n->heard_ns = now_ns;
+	n->silent_ns = now_ns;
 	n->skew_ns = b->skew_ns;
 	n->replica = b->replica;
+	if (n->state != FLINT_NODE_UP)
+		mgr_node_event(st, n, FLINT_NODE_UP, MGR_WHY_BACK);
 	if (n->state != FLINT_NODE_UP || memcmp(n->addrs, b->addrs, sizeof(n->addrs)) ||
 	    n->http_port != le16_to_cpu(b->replica.http_port)) {
 		n->state = FLINT_NODE_UP;
@@ -319,9 +300,9 @@ u32 mgr_beat_apply(struct mgr_state *st, const struct mgr_beat *b, u64 now_ns, u
 	}
 	*node_id = n->id;
 	for (i = 0; i < b->nr_targets; i++)
-		*changed |= mgr_beat_target(st, *node_id, &b->targets[i]);
+		*changed |= mgr_beat_target(st, *node_id, b, &b->targets[i], now_ns);
 	*changed |= mgr_beat_missing(st, *node_id, b);
-	*changed |= mgr_states_update(st);
+	*changed |= mgr_states_of(st, *node_id, false);
 	return FLINT_OK;
 }
 
@@ -330,6 +311,9 @@ u32 mgr_beat_apply(struct mgr_state *st, const struct mgr_beat *b, u64 now_ns, u
  * @st: the committed state
  * @incarnation: of the process that is answered
  * @o: target_id is set; result
+ *
+ * A target that operators want out of its chain is told to stop serving while
+ * the map still says that it serves, if another one can go on without it.
  */
 void mgr_beat_target_order(struct mgr_state *st, u64 incarnation, struct flint_hb_order *o)
 {
@@ -338,10 +322,11 @@ void mgr_beat_target_order(struct mgr_state *st, u64 incarnation, struct flint_h
 
 	if (!t)
 		return;
-	o->state = t->state;
+	o->state = t->wish && t->state == FLINT_TARGET_SERVING ? FLINT_TARGET_OFFLINE : t->state;
 	o->chain = cpu_to_le32(t->chain);
 	o->chain_ver = cpu_to_le32(c ? c->version : 0);
-	o->flags = FLINT_HB_ADMITTED;
+	if (incarnation && t->incarnation == incarnation)
+		o->flags = FLINT_HB_ADMITTED;
 }
 
 /* The leader of the metadata is what the map calls the file systems' server. */
@@ -446,7 +431,7 @@ u32 mgr_beat_order(struct mgr_state *st, const struct mgr_beat *b, u32 node_id, 
 
 /**
  * mgr_silence_apply() - declare nodes down that were not heard for T
- * @st: the model; heard_ns of every node was set to the present when this
+ * @st: the model; silent_ns of every node was set to the present when this
  *	manager became the leader, so that a new one waits a full T (decisions D7)
  * @now_ns: CLOCK_BOOTTIME
  *
@@ -454,20 +439,22 @@ u32 mgr_beat_order(struct mgr_state *st, const struct mgr_beat *b, u32 node_id, 
  */
 bool mgr_silence_apply(struct mgr_state *st, u64 now_ns)
 {
-	u64 limit = (u64)st->set.lease_ms * 1000000;
+	u64 limit = (u64)st->set.fence_ms * 1000000;
 	bool changed = false;
 	u32 i;
 
 	for (i = 0; i < st->nr_nodes; i++) {
 		struct mgr_node *n = &st->nodes[i];
 
-		if (n->state != FLINT_NODE_UP || now_ns < n->heard_ns + limit)
+		if (n->state != FLINT_NODE_UP || now_ns < n->silent_ns + limit)
 			continue;
+		mgr_node_event(st, n, FLINT_NODE_DOWN, MGR_WHY_SILENT);
 		n->state = FLINT_NODE_DOWN;
+		n->down_ns = now_ns;
 		n->dirty = true;
 		changed = true;
 		flint_warn("node %u (%s) is down: not heard for %u ms", n->id, n->name,
-			   st->set.lease_ms);
+			   st->set.fence_ms);
 	}
 	if (changed)
 		mgr_states_update(st);
@@ -487,11 +474,11 @@ bool mgr_usage_apply(struct mgr_state *st, bool all)
 
 	for (i = 0; i < st->nr_targets; i++) {
 		struct mgr_target *t = &st->targets[i];
-		u64 diff = t->used_now > t->used ? t->used_now - t->used : t->used - t->used_now;
+		u64 now = t->live.used, diff = now > t->used ? now - t->used : t->used - now;
 
 		if (!diff || (!all && diff < t->capacity / 256))
 			continue;
-		t->used = t->used_now;
+		t->used = now;
 		t->dirty = true;
 		changed = true;
 	}

@@ -7,7 +7,8 @@ PLACE_SRCS := mgr/place.c mgr/place_cyclic.c mgr/place_mix.c mgr/place_roles.c m
 	mgr/place_check.c mgr/place_move.c
 TEST_SRCS_mgr_place := $(PLACE_SRCS)
 
-MGRD_SRCS := mgr/mgrd.c $(MGR_STATE) mgr/replica.c mgr/worker.c mgr/members.c mgr/beat.c \
+MGRD_SRCS := mgr/mgrd.c $(MGR_STATE) mgr/replica.c mgr/worker.c mgr/members.c mgr/chains.c \
+	mgr/chainstate.c mgr/beat.c \
 	mgr/group.c mgr/image.c mgr/rpc.c mgr/fsmake.c mgr/http.c mgr/httpauth.c mgr/admin.c \
 	mgr/report.c mgr/metrics.c mgr/tokens.c mgr/chainset.c
 
@@ -21,8 +22,9 @@ FLINT_SRCS := mgr/flint.c mgr/cli_api.c mgr/cli_show.c mgr/cli_chain.c mgr/cli_g
 
 $(eval $(call program,flint,$(FLINT_SRCS),-ljansson -lcurl -lsqlite3))
 
-TEST_SRCS_mgr_members := mgr/members.c mgr/image.c mgr/state.c mgr/command.c
+TEST_SRCS_mgr_members := mgr/members.c mgr/chains.c mgr/chainstate.c mgr/image.c mgr/state.c mgr/command.c
 TEST_LIBS_mgr_members := -lxxhash
+TEST_SRCS_mgr_chainstate := mgr/chainstate.c
 TEST_SRCS_mgr_state := $(MGR_STATE)
 TEST_LIBS_mgr_state := -lsqlite3 -lxxhash
 TEST_SRCS_mgr_httpauth := mgr/httpauth.c

@@ -225,9 +225,10 @@ static void mgr_tick_lead(struct mgr *m, u64 now)
 	 */
 	if (m->tick_ns && now - m->tick_ns > (u64)m->st->set.lease_ms * 500000)
 		for (i = 0; i < m->next->nr_nodes; i++)
-			m->next->nodes[i].heard_ns = now;
+			m->next->nodes[i].silent_ns = now;
 	changed = mgr_silence_apply(m->next, now);
 	changed |= mgr_usage_apply(m->next, all);
+	changed |= mgr_lease_follow(m);
 	if (all)
 		m->usage_ns = now;
 	if (changed)

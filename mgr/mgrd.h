@@ -5,7 +5,8 @@
  *	state.c		the model; command.c: its changes; db.c: its database
  *	replica.c	this manager as one of several: changes are agreed upon
  *	worker.c	file work on a thread of its own
- *	members.c	heartbeats, failure detection, target states (pure: no I/O)
+ *	members.c	heartbeats and failure detection (pure: no I/O)
+ *	chains.c	facts and wishes become chains; chainstate.c: the state machine (pure)
  *	beat.c		this manager's own heartbeats
  *	group.c		what the leader of the metadata group says of its replicas
  *	image.c		the map image that clients and servers get (pure)
@@ -65,6 +66,7 @@ struct mgr_group {
  * @usage_ns: when small differences of usage were last brought into the map
  * @tick_ns: when the tick last ran
  * @lead_ns: since when this manager leads
+ * @lease_ns: when it changed the lease
  */
 struct mgr {
 	struct flint_loop *loop;
@@ -98,7 +100,7 @@ struct mgr {
 	u8 client_id[16];
 	u64 next_seq;
 	u64 incarnation;
-	u64 started_ns, lead_ns;
+	u64 started_ns, lead_ns, lease_ns;
 	u64 usage_ns;
 	u64 tick_ns;
 	u64 applied, applied_term;
@@ -153,6 +155,7 @@ void mgr_replica_free(struct mgr *m);
 void mgr_replica_tick(struct mgr *m, u64 now);
 void mgr_removed(struct mgr *m);
 bool mgr_leads(struct mgr *m);
+bool mgr_lease_follow(struct mgr *m);
 void mgr_commit(struct mgr *m, bool visible, void (*done)(struct mgr *m, void *arg, int err),
 		void *arg);
 void mgr_barrier(struct mgr *m, void (*done)(struct mgr *m, void *arg, int err), void *arg);
@@ -184,12 +187,12 @@ struct mgr_beat {
 	u64 incarnation;
 	struct flint_addr addrs[FLINT_NODE_ADDRS];
 	s64 skew_ns;			/* sender's clock less ours, 0: not told */
+	u64 sent_ns;			/* sender's CLOCK_BOOTTIME, 0: not told */
 	struct flint_hb_replica replica;
 	const struct flint_hb_target *targets;
 	u32 nr_targets;
 };
 
-u8 mgr_target_next(u8 state, u8 local, bool other_serves);
 bool mgr_states_update(struct mgr_state *st);
 u32 mgr_beat_apply(struct mgr_state *st, const struct mgr_beat *b, u64 now_ns, u32 *node_id,
 		   bool *changed, char *why, size_t whylen);
@@ -199,6 +202,10 @@ int mgr_beat_targets(struct mgr_beat *b, const u8 *tail, u32 tail_len, u32 len);
 void mgr_beat_target_order(struct mgr_state *st, u64 incarnation, struct flint_hb_order *o);
 bool mgr_silence_apply(struct mgr_state *st, u64 now_ns);
 bool mgr_usage_apply(struct mgr_state *st, bool all);
+
+/* ---- chains.c --------------------------------------------------------- */
+
+bool mgr_chain_update(struct mgr_state *st, struct mgr_chain *c);
 
 /* ---- image.c ---------------------------------------------------------- */
 

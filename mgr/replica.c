@@ -52,33 +52,14 @@ struct mgr_change {
 static void next_make(struct mgr *m, bool fresh)
 {
 	struct mgr_state *next = mgr_state_clone(m->st);
-	u64 now = flint_now_ns();
-	u32 i;
 
 	if (!next) {
 		flint_err("out of memory");
 		abort();
 	}
-	for (i = 0; i < next->nr_nodes; i++) {
-		struct mgr_node *n = &next->nodes[i];
-		const struct mgr_node *old = m->next && !fresh ? mgr_node_find(m->next, n->id)
-							       : NULL;
-
-		n->incarnation = old ? old->incarnation : 0;
-		n->displaced = old ? old->displaced : 0;
-		n->heard_ns = old ? old->heard_ns : now;
-		n->skew_ns = old ? old->skew_ns : 0;
-		if (old)
-			n->replica = old->replica;
-		else
-			memset(&n->replica, 0, sizeof(n->replica));
-	}
-	for (i = 0; i < next->nr_targets; i++) {
-		const struct mgr_target *old = m->next && !fresh
-			? mgr_target_find(m->next, next->targets[i].id) : NULL;
-
-		next->targets[i].used_now = old ? old->used_now : next->targets[i].used;
-	}
+	mgr_state_forget_live(next, flint_now_ns());
+	if (m->next && !fresh)
+		mgr_state_keep_live(next, m->next);
 	mgr_state_free(m->next);
 	m->next = next;
 	m->next_bad = false;
@@ -230,6 +211,7 @@ static void replica_found_state(struct mgr *m)
 		seed->seq++;
 		seed->epoch++;
 		seed->set.lease_ms = MGR_DEFAULT_LEASE_MS * m->time_scale;
+		seed->set.fence_ms = seed->set.lease_ms;
 	}
 	if (!c || !seed || mgr_command_encode(seed, false, true, &cmd, &len)) {
 		flint_err("out of memory");
@@ -296,12 +278,38 @@ static void replica_lead(struct mgr *m)
 		   (unsigned long long)flint_raft_status(m->raft)->term, m->st->set.lease_ms);
 	m->lead_ns = flint_now_ns();
 	next_make(m, true);
-	if (m->next->set.lease_ms != MGR_DEFAULT_LEASE_MS * m->time_scale) {
-		m->next->set.lease_ms = MGR_DEFAULT_LEASE_MS * m->time_scale;
-		m->next->set.dirty = true;
+	if (mgr_lease_follow(m))
 		mgr_commit(m, true, committed, NULL);
-	}
 	mgr_beat_self(m);
+}
+
+/**
+ * mgr_lease_follow() - let T be what operators want, in m->next
+ *
+ * Servers act upon a longer T for a while after it was shortened, so that the
+ * silence that is waited for stays at the longer one until nobody can.
+ *
+ * Return: did it change? The caller commits.
+ */
+bool mgr_lease_follow(struct mgr *m)
+{
+	struct mgr_settings *s = &m->next->set;
+	u32 want = (s->lease_wish ? s->lease_wish : MGR_DEFAULT_LEASE_MS) * m->time_scale;
+
+	if (s->lease_ms != want) {
+		s->lease_ms = want;
+		if (s->fence_ms < want)
+			s->fence_ms = want;
+		m->lease_ns = flint_now_ns();
+	} else if (s->fence_ms != s->lease_ms &&
+		   flint_now_ns() - m->lease_ns > s->fence_ms * 2000000ull &&
+		   flint_now_ns() - m->lead_ns > s->fence_ms * 2000000ull) {
+		s->fence_ms = s->lease_ms;
+	} else {
+		return false;
+	}
+	s->dirty = true;
+	return true;
 }
 
 static void replica_unlead(struct mgr *m)

@@ -381,7 +381,7 @@ u64 mgr_target_used(struct mgr *m, const struct mgr_target *t)
 {
 	const struct mgr_target *live = m->next ? mgr_target_find(m->next, t->id) : NULL;
 
-	return live ? live->used_now : t->used;
+	return live ? live->live.used : t->used;
 }
 
 static void mgr_problems_targets(struct mgr *m, json_t *list)

@@ -244,6 +244,7 @@ static int mgr_beat_parse(const struct flint_call *call, struct flint_heartbeat 
 	b->incarnation = le64_to_cpu(hb->incarnation);
 	b->nr_targets = le32_to_cpu(hb->nr_targets);
 	b->replica = hb->replica;
+	b->sent_ns = le64_to_cpu(hb->sent_boottime_ns);
 	if ((b->role != FLINT_ROLE_CHUNK && b->role != FLINT_ROLE_META &&
 	     b->role != FLINT_ROLE_MGR) || b->role != info->role || !b->incarnation || !mgr_label_ok(hb->name) ||
 	    mgr_beat_targets(b, tail, tail_len, le32_to_cpu(hb->target_len)))
@@ -353,6 +354,8 @@ static u32 mgr_beat_take(struct mgr *m, const struct flint_heartbeat *hb, const 
 	w->rep.lease_ms = cpu_to_le32(m->next->set.lease_ms);
 	w->rep.order = cpu_to_le32(order);
 	w->rep.group = cpu_to_le64(m->next->set.meta_group);
+	w->rep.set.recovery_bps = cpu_to_le64(m->next->set.recovery_bps);
+	w->rep.set.scrub_days = cpu_to_le32(m->next->set.scrub_days);
 	return FLINT_OK;
 }
 

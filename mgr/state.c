@@ -35,6 +35,7 @@ void mgr_state_clear(struct mgr_state *st)
 	for (i = 0; i < st->nr_tokens; i++)
 		mgr_token_drop(&st->tokens[i]);
 	free(st->tokens);
+	free(st->events);
 	free(st->nodes);
 	free(st->targets);
 	free(st->chains);
@@ -53,6 +54,8 @@ struct mgr_state *mgr_state_new(const u8 cluster_id[16], const char *cluster_nam
 	memcpy(st->set.cluster_id, cluster_id, sizeof(st->set.cluster_id));
 	snprintf(st->set.cluster_name, sizeof(st->set.cluster_name), "%s", cluster_name);
 	st->set.lease_ms = lease_ms;
+	st->set.fence_ms = lease_ms;
+	st->next_event = 1;
 	st->set.next_node = 1;
 	st->set.next_fs = 1;
 	st->set.dirty = true;
@@ -97,6 +100,7 @@ struct mgr_state *mgr_state_clone(const struct mgr_state *st)
 	ok &= mgr_copy(&c->targets, st->targets, st->nr_targets, sizeof(*st->targets));
 	ok &= mgr_copy(&c->chains, st->chains, st->nr_chains, sizeof(*st->chains));
 	ok &= mgr_copy(&c->fs, st->fs, st->nr_fs, sizeof(*st->fs));
+	ok &= mgr_copy(&c->events, st->events, st->nr_events, sizeof(*st->events));
 	ok &= mgr_copy(&c->tables, st->tables, st->nr_tables, sizeof(*st->tables));
 	for (i = 0; ok && i < st->nr_tables; i++) {
 		ok = mgr_copy(&c->tables[i].chains, st->tables[i].chains, st->tables[i].nr,
@@ -145,18 +149,28 @@ void mgr_state_settle(struct mgr_state *st)
 			st->tokens[keep++] = st->tokens[i];
 	}
 	st->nr_tokens = keep;
+	/* Dirty ones are the newest. */
+	for (i = st->nr_events; i-- > 0 && st->events[i].dirty;)
+		st->events[i].dirty = false;
 }
 
 /* ---- finding ---------------------------------------------------------- */
 
+/* The arrays are sorted by id. */
 #define MGR_FIND_ID(array, nr, want)					\
 	do {								\
-		u32 i_;							\
+		u32 lo_ = 0, hi_ = (nr);				\
 									\
-		for (i_ = 0; i_ < (nr); i_++)				\
-			if ((array)[i_].id == (want))			\
-				return &(array)[i_];			\
-		return NULL;						\
+		while (lo_ < hi_) {					\
+			u32 mid_ = lo_ + (hi_ - lo_) / 2;		\
+									\
+			if ((array)[mid_].id < (want))			\
+				lo_ = mid_ + 1;				\
+			else						\
+				hi_ = mid_;				\
+		}							\
+		return lo_ < (nr) && (array)[lo_].id == (want) ?	\
+			&(array)[lo_] : NULL;				\
 	} while (0)
 
 struct mgr_node *mgr_node_find(struct mgr_state *st, u32 id)
@@ -228,7 +242,8 @@ static int mgr_id_cmp(const void *a, const void *b)
 			if (!p_)						\
 				return NULL;					\
 			*p_ = wanted;						\
-			qsort(st->array, st->count, sizeof(*st->array), mgr_id_cmp); \
+			if (st->count > 1 && st->array[st->count - 2].id > (wanted)) \
+				qsort(st->array, st->count, sizeof(*st->array), mgr_id_cmp); \
 		}								\
 		find(st, wanted)->dirty = true;					\
 		return find(st, wanted);					\
@@ -314,6 +329,79 @@ struct mgr_table *mgr_table_add(struct mgr_state *st, u32 id, u32 version, u32 n
 	t->chains = chains;
 	qsort(st->tables, st->nr_tables, sizeof(*t), mgr_table_cmp);
 	return mgr_table_find(st, id, version);
+}
+
+/* ---- what is not replicated -------------------------------------------- */
+
+static void mgr_node_live_copy(struct mgr_node *n, const struct mgr_node *from)
+{
+	n->incarnation = from->incarnation;
+	n->displaced = from->displaced;
+	n->heard_ns = from->heard_ns;
+	n->silent_ns = from->silent_ns;
+	n->known_ns = from->known_ns;
+	n->down_ns = from->down_ns;
+	n->sent_ns = from->sent_ns;
+	n->skew_ns = from->skew_ns;
+	n->replica = from->replica;
+}
+
+void mgr_state_keep_live(struct mgr_state *to, struct mgr_state *from)
+{
+	u32 i;
+
+	for (i = 0; i < to->nr_nodes; i++) {
+		const struct mgr_node *old = mgr_node_find(from, to->nodes[i].id);
+
+		if (old)
+			mgr_node_live_copy(&to->nodes[i], old);
+	}
+	for (i = 0; i < to->nr_targets; i++) {
+		const struct mgr_target *old = mgr_target_find(from, to->targets[i].id);
+
+		if (old)
+			to->targets[i].live = old->live;
+	}
+}
+
+void mgr_state_forget_live(struct mgr_state *st, u64 now_ns)
+{
+	const struct mgr_node nobody = { .heard_ns = now_ns, .silent_ns = now_ns };
+	u32 i;
+
+	for (i = 0; i < st->nr_nodes; i++)
+		mgr_node_live_copy(&st->nodes[i], &nobody);
+	for (i = 0; i < st->nr_targets; i++)
+		st->targets[i].live = (struct mgr_target_live){ .used = st->targets[i].used };
+}
+
+/* ---- history ---------------------------------------------------------- */
+
+struct mgr_event *mgr_event_put(struct mgr_state *st, const struct mgr_event *ev)
+{
+	struct mgr_event *e;
+
+	if (st->nr_events == MGR_EVENTS_MAX) {
+		memmove(st->events, st->events + 1, (st->nr_events - 1) * sizeof(*e));
+		e = &st->events[st->nr_events - 1];
+	} else {
+		e = mgr_grow(&st->events, &st->nr_events, sizeof(*e));
+		if (!e)
+			return NULL;
+	}
+	*e = *ev;
+	e->dirty = true;
+	st->next_event = e->seq + 1;
+	return e;
+}
+
+void mgr_event_add(struct mgr_state *st, const struct mgr_event *ev)
+{
+	struct mgr_event e = *ev;
+
+	/* Short of memory the history has a gap; what it tells of has none. */
+	e.seq = st->next_event;
+	mgr_event_put(st, &e);
 }
 
 /* ---- tokens ----------------------------------------------------------- */

@@ -2,7 +2,7 @@
 /*
  * What the managers know: the model in memory (state.c), the commands that
  * change it on every manager (command.c), and the database that keeps it
- * between runs (db.c).
+ * between runs (db.c). What operators do to chains is chains.c.
  *
  * The arrays of struct mgr_state are the model that everything reads. A leader
  * holds two: the committed one, which maps and answers are made from, and the
@@ -39,25 +39,59 @@ struct mgr_node {
 	char name[FLINT_LABEL_LEN];
 	struct flint_addr addrs[FLINT_NODE_ADDRS];
 	u16 http_port;			/* managers: of the admin API */
+	bool draining;			/* no new data here, what is here moves away */
 	/* not replicated */
 	u64 incarnation;		/* of the process last heard, 0: none yet */
 	u64 displaced;			/* incarnation that it replaced */
 	u64 heard_ns;			/* CLOCK_BOOTTIME */
+	u64 silent_ns;			/* from when its silence counts */
+	u64 known_ns;			/* since when @incarnation is known */
+	u64 down_ns;			/* when it was declared down */
+	u64 sent_ns;			/* its clock, of the newest heartbeat */
 	s64 skew_ns;			/* its clock less ours, with the last heartbeat */
 	struct flint_hb_replica replica; /* as it travelled */
 };
 
+/**
+ * struct mgr_target_live - what the last heartbeat said, at the leader only
+ * @stopped_ns: when its process said that it no longer serves what it was given
+ * @sync_ns, @sync_from: when the recovery that it drives was first heard of, and how
+ *	far it was
+ * Others as in struct flint_hb_target.
+ */
+struct mgr_target_live {
+	u64 used;
+	u64 stopped_ns;
+	u64 sync_done, sync_total;
+	u64 sync_ns, sync_from;
+	u64 crc_errors, repaired;
+	u32 chain_ver;
+	u32 flags;
+};
+
+/**
+ * struct mgr_target - a disk, or a part of one
+ * @incarnation: the process that @state was given to; 0: none. Replicated, so that
+ *	a new leader knows a restarted process from one that went on (chainstate.c)
+ * @state_ver: version of the chain with which @state was given
+ * @wish: enum mgr_wish, of operators
+ * @draining: its data is to move to other targets (the node's @draining counts too)
+ */
 struct mgr_target {
 	u32 id;
 	u32 node;
 	u32 chain;			/* 0: in no chain */
 	u8 state;			/* enum flint_target_state */
 	u8 local;			/* enum flint_local_state as last reported */
+	u8 wish;
+	bool draining;
 	bool dirty;
 	u8 uuid[16];
 	u64 capacity;			/* bytes, as published in the map */
 	u64 used;
-	u64 used_now;			/* not replicated: as last reported */
+	u64 incarnation;
+	u32 state_ver;
+	struct mgr_target_live live;	/* not replicated */
 };
 
 struct mgr_chain {
@@ -87,6 +121,52 @@ struct mgr_fs {
 	struct flint_layout layout;
 };
 
+/* Why something happened; report.c has the words. */
+enum mgr_reason {
+	MGR_WHY_NONE		= 0,
+	MGR_WHY_SILENT		= 1,	/* its server was silent for a lease */
+	MGR_WHY_DISK		= 2,	/* its server says that the disk failed or is gone */
+	MGR_WHY_RESTART		= 3,	/* its server was started anew */
+	MGR_WHY_BACK		= 4,	/* heard again */
+	MGR_WHY_SYNC		= 5,	/* another member serves and can bring it up to date */
+	MGR_WHY_SYNCED		= 6,	/* recovery is complete */
+	MGR_WHY_LAST		= 7,	/* of the last-serving set, the first that is back */
+	MGR_WHY_ALL_GONE	= 8,	/* all that served are gone: it has all that was written */
+	MGR_WHY_NO_SOURCE	= 9,	/* nobody serves that it could recover from */
+	MGR_WHY_STOPPED		= 10,	/* it stopped serving by itself */
+	MGR_WHY_OPERATOR	= 11,
+	MGR_WHY_LOSS		= 12,	/* an operator: serve what is here, whatever is missing */
+};
+
+enum mgr_event_kind {
+	MGR_EV_NODE		= 1,	/* from, to: enum flint_node_state */
+	MGR_EV_TARGET		= 2,	/* a member of @chain: enum flint_target_state */
+	MGR_EV_JOINED		= 3,	/* @target became a member; to: its state */
+	MGR_EV_LEFT		= 4,
+	MGR_EV_CHAIN		= 5,	/* @chain was made */
+	MGR_EV_WISH		= 6,	/* enum mgr_wish */
+	MGR_EV_DRAIN		= 7,	/* of @target, or of @node: from and to are 0 or 1 */
+};
+
+/**
+ * struct mgr_event - a line of the map's history
+ * @seq: 1 and up, without gaps
+ * @time_ns: CLOCK_REALTIME of the leader then
+ * @epoch: of the map that shows it first
+ * @node: that the target is of
+ * @version: of the chain afterwards
+ */
+struct mgr_event {
+	u64 seq;
+	u64 time_ns;
+	u64 epoch;
+	u32 chain, version, target, node;
+	u8 kind, from, to, reason;
+	bool dirty;
+};
+
+#define MGR_EVENTS_MAX	10000
+
 /* Never changes; shared by copies of the state. */
 struct mgr_token_claims {
 	u32 refs;
@@ -111,6 +191,11 @@ struct mgr_token {
  * @meta_term: of the newest leader of it that was heard
  * @next_node, @next_fs: ids that were never given
  * @tokens_from: seconds since 1970; tokens issued before are revoked
+ * @lease_ms: T, what heartbeats are answered with; @lease_wish times time_scale
+ * @lease_wish: what operators want T to be, 0: the default
+ * @fence_ms: silence after which a server is down: T, or a longer one that servers may
+ *	still act upon
+ * @recovery_bps, @scrub_days: struct flint_hb_settings
  */
 struct mgr_settings {
 	u8 cluster_id[16];
@@ -123,6 +208,10 @@ struct mgr_settings {
 	u64 meta_founder;
 	u64 meta_term;
 	u64 tokens_from;
+	u64 recovery_bps;
+	u32 lease_wish;
+	u32 fence_ms;
+	u32 scrub_days;
 	bool meta_founded;
 	bool dirty;
 };
@@ -138,7 +227,9 @@ struct mgr_state {
 	struct mgr_table *tables;
 	struct mgr_fs *fs;
 	struct mgr_token *tokens;
-	u32 nr_nodes, nr_targets, nr_chains, nr_tables, nr_fs, nr_tokens;
+	struct mgr_event *events;	/* by seq, the newest MGR_EVENTS_MAX */
+	u64 next_event;			/* seq of the next one */
+	u32 nr_nodes, nr_targets, nr_chains, nr_tables, nr_fs, nr_tokens, nr_events;
 };
 
 /* ---- state.c ---------------------------------------------------------- */
@@ -147,6 +238,10 @@ struct mgr_state {
 struct mgr_state *mgr_state_new(const u8 cluster_id[16], const char *cluster_name, u32 lease_ms);
 /* What is not replicated is copied too. NULL: no memory. */
 struct mgr_state *mgr_state_clone(const struct mgr_state *st);
+/* Let @to know what heartbeats told @from. */
+void mgr_state_keep_live(struct mgr_state *to, struct mgr_state *from);
+/* Nobody was heard yet: silence counts from @now_ns. */
+void mgr_state_forget_live(struct mgr_state *st, u64 now_ns);
 void mgr_state_free(struct mgr_state *st);
 void mgr_state_clear(struct mgr_state *st);
 int mgr_state_check(const struct mgr_state *st, char *why, size_t whylen);
@@ -178,6 +273,34 @@ struct mgr_token *mgr_token_put(struct mgr_state *st, const struct flint_token *
 /* Before a record goes away or is overwritten. */
 void mgr_token_drop(struct mgr_token *t);
 const struct flint_token *mgr_token_claims(const struct mgr_token *t);
+
+/* Keep an event, dirty, with the next seq; time and epoch come with the command. */
+void mgr_event_add(struct mgr_state *st, const struct mgr_event *ev);
+/* The same with what is known of it (loading, commands). NULL: no memory. */
+struct mgr_event *mgr_event_put(struct mgr_state *st, const struct mgr_event *ev);
+
+/* ---- chains.c --------------------------------------------------------- */
+
+/*
+ * What operators may do to chains, on the next state: check, then change records
+ * that the caller commits. They return 0 or -errno with one sentence, and then
+ * nothing has changed; -ENOMEM is the end of the next state (the caller aborts).
+ */
+int mgr_target_fit(struct mgr_state *st, u32 id, char *err, size_t errlen);
+int mgr_chain_create(struct mgr_state *st, const u32 *targets, u32 nr, u32 *chain, char *err,
+		     size_t errlen);
+int mgr_table_create(struct mgr_state *st, u32 table, const u32 *chains, u32 nr, u32 *version,
+		     char *err, size_t errlen);
+int mgr_chain_add_target(struct mgr_state *st, u32 chain, u32 target, char *err, size_t errlen);
+int mgr_chain_drop_target(struct mgr_state *st, u32 chain, u32 target, char *err, size_t errlen);
+int mgr_target_hold(struct mgr_state *st, u32 target, bool off, char *err, size_t errlen);
+int mgr_target_promote(struct mgr_state *st, u32 target, char *err, size_t errlen);
+int mgr_target_drain(struct mgr_state *st, u32 target, bool on, char *err, size_t errlen);
+int mgr_node_drain(struct mgr_state *st, u32 node, bool on, char *err, size_t errlen);
+/* Does the target, or its node, drain? */
+bool mgr_target_draining(struct mgr_state *st, const struct mgr_target *t);
+/* Newest version of a table, NULL: there is none. */
+struct mgr_table *mgr_table_newest(struct mgr_state *st, u32 table);
 
 /* ---- command.c -------------------------------------------------------- */
 

@@ -26,7 +26,7 @@ newer()
 {
 	stop mgr3 && sqlite3 "$D/mgr3/state.db" 'PRAGMA user_version=99' &&
 		refused 'was written by a newer version' mgr3 &&
-		sqlite3 "$D/mgr3/state.db" 'PRAGMA user_version=2' && start mgr3 && until_ok 20 voters 3
+		sqlite3 "$D/mgr3/state.db" 'PRAGMA user_version=3' && start mgr3 && until_ok 20 voters 3
 }
 
 damaged()

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Membership: every row of the target transition table, heartbeats good and
- * bad, silence, who founds and leads the metadata group, and the image that
+ * Membership: heartbeats good and bad, silence, who founds and leads the metadata group, and the image that
  * follows from them. Every change is also made on a second state, by command.
  */
 #include <setjmp.h>
@@ -15,54 +14,6 @@
 #include "userd/base/crc.h"
 
 #define SEC	1000000000ull
-
-/* ---- the table -------------------------------------------------------- */
-
-static void test_transitions(void **state)
-{
-	static const struct {
-		u8 state, local;
-		bool other;
-		u8 next;
-	} rows[] = {
-		{ FLINT_TARGET_SERVING, FLINT_LOCAL_OFFLINE, false, FLINT_TARGET_LASTSRV },
-		{ FLINT_TARGET_SERVING, FLINT_LOCAL_OFFLINE, true, FLINT_TARGET_OFFLINE },
-		{ FLINT_TARGET_SERVING, FLINT_LOCAL_ONLINE, false, FLINT_TARGET_SERVING },
-		{ FLINT_TARGET_SERVING, FLINT_LOCAL_ONLINE, true, FLINT_TARGET_SERVING },
-		{ FLINT_TARGET_SERVING, FLINT_LOCAL_UPTODATE, false, FLINT_TARGET_SERVING },
-		{ FLINT_TARGET_SERVING, FLINT_LOCAL_UPTODATE, true, FLINT_TARGET_SERVING },
-		{ FLINT_TARGET_LASTSRV, FLINT_LOCAL_OFFLINE, false, FLINT_TARGET_LASTSRV },
-		{ FLINT_TARGET_LASTSRV, FLINT_LOCAL_OFFLINE, true, FLINT_TARGET_OFFLINE },
-		{ FLINT_TARGET_LASTSRV, FLINT_LOCAL_ONLINE, false, FLINT_TARGET_SERVING },
-		{ FLINT_TARGET_LASTSRV, FLINT_LOCAL_ONLINE, true, FLINT_TARGET_WAITING },
-		{ FLINT_TARGET_LASTSRV, FLINT_LOCAL_UPTODATE, false, FLINT_TARGET_SERVING },
-		{ FLINT_TARGET_LASTSRV, FLINT_LOCAL_UPTODATE, true, FLINT_TARGET_WAITING },
-		{ FLINT_TARGET_SYNCING, FLINT_LOCAL_OFFLINE, false, FLINT_TARGET_OFFLINE },
-		{ FLINT_TARGET_SYNCING, FLINT_LOCAL_OFFLINE, true, FLINT_TARGET_OFFLINE },
-		{ FLINT_TARGET_SYNCING, FLINT_LOCAL_ONLINE, false, FLINT_TARGET_WAITING },
-		{ FLINT_TARGET_SYNCING, FLINT_LOCAL_ONLINE, true, FLINT_TARGET_SYNCING },
-		{ FLINT_TARGET_SYNCING, FLINT_LOCAL_UPTODATE, false, FLINT_TARGET_SERVING },
-		{ FLINT_TARGET_SYNCING, FLINT_LOCAL_UPTODATE, true, FLINT_TARGET_SERVING },
-		{ FLINT_TARGET_WAITING, FLINT_LOCAL_OFFLINE, false, FLINT_TARGET_OFFLINE },
-		{ FLINT_TARGET_WAITING, FLINT_LOCAL_OFFLINE, true, FLINT_TARGET_OFFLINE },
-		{ FLINT_TARGET_WAITING, FLINT_LOCAL_ONLINE, false, FLINT_TARGET_WAITING },
-		{ FLINT_TARGET_WAITING, FLINT_LOCAL_ONLINE, true, FLINT_TARGET_SYNCING },
-		{ FLINT_TARGET_WAITING, FLINT_LOCAL_UPTODATE, false, FLINT_TARGET_WAITING },
-		{ FLINT_TARGET_WAITING, FLINT_LOCAL_UPTODATE, true, FLINT_TARGET_WAITING },
-		{ FLINT_TARGET_OFFLINE, FLINT_LOCAL_OFFLINE, false, FLINT_TARGET_OFFLINE },
-		{ FLINT_TARGET_OFFLINE, FLINT_LOCAL_OFFLINE, true, FLINT_TARGET_OFFLINE },
-		{ FLINT_TARGET_OFFLINE, FLINT_LOCAL_ONLINE, false, FLINT_TARGET_WAITING },
-		{ FLINT_TARGET_OFFLINE, FLINT_LOCAL_ONLINE, true, FLINT_TARGET_WAITING },
-		{ FLINT_TARGET_OFFLINE, FLINT_LOCAL_UPTODATE, false, FLINT_TARGET_WAITING },
-		{ FLINT_TARGET_OFFLINE, FLINT_LOCAL_UPTODATE, true, FLINT_TARGET_WAITING },
-	};
-	size_t i;
-
-	assert_int_equal(sizeof(rows) / sizeof(rows[0]), 5 * 3 * 2);
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		assert_int_equal(mgr_target_next(rows[i].state, rows[i].local, rows[i].other),
-				 rows[i].next);
-}
 
 /* ---- heartbeats ------------------------------------------------------- */
 
@@ -463,7 +414,6 @@ static void test_image(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_transitions),
 		cmocka_unit_test_setup_teardown(test_registration, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_of_a_name, setup, teardown),

@@ -79,6 +79,54 @@ static void fill(struct mgr_state *st)
 	fs->meta_node = node;
 	fs->root_ino = 42;
 	fs->layout.chunk_shift = 20;
+	t = mgr_target_find(st, 5);
+	t->incarnation = 0xfedcba9876543210ull;
+	t->state_ver = 7;
+	t->wish = 2;
+	t->draining = true;
+	mgr_node_find(st, node)->draining = true;
+	st->set.recovery_bps = 1ull << 40;
+	st->set.scrub_days = 30;
+	st->set.lease_wish = 3000;
+	st->set.dirty = true;
+	mgr_event_add(st, &(struct mgr_event){ .kind = MGR_EV_TARGET, .chain = chain, .target = 5,
+					       .version = 9, .from = 1, .to = 2, .reason = 3 });
+}
+
+/* What comes later pushes out what came first, and all managers keep the same. */
+static void test_history(void **state)
+{
+	struct mgr_state *a = fresh(), *b = fresh(), *c;
+	struct mgr_db *d = open_db(&c);
+	bool whole;
+	u32 i, len;
+	u8 *cmd;
+
+	mgr_state_settle(a);
+	mgr_state_settle(b);
+	for (i = 1; i <= MGR_EVENTS_MAX + 20; i++) {
+		mgr_event_add(a, &(struct mgr_event){ .kind = MGR_EV_NODE, .node = i });
+		if (i % 500 && i < MGR_EVENTS_MAX)
+			continue;
+		assert_int_equal(mgr_command_encode(a, true, false, &cmd, &len), 0);
+		assert_int_equal(mgr_command_apply(b, cmd, len, &whole, err, sizeof(err)), 0);
+		free(cmd);
+		assert_int_equal(mgr_db_write(d, b, i == 500, i, 1, err, sizeof(err)), 0);
+		mgr_state_settle(b);
+	}
+	assert_int_equal(b->nr_events, MGR_EVENTS_MAX);
+	assert_int_equal(b->events[0].seq, 21);
+	assert_int_equal(b->events[MGR_EVENTS_MAX - 1].node, MGR_EVENTS_MAX + 20);
+	assert_int_equal(b->events[MGR_EVENTS_MAX - 1].epoch, b->epoch);
+	assert_true(b->events[0].time_ns > 0);
+	assert_int_equal(mgr_state_checksum(a), mgr_state_checksum(b));
+	mgr_db_close(d);
+	d = open_db(&c);
+	assert_int_equal(mgr_state_checksum(c), mgr_state_checksum(b));
+	mgr_db_close(d);
+	mgr_state_free(a);
+	mgr_state_free(b);
+	mgr_state_free(c);
 }
 
 /* Send what changed in @from to @to. */
@@ -301,8 +349,16 @@ static void test_full_disk(void **state)
 	mgr_db_close(d);
 }
 
-/* A database of a version without a log: everything is there, and ids go on. */
-static void test_upgrade(void **state)
+/* What schema 2 added to the first one. */
+static const char schema_2[] =
+	"CREATE TABLE tokens(id INTEGER PRIMARY KEY, revoked INTEGER NOT NULL,"
+	"  note TEXT NOT NULL, claims BLOB NOT NULL);"
+	"ALTER TABLE nodes ADD COLUMN http_port INTEGER NOT NULL DEFAULT 0;"
+	"INSERT INTO settings VALUES ('seq', 40), ('applied', 50), ('applied_term', 6),"
+	"  ('next_node', 9), ('next_fs', 7); PRAGMA user_version=2;";
+
+/* A database of an older version: everything is there, and ids go on. */
+static void upgrade(int version)
 {
 	static const char sql[] =
 		"CREATE TABLE settings(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -327,7 +383,10 @@ static void test_upgrade(void **state)
 		"INSERT INTO settings VALUES ('epoch', 12), ('lease_ms', 6000),"
 		"  ('cluster_id', zeroblob(16)), ('cluster_name', 'old');"
 		"INSERT INTO nodes VALUES (3, 3, 'meta', 1, zeroblob(96));"
+		"INSERT INTO nodes VALUES (2, 2, 'chunk', 1, zeroblob(96));"
 		"INSERT INTO fs VALUES (1, 'default', 3, 2, zeroblob(24));"
+		"INSERT INTO targets VALUES (5, zeroblob(16), 2, 1, 4, 2, 1000, 10);"
+		"INSERT INTO chains VALUES (1, 3); INSERT INTO chain_targets VALUES (1, 0, 5);"
 		"PRAGMA application_id=1179405639; PRAGMA user_version=1;";
 	struct mgr_state *st;
 	char path[128];
@@ -337,22 +396,46 @@ static void test_upgrade(void **state)
 	snprintf(path, sizeof(path), "%s/state.db", dir);
 	assert_int_equal(sqlite3_open(path, &db), 0);
 	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), 0);
+	if (version == 2)
+		assert_int_equal(sqlite3_exec(db, schema_2, NULL, NULL, NULL), 0);
 	sqlite3_close(db);
 	d = open_db(&st);
-	assert_int_equal(d->version, 1);
-	assert_int_equal(d->applied, 0);
+	assert_int_equal(d->version, version);
+	assert_int_equal(d->applied, version == 2 ? 50 : 0);
 	assert_non_null(st);
 	assert_int_equal(st->epoch, 12);
-	assert_int_equal(st->seq, 0);
+	assert_int_equal(st->seq, version == 2 ? 40 : 0);
 	assert_int_equal(st->fs[0].root_ino, 2);
-	assert_int_equal(mgr_node_add(st, FLINT_ROLE_META, "new")->id, 4);
-	assert_int_equal(mgr_fs_add(st, "new")->id, 2);
+	assert_int_equal(st->set.fence_ms, 6000);
+	assert_int_equal(st->targets[0].state, FLINT_TARGET_SERVING);
+	assert_int_equal(st->targets[0].incarnation, 0);
+	assert_int_equal(st->chains[0].version, 3);
+	assert_int_equal(st->nr_events, 0);
+	assert_int_equal(st->next_event, 1);
+	assert_int_equal(mgr_node_add(st, FLINT_ROLE_META, "new")->id, version == 2 ? 9 : 4);
+	assert_int_equal(mgr_fs_add(st, "new")->id, version == 2 ? 7 : 2);
+	mgr_fs_find_name(st, "new")->meta_node = 3;
+	mgr_event_add(st, &(struct mgr_event){ .kind = MGR_EV_NODE, .node = 3, .time_ns = 1 });
+	assert_int_equal(mgr_db_write(d, st, false, 60, 7, err, sizeof(err)), 0);
 	mgr_state_free(st);
 	mgr_db_close(d);
 	d = open_db(&st);
-	assert_int_equal(d->version, 2);
+	assert_int_equal(d->version, 3);
+	assert_int_equal(d->applied, 60);
+	assert_int_equal(st->nr_events, 1);
+	assert_int_equal(st->next_event, 2);
 	mgr_state_free(st);
 	mgr_db_close(d);
+}
+
+static void test_upgrade_1(void **state)
+{
+	upgrade(1);
+}
+
+static void test_upgrade_2(void **state)
+{
+	upgrade(2);
 }
 
 static void overwrite(off_t at, const char *bytes, size_t len)
@@ -461,7 +544,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refused_commands, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mangled_commands, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tokens, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_upgrade, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_history, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_upgrade_1, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_upgrade_2, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
