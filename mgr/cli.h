@@ -188,6 +188,10 @@ int cli_log_show(struct cli *c);
 int cli_log_set(struct cli *c);
 int cli_log_tail(struct cli *c);
 int cli_metrics(struct cli *c);
+int cli_doctor(struct cli *c);
+/* What 'flint mounts --json' and 'flint version --json' print. */
+json_t *cli_mounts_json(void);
+json_t *cli_version_json(void);
 
 int cli_mounts(struct cli *c);
 int cli_version(struct cli *c);

@@ -76,15 +76,20 @@ static json_t *cli_mount_table(void)
 	return list;
 }
 
+json_t *cli_mounts_json(void)
+{
+	return json_pack("{s:o, s:o}", "mounts", cli_mount_table(), "instances",
+			 cli_sysfs_dir(CLI_SYSFS, 3));
+}
+
 int cli_mounts(struct cli *c)
 {
-	json_t *mounts = cli_mount_table(), *sysfs = cli_sysfs_dir(CLI_SYSFS, 3), *m, *value;
+	json_t *all = cli_mounts_json(), *mounts = json_object_get(all, "mounts");
+	json_t *sysfs = json_object_get(all, "instances"), *m, *value, *dir;
 	const char *name, *key;
-	json_t *all, *dir;
 	size_t i;
 
 	if (cli_opt(c, CLI_OPT_JSON)) {
-		all = json_pack("{s:o, s:o}", "mounts", mounts, "instances", sysfs);
 		cli_print_json(all);
 		json_decref(all);
 		return 0;
@@ -104,26 +109,36 @@ int cli_mounts(struct cli *c)
 				if (json_is_string(value))
 					printf("  %-20s %s\n", key, json_string_value(value));
 	}
-	json_decref(mounts);
-	json_decref(sysfs);
+	json_decref(all);
 	return 0;
 }
 
 /* ---- version ---------------------------------------------------------- */
 
-int cli_version(struct cli *c)
+json_t *cli_version_json(void)
 {
 	bool loaded = !access("/sys/module/flintfs", F_OK);
-	char module[128] = "unknown";
+	char module[128] = "unknown", proto[16];
 
 	if (!cli_read_line(CLI_MODULE, module, sizeof(module)) && !loaded)
 		snprintf(module, sizeof(module), "not loaded");
+	snprintf(proto, sizeof(proto), "%d.%d", FLINT_PROTO_MAJOR, FLINT_PROTO_MINOR);
+	return json_pack("{s:s, s:s, s:s}", "version", FLINT_VERSION, "protocol", proto,
+			 "module", module);
+}
+
+int cli_version(struct cli *c)
+{
+	json_t *v = cli_version_json();
+
 	if (cli_opt(c, CLI_OPT_JSON))
-		printf("{\"version\": \"%s\", \"protocol\": \"%d.%d\", \"module\": \"%s\"}\n",
-		       FLINT_VERSION, FLINT_PROTO_MAJOR, FLINT_PROTO_MINOR, module);
+		cli_print_json(v);
 	else
-		printf("flint %s, protocol %d.%d, kernel module %s\n", FLINT_VERSION,
-		       FLINT_PROTO_MAJOR, FLINT_PROTO_MINOR, module);
+		printf("flint %s, protocol %s, kernel module %s\n",
+		       json_string_value(json_object_get(v, "version")),
+		       json_string_value(json_object_get(v, "protocol")),
+		       json_string_value(json_object_get(v, "module")));
+	json_decref(v);
 	return 0;
 }
 

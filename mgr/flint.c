@@ -159,6 +159,11 @@ static const struct argp_option cli_opts_node_text[] = {
 	CLI_API, { 0 },
 };
 
+static const struct argp_option cli_opts_doctor[] = {
+	{ "out", 'o', "FILE", 0, "Where to write (default: flint-doctor-HOST-TIME.tar.gz here)", 0 },
+	CLI_JSON, CLI_API, { 0 },
+};
+
 static const struct argp_option cli_opts_up[] = {
 	{ "chunk-servers", CLI_OPT_CHUNK_SERVERS, "N", 0, "Chunk servers (default 3)", 0 },
 	{ "meta", CLI_OPT_META, "N", 0, "Metadata replicas: 1, 3 or 5 (default 1)", 0 },
@@ -319,6 +324,9 @@ static const struct cli_cmd cli_cmds[] = {
 	  cli_opts_node },
 	{ NULL, "metrics", cli_metrics, 0, 0, true, NULL,
 	  "Print what daemons count and measure, as Prometheus reads it.", cli_opts_node_text },
+	{ NULL, "doctor", cli_doctor, 0, 0, false, NULL,
+	  "Gather status, history, metrics, logs and settings of the cluster and of this machine in one file, without keys, tokens and passwords.",
+	  cli_opts_doctor },
 	{ NULL, "map", cli_map, 0, 0, true, NULL, "Print the cluster map.", cli_opts_api },
 	{ NULL, "mounts", cli_mounts, 0, 0, false, NULL, "List FlintFS mounts of this machine.",
 	  cli_opts_json },
@@ -390,6 +398,8 @@ static error_t cli_parse(int key, char *arg, struct argp_state *state)
 {
 	struct cli *c = state->input;
 
+	if (key == 'o')
+		key = CLI_OPT_OUT;
 	if (key >= CLI_OPT_JSON && key < CLI_OPT_END) {
 		c->opt[key - CLI_OPT_JSON] = arg ? arg : "";
 		return 0;

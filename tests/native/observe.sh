@@ -59,6 +59,42 @@ json_lines()
 	wait $!
 	json_log "$W/json.log"
 }
+# Secrets are put where a careless administrator or a bug might leave them.
+plant()
+{
+	SECRETS=("$(cat "$D/cluster.key")" "$TOKEN" hunter2hunter2 "$(cut -d: -f3 < "$W/some.token")")
+	echo "09:00:00.000 tester info: key ${SECRETS[0]} and metrics token ${SECRETS[1]}" >> "$D/log/chunk1.log"
+	echo "mounted with secret=hunter2hunter2 and $(cat "$W/some.token")" >> "$D/log/meta.log"
+	printf '# password: hunter2hunter2\n' >> "$D/flint.conf"
+	[ ${#SECRETS[3]} -ge 40 ]
+}
+bundle() { plant && fl doctor -o "$W/bundle.tar.gz" && tar -xzf "$W/bundle.tar.gz" -C "$W/bundle" && ls -R "$W/bundle"; }
+bundle_has()
+{
+	local f
+
+	for f in cluster/status.json cluster/map.json cluster/nodes.json daemons/chunk1.metrics \
+		daemons/meta.log daemons/mgr.metrics machine/versions machine/log/chunk1.log \
+		machine/settings/flint.conf machine/mounts.json machine/kernel.log errors; do
+		[ -s "$W"/bundle/*/$f ] || [ $f = errors ] || { echo "no $f"; return 1; }
+	done
+	[ "$(stat -c %a "$W/bundle.tar.gz")" = 600 ]
+}
+bundle_without()
+{
+	local s
+
+	for s in "${SECRETS[@]}"; do
+		! grep -rF -- "$s" "$W/bundle" || return 1
+		! grep -rF -- "${s:0:30}" "$W/bundle" || return 1
+	done
+	grep -r 'key X*X and metrics' "$W/bundle"/*/machine/log/chunk1.log
+}
+bundle_of_the_dead()
+{
+	"$BIN/flint" down "$D"
+	fl doctor -o "$W/dead.tar.gz" && tar -tzf "$W/dead.tar.gz" | grep machine/log/chunk1.log
+}
 idle()
 {
 	local p t0 t1 hz bad=0
@@ -77,7 +113,7 @@ idle()
 	return $bad
 }
 
-echo 1..23
+echo 1..27
 ok "a cluster" up --chunk-servers 1
 TOKEN=$(fl cluster metrics-token)
 MGR=$PORT META=$((PORT + 13)) CHUNK=$((PORT + 23))
@@ -103,4 +139,10 @@ ok "requests are logged no more" no_more_lines
 ok "lines are JSON if that is asked for" json_lines
 ok "an unknown level is refused" not fl log loud
 ok "idle daemons take no CPU" idle
+mkdir "$W/bundle"
+fl token create --fs default --path / --out "$W/some.token" > "$W/out" 2>&1
+ok "a support bundle is made" bundle
+ok "everything is in it" bundle_has
+ok "no key, token or password is" bundle_without
+ok "a cluster that is down has one as well" bundle_of_the_dead
 done_testing

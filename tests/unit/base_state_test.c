@@ -178,6 +178,49 @@ static void test_log(void **state)
 	unsetenv("JOURNAL_STREAM");
 }
 
+/* Fields, ids and JSON; levels that change; what is kept. */
+static void test_log_fields(void **state)
+{
+	const struct flint_log_field f[] = {
+		{ "op", "read", 0 }, { "us", NULL, 12 }, { "peer", "a \"b\" \\", 0 },
+	};
+	char text[4096], tail[512];
+	int p[2], save;
+	ssize_t n;
+	size_t len;
+
+	assert_int_equal(pipe(p), 0);
+	save = dup(STDERR_FILENO);
+	dup2(p[1], STDERR_FILENO);
+	flint_log_init("tester", FLINT_LOG_WARN);
+	flint_log_req(FLINT_LOG_INFO, 1, "not seen");
+	assert_int_equal(flint_log_set_level(FLINT_LOG_DEBUG), 0);
+	flint_log_event(FLINT_LOG_DEBUG, 0xabcull, f, 3, "request");
+	flint_log_json(true);
+	flint_log_event(FLINT_LOG_WARN, 0xabcull, f, 3, "say \"x\"\n");
+	flint_log_json(false);
+	assert_int_equal(flint_log_set_level(2), -EINVAL);
+	assert_int_equal(flint_log_level(), FLINT_LOG_DEBUG);
+	assert_int_equal(flint_log_level_parse("info"), FLINT_LOG_INFO);
+	assert_int_equal(flint_log_level_parse("loud"), -EINVAL);
+	dup2(save, STDERR_FILENO);
+	close(save);
+	close(p[1]);
+	n = read(p[0], text, sizeof(text) - 1);
+	close(p[0]);
+	assert_true(n > 0);
+	text[n] = 0;
+	assert_null(strstr(text, "not seen"));
+	assert_non_null(strstr(text, " tester debug: request trace=0000000000000abc op=read us=12 peer=\"a \\\"b\\\" \\\\\"\n"));
+	assert_non_null(strstr(text, "\"level\":\"warning\",\"message\":\"say \\\"x\\\"?\",\"trace\":\"0000000000000abc\",\"op\":\"read\",\"us\":12,\"peer\":"));
+	len = flint_log_tail(tail, sizeof(tail));
+	assert_true(len > 0 && len <= sizeof(tail));
+	assert_int_equal(tail[len - 1], '\n');
+	assert_true((ssize_t)len >= n);
+	assert_memory_equal(text, tail + len - n, n);
+	assert_int_equal(flint_log_tail(tail, 3), 0);
+}
+
 static int setup(void **state)
 {
 	return mkdtemp(dir) ? 0 : -1;
@@ -200,6 +243,7 @@ int main(void)
 		cmocka_unit_test(test_uuid),
 		cmocka_unit_test(test_ratelimit),
 		cmocka_unit_test(test_log),
+		cmocka_unit_test(test_log_fields),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
