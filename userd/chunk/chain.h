@@ -16,6 +16,18 @@
 
 struct flint_chunkd;
 struct chunkd_target;
+struct chunkd_send;
+struct chunkd_whole;
+
+/*
+ * Buffers that requests of clients leave to forwards, and a forward to a target
+ * further behind in its chain: whoever waits for another has fewer left to take,
+ * so that the last of a chain always finds one (forward.c).
+ */
+#define FLINT_CHAIN_KEEP(pos)	(2u * (FLINT_CHAIN_MAX - 1 - (pos)))
+/* Requests under way to one node from one position in chains, for the same reason. */
+#define FLINT_CHAIN_CREDITS	24u
+#define FLINT_CHAIN_CONN_CREDITS 256u
 
 enum flint_chain_role {
 	FLINT_CHAIN_NONE,	/* in no chain, or not to be asked now */
@@ -28,15 +40,16 @@ enum flint_chain_role {
  * @chain, @chain_ver: 0: in none
  * @role: enum flint_chain_role
  * @pos: number of targets in front; 0: the head, if serving
+ * @succ_syncing: the target behind is being brought up to date: we drive that
  * @pred, @pred_node: target in front and its node; 0: none
  * @succ, @succ_node: target that changes are passed on to; 0: none
- * @succ_syncing: and it is being brought up to date: we drive its recovery
  */
 struct flint_place {
 	u32 chain, chain_ver;
 	u8 role;
 	u8 pos;
-	bool succ_syncing;
+	u8 succ_syncing;
+	u8 reserved;
 	u32 pred, pred_node;
 	u32 succ, succ_node;
 };
@@ -45,11 +58,39 @@ struct flint_place {
 void flint_place_find(const struct flint_map *map, u32 target, struct flint_place *p);
 
 /**
+ * struct flint_fwd - a held change on its way to the replicas behind us
+ *
+ * The caller fills the first part; done is called once, when all behind us have
+ * the change or there is nobody (FLINT_OK), or when this target does not serve
+ * any more (FLINT_ST_STALE_MAP, FLINT_ST_SHUTDOWN).
+ */
+struct flint_fwd {
+	struct chunkd_target *t;
+	struct flint_sop *op;		/* held; data lies in buf */
+	struct flint_buf *buf;		/* NULL: no payload */
+	u64 trace;
+	void (*done)(struct flint_fwd *f, u32 status);
+
+	u64 room;			/* result: least of all behind us */
+	u64 freed;			/* CUT */
+
+	/* forward.c's */
+	struct flint_fwd *next, **pprev;
+	struct chunkd_send *send;
+	struct chunkd_whole *whole;
+	struct flint_timer pause;
+	u32 tries;
+	bool has_crc;
+};
+
+void flint_fwd_begin(struct flint_fwd *f);
+
+/**
  * struct flint_whole - a chunk on its way to the target behind us
  * @target, @fs, @ino, @index: which; the caller's, as are @done and @priv
  * @fwd_flags: FLINT_FWD_SYNC
- * @status: FLINT_OK; FLINT_ST_STALE_MAP: there is no target behind us any more;
- *	else what went wrong in our own store, or the refusal
+ * @status: FLINT_OK; FLINT_ST_STALE_MAP: the chain has changed; else what went
+ *	wrong in our own store, or the refusal
  * @bytes: that were sent
  */
 struct flint_whole {
@@ -69,7 +110,7 @@ struct flint_whole {
  * flint_chain_send_whole() - let the target behind us have a chunk as it is here
  *
  * Waits for the chunk like a writer and keeps writers out until it is there; a
- * chunk that is not here is dropped there. w->done is called once, later.
+ * chunk that is not here is dropped there. w->done is called once, perhaps from here.
  */
 void flint_chain_send_whole(struct flint_whole *w);
 
@@ -77,5 +118,22 @@ void flint_chain_send_whole(struct flint_whole *w);
 void flint_chain_synced(struct chunkd_target *t);
 /* The same target must not go on (@why in words): local state OFFLINE. */
 void flint_chain_offline(struct chunkd_target *t, const char *why);
+
+/* ---- between chain.c, forward.c and service.c --------------------------- */
+
+/* The target has a new place: what is on its way goes where it belongs now. */
+void flint_fwd_moved(struct chunkd_target *t);
+/* The worker stops: everything that is held ends with FLINT_ST_SHUTDOWN. */
+void flint_fwd_stop(struct chunkd_target *t);
+void flint_sends_free(struct flint_chunkd *d);
+
+/* flint_cluster_config.changed; the main loop. */
+void chunkd_map_changed(void *arg, const struct flint_map *map);
+/* flint_member_config.orders; the main loop. */
+void chunkd_orders(void *arg, const struct flint_hb_order *o, unsigned int nr);
+/* Task of a target: tell the managers now. The main loop. */
+void chunkd_beat(struct flint_task *task);
+/* What a target's server says of it. The main loop. */
+u8 chunkd_local_state(const struct chunkd_target *t);
 
 #endif /* FLINT_CHUNK_CHAIN_H */

@@ -5,8 +5,8 @@ CHUNK_STORE_SRCS := $(addprefix userd/chunk/,alloc.c index.c window.c wal.c appl
 	read.c write.c cut.c store.c ckpt.c list.c merge.c)
 
 $(eval $(call program,flint-chunkd,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
-	userd/chunk/service.c userd/chunk/fence.c userd/chunk/metrics.c userd/chunk/main.c,\
-	-luring -lxxhash -lmicrohttpd))
+	userd/chunk/service.c userd/chunk/chain.c userd/chunk/forward.c userd/chunk/fence.c \
+	userd/chunk/metrics.c userd/chunk/main.c,-luring -lxxhash -lmicrohttpd))
 
 TEST_SRCS_chunk_store := $(CHUNK_STORE_SRCS)
 TEST_LIBS_chunk_store := -lxxhash

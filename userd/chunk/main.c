@@ -302,6 +302,8 @@ static void worker_finish(struct chunkd_worker *w)
 
 	if (!w->engine)
 		return;
+	for (i = 0; i < w->nr_targets; i++)
+		flint_fwd_stop(w->targets[i]);
 	flint_engine_drain(w->engine);
 	for (i = 0; i < w->nr_targets; i++)
 		flint_store_shutdown(w->targets[i]->st);
@@ -345,6 +347,7 @@ static int workers_start(struct run *r, char *err, size_t errlen)
 		struct chunkd_worker *w = &d->workers[i % d->nr_workers];
 
 		d->targets[i].worker = w;
+		d->targets[i].beat.fn = chunkd_beat;
 		w->targets[w->nr_targets++] = &d->targets[i];
 	}
 	d->workers[0].thread = pthread_self();
@@ -378,6 +381,7 @@ static int net_start(struct run *r, char *err, size_t errlen)
 	struct flint_loop *loops[64];
 	struct flint_server_config cfg = {
 		.role = FLINT_ROLE_CHUNK, .key = r->key, .max_io = FLINT_STORE_MAX_IO,
+		.credits = FLINT_CHAIN_CONN_CREDITS,
 		.pool = d->pool, .loops = loops, .nr_loops = d->nr_workers,
 		.request = chunkd_request, .map_epoch = chunkd_map_epoch,
 		.revoked = chunkd_revoked, .metrics = &r->metrics, .arg = d,
@@ -385,7 +389,7 @@ static int net_start(struct run *r, char *err, size_t errlen)
 	struct flint_member_config member = {
 		.loop = d->workers[0].loop, .role = FLINT_ROLE_CHUNK, .name = r->ep.name,
 		.tcp_port = r->ep.tcp_port, .rdma_port = r->ep.rdma_port,
-		.targets = chunkd_hb_targets, .max_targets = FLINT_CHUNKD_TARGETS, .arg = d,
+		.targets = chunkd_hb_targets, .orders = chunkd_orders, .max_targets = FLINT_CHUNKD_TARGETS, .arg = d,
 	};
 	unsigned int i;
 	int ret;
@@ -397,6 +401,9 @@ static int net_start(struct run *r, char *err, size_t errlen)
 		r->cluster.role = FLINT_ROLE_CHUNK;
 		r->cluster.name = r->ep.name;
 		r->cluster.proto = FLINT_PROTO_TCP;
+		r->cluster.credits = FLINT_CHAIN_CONN_CREDITS;
+		r->cluster.pool = d->pool;
+		r->cluster.max_io = FLINT_STORE_MAX_IO;
 		r->cluster.changed = chunkd_map_changed;
 		r->cluster.arg = d;
 		flint_random(r->cluster.client_id, sizeof(r->cluster.client_id));
@@ -433,6 +440,7 @@ static void everything_stop(struct run *r)
 
 	workers_stop(d);
 	flint_scrape_stop(r->scrape);
+	d->stopping = true;
 	if (d->server)
 		flint_server_free(d->server);
 	if (d->member)
@@ -465,7 +473,10 @@ static int serve(struct run *r, char *err, size_t errlen)
 	if (ret)
 		goto out;
 	snprintf(err, errlen, "out of memory");
-	d->pool = flint_pool_new(FLINT_STORE_MAX_IO + FLINT_STORE_SLACK, (uint32_t)r->o.buffers);
+	d->pool = flint_pool_new(FLINT_STORE_MAX_IO + FLINT_STORE_SLACK,
+				 (uint32_t)r->o.buffers + FLINT_CHAIN_KEEP(0));
+	if (d->pool)
+		flint_pool_keep(d->pool, FLINT_CHAIN_KEEP(0));
 	d->small = flint_pool_new(SMALL_BUF, 256);
 	ret = d->pool && d->small ? workers_start(r, err, errlen) : -ENOMEM;
 	if (ret)

@@ -157,6 +157,10 @@ void flint_read_start(struct flint_sop *op)
 	}
 	if (read_waits(op, in, c))
 		return;
+	if (c && !c->version && (c->flags & FLINT_CHUNK_STAMPED) && !op->as_is) {
+		flint_sop_finish(op, FLINT_ST_NOT_SERVING);	/* half of a replacement */
+		return;
+	}
 	if (c && c->version && (in->gen == op->gen || op->as_is)) {
 		op->rep.io.version = cpu_to_le64(c->version);
 		op->have_version = c->version;

@@ -4,15 +4,20 @@
  * from, and how results become replies.
  *
  * Checked here: who asks, that the target is ours, that we hold the managers'
- * lease, chain and chain version, the range, the room for the answer. The store
- * checks generation, truncate epoch and sequence.
+ * lease, chain and chain version, the place in the chain, the range, the room for
+ * the answer. The store checks generation, truncate epoch and sequence, and asks
+ * about the place again after every wait (op_check()).
+ *
+ * A change that the store holds is passed on (forward.c) before it is answered.
  */
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include "service.h"
 #include "../base/log.h"
 
 #define SMALL_READ	(32u << 10)
+#define FROM_PRED	(~0u)	/* forwarded by whoever is in front */
 
 /**
  * struct chunkd_req - a request under way
@@ -23,6 +28,10 @@ struct chunkd_req {
 	struct flint_call *call;
 	struct chunkd_target *target;
 	int fence;			/* bucket it is counted in, -1: none */
+	u32 chain, chain_ver;		/* that it was sent for */
+	u32 from;			/* forwarded: by this target; 0: by a client */
+	u64 room;			/* forwarded: behind us */
+	struct flint_fwd fwd;
 	struct flint_chunkd *d;
 	struct flint_buf *buf;
 	struct flint_buf_waiter waiter;
@@ -70,6 +79,7 @@ static void req_put(struct chunkd_req *r)
 void chunkd_reqs_free(struct flint_chunkd *d)
 {
 	chunkd_fences_free(&d->fences);
+	flint_sends_free(d);
 	while (d->all) {
 		struct chunkd_req *r = d->all;
 
@@ -85,6 +95,59 @@ static void refuse(struct flint_call *call, u32 status)
 	flint_call_reply(call, status, NULL, 0, NULL, 0, 0);
 }
 
+/* What a forwarded change that does not fit means, see chain.h. */
+static u32 forward_status(struct chunkd_req *r)
+{
+	const struct flint_sop *op = &r->op;
+	char why[200];
+
+	switch (op->status) {
+	case FLINT_OK:
+	case FLINT_ST_CHECKSUM:
+	case FLINT_ST_STALE_MAP:
+	case FLINT_ST_NOT_SERVING:
+	case FLINT_ST_RETRY:
+		return op->status;
+	case FLINT_ST_NEED_WHOLE:
+		if (op->syncing || op->kind == FLINT_SOP_REPLACE ||
+		    (op->have_version == op->prev_version && op->have_tag == op->prev_tag))
+			return op->status;
+		snprintf(why, sizeof(why), "chunk %u of inode %llu is at version %llu (tag %016llx) where target %u in front has made version %llu upon %llu (tag %016llx)",
+			 op->index, (unsigned long long)op->ino,
+			 (unsigned long long)op->have_version, (unsigned long long)op->have_tag,
+			 r->from, (unsigned long long)op->version,
+			 (unsigned long long)op->prev_version,
+			 (unsigned long long)op->prev_tag);
+		flint_chain_offline(r->target, why);
+		return FLINT_ST_CONFLICT;
+	case ENOMEM:
+		return FLINT_ST_RETRY;
+	default:
+		snprintf(why, sizeof(why), "it cannot take a change that the target in front has: %s",
+			 strerror((int)op->status));
+		flint_chain_offline(r->target, why);
+		return FLINT_ST_NOT_SERVING;
+	}
+}
+
+static void reply_forward(struct chunkd_req *r)
+{
+	const struct flint_sop *op = &r->op;
+	u32 status = forward_status(r);
+	u64 room = flint_store_room(r->target->st);
+	bool here = status == FLINT_OK;
+	struct flint_forward_rep rep = {
+		.version = cpu_to_le64(here ? op->version : op->have_version),
+		.tag = cpu_to_le64(here ? op->tag : op->have_tag),
+		.room = cpu_to_le64(room < r->room ? room : r->room),
+	};
+
+	if (here || status == FLINT_ST_NEED_WHOLE || status == FLINT_ST_CONFLICT)
+		flint_call_reply(r->call, status, &rep, sizeof(rep), NULL, 0, 0);
+	else
+		refuse(r->call, status);
+}
+
 static void reply(struct chunkd_req *r)
 {
 	struct flint_sop *op = &r->op;
@@ -95,7 +158,14 @@ static void reply(struct chunkd_req *r)
 	r->target->queued--;
 	if (r->fence >= 0)
 		chunkd_fence_leave(&r->d->fences, r->fence);
-	if (op->status != FLINT_OK) {
+	if (r->d->cluster && r->target->st->offline) {	/* another replica can do it */
+		flint_chain_offline(r->target, "its disk failed");
+		if (op->status == EIO)
+			op->status = FLINT_ST_NOT_SERVING;
+	}
+	if (r->from && op->kind != FLINT_SOP_CUT) {
+		reply_forward(r);
+	} else if (op->status != FLINT_OK) {
 		refuse(call, op->status);
 	} else if (op->kind == FLINT_SOP_CUT) {
 		struct flint_cut_rep rep = { .freed = cpu_to_le64(op->freed) };
@@ -122,6 +192,45 @@ static void op_done(struct flint_sop *op)
 }
 
 /* ---- on the target's thread --------------------------------------------- */
+
+/* Asked by the store after every wait. */
+static u32 op_check(struct flint_sop *op)
+{
+	const struct chunkd_req *r = op->arg;
+	const struct flint_place *p = &r->target->at;
+
+	if (r->chain != p->chain || r->chain_ver != p->chain_ver)
+		return FLINT_ST_STALE_MAP;
+	if (r->from)
+		return p->role != FLINT_CHAIN_NONE && (r->from == p->pred || (r->from == FROM_PRED && p->pred)) ?
+		       FLINT_OK :
+		       FLINT_ST_STALE_MAP;
+	if (p->role != FLINT_CHAIN_SERVING || !flint_member_lease_valid(r->d->member))
+		return FLINT_ST_NOT_SERVING;
+	return op->kind == FLINT_SOP_READ || !p->pos ? FLINT_OK : FLINT_ST_STALE_MAP;
+}
+
+static void passed_on(struct flint_fwd *f, u32 status)
+{
+	struct chunkd_req *r = f->op->arg;
+
+	r->room = f->room;
+	f->op->freed += f->freed;
+	flint_sop_release(f->op, status);
+}
+
+/* The store holds the change until all behind us have it. */
+static void op_durable(struct flint_sop *op)
+{
+	struct chunkd_req *r = op->arg;
+
+	r->fwd.t = r->target;
+	r->fwd.op = op;
+	r->fwd.buf = r->call->payload;
+	r->fwd.trace = r->call->msg.trace;
+	r->fwd.done = passed_on;
+	flint_fwd_begin(&r->fwd);
+}
 
 static void submit(struct chunkd_req *r)
 {
@@ -215,15 +324,17 @@ static struct chunkd_target *find_target(struct flint_chunkd *d, u32 id)
 
 /* May this target be asked for this chain now? */
 static u32 check_place(struct flint_chunkd *d, const struct chunkd_target *t, u32 chain,
-		       u32 chain_ver)
+		       u32 chain_ver, bool forwarded)
 {
 	u64 place;
 
 	if (!d->cluster)
 		return FLINT_OK;
-	if (!flint_member_lease_valid(d->member))
+	if (!forwarded && !flint_member_lease_valid(d->member))
 		return FLINT_ST_NOT_SERVING;
 	place = atomic_load_explicit(&t->place, memory_order_relaxed);
+	if (!place)
+		return FLINT_ST_NOT_SERVING;
 	if (place != ((u64)chain << 32 | chain_ver))
 		return FLINT_ST_STALE_MAP;
 	return FLINT_OK;
@@ -247,6 +358,31 @@ static void who(struct flint_sop *op, const struct flint_call *call)
 	op->session = ci->session_epoch;
 	op->seq = call->msg.seq;
 	op->seq_low = call->msg.seq_low;
+}
+
+/* Nothing of an operation is cleared between uses but this. */
+static void req_begin(struct chunkd_req *r, struct flint_call *call, struct chunkd_target *t,
+		      u32 chain, u32 chain_ver, u32 from)
+{
+	struct flint_sop *op = &r->op;
+
+	r->call = call;
+	r->target = t;
+	r->buf = NULL;
+	r->fence = -1;
+	r->chain = chain;
+	r->chain_ver = chain_ver;
+	r->from = from;
+	r->room = ~0ull;
+	call->priv = r;
+	op->given = false;
+	op->syncing = false;
+	op->as_is = false;
+	op->check_crc = false;
+	op->done = op_done;
+	op->arg = r;
+	op->check = r->d->cluster ? op_check : NULL;
+	op->durable = r->d->cluster ? op_durable : NULL;
 }
 
 static u8 kind_of(u16 op)
@@ -284,7 +420,7 @@ static u32 check_io(struct flint_chunkd *d, const struct flint_call *call,
 		return FLINT_ST_AUTH;
 	if (!t)
 		return FLINT_ST_STALE_MAP;
-	return check_place(d, t, le32_to_cpu(io->chain), le32_to_cpu(io->chain_ver));
+	return check_place(d, t, le32_to_cpu(io->chain), le32_to_cpu(io->chain_ver), false);
 }
 
 static void request_io(struct flint_chunkd *d, struct flint_call *call)
@@ -317,9 +453,7 @@ static void request_io(struct flint_chunkd *d, struct flint_call *call)
 		refuse(call, FLINT_ST_RETRY);
 		return;
 	}
-	r->call = call;
-	r->target = t;
-	r->buf = NULL;
+	req_begin(r, call, t, le32_to_cpu(io.chain), le32_to_cpu(io.chain_ver), 0);
 	r->fence = fence;
 	op = &r->op;
 	op->kind = kind_of(call->msg.op);
@@ -333,10 +467,7 @@ static void request_io(struct flint_chunkd *d, struct flint_call *call)
 	op->length = le32_to_cpu(io.length);
 	op->check_crc = op->kind == FLINT_SOP_WRITE && (le32_to_cpu(io.flags) & FLINT_IO_CRC);
 	op->crc = le32_to_cpu(io.crc);
-	op->done = op_done;
-	op->arg = r;
 	who(op, call);
-	call->priv = r;
 	if (op->kind != FLINT_SOP_WRITE) {
 		hand_over(r);
 		return;
@@ -346,16 +477,19 @@ static void request_io(struct flint_chunkd *d, struct flint_call *call)
 	flint_buf_wait(d->pool, &r->waiter);
 }
 
+/* From the metadata server to the head, or along the chain from the target in front. */
 static void request_cut(struct flint_chunkd *d, struct flint_call *call)
 {
 	u8 role = flint_conn_info(call->conn)->role;
+	bool forwarded = call->msg.op == FLINT_OP_FORWARD_CUT;
 	struct chunkd_target *t;
 	struct chunkd_req *r;
 	struct flint_sop *op;
 	struct flint_cut cut;
 	u32 status;
 
-	if (role != FLINT_ROLE_META && role != FLINT_ROLE_TOOL) {
+	if (forwarded ? role != FLINT_ROLE_CHUNK || !d->cluster :
+			role != FLINT_ROLE_META && role != FLINT_ROLE_TOOL) {
 		refuse(call, FLINT_ST_AUTH);
 		return;
 	}
@@ -366,19 +500,18 @@ static void request_cut(struct flint_chunkd *d, struct flint_call *call)
 		return;
 	}
 	t = find_target(d, le32_to_cpu(cut.target));
-	status = t ? check_place(d, t, le32_to_cpu(cut.chain), le32_to_cpu(cut.chain_ver)) :
-		     FLINT_ST_STALE_MAP;
+	status = t ? check_place(d, t, le32_to_cpu(cut.chain), le32_to_cpu(cut.chain_ver),
+				 forwarded) : FLINT_ST_STALE_MAP;
 	r = status == FLINT_OK ? req_get(d) : NULL;
 	if (!r) {
 		refuse(call, status == FLINT_OK ? FLINT_ST_RETRY : status);
 		return;
 	}
-	r->call = call;
-	r->target = t;
-	r->buf = NULL;
+	req_begin(r, call, t, le32_to_cpu(cut.chain), le32_to_cpu(cut.chain_ver),
+		  forwarded ? FROM_PRED : 0);
 	op = &r->op;
-	r->fence = -1;
 	op->kind = FLINT_SOP_CUT;
+	op->given = forwarded;
 	op->shift = cut.chunk_shift;
 	op->fs = le32_to_cpu(cut.fs);
 	op->ino = le64_to_cpu(cut.ino);
@@ -386,9 +519,165 @@ static void request_cut(struct flint_chunkd *d, struct flint_call *call)
 	op->epoch = le32_to_cpu(cut.trunc_epoch);
 	op->cut_size = le64_to_cpu(cut.size);
 	op->cut_flags = le32_to_cpu(cut.flags);
-	op->done = op_done;
-	op->arg = r;
 	hand_over(r);
+}
+
+/* ---- FORWARD ------------------------------------------------------------ */
+
+/* Return: the kind of operation that it is, or -1: it makes no sense. */
+static int forward_kind(const struct flint_forward *b, u32 data_len)
+{
+	u32 len = le32_to_cpu(b->io.length), off = le32_to_cpu(b->io.offset);
+	u32 size = le32_to_cpu(b->size);
+	bool sync = b->flags & FLINT_FWD_SYNC;
+
+	if (b->io.chunk_shift < FLINT_CHUNK_SHIFT_MIN || b->io.chunk_shift > FLINT_CHUNK_SHIFT_MAX ||
+	    !b->io.ino || !b->io.chain || !b->io.target || !b->from ||
+	    off > 1u << b->io.chunk_shift || len > (1u << b->io.chunk_shift) - off ||
+	    len > FLINT_STORE_MAX_IO || size > 1u << b->io.chunk_shift ||
+	    (data_len && !(le32_to_cpu(b->io.flags) & FLINT_IO_CRC)) || sync != !b->seq)
+		return -1;
+	switch (b->kind) {
+	case FLINT_FWD_WRITE:
+		return len && data_len == len && b->version && b->tag && !sync &&
+		       !(b->flags & (FLINT_FWD_FIRST | FLINT_FWD_LAST)) ? FLINT_SOP_WRITE : -1;
+	case FLINT_FWD_PUNCH:
+		return len && !data_len && b->version && b->tag && !b->flags ?
+		       FLINT_SOP_PUNCH : -1;
+	case FLINT_FWD_WHOLE:
+		return data_len == len && b->version && !(off & (FLINT_STORE_ALIGN - 1)) &&
+		       off + len <= size &&
+		       !off == !!(b->flags & FLINT_FWD_FIRST) &&
+		       (off + len == size) == !!(b->flags & FLINT_FWD_LAST) &&
+		       (len || !size) ? FLINT_SOP_REPLACE : -1;
+	case FLINT_FWD_DROP:
+		return !data_len && !len && sync ? FLINT_SOP_DROP : -1;
+	default:
+		return -1;
+	}
+}
+
+static void forward_fill_op(struct flint_sop *op, const struct flint_forward *b, int kind)
+{
+	op->kind = (u8)kind;
+	op->given = true;
+	op->shift = b->io.chunk_shift;
+	op->fs = le32_to_cpu(b->io.fs);
+	op->ino = le64_to_cpu(b->io.ino);
+	op->gen = le32_to_cpu(b->io.gen);
+	op->epoch = le32_to_cpu(b->io.trunc_epoch);
+	op->index = le32_to_cpu(b->io.index);
+	op->offset = le32_to_cpu(b->io.offset);
+	op->length = le32_to_cpu(b->io.length);
+	op->check_crc = le32_to_cpu(b->io.flags) & FLINT_IO_CRC;
+	op->crc = le32_to_cpu(b->io.crc);
+	memcpy(op->client, b->client, sizeof(op->client));
+	op->session = le64_to_cpu(b->session);
+	op->seq = le64_to_cpu(b->seq);
+	op->seq_low = le64_to_cpu(b->seq_low);
+	op->version = le64_to_cpu(b->version);
+	op->tag = le64_to_cpu(b->tag);
+	op->prev_version = le64_to_cpu(b->prev_version);
+	op->prev_tag = le64_to_cpu(b->prev_tag);
+	op->print = le32_to_cpu(b->print);
+	op->whole = b->flags & (FLINT_FWD_FIRST | FLINT_FWD_LAST);
+	op->size = le32_to_cpu(b->size);
+	if (kind == FLINT_SOP_REPLACE && !(op->whole & FLINT_FWD_LAST))
+		op->durable = NULL;	/* only what is whole is passed on */
+}
+
+/* The connection is gone: nobody waits for an answer. */
+static void forward_lost(struct flint_task *task)
+{
+	reply((void *)((u8 *)task - offsetof(struct chunkd_req, task)));
+}
+
+static void forward_submit(struct flint_task *task)
+{
+	struct chunkd_req *r = (void *)((u8 *)task - offsetof(struct chunkd_req, task));
+
+	r->op.syncing = r->target->at.role == FLINT_CHAIN_SYNCING;
+	submit(r);
+}
+
+/* On the connection's loop. */
+static void forward_pulled(struct flint_call *call, int err)
+{
+	struct chunkd_req *r = call->priv;
+
+	r->task.fn = forward_submit;
+	if (err) {
+		r->op.status = FLINT_ST_RETRY;
+		r->task.fn = forward_lost;
+	}
+	if (r->d->nr_workers == 1)
+		r->task.fn(&r->task);
+	else
+		flint_loop_post(r->target->worker->loop, &r->task);
+}
+
+/* On the target's thread: a buffer by the place in the chain, then the payload. */
+static void forward_begin(struct flint_task *task)
+{
+	struct chunkd_req *r = (void *)((u8 *)task - offsetof(struct chunkd_req, task));
+	u32 off = r->op.offset & (FLINT_STORE_ALIGN - 1);
+	struct flint_buf *buf;
+
+	r->target->queued++;
+	r->op.status = op_check(&r->op);
+	if (r->op.status != FLINT_OK) {
+		reply(r);
+		return;
+	}
+	if (!r->call->msg.data_len) {
+		forward_submit(task);
+		return;
+	}
+	buf = flint_buf_get_above(r->d->pool, FLINT_CHAIN_KEEP(r->target->at.pos));
+	if (!buf) {
+		r->op.status = FLINT_ST_RETRY;
+		reply(r);
+		return;
+	}
+	r->op.data = buf->data + off;
+	r->op.room = buf->size - off;
+	flint_call_pull_to(r->call, buf, off, forward_pulled);
+}
+
+static void request_forward(struct flint_chunkd *d, struct flint_call *call)
+{
+	struct chunkd_target *t;
+	struct flint_forward b;
+	struct chunkd_req *r;
+	u32 status;
+	int kind;
+
+	if (flint_conn_info(call->conn)->role != FLINT_ROLE_CHUNK || !d->cluster) {
+		refuse(call, FLINT_ST_AUTH);
+		return;
+	}
+	kind = flint_body_get(&b, sizeof(b), sizeof(b), call->msg.body, call->msg.body_len) ? -1 :
+	       forward_kind(&b, call->msg.data_len);
+	if (kind < 0) {
+		refuse(call, FLINT_ST_BAD_REQUEST);
+		return;
+	}
+	t = find_target(d, le32_to_cpu(b.io.target));
+	status = t ? check_place(d, t, le32_to_cpu(b.io.chain), le32_to_cpu(b.io.chain_ver), true) :
+		     FLINT_ST_STALE_MAP;
+	r = status == FLINT_OK ? req_get(d) : NULL;
+	if (!r) {
+		refuse(call, status == FLINT_OK ? FLINT_ST_RETRY : status);
+		return;
+	}
+	req_begin(r, call, t, le32_to_cpu(b.io.chain), le32_to_cpu(b.io.chain_ver),
+		  le32_to_cpu(b.from));
+	forward_fill_op(&r->op, &b, kind);
+	r->task.fn = forward_begin;
+	if (d->nr_workers == 1)
+		forward_begin(&r->task);
+	else
+		flint_loop_post(t->worker->loop, &r->task);
 }
 
 /* ---- TARGET_STAT -------------------------------------------------------- */
@@ -447,7 +736,11 @@ void chunkd_request(void *arg, struct flint_call *call)
 	case FLINT_OP_PUNCH:
 		request_io(arg, call);
 		break;
+	case FLINT_OP_FORWARD:
+		request_forward(arg, call);
+		break;
 	case FLINT_OP_CUT:
+	case FLINT_OP_FORWARD_CUT:
 		request_cut(arg, call);
 		break;
 	case FLINT_OP_TARGET_STAT:
@@ -463,22 +756,6 @@ void chunkd_request(void *arg, struct flint_call *call)
 
 /* ---- the cluster -------------------------------------------------------- */
 
-void chunkd_map_changed(void *arg, const struct flint_map *map)
-{
-	struct flint_chunkd *d = arg;
-	unsigned int i;
-
-	for (i = 0; i < d->nr_targets; i++) {
-		struct chunkd_target *t = &d->targets[i];
-		const struct flint_map_target *mt = flint_map_target(map, t->st->id);
-		const struct flint_map_chain *c = mt && mt->chain ?
-			flint_map_chain(map, le32_to_cpu(mt->chain)) : NULL;
-		u64 place = c ? (u64)le32_to_cpu(c->id) << 32 | le32_to_cpu(c->version) : 0;
-
-		atomic_store(&t->place, place);
-	}
-}
-
 unsigned int chunkd_hb_targets(void *arg, struct flint_hb_target *out, unsigned int max)
 {
 	struct flint_chunkd *d = arg;
@@ -490,7 +767,9 @@ unsigned int chunkd_hb_targets(void *arg, struct flint_hb_target *out, unsigned 
 
 		memset(&out[i], 0, sizeof(out[i]));
 		out[i].target_id = cpu_to_le32(st->id);
-		out[i].local_state = st->offline ? FLINT_LOCAL_OFFLINE : FLINT_LOCAL_UPTODATE;
+		out[i].local_state = chunkd_local_state(&d->targets[i]);
+		out[i].chain_ver = cpu_to_le32(d->targets[i].told.chain_ver);
+		out[i].crc_errors = cpu_to_le64(st->stats.crc_errors);
 		out[i].capacity = cpu_to_le64(flint_store_capacity(st));
 		out[i].used = cpu_to_le64(flint_store_used(st));
 		memcpy(out[i].uuid, st->uuid, sizeof(out[i].uuid));

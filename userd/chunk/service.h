@@ -11,6 +11,7 @@
 #define FLINT_CHUNK_SERVICE_H
 
 #include <pthread.h>
+#include "chain.h"
 #include "store.h"
 #include "fence.h"
 #include "../client/cluster.h"
@@ -27,7 +28,19 @@ struct chunkd_target {
 	struct flint_store *st;
 	struct chunkd_worker *worker;
 	u32 queued;			/* requests under way; worker's thread */
-	_Atomic u64 place;		/* chain id << 32 | version in the current map; 0: none */
+	_Atomic u64 place;		/* chain id << 32 | version to be asked in; 0: not now */
+	/* worker's thread */
+	struct flint_place at;
+	struct flint_fwd *fwds;
+	struct chunkd_whole *wholes;
+	/* main loop */
+	struct flint_place told;	/* newest that the worker was told */
+	struct flint_hb_order order;	/* newest */
+	struct flint_task beat;		/* posted there: the managers should know at once */
+	/* any */
+	atomic_bool beating;		/* beat is posted */
+	atomic_bool off;		/* must not go on, see flint_chain_offline() */
+	_Atomic u32 synced;		/* chain version in which recovery ended */
 };
 
 struct chunkd_worker {
@@ -51,15 +64,16 @@ struct flint_chunkd {
 	struct flint_cluster *cluster;	/* NULL: alone, nothing of the map is checked */
 	struct flint_member *member;
 	struct chunkd_fences fences;
+	bool stopping;			/* the workers have ended */
+	struct chunkd_link *links;	/* main loop */
+	struct chunkd_send *free_sends, *all_sends;
 	struct chunkd_req *free;	/* requests for use again */
 	struct chunkd_req *all;		/* every one that was made */
-	pthread_mutex_t free_lock;	/* protects free and all, when there are several workers */
+	pthread_mutex_t free_lock;	/* protects the lists of free and all requests and sends */
 };
 
 /* flint_server_config.request */
 void chunkd_request(void *arg, struct flint_call *call);
-/* flint_cluster_config.changed */
-void chunkd_map_changed(void *arg, const struct flint_map *map);
 /* flint_member_config.targets */
 unsigned int chunkd_hb_targets(void *arg, struct flint_hb_target *t, unsigned int max);
 /* flint_server_config.map_epoch */

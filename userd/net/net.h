@@ -113,6 +113,16 @@ void flint_pool_free(struct flint_pool *pool);
 void flint_pool_arena(struct flint_pool *pool, void **base, size_t *len);
 /* Any thread. Return: a buffer with one reference, or NULL if all are taken. */
 struct flint_buf *flint_buf_get(struct flint_pool *pool);
+/**
+ * flint_buf_get_above() - a buffer, if more than @keep are free
+ *
+ * Any thread. For those who must get one although others wait, and who among
+ * themselves depend on one another in an order: the later in it, the smaller @keep.
+ * Return: a buffer with one reference, or NULL.
+ */
+struct flint_buf *flint_buf_get_above(struct flint_pool *pool, uint32_t keep);
+/* flint_buf_wait() leaves so many buffers to flint_buf_get_above(). Before the pool is used. */
+void flint_pool_keep(struct flint_pool *pool, uint32_t keep);
 /* Any thread. */
 void flint_buf_ref(struct flint_buf *buf);
 void flint_buf_put(struct flint_buf *buf);

@@ -27,6 +27,7 @@ struct flint_pool {
 	pthread_mutex_t lock;		/* protects all below */
 	struct flint_buf *free;
 	uint32_t nr_free;
+	uint32_t keep;			/* left by flint_buf_wait() */
 	struct flint_buf_waiter *first;
 	struct flint_buf_waiter **last;
 	struct flint_pool_reg *regs;
@@ -159,6 +160,22 @@ struct flint_buf *flint_buf_get(struct flint_pool *pool)
 	return b;
 }
 
+struct flint_buf *flint_buf_get_above(struct flint_pool *pool, uint32_t keep)
+{
+	struct flint_buf *b = NULL;
+
+	pthread_mutex_lock(&pool->lock);
+	if (pool->nr_free > keep)
+		b = pool_take(pool);
+	pthread_mutex_unlock(&pool->lock);
+	return b;
+}
+
+void flint_pool_keep(struct flint_pool *pool, uint32_t keep)
+{
+	pool->keep = keep;
+}
+
 void flint_buf_ref(struct flint_buf *buf)
 {
 	__atomic_add_fetch(&buf->refs, 1, __ATOMIC_RELAXED);
@@ -180,7 +197,7 @@ void flint_buf_put(struct flint_buf *buf)
 	if (__atomic_sub_fetch(&buf->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	pthread_mutex_lock(&pool->lock);
-	w = pool->first;
+	w = pool->nr_free >= pool->keep ? pool->first : NULL;
 	if (w) {
 		pool->first = w->next;
 		if (!pool->first)
@@ -204,7 +221,7 @@ void flint_buf_wait(struct flint_pool *pool, struct flint_buf_waiter *w)
 	struct flint_buf *b;
 
 	pthread_mutex_lock(&pool->lock);
-	b = pool_take(pool);
+	b = pool->nr_free > pool->keep ? pool_take(pool) : NULL;
 	if (!b) {
 		w->next = NULL;
 		*pool->last = w;
