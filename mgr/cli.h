@@ -7,6 +7,7 @@
  *	cli_show.c	status and listings
  *	cli_make.c	key, targets, file systems
  *	cli_chain.c	making and judging chains; cli_ground.c: disks and chains for it
+ *	cli_history.c	what happened; settings
  *	cli_token.c	tokens
  *	cli_replica.c	metadata replicas and managers: status, add, remove, restart
  *	cli_meta.c	backup, verify, checksum, restore, rescue
@@ -95,6 +96,9 @@ enum cli_opt {
 	CLI_OPT_NODES,
 	CLI_OPT_DOMAIN,
 	CLI_OPT_TARGETS,
+	CLI_OPT_SINCE,
+	CLI_OPT_CHAIN,
+	CLI_OPT_TARGET,
 	CLI_OPT_END,
 };
 
@@ -192,6 +196,10 @@ int cli_doctor(struct cli *c);
 /* What 'flint mounts --json' and 'flint version --json' print. */
 json_t *cli_mounts_json(void);
 json_t *cli_version_json(void);
+
+int cli_history(struct cli *c);
+int cli_get(struct cli *c);
+int cli_set(struct cli *c);
 
 int cli_mounts(struct cli *c);
 int cli_version(struct cli *c);

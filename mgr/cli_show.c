@@ -54,6 +54,8 @@ int cli_print_status(json_t *status)
 	json_array_foreach(problems, i, p)
 		printf("  %zu. %s\n     what to do: %s\n", i + 1, cli_str(p, "what"),
 		       cli_str(p, "remedy"));
+	json_array_foreach(json_object_get(status, "recovery"), i, p)
+		printf("  recovery: %s\n", cli_str(p, "words"));
 	cli_count(status, "managers", "  managers:", ",");
 	cli_count(status, "metadata_servers", " metadata servers:", ",");
 	cli_count(status, "chunk_servers", " chunk servers:", "\n");

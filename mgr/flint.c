@@ -164,6 +164,14 @@ static const struct argp_option cli_opts_doctor[] = {
 	CLI_JSON, CLI_API, { 0 },
 };
 
+static const struct argp_option cli_opts_history[] = {
+	{ "chain", CLI_OPT_CHAIN, "N", 0, "Only of this chain", 0 },
+	{ "target", CLI_OPT_TARGET, "N", 0, "Only of this target", 0 },
+	{ "node", CLI_OPT_NODE, "NAME", 0, "Only of this server and its targets", 0 },
+	{ "since", CLI_OPT_SINCE, "TIME", 0, "Only so long ago: 90s, 10m, 12h, 7d", 0 },
+	CLI_JSON, CLI_API, { 0 },
+};
+
 static const struct argp_option cli_opts_up[] = {
 	{ "chunk-servers", CLI_OPT_CHUNK_SERVERS, "N", 0, "Chunk servers (default 3)", 0 },
 	{ "meta", CLI_OPT_META, "N", 0, "Metadata replicas: 1, 3 or 5 (default 1)", 0 },
@@ -327,6 +335,12 @@ static const struct cli_cmd cli_cmds[] = {
 	{ NULL, "doctor", cli_doctor, 0, 0, false, NULL,
 	  "Gather status, history, metrics, logs and settings of the cluster and of this machine in one file, without keys, tokens and passwords.",
 	  cli_opts_doctor },
+	{ NULL, "history", cli_history, 0, 0, true, NULL,
+	  "Say what happened to servers, disks and chains, and why.", cli_opts_history },
+	{ NULL, "get", cli_get, 0, 1, true, "[KEY]", "Print settings of the cluster.",
+	  cli_opts_api },
+	{ NULL, "set", cli_set, 2, 2, true, "KEY VALUE",
+	  "Change a setting of the cluster while it runs.", cli_opts_api },
 	{ NULL, "map", cli_map, 0, 0, true, NULL, "Print the cluster map.", cli_opts_api },
 	{ NULL, "mounts", cli_mounts, 0, 0, false, NULL, "List FlintFS mounts of this machine.",
 	  cli_opts_json },

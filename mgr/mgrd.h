@@ -14,7 +14,8 @@
  *	fsmake.c	making a file system together with flint-metad
  *	http.c		HTTP server and authentication of requests
  *	admin.c		the JSON API on it; chainset.c, tokens.c: its parts about chains, tokens
- *	report.c	status in words, listings; metrics.c: for Prometheus
+ *	chainops.c	its part about chains that exist, settings, history
+ *	report.c	status in words, listings; report_chain.c: chains, recovery, history; metrics.c: for Prometheus
  *	mgrd.c		options, start, stop
  *
  * One thread runs everything on one loop, but for the worker's file work.
@@ -28,6 +29,7 @@
 #include "../userd/net/endpoint.h"
 #include "../uapi/flintfs/raft.h"
 #include "../userd/raft/node.h"
+#include "chainstate.h"
 #include "state.h"
 
 #define MGR_ERR_LEN		512
@@ -252,6 +254,9 @@ void mgr_meta_peers_free(struct mgr *m);
 /* ---- report.c --------------------------------------------------------- */
 
 const char *mgr_role_name(u8 role);
+const char *mgr_target_state_name(u8 state);
+/* Append {what, remedy} to a list of problems. */
+void mgr_problem(json_t *list, const char *what, const char *remedy);
 json_t *mgr_report_status(struct mgr *m);
 json_t *mgr_report_nodes(struct mgr *m);
 json_t *mgr_report_targets(struct mgr *m);
@@ -280,6 +285,23 @@ void mgr_admin_request(struct mgr *m, struct mgr_http_req *r);
 /* ---- chainset.c ------------------------------------------------------- */
 
 void mgr_chains_post(struct mgr *m, struct mgr_http_req *r);
+
+/* ---- chainops.c ------------------------------------------------------- */
+
+json_t *mgr_report_settings(struct mgr *m);
+void mgr_chains_change_post(struct mgr *m, struct mgr_http_req *r);
+void mgr_tables_post(struct mgr *m, struct mgr_http_req *r);
+void mgr_settings_post(struct mgr *m, struct mgr_http_req *r);
+
+/* ---- report_chain.c --------------------------------------------------- */
+
+/* Append what is wrong with chains and targets to a list of problems. */
+void mgr_problems_chains(struct mgr *m, json_t *list);
+/* Recoveries under way: a list. */
+json_t *mgr_report_recovery(struct mgr *m);
+json_t *mgr_report_history(struct mgr *m);
+/* One line for people, without the time. Return: its length. */
+int mgr_event_words(struct mgr_state *st, const struct mgr_event *e, char *out, size_t len);
 
 /* ---- tokens.c --------------------------------------------------------- */
 

@@ -43,9 +43,14 @@ const char *mgr_role_name(u8 role)
 	return MGR_NAME(mgr_role_names, role);
 }
 
+const char *mgr_target_state_name(u8 state)
+{
+	return MGR_NAME(mgr_target_states, state);
+}
+
 /* ---- health ----------------------------------------------------------- */
 
-static void mgr_problem(json_t *list, const char *what, const char *remedy)
+void mgr_problem(json_t *list, const char *what, const char *remedy)
 {
 	json_array_append_new(list, json_pack("{s:s, s:s}", "what", what, "remedy", remedy));
 }
@@ -384,46 +389,6 @@ u64 mgr_target_used(struct mgr *m, const struct mgr_target *t)
 	return live ? live->live.used : t->used;
 }
 
-static void mgr_problems_targets(struct mgr *m, json_t *list)
-{
-	struct mgr_state *st = m->st;
-	char what[MGR_ERR_LEN], remedy[MGR_ERR_LEN];
-	u32 i, unused = 0;
-
-	for (i = 0; i < st->nr_targets; i++) {
-		struct mgr_target *t = &st->targets[i];
-		struct mgr_node *n = mgr_node_find(st, t->node);
-		const char *node = n ? n->name : "?";
-
-		if (!t->chain) {
-			unused += t->state == FLINT_TARGET_WAITING;
-			continue;
-		}
-		if (t->state != FLINT_TARGET_SERVING) {
-			snprintf(what, sizeof(what),
-				 "target %u on %s holds the only copy of chain %u and does not serve: reads and writes of its chunks wait",
-				 t->id, node, t->chain);
-			snprintf(remedy, sizeof(remedy),
-				 "bring %s back with this disk; nothing is lost while the disk is whole",
-				 node);
-			mgr_problem(list, what, remedy);
-		} else if (t->capacity && mgr_target_used(m, t) > t->capacity / 100 * 95) {
-			snprintf(what, sizeof(what), "target %u on %s is more than 95 %% full",
-				 t->id, node);
-			mgr_problem(list, what, "delete files or add targets");
-		}
-	}
-	for (i = 0; i < st->nr_chains && st->chains[i].nr < 2; i++)
-		;
-	/* Beside chains of several copies free targets are spares: those are moved to them. */
-	if (unused && i == st->nr_chains) {
-		snprintf(what, sizeof(what), "%u targets are online but in no chain", unused);
-		mgr_problem(list, what, "put them to use with 'flint chain create'");
-	}
-	if (!st->nr_chains)
-		mgr_problem(list, "there are no chains yet", "run 'flint chain create'");
-}
-
 json_t *mgr_problems(struct mgr *m)
 {
 	struct mgr_state *st = m->st;
@@ -433,7 +398,7 @@ json_t *mgr_problems(struct mgr *m)
 
 	mgr_problems_nodes(m, list);
 	mgr_problems_replicas(m, list);
-	mgr_problems_targets(m, list);
+	mgr_problems_chains(m, list);
 	for (i = 0; i < st->nr_fs; i++)
 		if (!st->fs[i].root_ino) {
 			snprintf(what, sizeof(what), "file system %s is only half made",
@@ -489,12 +454,13 @@ json_t *mgr_report_status(struct mgr *m)
 	for (i = 0; i < st->nr_targets; i++)
 		serving += st->targets[i].state == FLINT_TARGET_SERVING;
 	mgr_usage_sum(m, &capacity, &used);
-	return json_pack("{s:s, s:s, s:s, s:I, s:b, s:o, s:o, s:o, s:o, s:o, s:{s:i, s:i}, s:i,"
+	return json_pack("{s:s, s:s, s:s, s:I, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:i, s:i}, s:i,"
 			 " s:i, s:I, s:I, s:I}",
 			 "cluster", st->set.cluster_name,
 			 "cluster_id", flint_uuid_format(st->set.cluster_id, uuid),
 			 "version", FLINT_VERSION, "epoch", (json_int_t)st->epoch,
 			 "healthy", (int)!json_array_size(problems), "problems", problems,
+			 "recovery", mgr_report_recovery(m),
 			 "replicas", mgr_report_replicas(m),
 			 "managers", mgr_count_nodes(st, FLINT_ROLE_MGR),
 			 "metadata_servers", mgr_count_nodes(st, FLINT_ROLE_META),
@@ -540,11 +506,11 @@ json_t *mgr_report_nodes(struct mgr *m)
 		if (live->incarnation)
 			ago = json_integer((now - live->heard_ns) / 1000000);
 		json_array_append_new(list,
-			json_pack("{s:i, s:s, s:s, s:s, s:o, s:i, s:o}", "id", (int)n->id, "name",
+			json_pack("{s:i, s:s, s:s, s:s, s:o, s:i, s:o, s:b}", "id", (int)n->id, "name",
 				  n->name, "role", mgr_role_name(n->role), "state",
 				  MGR_NAME(mgr_node_states, n->state), "addresses",
 				  mgr_report_addrs(n->addrs), "http_port", (int)n->http_port,
-				  "heard_ms_ago", ago));
+				  "heard_ms_ago", ago, "draining", (int)n->draining));
 	}
 	return json_pack("{s:o}", "nodes", list);
 }
@@ -560,12 +526,15 @@ json_t *mgr_report_targets(struct mgr *m)
 		const struct mgr_node *n = mgr_node_find(m->st, t->node);
 
 		json_array_append_new(list,
-			json_pack("{s:I, s:s, s:i, s:s, s:i, s:s, s:s, s:I, s:I}", "id",
+			json_pack("{s:I, s:s, s:i, s:s, s:i, s:s, s:s, s:I, s:I, s:b, s:s}", "id",
 				  (json_int_t)t->id, "uuid", flint_uuid_format(t->uuid, uuid),
 				  "node", (int)t->node, "node_name", n ? n->name : "?", "chain",
 				  (int)t->chain, "state", MGR_NAME(mgr_target_states, t->state),
 				  "local", MGR_NAME(mgr_local_states, t->local), "capacity",
-				  (json_int_t)t->capacity, "used", (json_int_t)mgr_target_used(m, t)));
+				  (json_int_t)t->capacity, "used", (json_int_t)mgr_target_used(m, t),
+				  "draining", (int)mgr_target_draining(m->st, t), "wish",
+				  t->wish == MGR_WISH_OFF ? "offline" :
+				  t->wish == MGR_WISH_DROP ? "leave" : ""));
 	}
 	return json_pack("{s:o}", "targets", list);
 }

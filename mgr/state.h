@@ -121,7 +121,7 @@ struct mgr_fs {
 	struct flint_layout layout;
 };
 
-/* Why something happened; report.c has the words. */
+/* Why something happened; report_chain.c has the words. */
 enum mgr_reason {
 	MGR_WHY_NONE		= 0,
 	MGR_WHY_SILENT		= 1,	/* its server was silent for a lease */
