@@ -13,6 +13,7 @@
  *	cli_meta.c	backup, verify, checksum, restore, rescue
  *	cli_group.c	looking at replicas, having their membership changed
  *	cli_rpc.c	requests straight to a daemon
+ *	cli_chunk.c	scrub; comparing the replicas of a chain
  *	cli_log.c	log levels and lines, metrics of daemons; cli_doctor.c: all of it
  *	cli_local.c	mounts, version, shell completion
  *	cli_fs.c	the way into a file system; du, fs rmtree
@@ -92,13 +93,13 @@ enum cli_opt {
 	CLI_OPT_OLDER,
 	CLI_OPT_NO_TRASH,
 	CLI_OPT_WAIT,
+	CLI_OPT_TARGET,
 	CLI_OPT_NODE,
 	CLI_OPT_NODES,
 	CLI_OPT_DOMAIN,
 	CLI_OPT_TARGETS,
 	CLI_OPT_SINCE,
 	CLI_OPT_CHAIN,
-	CLI_OPT_TARGET,
 	CLI_OPT_END,
 };
 

@@ -15,6 +15,7 @@
 #include "../userd/base/conf.h"
 #include "../userd/base/log.h"
 #include "cli.h"
+#include "cli_chunk.h"
 #include "cli_fs.h"
 
 struct cli_cmd {
@@ -188,6 +189,11 @@ static const struct argp_option cli_opts_up[] = {
 	CLI_JSON, { 0 },
 };
 
+static const struct argp_option cli_opts_scrub[] = {
+	{ "target", CLI_OPT_TARGET, "N", 0, "Only this target (default: all)", 0 },
+	CLI_JSON, CLI_API, { 0 },
+};
+
 static const struct argp_option cli_opts_bench_meta[] = {
 	{ "quick", CLI_OPT_QUICK, NULL, 0, "Small numbers: under a minute", 0 },
 	{ "only", CLI_OPT_ONLY, "WHAT", 0, "Measure only r1, big (with r1) or r3", 0 },
@@ -229,6 +235,16 @@ static const struct cli_cmd cli_cmds[] = {
 	{ "chain", "check", cli_chain_check, 0, 0, true, NULL,
 	  "Say what the loss of any one disk or server would do to the others. Exit status 1 when data could be lost.",
 	  cli_opts_api },
+	{ "chain", "compare", cli_chain_compare, 0, 1, true, "[CHAIN]",
+	  "Compare what all replicas of a chain, or of every chain, hold. Meaningful while no client writes. Exit status 1 when they differ.",
+	  cli_opts_api },
+	{ "scrub", "start", cli_scrub_start, 0, 0, true, NULL,
+	  "Read all of a target now, or of every target, and repair what its disk has spoilt.", cli_opts_scrub },
+	{ "scrub", "status", cli_scrub_status, 0, 0, true, NULL,
+	  "Say how far scrubs are and what they found. Exit status 1 when something is lost.",
+	  cli_opts_scrub },
+	{ "scrub", "stop", cli_scrub_stop, 0, 0, true, NULL,
+	  "Stop scrubs until they are started again.", cli_opts_scrub },
 	{ "fs", "list", cli_fs_list, 0, 0, true, NULL, "List file systems.", cli_opts_api },
 	{ "fs", "create", cli_fs_create, 1, 1, true, "NAME", "Make a file system.",
 	  cli_opts_fs_create },

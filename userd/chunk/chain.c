@@ -12,7 +12,7 @@
  * that are wrong the way to the worker, where everything is checked again.
  */
 #include <stdlib.h>
-#include "service.h"
+#include "heal.h"
 #include "../base/log.h"
 
 struct place_task {
@@ -81,6 +81,7 @@ static void place_taken(struct flint_task *task)
 	t->st->authority = !t->at.succ;
 	t->st->room_behind = ~0ull;
 	flint_fwd_moved(t);
+	heal_moved(t->heal);
 }
 
 void flint_chain_offline(struct chunkd_target *t, const char *why)
@@ -168,8 +169,10 @@ void chunkd_map_changed(void *arg, const struct flint_map *map)
 	struct flint_chunkd *d = arg;
 	unsigned int i;
 
-	for (i = 0; i < d->nr_targets; i++)
+	for (i = 0; i < d->nr_targets; i++) {
 		place_update(d, &d->targets[i], map);
+		heal_map_changed(d->targets[i].heal, map);
+	}
 	if (d->cluster)
 		reset_dead(d, map);
 }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include "service.h"
+#include "heal.h"
 #include "../base/addr.h"
 #include "../base/conf.h"
 #include "../base/daemon.h"
@@ -303,6 +303,8 @@ static void worker_finish(struct chunkd_worker *w)
 	if (!w->engine)
 		return;
 	for (i = 0; i < w->nr_targets; i++)
+		heal_stop(w->targets[i]->heal);
+	for (i = 0; i < w->nr_targets; i++)
 		flint_fwd_stop(w->targets[i]);
 	flint_engine_drain(w->engine);
 	for (i = 0; i < w->nr_targets; i++)
@@ -349,6 +351,9 @@ static int workers_start(struct run *r, char *err, size_t errlen)
 		d->targets[i].worker = w;
 		d->targets[i].beat.fn = chunkd_beat;
 		w->targets[w->nr_targets++] = &d->targets[i];
+		d->targets[i].heal = heal_new(&d->targets[i], r->dirfd);
+		if (!d->targets[i].heal)
+			return -ENOMEM;
 	}
 	d->workers[0].thread = pthread_self();
 	ret = worker_engine(&d->workers[0]);
@@ -389,7 +394,8 @@ static int net_start(struct run *r, char *err, size_t errlen)
 	struct flint_member_config member = {
 		.loop = d->workers[0].loop, .role = FLINT_ROLE_CHUNK, .name = r->ep.name,
 		.tcp_port = r->ep.tcp_port, .rdma_port = r->ep.rdma_port,
-		.targets = chunkd_hb_targets, .orders = chunkd_orders, .max_targets = FLINT_CHUNKD_TARGETS, .arg = d,
+		.targets = chunkd_hb_targets, .orders = chunkd_orders,
+		.settings = chunkd_settings, .max_targets = FLINT_CHUNKD_TARGETS, .arg = d,
 	};
 	unsigned int i;
 	int ret;
@@ -447,8 +453,11 @@ static void everything_stop(struct run *r)
 		flint_member_free(d->member);
 	if (d->cluster)
 		flint_cluster_free(d->cluster);
-	for (i = 0; i < d->nr_targets; i++)
+	for (i = 0; i < d->nr_targets; i++) {
+		if (d->targets[i].heal)
+			heal_free(d->targets[i].heal);
 		flint_store_close(d->targets[i].st);
+	}
 	chunkd_reqs_free(d);
 	if (d->pool)
 		flint_pool_free(d->pool);

@@ -19,6 +19,8 @@ static int piece_verify(struct flint_sop *op, const struct flint_dio *io)
 
 		if (flint_crc32c(0, io->buf + at, step) == le32_to_cpu(op->rep.crc[i]))
 			continue;
+		if (op->quiet)
+			return -EILSEQ;
 		st->stats.crc_errors++;
 		flint_err_rl("%s: checksum error in chunk %u of inode %llu (file system %u), bytes from %llu, at offset %llu of the target: the data was not returned",
 			     st->name, op->index, (unsigned long long)op->ino, op->fs,
@@ -45,6 +47,18 @@ static void edge_crcs(struct flint_sop *op)
 			cpu_to_le32(flint_crc32c(0, op->data + op->out_off + len - tail, tail));
 }
 
+/*
+ * Damage: is it repaired, and the read started again? Not for those who own the
+ * chunk while they read, or repair themselves: a repair wants the chunk too.
+ */
+static bool read_mend(struct flint_sop *op)
+{
+	struct flint_store *st = op->st;
+
+	return !op->quiet && !op->as_is && !st->offline && st->damaged &&
+	       st->damaged(st->damaged_arg, op, flint_read_start);
+}
+
 static void read_finish(struct flint_sop *op)
 {
 	struct flint_store *st = op->st;
@@ -53,17 +67,20 @@ static void read_finish(struct flint_sop *op)
 	flint_alloc_read_end(&st->alloc, op->grace);
 	if (op->err) {
 		st->stats.io_errors++;
-		st->read_errors++;
+		st->read_errors += !op->quiet;
 		flint_err_rl("%s: cannot read chunk %u of inode %llu: %s", st->name, op->index,
 			     (unsigned long long)op->ino, strerror(-op->err));
 		if (st->read_errors >= FLINT_STORE_READ_ERRORS)
 			flint_store_fail(st, "read again and again", op->err);
-		flint_sop_finish(op, EIO);
+		if (!read_mend(op))
+			flint_sop_finish(op, EIO);
 		return;
 	}
 	for (i = 0; i < op->nr_dio && status == FLINT_OK; i++)
 		if (piece_verify(op, &op->dio[i]))
 			status = FLINT_ST_CHECKSUM;
+	if (status != FLINT_OK && read_mend(op))
+		return;
 	if (status == FLINT_OK) {
 		edge_crcs(op);
 		st->stats.read_bytes += le32_to_cpu(op->rep.io.length);

@@ -13,7 +13,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include "service.h"
+#include "heal.h"
+#include "scrub.h"
 #include "../base/log.h"
 
 #define SMALL_READ	(32u << 10)
@@ -312,7 +313,7 @@ static void payload_buffer(struct flint_buf_waiter *w, struct flint_buf *buf)
 
 /* ---- checks ------------------------------------------------------------- */
 
-static struct chunkd_target *find_target(struct flint_chunkd *d, u32 id)
+struct chunkd_target *chunkd_target_find(struct flint_chunkd *d, u32 id)
 {
 	unsigned int i;
 
@@ -340,8 +341,7 @@ static u32 check_place(struct flint_chunkd *d, const struct chunkd_target *t, u3
 	return FLINT_OK;
 }
 
-/* Bytes that the requester can take as a reply's payload. */
-static u32 reply_room(const struct flint_call *call)
+u32 chunkd_reply_room(const struct flint_call *call)
 {
 	const struct flint_conn_info *ci = flint_conn_info(call->conn);
 
@@ -414,7 +414,7 @@ static u32 check_io(struct flint_chunkd *d, const struct flint_call *call,
 		return FLINT_ST_BAD_REQUEST;
 	if (call->msg.op == FLINT_OP_WRITE ? call->msg.data_len != len : call->msg.data_len != 0)
 		return FLINT_ST_BAD_REQUEST;
-	if (call->msg.op == FLINT_OP_READ ? len > reply_room(call) : !call->msg.seq)
+	if (call->msg.op == FLINT_OP_READ ? len > chunkd_reply_room(call) : !call->msg.seq)
 		return FLINT_ST_BAD_REQUEST;
 	if (token_forbids(call, le32_to_cpu(io->fs)))
 		return FLINT_ST_AUTH;
@@ -436,7 +436,7 @@ static void request_io(struct flint_chunkd *d, struct flint_call *call)
 		refuse(call, FLINT_ST_BAD_REQUEST);
 		return;
 	}
-	t = find_target(d, le32_to_cpu(io.target));
+	t = chunkd_target_find(d, le32_to_cpu(io.target));
 	status = check_io(d, call, &io, t);
 	if (status != FLINT_OK) {
 		refuse(call, status);
@@ -499,7 +499,7 @@ static void request_cut(struct flint_chunkd *d, struct flint_call *call)
 		refuse(call, FLINT_ST_BAD_REQUEST);
 		return;
 	}
-	t = find_target(d, le32_to_cpu(cut.target));
+	t = chunkd_target_find(d, le32_to_cpu(cut.target));
 	status = t ? check_place(d, t, le32_to_cpu(cut.chain), le32_to_cpu(cut.chain_ver),
 				 forwarded) : FLINT_ST_STALE_MAP;
 	r = status == FLINT_OK ? req_get(d) : NULL;
@@ -662,7 +662,7 @@ static void request_forward(struct flint_chunkd *d, struct flint_call *call)
 		refuse(call, FLINT_ST_BAD_REQUEST);
 		return;
 	}
-	t = find_target(d, le32_to_cpu(b.io.target));
+	t = chunkd_target_find(d, le32_to_cpu(b.io.target));
 	status = t ? check_place(d, t, le32_to_cpu(b.io.chain), le32_to_cpu(b.io.chain_ver), true) :
 		     FLINT_ST_STALE_MAP;
 	r = status == FLINT_OK ? req_get(d) : NULL;
@@ -712,7 +712,7 @@ static void request_stat(struct flint_chunkd *d, struct flint_call *call)
 		refuse(call, FLINT_ST_BAD_REQUEST);
 		return;
 	}
-	t = find_target(d, le32_to_cpu(req.target));
+	t = chunkd_target_find(d, le32_to_cpu(req.target));
 	r = t ? req_get(d) : NULL;
 	if (!r) {
 		refuse(call, t ? FLINT_ST_RETRY : ENOENT);
@@ -746,6 +746,15 @@ void chunkd_request(void *arg, struct flint_call *call)
 	case FLINT_OP_TARGET_STAT:
 		request_stat(arg, call);
 		break;
+	case FLINT_OP_SYNC:
+		heal_request_sync(arg, call);
+		break;
+	case FLINT_OP_CHUNK_GET:
+		heal_request_get(arg, call);
+		break;
+	case FLINT_OP_SCRUB:
+		heal_request_scrub(arg, call);
+		break;
 	case FLINT_OP_FENCE:
 		chunkd_fence_request(&((struct flint_chunkd *)arg)->fences, call);
 		break;
@@ -773,8 +782,18 @@ unsigned int chunkd_hb_targets(void *arg, struct flint_hb_target *out, unsigned 
 		out[i].capacity = cpu_to_le64(flint_store_capacity(st));
 		out[i].used = cpu_to_le64(flint_store_used(st));
 		memcpy(out[i].uuid, st->uuid, sizeof(out[i].uuid));
+		heal_beat(d->targets[i].heal, &out[i]);
 	}
 	return i;
+}
+
+void chunkd_settings(void *arg, const struct flint_hb_settings *s)
+{
+	struct flint_chunkd *d = arg;
+	unsigned int i;
+
+	for (i = 0; i < d->nr_targets; i++)
+		heal_settings(d->targets[i].heal, s);
 }
 
 uint64_t chunkd_map_epoch(void *arg)

@@ -23,11 +23,13 @@
 
 struct flint_chunkd;
 struct chunkd_req;
+struct chunkd_heal;
 
 struct chunkd_target {
 	struct flint_store *st;
 	struct chunkd_worker *worker;
 	u32 queued;			/* requests under way; worker's thread */
+	struct chunkd_heal *heal;	/* recovery, repair, scrub: heal.h */
 	_Atomic u64 place;		/* chain id << 32 | version to be asked in; 0: not now */
 	/* worker's thread */
 	struct flint_place at;
@@ -76,11 +78,17 @@ struct flint_chunkd {
 void chunkd_request(void *arg, struct flint_call *call);
 /* flint_member_config.targets */
 unsigned int chunkd_hb_targets(void *arg, struct flint_hb_target *t, unsigned int max);
+/* flint_member_config.settings */
+void chunkd_settings(void *arg, const struct flint_hb_settings *s);
 /* flint_server_config.map_epoch */
 uint64_t chunkd_map_epoch(void *arg);
 int chunkd_revoked(void *arg, const struct flint_token *token);
 void chunkd_reqs_free(struct flint_chunkd *d);
 /* A collector's (metrics.c). @arg: struct flint_chunkd. */
 void chunkd_collect(void *arg, FILE *f);
+/* NULL: not one of ours. */
+struct chunkd_target *chunkd_target_find(struct flint_chunkd *d, u32 id);
+/* Bytes that the requester can take as a reply's payload. */
+u32 chunkd_reply_room(const struct flint_call *call);
 
 #endif /* FLINT_CHUNK_SERVICE_H */

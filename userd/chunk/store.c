@@ -672,6 +672,7 @@ void flint_store_submit(struct flint_store *st, struct flint_sop *op)
 	op->already = false;
 	op->held = false;
 	op->grow = 0;
+	op->mended = 0;
 	st->inflight++;
 	if (st->offline) {
 		flint_sop_finish(op, EIO);

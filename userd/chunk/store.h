@@ -106,6 +106,7 @@ struct flint_edge {
  * @syncing: given: we are being brought up to date: what does not fit the chunk
  *	asks for the whole, whatever the result window says
  * @as_is: READ: do not wait for a held change
+ * @quiet: READ: damage is neither logged nor counted nor repaired: who asks does
  */
 struct flint_sop {
 	u8 kind;
@@ -129,6 +130,7 @@ struct flint_sop {
 	bool given;
 	bool syncing;
 	bool as_is;
+	bool quiet;
 	u8 whole;		/* REPLACE: FLINT_FWD_FIRST, FLINT_FWD_LAST */
 	u32 size;		/* REPLACE with LAST: of the chunk */
 	u64 version, tag;	/* of the chunk after it: result, or with given what it shall be */
@@ -171,6 +173,7 @@ struct flint_sop {
 	int err;
 	bool zero;			/* the range becomes zeros */
 	bool internal;			/* made by the store itself */
+	u8 mended;			/* times it was started again after a repair */
 	u32 from, to;			/* range in the chunk */
 	u32 new_size;
 	u32 keep;
@@ -253,6 +256,13 @@ struct flint_store {
 	struct flint_store_stats stats;
 	void (*kick)(void *arg);	/* requests were queued */
 	void *kick_arg;
+	/*
+	 * Damage was met by @op: repair the chunk, then call @resume by
+	 * flint_sop_block(), or finish it. Return: false: it does not. Without
+	 * @resume the op does not wait. May be NULL.
+	 */
+	bool (*damaged)(void *arg, struct flint_sop *op, void (*resume)(struct flint_sop *op));
+	void *damaged_arg;
 };
 
 struct flint_store_format {

@@ -57,6 +57,29 @@ static void update_park(struct flint_sop *op, struct flint_inode *in)
 	flint_inode_park(in, op, flint_write_start);
 }
 
+/*
+ * Old content that was to be kept is damaged. A client's change begins anew when
+ * it is repaired; what a predecessor gave asks it for the whole chunk; a CUT is
+ * sent again by who sent it.
+ */
+static void update_mend(struct flint_sop *op, u32 status)
+{
+	struct flint_store *st = op->st;
+	bool again = !op->given && op->kind != FLINT_SOP_CUT;
+
+	if (st->offline || !st->damaged) {
+		again = false;
+	} else if (again) {
+		update_abandon(op);
+		flint_chunk_release(op);
+		if (st->damaged(st->damaged_arg, op, flint_write_start))
+			return;
+	} else {
+		st->damaged(st->damaged_arg, op, NULL);
+	}
+	update_fail(op, op->given && op->kind != FLINT_SOP_CUT ? FLINT_ST_NEED_WHOLE : status);
+}
+
 /* ---- start -------------------------------------------------------------- */
 
 /* The inode number is used again: an internal CUT removes what the old one left. */
@@ -375,7 +398,7 @@ static void edge_done(struct flint_dio *io, int err)
 		flint_err_rl("%s: cannot read chunk %u of inode %llu to change a part of it: %s",
 			     op->st->name, op->index, (unsigned long long)op->ino,
 			     strerror(-op->err));
-		update_fail(op, EIO);
+		update_mend(op, EIO);
 		return;
 	}
 	update_merge(op);
@@ -676,8 +699,7 @@ static void update_merge(struct flint_sop *op)
 		if (!op->edge[i].used)
 			continue;
 		if (op->edge[i].read && !edge_verify(op, &op->edge[i])) {
-			update_fail(op, op->given && op->kind != FLINT_SOP_CUT ?
-				    FLINT_ST_NEED_WHOLE : FLINT_ST_CHECKSUM);
+			update_mend(op, FLINT_ST_CHECKSUM);
 			return;
 		}
 		edge_merge(op, &op->edge[i]);
