@@ -559,6 +559,26 @@ flint_map_chain(const struct flint_map *m, u32 id)
 	return flint_map_find(m->chains, m->nr_chains, sizeof(*m->chains), id);
 }
 
+/**
+ * flint_map_head() - the target of a chain that takes changes
+ *
+ * Return: the first one that serves, or NULL.
+ */
+static inline const struct flint_map_target *
+flint_map_head(const struct flint_map *m, const struct flint_map_chain *c)
+{
+	u32 i;
+
+	for (i = 0; i < c->nr; i++) {
+		const struct flint_map_target *t;
+
+		t = flint_map_target(m, le32_to_cpu(c->targets[i]));
+		if (t && t->state == FLINT_TARGET_SERVING)
+			return t;
+	}
+	return NULL;
+}
+
 static inline const struct flint_map_table *
 flint_map_table(const struct flint_map *m, u32 id, u32 version)
 {

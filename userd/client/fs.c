@@ -131,6 +131,12 @@ static void on_map_changed(void *arg, const struct flint_map *map)
 	struct flint_fs *fs = arg;
 	uint32_t i, node;
 
+	/* What waits for an answer of a server that is gone goes to another one now. */
+	for (i = 0; i < map->nr_nodes; i++)
+		if (map->nodes[i].role == FLINT_ROLE_CHUNK &&
+		    map->nodes[i].state == FLINT_NODE_DOWN)
+			flint_cluster_reset(fs->cluster, le32_to_cpu(map->nodes[i].id),
+					    "the managers hold the node for down");
 	for (i = 0; i < map->nr_fs; i++) {
 		if (le32_to_cpu(map->fs[i].id) != fs->fs_id)
 			continue;
@@ -139,6 +145,13 @@ static void on_map_changed(void *arg, const struct flint_map *map)
 			fs->meta_node = node;
 		fs->map_meta = node;
 	}
+}
+
+/* Another replica may do better. */
+static bool goes_elsewhere(uint32_t status)
+{
+	return status == FLINT_ST_NOT_SERVING || status == FLINT_ST_SHUTDOWN ||
+	       status == FLINT_ST_CHECKSUM;
 }
 
 static void op_on_reply(struct flint_rpc *rpc)
@@ -156,7 +169,14 @@ static void op_on_reply(struct flint_rpc *rpc)
 		}
 		if (meta)
 			fs_meta_elsewhere(op->fs, op->node, rpc);
-		op_again(op, rpc->err);
+		if (op->elsewhere && op->elsewhere(op))
+			op_send(op);
+		else
+			op_again(op, rpc->err);
+		return;
+	}
+	if (op->elsewhere && goes_elsewhere(rpc->status) && op->elsewhere(op)) {
+		op_send(op);
 		return;
 	}
 	switch (rpc->status) {

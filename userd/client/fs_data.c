@@ -54,7 +54,10 @@ struct io_piece {
 	uint8_t *buf;
 	uint32_t len;
 	unsigned int crc_tries;
-	uint32_t target;
+	uint32_t target, node;
+	bool counted;			/* in fs->reads of the node */
+	unsigned int nr_tried;
+	uint32_t tried[FLINT_CHAIN_MAX];	/* targets that could not answer */
 };
 
 static void io_begin(struct io_work *w);
@@ -77,22 +80,49 @@ static uint64_t work_off(const struct io_work *w)
 	return w->req->off;
 }
 
-/* The target to ask: the last serving one reads, the first one takes writes. */
-static const struct flint_map_target *pick_target(const struct flint_map *map,
-						  const struct flint_map_chain *chain,
-						  bool write)
+static bool piece_tried(const struct io_piece *p, uint32_t target)
 {
-	const struct flint_map_target *t;
-	int i;
+	unsigned int i;
 
-	if (write)
-		return flint_map_target(map, le32_to_cpu(chain->targets[0]));
-	for (i = chain->nr - 1; i >= 0; i--) {
-		t = flint_map_target(map, le32_to_cpu(chain->targets[i]));
-		if (t && t->state == FLINT_TARGET_SERVING)
-			return t;
+	for (i = 0; i < p->nr_tried; i++)
+		if (p->tried[i] == target)
+			return true;
+	return false;
+}
+
+/*
+ * Who reads: of the serving targets that were not tried in vain the one whose
+ * server has least to do for us; the chunk decides among equals, so that their
+ * caches do not all hold the same.
+ */
+static const struct flint_map_target *pick_reader(const struct io_piece *p,
+						  const struct flint_map *map,
+						  const struct flint_map_chain *chain)
+{
+	const struct flint_fs *fs = p->w->file->fs;
+	const struct flint_map_target *best = NULL, *t;
+	uint32_t load, least = 0, i;
+	uint64_t start = le64_to_cpu(p->io.ino) + le32_to_cpu(p->io.index);
+
+	for (i = 0; i < chain->nr; i++) {
+		t = flint_map_target(map, le32_to_cpu(chain->targets[(start + i) % chain->nr]));
+		if (!t || t->state != FLINT_TARGET_SERVING ||
+		    piece_tried(p, le32_to_cpu(t->id)))
+			continue;
+		load = fs->reads[le32_to_cpu(t->node) & (FS_NODES - 1)];
+		if (best && load >= least)
+			continue;
+		best = t;
+		least = load;
 	}
-	return flint_map_target(map, le32_to_cpu(chain->targets[0]));
+	return best;
+}
+
+static void piece_uncount(struct io_piece *p)
+{
+	if (p->counted)
+		p->w->file->fs->reads[p->node & (FS_NODES - 1)]--;
+	p->counted = false;
 }
 
 /* Fill in what depends on the map: chain, version, target, node. */
@@ -119,7 +149,13 @@ static int piece_route(struct fs_op *op, uint32_t *node)
 	slot = flint_placement_chain(&w->place, le32_to_cpu(p->io.index));
 	chain = flint_map_chain(&ref->map,
 				le32_to_cpu(ref->map.chain_ids[le32_to_cpu(table->first) + slot]));
-	target = chain ? pick_target(&ref->map, chain, w->kind != IO_READ) : NULL;
+	if (chain)
+		target = w->kind == IO_READ ? pick_reader(p, &ref->map, chain) :
+					      flint_map_head(&ref->map, chain);
+	if (!target && chain && p->nr_tried) {
+		p->nr_tried = 0;
+		target = pick_reader(p, &ref->map, chain);
+	}
 	rc = -EAGAIN;
 	if (!target)
 		goto out;
@@ -128,6 +164,10 @@ static int piece_route(struct fs_op *op, uint32_t *node)
 	p->io.target = target->id;
 	p->target = le32_to_cpu(target->id);
 	*node = le32_to_cpu(target->node);
+	piece_uncount(p);
+	p->node = *node;
+	p->counted = w->kind == IO_READ;
+	op->fs->reads[p->node & (FS_NODES - 1)] += p->counted;
 	rc = 0;
 out:
 	flint_map_put(ref);
@@ -178,6 +218,26 @@ static int piece_written(struct io_piece *p)
 	return 0;
 }
 
+/*
+ * fs_op.elsewhere of reads: does another replica serve that was not asked yet? When
+ * all were asked in vain they are asked again, after a pause.
+ */
+static bool piece_elsewhere(struct fs_op *op)
+{
+	struct io_piece *p = op->priv;
+	struct flint_map_ref *ref = flint_cluster_map(op->fs->cluster);
+	const struct flint_map_chain *chain = flint_map_chain(&ref->map, le32_to_cpu(p->io.chain));
+	bool found;
+
+	if (p->nr_tried < FLINT_CHAIN_MAX)
+		p->tried[p->nr_tried++] = p->target;
+	found = chain && pick_reader(p, &ref->map, chain);
+	flint_map_put(ref);
+	if (!found)
+		p->nr_tried = 0;
+	return found;
+}
+
 /* All pieces of this attempt are back. */
 static void io_joined(struct io_work *w);
 
@@ -195,6 +255,7 @@ static void piece_done(struct fs_op *op, int err)
 				      (unsigned long long)le64_to_cpu(p->io.ino),
 				      le32_to_cpu(p->io.index), p->target);
 			if (++p->crc_tries < CRC_TRIES) {
+				piece_elsewhere(op);
 				fs_op_start(op);
 				return;
 			}
@@ -205,6 +266,7 @@ static void piece_done(struct fs_op *op, int err)
 	}
 	if (err && !w->err)
 		w->err = err;
+	piece_uncount(p);
 	free(p);
 	w->open--;
 	if (!w->err && !w->stale && w->next < w->len)
@@ -260,7 +322,9 @@ static struct io_piece *piece_new(struct io_work *w, size_t at)
 		     w->kind == IO_WRITE ? FLINT_OP_WRITE : FLINT_OP_PUNCH;
 	op->rpc.body = &p->io;
 	op->rpc.body_len = sizeof(p->io);
+	op->rpc.eager = true;
 	if (w->kind == IO_READ) {
+		op->elsewhere = piece_elsewhere;
 		op->rpc.in = p->buf;
 		op->rpc.in_len = p->len;
 	} else if (w->kind == IO_WRITE) {

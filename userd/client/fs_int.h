@@ -22,6 +22,8 @@ struct reclaim_body {
 	uint8_t recs[FLINT_LEASE_RECS_MAX * sizeof(struct flint_lease_rec)];
 };
 
+#define FS_NODES	256	/* a power of two */
+
 struct flint_fs {
 	struct flint_loop *loop;
 	struct flint_cluster *cluster;
@@ -41,6 +43,7 @@ struct flint_fs {
 	uint64_t next_seq;
 	uint64_t traces;		/* of flint_trace_next() */
 	struct fs_op *seq_first, *seq_last;
+	uint32_t reads[FS_NODES];	/* pieces being read, by node id */
 
 	/* The session and its leases: fs_lease.c. */
 	struct fs_cache *cache;		/* NULL: without leases */
@@ -74,6 +77,9 @@ struct flint_fs {
  * struct fs_op - one request, repeated until it is answered for good
  * @route: finds the node and builds what depends on the map; -EAGAIN: the map
  *	is too old, ask again when it has changed; other errors end the operation
+ * @elsewhere: the attempt has failed, by rpc.err or rpc.status (NOT_SERVING,
+ *	SHUTDOWN, CHECKSUM): true: try again at once, route finds
+ *	another server. NULL, or false: what is always done
  * @done: @err 0: rpc.status and rpc's reply are final (never a status that
  *	asks for a plain repetition); else nobody answered in time
  *
@@ -86,6 +92,7 @@ struct fs_op {
 	uint64_t touches;		/* inode whose attributes it changes, 0: none, or fs_async.c sees to it */
 	uint64_t deadline_ns;
 	int (*route)(struct fs_op *op, uint32_t *node);
+	bool (*elsewhere)(struct fs_op *op);
 	void (*done)(struct fs_op *op, int err);
 	void *priv;
 

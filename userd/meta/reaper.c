@@ -22,6 +22,7 @@
 
 #define JOBS_MAX	64
 #define RETRY_MS	1000
+#define MOVED_MS	50
 #define REPORT_NS	(30ull * 1000000000)
 #define SCAN_MAX	256
 #define WALK_MS		100
@@ -32,6 +33,7 @@
  * @remove: an orphan; else a truncation
  * @left: requests without answer
  * @failed: at least one must be sent again
+ * @moved: because its chain has changed
  * @own: leases of what the command changes, while it is under way
  */
 struct job {
@@ -39,6 +41,7 @@ struct job {
 	u64 ino;
 	bool remove;
 	bool failed;
+	bool moved;
 	u32 left;
 	u32 epoch;
 	struct metad_own *own;
@@ -134,7 +137,7 @@ static void job_finish(struct job *j)
 	if (!j->failed)
 		j->own = metad_own_begin(r->m, &j->ino, 1, job_commit, j);
 	if (!j->own)
-		flint_timer_set(r->m->loop, &j->retry, RETRY_MS);
+		flint_timer_set(r->m->loop, &j->retry, j->moved ? MOVED_MS : RETRY_MS);
 }
 
 static void cut_done(struct flint_rpc *rpc)
@@ -142,7 +145,11 @@ static void cut_done(struct flint_rpc *rpc)
 	struct cut_rpc *c = (struct cut_rpc *)rpc;
 	struct job *j = c->job;
 
-	if (rpc->err || rpc->status) {
+	if (!rpc->err && (rpc->status == FLINT_ST_STALE_MAP ||
+			  rpc->status == FLINT_ST_NOT_SERVING || rpc->status == FLINT_ST_RETRY)) {
+		j->failed = true;	/* the chain is changing: the new map is on its way */
+		j->moved = true;
+	} else if (rpc->err || rpc->status) {
 		j->failed = true;
 		if (!j->r->stopping)
 			flint_warn_rl("data of inode %llu could not be removed from target %u"
@@ -180,20 +187,20 @@ static void cut_send(struct job *j, const struct flint_cut *body, u32 node)
 	}
 }
 
+/* To the head, which passes it on and answers when all replicas have done it. */
 static void cut_chain(struct job *j, const struct flint_map *map, u32 chain, struct flint_cut *b)
 {
 	const struct flint_map_chain *c = flint_map_chain(map, chain);
-	u32 i;
+	const struct flint_map_target *head = flint_map_head(map, c);
 
+	if (!head) {
+		j->failed = true;
+		return;
+	}
 	b->chain = cpu_to_le32(chain);
 	b->chain_ver = c->version;
-	for (i = 0; i < c->nr; i++) {
-		const struct flint_map_target *t;
-
-		t = flint_map_target(map, le32_to_cpu(c->targets[i]));
-		b->target = c->targets[i];
-		cut_send(j, b, le32_to_cpu(t->node));
-	}
+	b->target = head->id;
+	cut_send(j, b, le32_to_cpu(head->node));
 }
 
 /* All chains of the stripe. False: the map does not have the file's table. */
@@ -239,6 +246,7 @@ static void job_run(struct job *j)
 		return;
 	}
 	j->failed = false;
+	j->moved = false;
 	err = meta_read_inode(&r->m->store, j->ino, &i);
 	if (!err && !j->remove && (meta_read_intents(&r->m->store, j->ino, &it, 1) != 1 ||
 				   it.ino != j->ino))
