@@ -203,15 +203,16 @@ static void worker_kick(void *arg)
 static void worker_begin(struct flint_task *t)
 {
 	struct worker *w = (void *)((u8 *)t - offsetof(struct worker, task));
-	u32 i;
+	u32 n = w->job->depth, i;
 
-	for (i = 0; i < w->job->depth; i++) {
+	if (w->fill && n > w->nr_chunks)
+		n = w->nr_chunks;
+	w->running = n;
+	for (i = 0; i < n; i++) {
 		w->slots[i].w = w;
 		w->slots[i].began_ns = flint_now_ns();
-		w->running++;
-	}
-	for (i = 0; i < w->job->depth; i++)
 		update_start(w, &w->slots[i]);
+	}
 }
 
 static void *worker_main(void *arg)

@@ -24,4 +24,6 @@ $(eval $(call program,flint-chunkbench,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.
 $(eval $(call program,flint-chunk-index-bench,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
 	tools/bench/index_bench.c tools/bench/index_rocks.c,-luring -lxxhash -lm \
 	$(if $(wildcard /usr/include/rocksdb/c.h),-lrocksdb)))
+$(eval $(call program,flint-chunk-start-bench,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
+	tools/bench/start_bench.c,-luring -lxxhash))
 $(eval $(call program,flint-chunkload,tests/native/chunkd_load.c,))

@@ -8,6 +8,7 @@
  * Why it may be fuzzy: apply.c. Slots are walked in rising order; what is made
  * in a slot already passed is in the log behind the checkpoint's beginning.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "store.h"
@@ -449,14 +450,121 @@ static int head_read(struct flint_store *st, int area, struct flint_ckpt_head *h
 	return 0;
 }
 
-static int segment_load(struct flint_store *st, const struct flint_ckpt_head *h, u64 nr)
+/*
+ * Segments are read ahead by a thread of its own, so that the disk and the
+ * processor work at the same time: a checkpoint may have gigabytes.
+ */
+#define READ_SEGS	8u
+
+struct seg_reader {
+	struct flint_dev *dev;
+	u64 off, nr_segs;
+	u8 *buf[2];
+	u64 filled, taken;	/* buffers that were read, and given back */
+	int err;
+	bool stop, threaded;
+	pthread_mutex_t lock;	/* protects filled, taken, err, stop */
+	pthread_cond_t turn;
+	pthread_t thread;
+};
+
+static int reader_fill(struct seg_reader *r, u64 nr)
 {
-	u64 off = area_of(st, le64_to_cpu(h->seq)) + FLINT_STORE_ALIGN + nr * FLINT_CKPT_SEG_SIZE;
-	struct flint_ckpt_seg *s = (void *)st->ckpt->buf;
+	u64 first = nr * READ_SEGS, n = r->nr_segs - first;
+
+	if (n > READ_SEGS)
+		n = READ_SEGS;
+	return r->dev->ops->pread(r->dev, r->buf[nr & 1], (u32)n * FLINT_CKPT_SEG_SIZE,
+				  r->off + first * FLINT_CKPT_SEG_SIZE);
+}
+
+static void *reader_main(void *arg)
+{
+	struct seg_reader *r = arg;
+	u64 nr, all = (r->nr_segs + READ_SEGS - 1) / READ_SEGS;
+	int err = 0;
+
+	for (nr = 0; nr < all && !err; nr++) {
+		pthread_mutex_lock(&r->lock);
+		while (nr > r->taken + 1 && !r->stop)
+			pthread_cond_wait(&r->turn, &r->lock);
+		err = r->stop ? -ECANCELED : 0;
+		pthread_mutex_unlock(&r->lock);
+		if (!err)
+			err = reader_fill(r, nr);
+		pthread_mutex_lock(&r->lock);
+		r->err = err;
+		r->filled = nr + 1;
+		pthread_cond_broadcast(&r->turn);
+		pthread_mutex_unlock(&r->lock);
+	}
+	return NULL;
+}
+
+static int reader_start(struct seg_reader *r, struct flint_dev *dev, u64 off, u64 nr_segs)
+{
+	int ret;
+
+	memset(r, 0, sizeof(*r));
+	r->dev = dev;
+	r->off = off;
+	r->nr_segs = nr_segs;
+	if (posix_memalign((void **)&r->buf[0], FLINT_STORE_ALIGN,
+			   2 * READ_SEGS * FLINT_CKPT_SEG_SIZE))
+		return -ENOMEM;
+	r->buf[1] = r->buf[0] + READ_SEGS * FLINT_CKPT_SEG_SIZE;
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_cond_init(&r->turn, NULL);
+	if (nr_segs <= 2)
+		return 0;
+	ret = pthread_create(&r->thread, NULL, reader_main, r);
+	r->threaded = !ret;
+	return 0;
+}
+
+static void reader_stop(struct seg_reader *r)
+{
+	pthread_mutex_lock(&r->lock);
+	r->stop = true;
+	pthread_cond_broadcast(&r->turn);
+	pthread_mutex_unlock(&r->lock);
+	if (r->threaded)
+		pthread_join(r->thread, NULL);
+	pthread_mutex_destroy(&r->lock);
+	pthread_cond_destroy(&r->turn);
+	free(r->buf[0]);
+}
+
+/* Segment @nr; they are asked for one after the other. Return: 0 or -errno. */
+static int reader_get(struct seg_reader *r, u64 nr, struct flint_ckpt_seg **seg)
+{
+	u64 buf = nr / READ_SEGS;
+	int err = 0;
+
+	*seg = (void *)(r->buf[buf & 1] + nr % READ_SEGS * FLINT_CKPT_SEG_SIZE);
+	if (nr % READ_SEGS)
+		return 0;
+	if (!r->threaded)
+		return reader_fill(r, buf);
+	pthread_mutex_lock(&r->lock);
+	r->taken = buf;		/* the buffer before may be filled again */
+	pthread_cond_broadcast(&r->turn);
+	while (r->filled <= buf && !r->err)
+		pthread_cond_wait(&r->turn, &r->lock);
+	if (r->filled <= buf || r->err)
+		err = r->err;
+	pthread_mutex_unlock(&r->lock);
+	return err;
+}
+
+static int segment_load(struct flint_store *st, const struct flint_ckpt_head *h,
+			struct seg_reader *reader, u64 nr)
+{
+	struct flint_ckpt_seg *s;
 	u32 len, crc, at = sizeof(*s);
 	int ret;
 
-	ret = st->dev->ops->pread(st->dev, s, FLINT_CKPT_SEG_SIZE, off);
+	ret = reader_get(reader, nr, &s);
 	if (ret)
 		return ret;
 	len = le32_to_cpu(s->len);
@@ -498,18 +606,27 @@ static int state_reset(struct flint_store *st)
 static int ckpt_try(struct flint_store *st, const struct flint_ckpt_head *h, char *err,
 		    size_t errlen)
 {
-	u64 i;
+	u64 i, nr_segs = le64_to_cpu(h->nr_segs);
+	struct seg_reader reader;
 	int ret;
 
-	for (i = 0; i < le64_to_cpu(h->nr_segs); i++) {
-		ret = segment_load(st, h, i);
+	ret = reader_start(&reader, st->dev, area_of(st, le64_to_cpu(h->seq)) + FLINT_STORE_ALIGN,
+			   nr_segs);
+	if (ret) {
+		snprintf(err, errlen, "%s: no memory to read a checkpoint", st->name);
+		return ret;
+	}
+	for (i = 0; i < nr_segs; i++) {
+		ret = segment_load(st, h, &reader, i);
 		if (!ret)
 			continue;
+		reader_stop(&reader);
 		snprintf(err, errlen, "%s: checkpoint %llu is damaged in segment %llu: %s; restore this target from its replicas",
 			 st->name, (unsigned long long)le64_to_cpu(h->seq), (unsigned long long)i,
 			 strerror(-ret));
 		return ret;
 	}
+	reader_stop(&reader);
 	flint_alloc_zeroed(&st->alloc, (u32)le64_to_cpu(h->zeroed));
 	st->ckpt_seq = le64_to_cpu(h->seq);
 	return flint_wal_replay(&st->wal, le64_to_cpu(h->wal_pos), le64_to_cpu(h->wal_seq),
