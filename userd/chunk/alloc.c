@@ -1,25 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The block allocator: next fit over a bitmap, with a count of free blocks per
- * group so that full groups cost one comparison, and the grace period that
- * keeps a freed block from being overwritten under a reader.
+ * The block allocator: best fit by classes of groups over a bitmap, and the grace
+ * period that keeps a freed block from being overwritten under a reader.
+ *
+ * A group's bound is raised when blocks are freed (by the run that they become a
+ * part of) and lowered when a search finds that it was too high. A search that
+ * fails in a group therefore pays for itself: the group leaves the class.
  */
 #include <stdlib.h>
 #include "alloc.h"
 
 #define WORD_BITS	64u
-#define SEARCH_GROUPS	64u	/* looked through for a run that is long enough */
+#define BETTER_FIT	64u	/* runs looked at after the first that is long enough */
 
 int flint_alloc_init(struct flint_alloc *a, u32 nr_blocks)
 {
-	u32 words = (nr_blocks + WORD_BITS - 1) / WORD_BITS;
-	u32 groups = (nr_blocks + FLINT_ALLOC_GROUP - 1) / FLINT_ALLOC_GROUP;
+	u32 groups = (u32)(((u64)nr_blocks + FLINT_ALLOC_GROUP - 1) / FLINT_ALLOC_GROUP);
 
 	memset(a, 0, sizeof(*a));
 	a->nr_blocks = nr_blocks;
-	a->map = calloc(words ? words : 1, sizeof(*a->map));
-	a->group_free = calloc(groups ? groups : 1, sizeof(*a->group_free));
-	if (!a->map || !a->group_free) {
+	/* Whole groups, so that a search need not look where the map ends. */
+	a->map = calloc(groups ? groups : 1, FLINT_ALLOC_GROUP / 8);
+	a->groups = calloc(groups ? groups : 1, sizeof(*a->groups));
+	if (!a->map || !a->groups) {
 		flint_alloc_free(a);
 		return -ENOMEM;
 	}
@@ -29,18 +32,68 @@ int flint_alloc_init(struct flint_alloc *a, u32 nr_blocks)
 void flint_alloc_free(struct flint_alloc *a)
 {
 	free(a->map);
-	free(a->group_free);
+	free(a->groups);
 	free(a->now.runs);
 	free(a->next.runs);
 	memset(a, 0, sizeof(*a));
 }
+
+/* ---- runs of the map ------------------------------------------------------ */
 
 static bool bit_get(const struct flint_alloc *a, u32 b)
 {
 	return a->map[b / WORD_BITS] >> (b % WORD_BITS) & 1;
 }
 
-/* Set or clear a run of bits and keep the groups' counts; all of them change. */
+/* Length of the free run at @b that ends before @end. */
+static u32 run_length(const struct flint_alloc *a, u32 b, u32 end)
+{
+	u32 from = b;
+
+	while (b < end) {
+		u64 word = a->map[b / WORD_BITS] >> (b % WORD_BITS);
+		u32 left = WORD_BITS - b % WORD_BITS;
+		u32 zeros = word ? (u32)__builtin_ctzll(word) : left;
+
+		b += zeros < left ? zeros : left;
+		if (zeros < left)
+			break;
+	}
+	return (b < end ? b : end) - from;
+}
+
+/* Free blocks directly before @b, down to @start. */
+static u32 run_before(const struct flint_alloc *a, u32 b, u32 start)
+{
+	u32 from = b;
+
+	while (b > start) {
+		u32 n = (b - 1) % WORD_BITS + 1;
+		u64 word = a->map[(b - 1) / WORD_BITS] << (WORD_BITS - n);
+		u32 zeros = word ? (u32)__builtin_clzll(word) : n;
+
+		b -= zeros < n ? zeros : n;
+		if (zeros < n)
+			break;
+	}
+	return from - (b > start ? b : start);
+}
+
+/* First free block from @b on, before @end; @end if there is none. */
+static u32 next_free(const struct flint_alloc *a, u32 b, u32 end)
+{
+	while (b < end) {
+		u64 word = ~a->map[b / WORD_BITS] >> (b % WORD_BITS);
+
+		if (word) {
+			b += (u32)__builtin_ctzll(word);
+			break;
+		}
+		b += WORD_BITS - b % WORD_BITS;
+	}
+	return b < end ? b : end;
+}
+
 static void bits_change(struct flint_alloc *a, u32 start, u32 nr, bool set)
 {
 	while (nr) {
@@ -52,10 +105,103 @@ static void bits_change(struct flint_alloc *a, u32 start, u32 nr, bool set)
 			a->map[start / WORD_BITS] |= mask;
 		else
 			a->map[start / WORD_BITS] &= ~mask;
-		if (start < a->zeroed) {
-			u32 below = a->zeroed - start < n ? a->zeroed - start : n;
+		start += n;
+		nr -= n;
+	}
+}
 
-			a->group_free[start / FLINT_ALLOC_GROUP] += set ? -(int)below : (int)below;
+/* ---- groups --------------------------------------------------------------- */
+
+static u32 class_of(u32 run)
+{
+	return 31 - (u32)__builtin_clz(run);
+}
+
+/* What of a group is offered. */
+static u32 group_end(const struct flint_alloc *a, u32 g)
+{
+	u64 end = ((u64)g + 1) * FLINT_ALLOC_GROUP;
+
+	return end < a->zeroed ? (u32)end : a->zeroed;
+}
+
+static void group_max(struct flint_alloc *a, u32 g, u32 max)
+{
+	struct flint_alloc_group *p = &a->groups[g];
+
+	if (max > p->free)
+		max = p->free;
+	if (p->max && max && class_of(p->max) == class_of(max)) {
+		p->max = (u16)max;
+		return;
+	}
+	if (p->max) {
+		if (p->prev)
+			a->groups[p->prev - 1].next = p->next;
+		else
+			a->classes[class_of(p->max)] = p->next;
+		if (p->next)
+			a->groups[p->next - 1].prev = p->prev;
+	}
+	p->max = (u16)max;
+	p->prev = 0;
+	p->next = 0;
+	if (!max)
+		return;
+	p->next = a->classes[class_of(max)];
+	if (p->next)
+		a->groups[p->next - 1].prev = g + 1;
+	a->classes[class_of(max)] = g + 1;
+}
+
+/**
+ * group_search() - the smallest run of at least @want blocks in a group
+ * @longest: result: the longest run, if there was none
+ */
+static bool group_search(const struct flint_alloc *a, u32 g, u32 want, struct flint_run *run,
+			 struct flint_run *longest)
+{
+	u32 b = g * FLINT_ALLOC_GROUP, end = group_end(a, g), looks = BETTER_FIT;
+
+	run->nr = 0;
+	longest->nr = 0;
+	while (looks && (b = next_free(a, b, end)) < end) {
+		u32 n = run_length(a, b, end);
+
+		if (n >= want && (!run->nr || n < run->nr)) {
+			run->start = b;
+			run->nr = n;
+			if (n == want)
+				break;
+		}
+		if (n > longest->nr) {
+			longest->start = b;
+			longest->nr = n;
+		}
+		looks -= run->nr != 0;
+		b += n + 1;
+	}
+	return run->nr != 0;
+}
+
+/* Take or free blocks, and keep count and bound of their groups. */
+static void blocks_change(struct flint_alloc *a, u32 start, u32 nr, bool set)
+{
+	bits_change(a, start, nr, set);
+	while (nr && start < a->zeroed) {
+		u32 g = start / FLINT_ALLOC_GROUP, end = group_end(a, g);
+		u32 n = end - start < nr ? end - start : nr;
+		struct flint_alloc_group *p = &a->groups[g];
+
+		if (set) {
+			p->free -= (u16)n;
+			group_max(a, g, p->max);
+		} else {
+			u32 run = n + run_before(a, start, g * FLINT_ALLOC_GROUP) +
+				  run_length(a, start + n, end);
+
+			p->free += (u16)n;
+			group_max(a, g, run > p->max ? run : p->max);
 		}
 		start += n;
 		nr -= n;
@@ -64,117 +210,106 @@ static void bits_change(struct flint_alloc *a, u32 start, u32 nr, bool set)
 
 int flint_alloc_mark(struct flint_alloc *a, u32 start, u32 nr)
 {
-	u32 b;
-
-	if (start > a->nr_blocks || nr > a->nr_blocks - start)
+	if (start > a->nr_blocks || nr > a->nr_blocks - start ||
+	    run_length(a, start, start + nr) != nr)
 		return -EUCLEAN;
-	for (b = start; b < start + nr; b++)
-		if (bit_get(a, b))
-			return -EUCLEAN;
-	bits_change(a, start, nr, true);
+	blocks_change(a, start, nr, true);
 	a->used += nr;
 	return 0;
 }
 
+/* Count a group's free blocks and find its longest run. */
+static void group_settle(struct flint_alloc *a, u32 g)
+{
+	u32 b = g * FLINT_ALLOC_GROUP, end = group_end(a, g), free = 0, max = 0;
+
+	while ((b = next_free(a, b, end)) < end) {
+		u32 n = run_length(a, b, end);
+
+		free += n;
+		if (n > max)
+			max = n;
+		b += n + 1;
+	}
+	a->groups[g].free = (u16)free;
+	group_max(a, g, max);
+}
+
+void flint_alloc_settle(struct flint_alloc *a)
+{
+	u32 g;
+
+	for (g = 0; (u64)g * FLINT_ALLOC_GROUP < a->zeroed; g++)
+		group_settle(a, g);
+}
+
 void flint_alloc_zeroed(struct flint_alloc *a, u32 blocks)
 {
-	u32 b;
+	u32 g = a->zeroed / FLINT_ALLOC_GROUP;
 
 	if (blocks > a->nr_blocks)
 		blocks = a->nr_blocks;
-	for (b = a->zeroed; b < blocks; b++)
-		if (!bit_get(a, b))
-			a->group_free[b / FLINT_ALLOC_GROUP]++;
-	if (blocks > a->zeroed)
-		a->zeroed = blocks;
+	if (blocks <= a->zeroed)
+		return;
+	a->zeroed = blocks;
+	for (; (u64)g * FLINT_ALLOC_GROUP < blocks; g++)
+		group_settle(a, g);
 }
 
-/* Length of the free run at @b, at most @max. */
-static u32 run_length(const struct flint_alloc *a, u32 b, u32 max)
+/* ---- taking and giving back ----------------------------------------------- */
+
+/* The best run for @want in the groups of a class. Return: false when none has one. */
+static bool class_search(struct flint_alloc *a, u32 class, u32 want, struct flint_run *run)
 {
-	u32 n = 0;
+	struct flint_run longest;
+	u32 g;
 
-	while (n < max && b + n < a->zeroed) {
-		u32 bit = (b + n) % WORD_BITS;
-		u64 word = a->map[(b + n) / WORD_BITS] >> bit;
-		u32 left = WORD_BITS - bit;
-		u32 zeros = word ? (u32)__builtin_ctzll(word) : left;
-
-		if (zeros > left)
-			zeros = left;
-		n += zeros;
-		if (zeros < left)
-			break;
-	}
-	if (n > max)
-		n = max;
-	return b + n > a->zeroed ? a->zeroed - b : n;
-}
-
-/* First free block at or after @b, before @end; @end if there is none. */
-static u32 next_free(const struct flint_alloc *a, u32 b, u32 end)
-{
-	while (b < end) {
-		u64 word;
-
-		if (b % FLINT_ALLOC_GROUP == 0 && !a->group_free[b / FLINT_ALLOC_GROUP]) {
-			b += FLINT_ALLOC_GROUP;
-			continue;
-		}
-		word = ~a->map[b / WORD_BITS] >> (b % WORD_BITS);
-		if (word) {
-			b += __builtin_ctzll(word);
-			break;
-		}
-		b += WORD_BITS - b % WORD_BITS;
-	}
-	return b < end ? b : end;
-}
-
-/* Look for a run in [from, end); remembers the longest. Return: long enough. */
-static bool search(const struct flint_alloc *a, u32 from, u32 end, u32 want,
-		   struct flint_run *best)
-{
-	u32 stop = SEARCH_GROUPS * FLINT_ALLOC_GROUP, b = from;
-
-	while ((b = next_free(a, b, end)) < end) {
-		u32 n = run_length(a, b, want);
-
-		if (n > best->nr) {
-			best->start = b;
-			best->nr = n;
-			if (n == want)
-				return true;
-		}
-		b += n + 1;
-		if (b - from > stop && best->nr)
+	while ((g = a->classes[class])) {
+		if (group_search(a, g - 1, want, run, &longest)) {
+			run->nr = want;
 			return true;
+		}
+		group_max(a, g - 1, longest.nr);
+		if (a->classes[class] != g)
+			continue;
+		*run = longest;		/* it stays: this is as good as the class is */
+		return false;
 	}
+	run->nr = 0;
 	return false;
 }
 
 bool flint_alloc_get(struct flint_alloc *a, u32 want, u32 hint, struct flint_run *run)
 {
+	u32 first = want > 1 ? class_of(want - 1) + 1 : 0, class;
+
 	run->nr = 0;
 	if (!flint_alloc_ready(a))
 		return false;
 	if (hint < a->zeroed && !bit_get(a, hint)) {
 		run->start = hint;
-		run->nr = run_length(a, hint, want);
-	} else if (!search(a, a->cursor, a->zeroed, want, run)) {
-		search(a, 0, a->cursor < a->zeroed ? a->cursor : a->zeroed, want, run);
+		run->nr = run_length(a, hint, a->zeroed - hint < want ? a->zeroed : hint + want);
+		goto take;
 	}
-	if (!run->nr)
-		return false;
-	bits_change(a, run->start, run->nr, true);
+	for (class = first; class < FLINT_ALLOC_CLASSES; class++)
+		if (class_search(a, class, want, run))
+			goto take;
+	/* None is that long: the longest, or nearly. */
+	for (class = first < FLINT_ALLOC_CLASSES ? first : FLINT_ALLOC_CLASSES; class--;) {
+		class_search(a, class, want, run);
+		if (run->nr)
+			goto take;
+	}
+	return false;
+take:
+	blocks_change(a, run->start, run->nr, true);
 	a->used += run->nr;
-	a->cursor = run->start + run->nr;
 	return true;
 }
 
 void flint_alloc_put(struct flint_alloc *a, u32 start, u32 nr)
 {
-	bits_change(a, start, nr, false);
+	blocks_change(a, start, nr, false);
 	a->used -= nr;
 }
 

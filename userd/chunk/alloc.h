@@ -3,6 +3,12 @@
  * Which allocation blocks are free: a bitmap in memory, derived from the index
  * when a store is opened and never stored.
  *
+ * Blocks are grouped. Of each group is known how many blocks are free and a bound
+ * for its longest free run; groups hang in lists by the power of two of that
+ * bound. So a run of any length is found by looking into a group or two, however
+ * large and full the target is: the smallest class of groups that can have it,
+ * there the smallest run that is long enough.
+ *
  * Invariants
  *  - Blocks at or above the zeroed mark have never been written; they are free
  *    but not offered until flint_alloc_zeroed() moves the mark.
@@ -15,7 +21,8 @@
 
 #include "../../uapi/flintfs/types.h"
 
-#define FLINT_ALLOC_GROUP	4096u	/* blocks that share a free count */
+#define FLINT_ALLOC_GROUP	4096u	/* blocks; a run that is looked for lies in one group */
+#define FLINT_ALLOC_CLASSES	13u	/* log2 of a group's longest run: 0..12 */
 
 /* Consecutive blocks. */
 struct flint_run {
@@ -28,14 +35,26 @@ struct flint_run_list {
 	u32 nr, cap;
 };
 
+/**
+ * struct flint_alloc_group
+ * @next, @prev: group + 1 in the list of its class; 0: none
+ * @free: free blocks below the mark
+ * @max: no free run in the group is longer; 0: it is in no list
+ */
+struct flint_alloc_group {
+	u32 next, prev;
+	u16 free;
+	u16 max;
+};
+
 struct flint_alloc {
 	u64 *map;			/* 1: taken */
-	u16 *group_free;		/* free blocks below the mark */
+	struct flint_alloc_group *groups;
+	u32 classes[FLINT_ALLOC_CLASSES];	/* first group + 1 of each list */
 	u32 nr_blocks;
 	u32 zeroed;			/* the mark */
 	u32 used;			/* taken, with those in a grace period */
 	u32 later;			/* of them: waiting for readers */
-	u32 cursor;
 	u32 readers[2];			/* by phase */
 	u32 phase;
 	bool grace;			/* readers of the other phase are waited for */
@@ -49,12 +68,15 @@ void flint_alloc_free(struct flint_alloc *a);
 int flint_alloc_mark(struct flint_alloc *a, u32 start, u32 nr);
 /* All blocks below @blocks have been written. */
 void flint_alloc_zeroed(struct flint_alloc *a, u32 blocks);
+/* All blocks were marked: look at every group once. */
+void flint_alloc_settle(struct flint_alloc *a);
 
 /**
  * flint_alloc_get() - take consecutive blocks
  * @want: how many, 1 or more
- * @hint: where to look first, or ~0
- * @run: result: @want blocks, or fewer if there is no such run near
+ * @hint: taken from here if this block is free; ~0: anywhere
+ * @run: result: @want blocks, or fewer: from @hint on, or the longest run there is
+ *	within a factor of two
  *
  * Return: false when no block is offered.
  */

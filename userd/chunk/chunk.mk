@@ -13,6 +13,7 @@ $(eval $(call program,flint-chunkd,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
 TEST_SRCS_chunk_compare := userd/chunk/compare.c userd/chunk/throttle.c
 TEST_SRCS_chunk_store := $(CHUNK_STORE_SRCS)
 TEST_LIBS_chunk_store := -lxxhash
+TEST_SRCS_chunk_alloc := userd/chunk/alloc.c
 TEST_SRCS_chunk_crash := $(CHUNK_STORE_SRCS)
 TEST_LIBS_chunk_crash := -lxxhash
 TEST_SRCS_chunk_list := $(CHUNK_STORE_SRCS)
@@ -26,4 +27,5 @@ $(eval $(call program,flint-chunk-index-bench,$(CHUNK_STORE_SRCS) userd/chunk/de
 	$(if $(wildcard /usr/include/rocksdb/c.h),-lrocksdb)))
 $(eval $(call program,flint-chunk-start-bench,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
 	tools/bench/start_bench.c,-luring -lxxhash))
+$(eval $(call program,flint-chunk-alloc-bench,userd/chunk/alloc.c tools/bench/alloc_bench.c,))
 $(eval $(call program,flint-chunkload,tests/native/chunkd_load.c,))

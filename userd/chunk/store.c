@@ -260,6 +260,7 @@ static int store_recover(struct flint_store *st, char *err, size_t errlen)
 		ret = alloc_derive(st, err, errlen);
 	if (!ret && st->dev->prewritten)
 		flint_alloc_zeroed(&st->alloc, st->alloc.nr_blocks);
+	flint_alloc_settle(&st->alloc);
 	return ret;
 }
 
