@@ -14,6 +14,10 @@
  *	sessions N		open N sessions, use each, close them
  *	kept			take locks, say "held", wait for a line on stdin (the
  *				leader is changed meanwhile): they are held still, TAP
+ *	size			a sole writer keeps the size, and others see it, TAP
+ *	grow PATH		write at the end of a file for ever; prints where it ends
+ *				after each write that was acknowledged (to be killed)
+ *	grown PATH END		the file has END bytes at least, as grow wrote them
  *	own			what the server changes by itself is not kept by anybody, TAP
  *	fill PATH N		make a directory with N files, so that inode numbers grow
  *
@@ -58,7 +62,7 @@ static const struct flint_conf_opt table[] = {
 };
 static const struct flint_conf_spec spec = {
 	.prog = "flint-leasetest", .opts = table, .has_args = true, .args_off = OFF(args),
-	.args_doc = "cached|coherence SECONDS|hold PATH|writer PATH|change PATH MS|locks|sessions N|kept|own|fill PATH N",
+	.args_doc = "cached|coherence SECONDS|hold PATH|writer PATH|change PATH MS|locks|sessions N|kept|own|size|grow PATH|grown PATH END|fill PATH N",
 	.doc = "Test leases, sessions and locks of a running cluster.",
 };
 
@@ -585,6 +589,123 @@ static void kept(void)
 	flint_fs_close(a);
 }
 
+/* ---- sizes -------------------------------------------------------------------------------------- */
+
+#define PIECE	4096
+
+static uint64_t size_seen(struct flint_fs *fs, uint64_t ino)
+{
+	struct flint_attr attr;
+
+	return flint_fs_getattr(fs, ino, &attr) ? ~0ull : le64_to_cpu(attr.size);
+}
+
+static bool grow_by(struct flint_file *f, uint64_t from, int pieces)
+{
+	uint8_t buf[PIECE];
+	int i;
+
+	for (i = 0; i < pieces; i++, from += PIECE) {
+		memset(buf, 1 + from / PIECE % 251, sizeof(buf));
+		if (flint_file_pwrite(f, buf, sizeof(buf), from) != PIECE)
+			return false;
+	}
+	return true;
+}
+
+static void size(void)
+{
+	struct flint_fs *a = client("a", NULL), *b = client("b", NULL);
+	struct flint_fs_stats st;
+	struct flint_attr attr;
+	struct flint_file *f, *g;
+	struct flint_setattr set = { .valid = cpu_to_le32(FLINT_SET_MTIME),
+				     .mtime = cpu_to_le64(1000000000ull) };
+	uint64_t before, ino, off;
+	int rc;
+
+	rc = flint_fs_open_file(a, root_of(a), "size", FLINT_OPEN_CREATE | FLINT_OPEN_READ |
+				FLINT_OPEN_WRITE, 0644, &f);
+	if (rc)
+		exit(1);
+	flint_file_attr(f, &attr);
+	ino = ino_of(&attr);
+	before = requests(a);
+	ok(grow_by(f, 0, 100), "a file grows");
+	flint_fs_stats(a, &st);
+	ok(st.kept >= 90 && requests(a) - before < 20, "and costs no request each time");
+	printf("# %llu kept, %llu told, %llu requests\n", (unsigned long long)st.kept,
+	       (unsigned long long)st.told, (unsigned long long)(requests(a) - before));
+	ok(size_seen(a, ino) == 100 * PIECE, "its writer knows its size");
+	ok(size_seen(b, ino) == 100 * PIECE, "and so does who asks elsewhere");
+	usleep(1200000);	/* what was asked for elsewhere is not granted at once */
+	ok(grow_by(f, 100 * PIECE, 50) && size_seen(b, ino) == 150 * PIECE, "again");
+	ok(!flint_file_truncate(f, 10) && size_seen(b, ino) == 10 && size_seen(a, ino) == 10,
+	   "it is cut");
+	ok(grow_by(f, PIECE, 2) && !flint_file_sync(f) && size_seen(a, ino) == 3 * PIECE,
+	   "grows, and is told");
+	grow_by(f, 3 * PIECE, 5);
+	ok(flint_file_append(f, "x", 1, &off) == 1 && off == 8 * PIECE && size_seen(b, ino) == off + 1,
+	   "appends follow what was kept");
+	set.ino = cpu_to_le64(ino);
+	grow_by(f, 10 * PIECE, 1);
+	ok(!flint_fs_setattr(a, &set, &attr) && !flint_fs_getattr(b, ino, &attr) &&
+	   le64_to_cpu(attr.mtime) == 1000000000ull && le64_to_cpu(attr.size) == 11 * PIECE,
+	   "a time that is set stays");
+	rc = flint_fs_open_file(b, root_of(b), "size", FLINT_OPEN_READ | FLINT_OPEN_WRITE, 0644, &g);
+	ok(!rc && grow_by(f, 20 * PIECE, 3) && size_seen(b, ino) == 23 * PIECE &&
+	   grow_by(g, 30 * PIECE, 3) && size_seen(a, ino) == 33 * PIECE, "two writers");
+	ok(!flint_file_close(g), "one is gone");
+	grow_by(f, 40 * PIECE, 3);
+	ok(!flint_file_close(f) && size_seen(b, ino) == 43 * PIECE, "the other one, too");
+	flint_fs_close(a);
+	ok(size_seen(b, ino) == 43 * PIECE, "and the session");
+	flint_fs_close(b);
+}
+
+static void grow(const char *path)
+{
+	struct flint_fs *fs = client("grower", NULL);
+	struct flint_attr dir;
+	struct flint_file *f;
+	const char *name;
+	uint64_t end;
+
+	split(fs, path, &dir, &name);
+	if (flint_fs_open_file(fs, ino_of(&dir), name, FLINT_OPEN_CREATE | FLINT_OPEN_WRITE, 0644, &f))
+		exit(1);
+	for (end = 0; grow_by(f, end, 1); end += PIECE) {
+		printf("%llu\n", (unsigned long long)end + PIECE);
+		fflush(stdout);
+		usleep(1000);
+	}
+}
+
+static void grown(const char *path, uint64_t end)
+{
+	struct flint_fs *fs = client("reader", NULL);
+	uint64_t t = flint_now_ns(), at, size;
+	struct flint_attr attr;
+	struct flint_file *f;
+	uint8_t buf[PIECE];
+	int rc = flint_fs_walk(fs, path, &attr);
+
+	size = rc ? 0 : le64_to_cpu(attr.size);
+	printf("# %llu bytes, of which %llu were acknowledged, after %llu ms\n",
+	       (unsigned long long)size, (unsigned long long)end,
+	       (unsigned long long)(flint_now_ns() - t) / 1000000);
+	if (rc || size < end || flint_fs_open_file(fs, ino_of(&attr), NULL, FLINT_OPEN_READ, 0, &f)) {
+		failures++;
+		return;
+	}
+	for (at = 0; at < end && !failures; at += PIECE)
+		if (flint_file_pread(f, buf, PIECE, at) != PIECE || buf[0] != 1 + at / PIECE % 251 ||
+		    memcmp(buf, buf + 1, PIECE - 1))
+			failures++;
+	flint_file_close(f);
+	flint_fs_close(fs);
+}
+
 /* Trees are taken apart by the server: links and entries go that others have in memory. */
 static void own(void)
 {
@@ -679,6 +800,12 @@ int main(int argc, char **argv)
 		locks();
 	else if (!strcmp(mode, "kept"))
 		kept();
+	else if (!strcmp(mode, "size"))
+		size();
+	else if (!strcmp(mode, "grow") && o.args.nr == 2)
+		grow(o.args.items[1]);
+	else if (!strcmp(mode, "grown") && o.args.nr == 3)
+		grown(o.args.items[1], strtoull(o.args.items[2], NULL, 10));
 	else if (!strcmp(mode, "own"))
 		own();
 	else if (!strcmp(mode, "fill") && o.args.nr == 3)

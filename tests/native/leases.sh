@@ -75,13 +75,14 @@ tap() {		# NAME COMMAND...: all its "not ok" lines count as one
 	result $rc "$name"
 }
 
-echo 1..13
+echo 1..16
 up >"$DIR/up.out" 2>&1
 result $? "a cluster comes up"
 meta_again
 tap "what is answered without a request" lt cached
 tap "file locks" lt locks
 tap "what the server changes by itself" lt own
+tap "sizes that a sole writer keeps" lt size
 tap "changes are never missed" lt coherence 5
 
 hold /held1
@@ -97,6 +98,19 @@ tap "a stopped writer, too" lt change /held3 4500
 kill -CONT "$holder"
 wait "$holder"
 result $? "whose late write is refused when it goes on"
+holder=
+
+# A writer that is killed: all that it was told is there, whether or not it had told the size. AND: then
+grows() {	# PATH AND
+	"$BIN/flint-leasetest" --mgr "127.0.0.1:$((BASE + 1))" --key "$DIR/c/cluster.key" grow "$1" >"$DIR/grow.out" 2>&1 &
+	holder=$!
+	sleep 2.7
+	kill -9 "$holder"
+	$2
+	lt grown "$1" "$(sed '$!d' "$DIR/grow.out")"
+}
+tap "a killed writer's file has all that was acknowledged" grows /grow1 true
+tap "also when the metadata server is killed with it" grows /grow2 meta_again
 holder=
 
 lt coherence 10 >"$DIR/co.out" 2>&1 &

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Every metadata operation with its errors, applied to a real database. */
 #include "meta_state.h"
+#include "../../userd/meta/lease.h"
 
 #define DIR1	(S_IFDIR | 0755)
 #define REG	(S_IFREG | 0644)
@@ -430,6 +431,76 @@ static void test_malformed(void **p)
 	assert_int_equal(apply(st, &c), FLINT_ST_BAD_REQUEST);
 }
 
+static u32 settle(struct state *st, u64 ino, u64 size, u32 epoch)
+{
+	struct meta_settle_arg a = { .ino = cpu_to_le64(ino), .size = cpu_to_le64(size),
+				     .epoch = cpu_to_le32(epoch) };
+	struct meta_command c = { .op = META_OP_SETTLE, .body = &a, .body_len = sizeof(a) };
+
+	return apply(st, &c);
+}
+
+/* A dead writer's size: only grows, and a truncation in between knows better. */
+static void test_settle(void **p)
+{
+	struct state *st = *p;
+	u64 f = made(st, st->root, "settle", S_IFREG | 0644), d = made(st, st->root, "dir", S_IFDIR | 0755);
+	u64 change = get(st, f).change;
+
+	assert_int_equal(settle(st, f, 5000, 0), 0);
+	assert_int_equal(get(st, f).size, 5000);
+	assert_int_equal(get(st, f).data, 1);
+	assert_int_equal(get(st, f).change, change + 1);
+	assert_int_equal(settle(st, f, 4000, 0), 0);
+	assert_int_equal(get(st, f).size, 5000);
+	assert_int_equal(do_truncate(st, f, 100), META_ST_PENDING);
+	assert_int_equal(settle(st, f, 5000, 0), FLINT_ST_STALE_EPOCH);
+	assert_int_equal(settle(st, f, 5000, 1), FLINT_ST_STALE_EPOCH);	/* not cut yet */
+	assert_int_equal(own(st, META_OP_TRUNC_DONE, f, 1), 0);
+	assert_int_equal(settle(st, f, 5000, 0), FLINT_ST_STALE_EPOCH);
+	assert_int_equal(settle(st, f, 300, 1), 0);
+	assert_int_equal(get(st, f).size, 300);
+	assert_int_equal(settle(st, f, ~0ull, 1), EFBIG);
+	assert_int_equal(settle(st, d, 5000, 0), 0);
+	assert_int_equal(get(st, d).size, 0);
+	assert_int_equal(settle(st, 1 << 30, 5000, 0), 0);
+	verify(st);
+}
+
+static u32 hints(struct state *st, const struct meta_hint_arg *a, u32 len)
+{
+	struct meta_command c = { .op = META_OP_HINTS, .body = a, .body_len = len };
+
+	return apply(st, &c);
+}
+
+/* Hints belong to a session that takes part, grow, and go with it. */
+static void test_hints(void **p)
+{
+	struct state *st = *p;
+	struct meta_hint_arg a[2] = { { .buckets = { 4 } }, { .sid = cpu_to_le64(99), .buckets = { 1 } } };
+	u8 bits[LEASE_HINT_BYTES];
+	u64 sid;
+
+	assert_int_equal(meta_hint_get(&st->s, st->sid, bits), 0);	/* it may hold anything */
+	assert_int_equal(session_open(st, 7, "fs", "", FLINT_SESSION_LEASES), 0);
+	sid = rep_session(st);
+	assert_int_equal(meta_hint_get(&st->s, sid, bits), 1);
+	assert_true(lease_hint_test(bits, st->root));
+	a[0].sid = cpu_to_le64(sid);
+	assert_int_equal(hints(st, a, sizeof(a) - 1), FLINT_ST_BAD_REQUEST);
+	assert_int_equal(hints(st, a, sizeof(a)), 0);
+	assert_int_equal(meta_hint_get(&st->s, sid, bits), 1);
+	assert_true((bits[0] & 4) && lease_hint_test(bits, st->root));
+	assert_int_equal(meta_hint_get(&st->s, 99, bits), 0);
+	a[0].sid = cpu_to_le64(st->sid);
+	assert_int_equal(hints(st, a, sizeof(a[0])), 0);
+	assert_int_equal(meta_hint_get(&st->s, st->sid, bits), 0);
+	assert_int_equal(own(st, META_OP_EXPIRE, sid, 0), 0);
+	assert_int_equal(meta_hint_get(&st->s, sid, bits), 0);
+	verify(st);
+}
+
 #define T(f)	cmocka_unit_test_setup_teardown(f, state_setup, state_teardown)
 
 int main(void)
@@ -438,7 +509,8 @@ int main(void)
 		T(test_fs_create), T(test_session), T(test_rdonly), T(test_mknod), T(test_setgid),
 		T(test_open), T(test_link_unlink), T(test_link_limit), T(test_many_links),
 		T(test_setattr), T(test_flags), T(test_xattr), T(test_extend_append),
-		T(test_other_fs), T(test_malformed),
+		T(test_other_fs), T(test_malformed), T(test_settle),
+		T(test_hints),
 	};
 
 	meta_sqlite_init();

@@ -206,6 +206,7 @@ enum flint_op {
 	FLINT_OP_CUT		= 0x63,	/* flint_cut -> flint_cut_rep (idempotent by trunc_epoch) */
 	FLINT_OP_TARGET_STAT	= 0x64,	/* flint_target_req -> flint_target_stat */
 	FLINT_OP_CLONE		= 0x65,	/* m flint_clone -> flint_io_rep: blocks are shared */
+	FLINT_OP_INO_STAT	= 0x67,	/* flint_ino_stat -> flint_ino_stat_rep: where data ends */
 	FLINT_OP_FORWARD	= 0x70,	/* flint_forward, data -> flint_forward_rep (chain.h) */
 	FLINT_OP_FORWARD_CUT	= 0x71,	/* flint_cut -> flint_cut_rep, from the predecessor */
 	FLINT_OP_SYNC		= 0x72,	/* flint_sync, data -> flint_sync_rep, data */
@@ -1320,6 +1321,36 @@ struct flint_cut_rep {
 };
 
 FLINT_ASSERT_SIZE(struct flint_cut_rep, 8);
+
+/**
+ * struct flint_ino_stat - where do an inode's chunks of one chain end?
+ *
+ * Asked by the metadata server when a writer that kept the file's size is gone and
+ * fenced: any serving target of the chain has all that was acknowledged.
+ */
+struct flint_ino_stat {
+	__le32 chain;
+	__le32 chain_ver;
+	__le32 target;
+	__le32 fs;
+	__le64 ino;
+	__le32 gen;
+	__le32 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_ino_stat, 32);
+
+/* Of the chunk with the highest index; @nr_chunks 0: there is none. */
+struct flint_ino_stat_rep {
+	__le64 nr_chunks;
+	__le32 index;
+	__le32 size;			/* bytes that exist in it */
+	__le32 trunc_epoch;		/* newest that the target has seen */
+	__u8 chunk_shift;
+	__u8 reserved[3];
+};
+
+FLINT_ASSERT_SIZE(struct flint_ino_stat_rep, 24);
 
 struct flint_target_req {
 	__le32 target;

@@ -728,6 +728,73 @@ static void request_stat(struct flint_chunkd *d, struct flint_call *call)
 		flint_loop_post(t->worker->loop, &r->task);
 }
 
+/* ---- INO_STAT ----------------------------------------------------------- */
+
+static void ino_stat_begin(struct flint_task *task)
+{
+	struct chunkd_req *r = (void *)((u8 *)task - offsetof(struct chunkd_req, task));
+	const struct flint_index *ix = &r->target->st->index;
+	const struct flint_inode *in = flint_inode_find(ix, r->op.fs, r->op.ino);
+	struct flint_ino_stat_rep rep = { 0 };
+	u64 nr = 0;
+	u32 slot;
+
+	if (in && in->gen != r->op.gen)
+		in = NULL;
+	for (slot = in ? in->chunks : 0; slot; slot = flint_chunk_at(ix, slot)->next) {
+		const struct flint_chunk *c = flint_chunk_at(ix, slot);
+
+		if (!c->version || (c->flags & FLINT_CHUNK_DEAD))
+			continue;
+		if (!nr++ || c->index > le32_to_cpu(rep.index)) {
+			rep.index = cpu_to_le32(c->index);
+			rep.size = cpu_to_le32(c->size);
+			rep.chunk_shift = c->shift;
+		}
+	}
+	rep.nr_chunks = cpu_to_le64(nr);
+	rep.trunc_epoch = cpu_to_le32(in ? in->epoch : 0);
+	flint_call_reply(r->call, FLINT_OK, &rep, sizeof(rep), NULL, 0, 0);
+	req_put(r);
+}
+
+static void request_ino_stat(struct flint_chunkd *d, struct flint_call *call)
+{
+	u8 role = flint_conn_info(call->conn)->role;
+	struct flint_ino_stat b;
+	struct chunkd_target *t;
+	struct chunkd_req *r;
+	u32 status;
+
+	if (role != FLINT_ROLE_META && role != FLINT_ROLE_TOOL) {
+		refuse(call, FLINT_ST_AUTH);
+		return;
+	}
+	if (flint_body_get(&b, sizeof(b), sizeof(b), call->msg.body, call->msg.body_len) || !b.ino) {
+		refuse(call, FLINT_ST_BAD_REQUEST);
+		return;
+	}
+	t = chunkd_target_find(d, le32_to_cpu(b.target));
+	status = t ? check_place(d, t, le32_to_cpu(b.chain), le32_to_cpu(b.chain_ver), false) :
+		     FLINT_ST_STALE_MAP;
+	r = status == FLINT_OK ? req_get(d) : NULL;
+	if (!r) {
+		refuse(call, status == FLINT_OK ? FLINT_ST_RETRY : status);
+		return;
+	}
+	r->call = call;
+	r->target = t;
+	r->buf = NULL;
+	r->op.fs = le32_to_cpu(b.fs);
+	r->op.ino = le64_to_cpu(b.ino);
+	r->op.gen = le32_to_cpu(b.gen);
+	r->task.fn = ino_stat_begin;
+	if (d->nr_workers == 1)
+		ino_stat_begin(&r->task);
+	else
+		flint_loop_post(t->worker->loop, &r->task);
+}
+
 void chunkd_request(void *arg, struct flint_call *call)
 {
 	switch (call->msg.op) {
@@ -754,6 +821,9 @@ void chunkd_request(void *arg, struct flint_call *call)
 		break;
 	case FLINT_OP_SCRUB:
 		heal_request_scrub(arg, call);
+		break;
+	case FLINT_OP_INO_STAT:
+		request_ino_stat(arg, call);
 		break;
 	case FLINT_OP_FENCE:
 		chunkd_fence_request(&((struct flint_chunkd *)arg)->fences, call);

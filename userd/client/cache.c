@@ -56,7 +56,7 @@ struct node {
 	/* files */
 	uint32_t opens;
 	uint64_t handle;
-	bool registering;
+	bool registering, pinned;
 	uint32_t owed;			/* kinds to give back after registering */
 	uint64_t owed_seq;
 
@@ -172,7 +172,7 @@ static void names_drop(struct fs_cache *c, struct node *n)
 /* Drop the node if nothing needs it. */
 static void node_put(struct fs_cache *c, struct node *n)
 {
-	if (n->kinds || n->busy || n->opens || n->registering || n->owed || n->names)
+	if (n->kinds || n->busy || n->opens || n->registering || n->owed || n->names || n->pinned)
 		return;
 	floor_raise(c, n->mut_clock);
 	lru_unlink(c, n);
@@ -261,7 +261,7 @@ static void trim(struct fs_cache *c)
 
 	for (n = c->lru_head; n && c->nr_held + c->nr_names > c->max; n = next) {
 		next = n->lru_next;
-		if (n->busy || n->opens || n->registering)
+		if (n->busy || n->opens || n->registering || n->pinned)
 			continue;
 		if (n->kinds)
 			give(c, n, n->kinds, n->seq);
@@ -301,6 +301,23 @@ uint32_t cache_grant(struct fs_cache *c, uint64_t ino, uint32_t kinds, uint64_t 
 		n->seq = seq;
 	touch(c, n);
 	return fresh;
+}
+
+uint32_t cache_kinds(struct fs_cache *c, uint64_t ino)
+{
+	struct node *n = node_find(c, ino);
+
+	return n ? n->kinds : 0;
+}
+
+void cache_pin(struct fs_cache *c, uint64_t ino, bool pin)
+{
+	struct node *n = node_find(c, ino);
+
+	if (!n)
+		return;
+	n->pinned = pin;
+	node_put(c, n);
 }
 
 void cache_recall(struct fs_cache *c, uint64_t ino, uint32_t kinds, uint64_t seq)

@@ -74,6 +74,10 @@ void cache_mut_end(struct fs_cache *c, struct cache_mut *m, bool known, const ui
 
 /* Before what one reply says is told: its grants and its contents belong together. */
 void cache_reply(struct fs_cache *c);
+/* Kinds that are held on an inode. */
+uint32_t cache_kinds(struct fs_cache *c, uint64_t ino);
+/* It must not be given back on our own account while it is pinned. */
+void cache_pin(struct fs_cache *c, uint64_t ino, bool pin);
 /* A grant. Return: kinds newly held. */
 uint32_t cache_grant(struct fs_cache *c, uint64_t ino, uint32_t kinds, uint64_t seq);
 /* Attributes of an inode. Kept if we hold a lease for them. */

@@ -731,6 +731,7 @@ static void stats_get(void *arg)
 		.cached_open = fs->st_open, .cached_readdir = fs->st_readdir,
 		.grants = fs->st_grants, .recalls = fs->st_recalls,
 		.reclaimed = fs->st_reclaimed, .lost = fs->st_lost,
+		.kept = fs->st_kept, .told = fs->st_told,
 	};
 }
 

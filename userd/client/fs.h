@@ -162,6 +162,14 @@ ssize_t flint_file_pread(struct flint_file *f, void *buf, size_t len, uint64_t o
  * Return: @len or -errno; after an error any part may have been written.
  */
 ssize_t flint_file_pwrite(struct flint_file *f, const void *buf, size_t len, uint64_t off);
+/**
+ * flint_file_sync() - the file's size is known to the servers
+ *
+ * Data needs nothing: it is durable when a write returns, and so is the size if this
+ * client dies (the servers settle it). Return: 0 or -errno: -ESTALE when the session
+ * is gone, or what refused the size.
+ */
+int flint_file_sync(struct flint_file *f);
 /* Reserve the end of the file at the metadata server and write there. @off: where; may be NULL. */
 ssize_t flint_file_append(struct flint_file *f, const void *buf, size_t len, uint64_t *off);
 /* Make [off, off + len) read as zeros, within the file's size. */

@@ -11,10 +11,12 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include "fs_lease.h"
+#include "fs_write.h"
 
 /* In struct flint_meta_req.state. */
 struct meta_state {
 	struct fs_op op;
+	bool flushed;			/* sizes that it depends on were told */
 	union {
 		struct flint_readdir_rep readdir;
 	} rep;
@@ -365,6 +367,16 @@ static bool learn_grants(struct flint_fs *fs, struct fs_op *op, u64 *page)
 	return true;
 }
 
+void fs_learn_grants(struct flint_fs *fs, struct fs_op *op, int err)
+{
+	u64 page;
+
+	if (!fs->cache || err)
+		return;
+	cache_reply(fs->cache);
+	learn_grants(fs, op, &page);
+}
+
 static void learn(struct flint_meta_req *req, struct fs_op *op, u64 page)
 {
 	struct fs_cache *c = req->fs->cache;
@@ -429,6 +441,37 @@ static int take(struct flint_meta_req *req, const struct flint_rpc *rpc)
 	}
 }
 
+/* What is answered has the sizes that are kept here. */
+static void overlay(struct flint_meta_req *req)
+{
+	if (!req->fs->kept || req->err)
+		return;
+	if (req->op == FLINT_META_READDIR)
+		fs_write_overlay_page(req->fs, req->buf, req->got);
+	else
+		fs_write_overlay(req->fs, &req->attr);
+}
+
+/* Must the server know a size first? Then the request starts again when it does. */
+static bool flush_first(struct flint_meta_req *req)
+{
+	struct meta_state *st = state_of(req);
+	u64 ino;
+
+	if (!req->fs->kept || st->flushed)
+		return false;
+	if (req->op == FLINT_META_SETATTR)
+		ino = le64_to_cpu(req->set.ino);
+	else if (req->op == FLINT_META_CLOSE)
+		ino = req->ino;
+	else if (req->op == FLINT_META_OPEN && (req->flags & FLINT_OPEN_TRUNC))
+		ino = req->name ? 0 : req->ino;
+	else
+		return false;
+	st->flushed = true;
+	return fs_write_flush(req->fs, ino, &req->task, NULL);
+}
+
 static void meta_done(struct fs_op *op, int err)
 {
 	struct flint_meta_req *req = op->priv;
@@ -448,6 +491,7 @@ static void meta_done(struct fs_op *op, int err)
 		mut_end(req, op);
 	if (fs->cache && !err && !odd)
 		learn(req, op, page);
+	overlay(req);
 	free(req->big);
 	req->big = NULL;
 	req->done(req);
@@ -462,8 +506,11 @@ static void meta_start(struct flint_task *t)
 
 	struct fs_op *op = &state_of(req)->op;
 
+	if (!req->err && flush_first(req))
+		return;
 	if (!req->err && req->fs->cache && local(req)) {
 		req->cached = true;
+		overlay(req);
 		free(req->big);
 		req->big = NULL;
 		req->done(req);
@@ -519,6 +566,7 @@ void flint_meta_submit(struct flint_meta_req *req)
 	struct fs_op *op = &st->op;
 
 	req->cached = false;
+	st->flushed = false;
 	req->err = check(req);
 	if (!req->err) {
 		*op = (struct fs_op){

@@ -94,12 +94,15 @@ void flint_meta_submit(struct flint_meta_req *req);
  * @grants: leases granted (kinds that were not held before)
  * @recalls: records of recalls
  * @reclaimed: leases kept over a change of leader
+ * @kept: writes beyond the end of a file that were acknowledged without a request
+ * @told: sizes told later
  * @lost: leases given up because the session could not be renewed in time
  */
 struct flint_fs_stats {
 	uint64_t requests;
 	uint64_t cached_attr, cached_lookup, cached_negative, cached_open, cached_readdir;
 	uint64_t grants, recalls, reclaimed, lost;
+	uint64_t kept, told;
 };
 
 /* Any thread but the library's. */

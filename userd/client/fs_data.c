@@ -22,6 +22,7 @@
 #include "../base/crc.h"
 #include "../base/log.h"
 #include "fs_int.h"
+#include "fs_write.h"
 
 #define WINDOW		16	/* pieces of one I/O in flight */
 #define CRC_TRIES	3	/* a mismatch may have happened on the way */
@@ -366,6 +367,7 @@ static void extend_done(struct fs_op *op, int err)
 	struct io_work *w = op->priv;
 	struct flint_attr attr;
 
+	fs_learn_grants(op->fs, op, err);
 	if (!err && op->rpc.status == FLINT_ST_STALE_EPOCH) {
 		io_refresh(w);
 		return;
@@ -374,8 +376,10 @@ static void extend_done(struct fs_op *op, int err)
 	if (!err && flint_body_get(&attr, sizeof(attr), sizeof(attr), op->rpc.rep_body,
 				   op->rpc.rep_len))
 		err = -EPROTO;
-	if (!err)
+	if (!err) {
+		fs_write_overlay(op->fs, &attr);
 		file_attr_set(w->file, &attr);
+	}
 	w->err = err;
 	io_end(w);
 }
@@ -396,6 +400,23 @@ static void io_extend(struct io_work *w)
 	fs_op_start(&w->op);
 }
 
+/* The file is longer now: who is its only writer keeps that, else it is told first. */
+static void io_grown(struct io_work *w)
+{
+	struct flint_file *f = w->file;
+	uint64_t end = work_off(w) + w->len;
+
+	if (!fs_write_keep(f->fs, &w->attr, end)) {
+		io_extend(w);
+		return;
+	}
+	pthread_mutex_lock(&f->lock);
+	if (le64_to_cpu(f->attr.size) < end)
+		f->attr.size = cpu_to_le64(end);
+	pthread_mutex_unlock(&f->lock);
+	io_end(w);
+}
+
 static void io_joined(struct io_work *w)
 {
 	struct flint_attr attr;
@@ -409,7 +430,7 @@ static void io_joined(struct io_work *w)
 	} else {
 		flint_file_attr(w->file, &attr);
 		if (w->kind == IO_WRITE && work_off(w) + w->len > le64_to_cpu(attr.size)) {
-			io_extend(w);
+			io_grown(w);
 			return;
 		}
 		pthread_mutex_lock(&w->file->lock);
@@ -424,6 +445,7 @@ static void refresh_done(struct fs_op *op, int err)
 	struct io_work *w = op->priv;
 	struct flint_attr attr;
 
+	fs_learn_grants(op->fs, op, err);
 	err = fs_op_result(op, err);
 	if (!err && flint_body_get(&attr, sizeof(attr), sizeof(attr), op->rpc.rep_body,
 				   op->rpc.rep_len))
@@ -435,6 +457,7 @@ static void refresh_done(struct fs_op *op, int err)
 		io_end(w);
 		return;
 	}
+	fs_write_overlay(op->fs, &attr);
 	file_attr_set(w->file, &attr);
 	w->attr = attr;
 	/* Fresh: a read ends where the file ended just now. */
@@ -627,6 +650,9 @@ ssize_t flint_file_append(struct flint_file *f, const void *buf, size_t len, uin
 	struct flint_attr attr;
 	int rc, tries;
 
+	rc = flint_file_sync(f);	/* where the end is must be known there */
+	if (rc)
+		return rc;
 	flint_file_attr(f, &attr);
 	for (tries = 0; tries < 10; tries++) {
 		req.ino = attr.ino;

@@ -66,9 +66,11 @@ struct flint_fs {
 	uint32_t nr_returns, cap_returns;
 	struct flint_task return_task;
 	bool return_posted;
+	struct fs_kept *kept;		/* fs_write.c: sizes that the server does not know */
 	struct held *held, *reclaim_lock;	/* fs_lock.c */
 	struct lock_wait *lock_waits;
 	uint64_t next_wait;
+	uint64_t st_kept, st_told;
 	uint64_t requests, st_grants, st_recalls, st_reclaimed, st_lost;
 	uint64_t st_attr, st_lookup, st_negative, st_open, st_readdir;
 };
@@ -116,6 +118,8 @@ void fs_op_start(struct fs_op *op);
 void fs_meta_elsewhere(struct flint_fs *fs, uint32_t node, const struct flint_rpc *rpc);
 /* Route of metadata requests. */
 int fs_route_meta(struct fs_op *op, uint32_t *node);
+/* The grants at the end of the answer of an operation that is not a struct flint_meta_req. */
+void fs_learn_grants(struct flint_fs *fs, struct fs_op *op, int err);
 /* Final status of an answered operation as 0 or -errno. */
 int fs_op_result(const struct fs_op *op, int err);
 

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include "../base/log.h"
 #include "fs_lease.h"
+#include "fs_write.h"
 
 #define TICK_MS		250
 #define SILENT_NS	1000000000ull
@@ -179,6 +180,8 @@ void fs_lease_push(void *arg, uint32_t node, const struct flint_msg *m)
 			if (!flint_lease_rec_ok(&rec))
 				continue;
 			fs->st_recalls++;
+			if (fs_write_recalled(fs, &rec))
+				continue;
 			cache_recall(fs->cache, le64_to_cpu(rec.ino), le32_to_cpu(rec.kinds),
 				     le64_to_cpu(rec.seq));
 		}
@@ -326,6 +329,7 @@ static void reclaim_start(struct flint_fs *fs, uint64_t epoch)
 		fs->nr_reclaim = 0;
 	}
 	cache_new_leader(fs->cache);
+	fs_write_new_leader(fs);
 	fs_lock_reclaim_start(fs);
 	reclaim_send(fs);
 }
@@ -336,6 +340,7 @@ void fs_lease_lost(struct flint_fs *fs)
 		return;
 	fs->st_lost += cache_held(fs->cache);
 	fs->renewed_ns = 0;
+	fs_write_lost(fs);
 	cache_drop(fs->cache);
 	fs_lock_lost(fs);
 }
@@ -487,10 +492,12 @@ void fs_lease_end(struct flint_fs *fs)
 {
 	fs->closing = true;
 	flint_timer_cancel(fs->loop, &fs->tick);
+	fs_write_end(fs);
 }
 
 void fs_lease_free(struct flint_fs *fs)
 {
+	fs_write_free(fs);
 	fs_lock_lost(fs);
 	cache_free(fs->cache);
 	free(fs->returns);

@@ -499,6 +499,9 @@ u32 metad_change_done(struct metad *m, struct flint_call *call, u32 status, u8 *
 	case FLINT_OP_MKNOD:
 		kinds |= FLINT_LEASE_DIR;
 		break;
+	case FLINT_OP_EXTEND:
+		kinds |= FLINT_LEASE_WRITE;
+		break;
 	case FLINT_OP_SETATTR:
 	case FLINT_OP_LINK:
 		break;

@@ -55,6 +55,7 @@ static const struct op_desc ops[] = {
 	{ META_OP_TRUNC_DONE, sizeof(struct meta_ino_arg), false, true, meta_op_trunc_done },
 	{ META_OP_ORPHAN_DONE, sizeof(struct meta_ino_arg), false, true, meta_op_orphan_done },
 	{ META_OP_EXPIRE, sizeof(struct meta_ino_arg), false, false, meta_op_expire },
+	{ META_OP_SETTLE, sizeof(struct meta_settle_arg), false, false, meta_op_settle },
 	{ META_OP_HINTS, sizeof(struct meta_hint_arg), false, false, meta_op_hints },
 };
 

@@ -21,6 +21,7 @@
 #define META_OP_EXPIRE		0x8003	/* meta_ino_arg: session id whose lease ran out */
 #define META_OP_TRASH_EXPIRE	0x8004	/* meta_ino_arg: epoch: inodes at most */
 #define META_OP_RMTREE_STEP	0x8005	/* meta_ino_arg: ino: file system, epoch: inodes at most */
+#define META_OP_SETTLE		0x8007	/* meta_settle_arg: a dead writer's data ends there */
 #define META_OP_HINTS		0x8006	/* meta_hint_arg[]: buckets that sessions get leases in */
 
 /* With an operation of a session: a struct flint_cred_tail ends the body (FLINT_F_CRED). */
@@ -62,6 +63,14 @@ struct meta_ino_arg {
 	__le32 reserved;
 };
 FLINT_ASSERT_SIZE(struct meta_ino_arg, 16);
+
+struct meta_settle_arg {
+	__le64 ino;
+	__le64 size;
+	__le32 epoch;		/* truncate epoch that was looked at */
+	__le32 reserved;
+};
+FLINT_ASSERT_SIZE(struct meta_settle_arg, 24);
 
 struct meta_hint_arg {
 	__le64 sid;
@@ -162,6 +171,7 @@ int meta_op_session_open(struct meta_op *o);
 int meta_op_session_close(struct meta_op *o);
 int meta_op_expire(struct meta_op *o);
 int meta_op_hints(struct meta_op *o);
+int meta_op_settle(struct meta_op *o);
 int meta_op_fs_create(struct meta_op *o);
 int meta_op_open(struct meta_op *o);
 int meta_op_close(struct meta_op *o);

@@ -225,6 +225,32 @@ void metad_writer_closed(struct metad *m, u64 sid, u64 handle)
 		writer_drop(m, w);
 }
 
+static int by_number(const void *a, const void *b)
+{
+	u64 x = *(const u64 *)a, y = *(const u64 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+int metad_written(const struct metad_session *sn, u64 **inos)
+{
+	const struct metad_whandle *w;
+	u32 n = 0, i, nr = 0;
+
+	for (w = sn->writes; w; w = w->next)
+		n++;
+	*inos = malloc((n + 1) * sizeof(**inos));
+	if (!*inos)
+		return -ENOMEM;
+	for (w = sn->writes, n = 0; w; w = w->next)
+		(*inos)[n++] = w->ino;
+	qsort(*inos, n, sizeof(**inos), by_number);
+	for (i = 0; i < n; i++)
+		if (!i || (*inos)[i] != (*inos)[i - 1])
+			(*inos)[nr++] = (*inos)[i];
+	return nr;
+}
+
 void metad_leases_unlink(struct metad *m, struct metad_session *sn)
 {
 	while (sn->writes)
@@ -266,6 +292,9 @@ void metad_grant(struct metad *m, const struct flint_call *call, u64 sid, u64 in
 	/* What was removed changes by commands of the server alone: nothing is to be kept of it. */
 	if (meta_inode_peek(&m->store, ino, &i) || !i->nlink || (i->flags & META_INO_TRASH))
 		return;
+	/* Under a limit every byte is asked for before it is acknowledged. */
+	if ((kinds & FLINT_LEASE_WRITE) && meta_size_limited(&m->store, i))
+		kinds &= ~FLINT_LEASE_WRITE;
 	if (!kinds || call->lease || g->nr == FLINT_LEASE_GRANTS_MAX || !flint_conn_info(call->conn)->pushes ||
 	    !metad_hint(m, sid, ino))
 		return;

@@ -34,6 +34,8 @@ void metad_leases_gone(struct metad *m, u64 sid);
 void metad_leases_unlink(struct metad *m, struct metad_session *sn);
 /* Push what could not be pushed before. */
 void metad_leases_push(struct metad *m, u64 sid);
+/* Files that the session has open for writing: numbers, each once. Return: how many, or -ENOMEM. */
+int metad_written(const struct metad_session *sn, u64 **inos);
 /* A handle for writing was opened, or closed. */
 void metad_writer_opened(struct metad *m, u64 sid, u64 handle, u64 ino);
 void metad_writer_closed(struct metad *m, u64 sid, u64 handle);

@@ -854,6 +854,20 @@ void lease_session_del(struct lease_table *t, u64 sid)
 		grace_check(t);
 }
 
+void lease_session_shed(struct lease_table *t, u64 sid)
+{
+	struct lease_session *sn = session_find(t, sid);
+	struct lease *le, *next;
+
+	if (!sn)
+		return;
+	sn->expiring = true;
+	for (le = sn->leases; le; le = next) {
+		next = le->sn_next;
+		lease_shrink(t, le, le->kinds & FLINT_LEASE_WRITE);
+	}
+}
+
 /* ---- leadership ------------------------------------------------------------------------ */
 
 static void forget(struct lease_table *t)

@@ -378,6 +378,7 @@ static void net_stop(struct run *r)
 	if (m->cluster)
 		flint_cluster_free(m->cluster);
 	metad_fences_free(m);
+	metad_settles_free(m);
 	metad_reaper_free(m->reaper);
 	metad_sessions_free(m);
 	metad_leases_free(m);

@@ -8,7 +8,7 @@ META_CORE := userd/meta/store.c userd/meta/cache.c userd/meta/db.c userd/meta/fl
 	userd/meta/access.c userd/meta/acl.c userd/meta/usage.c userd/meta/trash.c userd/meta/admin.c \
 	userd/meta/read.c
 META_SERVER := $(META_CORE) userd/meta/log_raft.c userd/meta/replica.c userd/meta/sessions.c \
-	userd/meta/lease.c userd/meta/grants.c userd/meta/hints.c userd/meta/own.c userd/meta/fence.c userd/meta/change.c userd/meta/lock.c userd/meta/locks.c \
+	userd/meta/lease.c userd/meta/grants.c userd/meta/hints.c userd/meta/own.c userd/meta/settle.c userd/meta/fence.c userd/meta/change.c userd/meta/lock.c userd/meta/locks.c \
 	userd/meta/requests.c userd/meta/jobs.c userd/meta/adminreq.c \
 	userd/meta/mutate.c userd/meta/reaper.c userd/meta/metrics.c userd/meta/main.c
 

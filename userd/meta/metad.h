@@ -109,6 +109,7 @@ struct metad {
 	struct metad_change *changes;	/* requests that may wait for leases of others */
 	struct name_lock *names;	/* that they work on */
 	struct fencing *fencings;	/* sessions on their way out */
+	struct settling *settlings;	/* fenced ones, whose files' sizes are not known yet */
 	struct flint_timer lease_tick;
 	u32 max_leases;
 
@@ -199,8 +200,10 @@ void metad_session_opened(struct metad *m, u64 sid, const u8 client[16], u32 fs,
 /* End a session: nothing of it is served any more; fenced, then META_OP_EXPIRE. */
 void metad_session_expire(struct metad *m, struct metad_session *sn, const char *why);
 void metad_session_ended(struct metad *m, u64 sid);
-/* Every chunk server refuses it: META_OP_EXPIRE may follow. */
+/* Every chunk server refuses it: sizes that it kept are settled. */
 void metad_session_fenced(struct metad *m, u64 sid);
+/* They are: META_OP_EXPIRE may follow. */
+void metad_session_settled(struct metad *m, u64 sid);
 /* flint_server_config's. On the loop. */
 void metad_conn_opened(void *arg, struct flint_conn *conn);
 void metad_conn_closed(void *arg, struct flint_conn *conn);
@@ -213,6 +216,13 @@ void metad_sessions_expire(struct metad *m);
 int metad_fence(struct metad *m, const struct metad_session *sn);
 /* After flint_cluster_free(). */
 void metad_fences_free(struct metad *m);
+
+/* ---- settle.c ------------------------------------------------------------- */
+
+/* Sizes of files that a fenced session was writing, then metad_session_settled(). 0 or -ENOMEM. */
+int metad_settle(struct metad *m, const struct metad_session *sn);
+/* After flint_cluster_free() and meta_log_free(). */
+void metad_settles_free(struct metad *m);
 
 /* ---- reaper.c ------------------------------------------------------------- */
 

@@ -7,9 +7,10 @@
  * can hold data of it, else it waits in table "orphan" for the reaper.
  *
  * A session that ends without a word may leave data beyond the end of files
- * it was writing (written, but never announced by EXTEND). Such files are cut
- * at their size, like a truncation that nobody waits for, so that a later
- * extension reads zeros.
+ * it was writing: acknowledged, while it kept the size itself, or on its way. The
+ * size is settled first (META_OP_SETTLE) by what the chunk servers have. Then such
+ * files are cut at their size, like a truncation that nobody waits for, so that
+ * whatever came to lie behind it reads as zeros later.
  */
 #include <errno.h>
 #include <string.h>
@@ -331,6 +332,39 @@ int meta_op_session_close(struct meta_op *o)
 	int err = meta_close_all(o, o->sn, false);
 
 	return err ? err : meta_session_del(o->s, o->sn);
+}
+
+/*
+ * The leader saw data of a dead writer that far. Limits do not count: it was
+ * acknowledged. A truncation since then knew better; it has to look again.
+ */
+int meta_op_settle(struct meta_op *o)
+{
+	struct meta_settle_arg a;
+	struct meta_intent it;
+	struct meta_inode *i;
+	u64 size;
+	int err;
+
+	if (flint_body_get(&a, sizeof(a), sizeof(a), o->c->body, o->c->body_len))
+		return FLINT_ST_BAD_REQUEST;
+	err = meta_inode_get(o->s, le64_to_cpu(a.ino), &i);
+	if (err)
+		return err == -ESTALE ? 0 : err;
+	size = le64_to_cpu(a.size);
+	if (!meta_is_reg(i) || !i->nlink || size <= i->size)
+		return 0;
+	err = meta_intent_get(o->s, i->ino, &it);
+	if (err < 0)
+		return err;
+	if (err || le32_to_cpu(a.epoch) != i->trunc_epoch)
+		return FLINT_ST_STALE_EPOCH;
+	if (size > meta_size_max(i))
+		return EFBIG;
+	i->data = 1;
+	i->mtime = o->s->now;
+	meta_touch(o, i);
+	return meta_size_settle(o->s, i, size);
 }
 
 int meta_op_expire(struct meta_op *o)

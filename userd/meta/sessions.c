@@ -239,6 +239,18 @@ void metad_session_fenced(struct metad *m, u64 sid)
 {
 	struct metad_session *sn = metad_session_by_id(m, sid);
 
+	if (!sn)
+		return;
+	lease_session_shed(metad_lease_table(m), sid);
+	metad_locks_gone(m, sid);
+	if (metad_settle(m, sn))
+		sn->expiring = false;	/* at the next occasion */
+}
+
+void metad_session_settled(struct metad *m, u64 sid)
+{
+	struct metad_session *sn = metad_session_by_id(m, sid);
+
 	if (sn && metad_propose_own(m, META_OP_EXPIRE, sid, 0, expired, NULL))
 		sn->expiring = false;
 }

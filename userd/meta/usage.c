@@ -365,7 +365,7 @@ int meta_ids_move(struct meta_store *s, struct meta_inode *i, u32 uid, u32 gid, 
 	return meta_ids_add(s, i, bytes, 1);
 }
 
-int meta_size_set(struct meta_store *s, struct meta_inode *i, u64 size)
+static int size_set(struct meta_store *s, struct meta_inode *i, u64 size, bool limits)
 {
 	u64 old = meta_inode_bytes(i), was = i->size;
 	struct meta_charge c = { 0 };
@@ -375,7 +375,7 @@ int meta_size_set(struct meta_store *s, struct meta_inode *i, u64 size)
 	c.bytes = (s64)(meta_inode_bytes(i) - old);
 	if (!c.bytes)
 		return 0;
-	if (c.bytes > 0) {
+	if (c.bytes > 0 && limits) {
 		if (i->nlink)
 			err = meta_tree_room(s, i->parent, 0, &c);
 		if (!err)
@@ -388,6 +388,27 @@ int meta_size_set(struct meta_store *s, struct meta_inode *i, u64 size)
 	if (i->nlink)
 		err = meta_tree_add(s, i->parent, 0, &c, 1);
 	return err ? err : meta_ids_add(s, i, c.bytes, 0);
+}
+
+int meta_size_set(struct meta_store *s, struct meta_inode *i, u64 size)
+{
+	return size_set(s, i, size, true);
+}
+
+int meta_size_settle(struct meta_store *s, struct meta_inode *i, u64 size)
+{
+	return size_set(s, i, size, false);
+}
+
+int meta_size_limited(struct meta_store *s, const struct meta_inode *i)
+{
+	struct meta_charge c = { .bytes = 1ll << 60 };	/* no limit has room for it */
+	int err;
+
+	err = meta_tree_room(s, i->parent, 0, &c);
+	if (!err)
+		err = meta_ids_room(s, i, c.bytes, 0);
+	return err == EDQUOT ? 1 : err;
 }
 
 /* ---- several names -------------------------------------------------------------- */

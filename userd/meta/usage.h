@@ -71,6 +71,11 @@ int meta_quota_settle(struct meta_store *s);
 /* A file's size changes, with all sums. 0, EDQUOT or -errno. */
 int meta_size_set(struct meta_store *s, struct meta_inode *i, u64 size);
 
+/* The same, whatever limits say. 0 or -errno. */
+int meta_size_settle(struct meta_store *s, struct meta_inode *i, u64 size);
+/* Does any limit of space apply to the file? 1, 0 or -errno. */
+int meta_size_limited(struct meta_store *s, const struct meta_inode *i);
+
 /* A name of a file comes, in @dir; before nlink is raised. */
 int meta_link_add(struct meta_store *s, struct meta_inode *i, u64 dir);
 /* A name in @dir went; @left names remain. Sums and home follow. */
