@@ -95,6 +95,8 @@ enum cli_opt {
 	CLI_OPT_WAIT,
 	CLI_OPT_TARGET,
 	CLI_OPT_NODE,
+	CLI_OPT_MS,
+	CLI_OPT_NO_SIM,
 	CLI_OPT_NODES,
 	CLI_OPT_DOMAIN,
 	CLI_OPT_TARGETS,
@@ -207,6 +209,7 @@ int cli_version(struct cli *c);
 int cli_completion(struct cli *c);
 
 int cli_bench_meta(struct cli *c);
+int cli_bench_data(struct cli *c);
 
 /* Say what will happen and ask. Return: 0 go on, 1 after a message, 2: --dry-run. */
 int cli_confirm(struct cli *c, const char *what);

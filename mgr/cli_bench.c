@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * flint bench meta: options, and the document that comes of it.
+ * flint bench meta and flint bench data: options, and the document that comes of it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,16 +47,12 @@ static int bench_options(struct cli *c, struct bench_options *o)
 	return 0;
 }
 
-int cli_bench_meta(struct cli *c)
+/* Print it, write it. Return: exit status. */
+static int bench_tell(struct cli *c, json_t *doc)
 {
 	const char *out = cli_opt(c, CLI_OPT_OUT);
-	struct bench_options o = { 0 };
-	json_t *doc;
 	int ret = 0;
 
-	if (bench_options(c, &o))
-		return 2;
-	doc = bench_meta_run(&o);
 	if (!doc)
 		return 1;
 	if (cli_opt(c, CLI_OPT_JSON))
@@ -69,4 +65,34 @@ int cli_bench_meta(struct cli *c)
 		ret = write_doc(out, doc);
 	json_decref(doc);
 	return ret;
+}
+
+int cli_bench_meta(struct cli *c)
+{
+	struct bench_options o = { 0 };
+
+	if (bench_options(c, &o))
+		return 2;
+	return bench_tell(c, bench_meta_run(&o));
+}
+
+int cli_bench_data(struct cli *c)
+{
+	bool quick = cli_opt(c, CLI_OPT_QUICK);
+	struct bench_data_options o = {
+		.dir = c->words[0], .only = cli_opt(c, CLI_OPT_ONLY),
+		.no_sim = cli_opt(c, CLI_OPT_NO_SIM), .keep = cli_opt(c, CLI_OPT_KEEP),
+		.quiet = cli_opt(c, CLI_OPT_JSON),
+	};
+	uint64_t rounds, ms;
+
+	if (cli_number(c, CLI_OPT_ROUNDS, "rounds", quick ? 2 : 5, 1, BENCH_ROUNDS_MAX, &rounds) ||
+	    cli_number(c, CLI_OPT_MS, "ms", quick ? 1000 : 3000, 10, 600000, &ms) ||
+	    cli_size(c, CLI_OPT_SIZE, "size", quick ? 128u << 20 : 512u << 20, &o.size))
+		return 2;
+	if (o.size < 16u << 20 || o.size > 1ull << 40)
+		return cli_fail("--size takes 16M to 1T") + 1;
+	o.rounds = (unsigned int)rounds;
+	o.ms = (unsigned int)ms;
+	return bench_tell(c, bench_data_run(&o));
 }

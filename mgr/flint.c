@@ -207,6 +207,18 @@ static const struct argp_option cli_opts_bench_meta[] = {
 	CLI_JSON, { 0 },
 };
 
+static const struct argp_option cli_opts_bench_data[] = {
+	{ "quick", CLI_OPT_QUICK, NULL, 0, "Small numbers: about a minute", 0 },
+	{ "only", CLI_OPT_ONLY, "WORK", 0, "Measure only read-1m, read-4k, write-1m-r1, write-1m-r3, recovery or sim-...", 0 },
+	{ "size", CLI_OPT_SIZE, "BYTES", 0, "Of the file that is read and written (default 512M)", 0 },
+	{ "rounds", CLI_OPT_ROUNDS, "N", 0, "Times each work is measured (default 5)", 0 },
+	{ "ms", CLI_OPT_MS, "N", 0, "How long each time (default 3000)", 0 },
+	{ "no-sim", CLI_OPT_NO_SIM, NULL, 0, "Without the simulated large clusters", 0 },
+	{ "keep", CLI_OPT_KEEP, NULL, 0, "Leave the clusters' directories", 0 },
+	{ "out", CLI_OPT_OUT, "FILE", 0, "Write the results there, as JSON", 0 },
+	CLI_JSON, { 0 },
+};
+
 static const struct cli_cmd cli_cmds[] = {
 	{ NULL, "up", cli_up, 1, 1, false, "DIR",
 	  "Start a whole cluster on this machine, with its state in DIR. Running it again starts what does not run.",
@@ -364,6 +376,9 @@ static const struct cli_cmd cli_cmds[] = {
 	{ "bench", "meta", cli_bench_meta, 1, 1, false, "DIR",
 	  "Measure the metadata service: clusters of its own, with their state in DIR, against yardsticks on the same disk.",
 	  cli_opts_bench_meta },
+	{ "bench", "data", cli_bench_data, 1, 1, false, "DIR",
+	  "Measure reading, writing and recovery: clusters of its own, with their state in DIR, against what TCP and fio reach there.",
+	  cli_opts_bench_data },
 	{ NULL, "completion", cli_completion, 1, 1, false, "bash",
 	  "Print a completion script: source <(flint completion bash)", cli_opts_none },
 };

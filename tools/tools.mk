@@ -20,6 +20,10 @@ bench-meta: user
 	@mkdir -p $(B)/bench
 	@$(B)/bin/flint bench meta $(B)/bench/meta.d --out $(B)/bench/meta.json $(BENCH_ARGS)
 
+bench-data: user
+	@mkdir -p $(B)/bench
+	@$(B)/bin/flint bench data $(B)/bench/data.d --out $(B)/bench/data.json $(BENCH_ARGS)
+
 vm-shell:
 	@tools/vm/vm shell
 
@@ -31,9 +35,10 @@ help:
 	@echo "make check-debug  guest tests on a kernel with KASAN and lockdep"
 	@echo "make bench        compare with NFS over RDMA, raw verbs and FUSE (BENCH_ARGS=--icount)"
 	@echo "make bench-meta   measure the metadata service natively (BENCH_ARGS=--quick)"
+	@echo "make bench-data   measure reading, writing and recovery natively (BENCH_ARGS=--quick)"
 	@echo "make vm-shell     a prompt in an empty virtual machine"
 	@echo "make setup        install the packages that are missing"
 	@echo "make install      install into PREFIX (see Documentation/); make uninstall"
 	@echo "make clean        remove build/"
 
-.PHONY: setup demo bench bench-meta vm-shell help
+.PHONY: setup demo bench bench-meta bench-data vm-shell help

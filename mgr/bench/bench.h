@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * flint bench meta: what its files offer each other.
+ * flint bench meta and flint bench data: what their files offer each other.
  *
  *	hist.c		latencies and their percentiles
  *	load.c		the load generator: clients, requests in flight, one loop
@@ -9,6 +9,9 @@
  *	yard.c		yardsticks: fsync, files on the local disk, SQLite
  *	works.c		the works that are measured
  *	report.c	rows, the table, the JSON
+ *	dataload.c	load on the data path; netyard.c: what TCP and the disk can do
+ *	data.c		the works of the data path; simrows.c: those that are simulated
+ *	machine.c	where it was measured
  *
  * Everything is measured from the outside: daemons as 'flint up' starts them,
  * over TCP sockets, with their state on the disk under test.
@@ -23,6 +26,7 @@
 
 #define BENCH_ERR_LEN	512
 #define BENCH_METAS_MAX	5
+#define BENCH_CHUNKS_MAX	16
 
 /* ---- hist.c ----------------------------------------------------------- */
 
@@ -48,6 +52,7 @@ double bench_hist_us(const struct bench_hist *h, double part);
  * @mgr: TCP address of its manager
  * @metas, @nr_metas: TCP addresses of its metadata servers
  * @names, @pids: their processes
+ * @chunk_pids, @nr_chunks: chunk servers
  */
 struct bench_cluster {
 	char dir[PATH_MAX];
@@ -57,11 +62,23 @@ struct bench_cluster {
 	char names[BENCH_METAS_MAX][32];
 	int pids[BENCH_METAS_MAX];
 	unsigned int nr_metas;
+	int chunk_pids[BENCH_CHUNKS_MAX];
+	unsigned int nr_chunks;
 };
 
 /* Start one with @replicas metadata servers in the new directory @dir. 0 or -errno. */
 int bench_cluster_start(struct bench_cluster *c, const char *dir, unsigned int replicas,
 			char *err, size_t errlen);
+/* The same with @servers chunk servers, one target of @size bytes each, chains of @copies. */
+int bench_cluster_start_data(struct bench_cluster *c, const char *dir, unsigned int servers,
+			     unsigned int copies, uint64_t size, char *err, size_t errlen);
+/* Start again what does not run. 0 or -errno. */
+int bench_cluster_again(struct bench_cluster *c, char *err, size_t errlen);
+/* CPU time of all chunk servers since they were started, seconds; nanoseconds count. */
+double bench_cluster_chunk_cpu(const struct bench_cluster *c);
+/* GET @path of the managers' API. Return: what they say, or NULL with a sentence. */
+json_t *bench_cluster_ask(const struct bench_cluster *c, const char *path, char *err,
+			  size_t errlen);
 /* Stop it; @keep: leave its directory. */
 void bench_cluster_stop(struct bench_cluster *c, bool keep);
 /* CPU time of all metadata servers since they were started, seconds. */
@@ -135,6 +152,38 @@ int bench_load_mkdir(struct bench_load *l, const char *name, uint64_t *ino,
 int bench_load_run(struct bench_load *l, const struct bench_job *job, struct bench_result *res,
 		   char *err, size_t errlen);
 
+/* ---- dataload.c, netyard.c ---------------------------------------------- */
+
+/**
+ * struct bench_djob - requests to send
+ * @write, @random: what, where
+ * @block: bytes of each; @size: of the file
+ * @depth: requests in flight
+ * @ms: how long; 0: each block once, in order
+ */
+struct bench_djob {
+	bool write, random;
+	size_t block;
+	uint64_t size;
+	unsigned int depth, ms;
+};
+
+struct bench_dload;
+
+/* A session, and a file in the root that is made if need be. NULL and a sentence. */
+struct bench_dload *bench_dload_open(const struct bench_cluster *c, const char *name,
+				     char *err, size_t errlen);
+void bench_dload_close(struct bench_dload *l);
+/* Return: 0, or -errno with a sentence. */
+int bench_dload_run(struct bench_dload *l, const struct bench_djob *job, struct bench_result *res,
+		    char *err, size_t errlen);
+/* Two processes and one TCP connection that move as much in as many messages. */
+int bench_yard_net(const struct bench_djob *job, struct bench_result *res, char *err,
+		   size_t errlen);
+/* fio on the file yard.dat in @dir. @job->ms 0: fill it. */
+int bench_yard_disk(const char *dir, const struct bench_djob *job, struct bench_result *res,
+		    char *err, size_t errlen);
+
 /* ---- leased.c --------------------------------------------------------- */
 
 /* @count calls of stat, or open and close, by one client under leases; @requests sent for them. */
@@ -161,10 +210,12 @@ int bench_yard_sqlite(const char *dir, unsigned int batch, uint64_t count, doubl
  * struct bench_figure - one thing that was measured, ours or a yardstick
  * @name: "create-r1", "sqlite-durable"
  * @value: by round, a second
+ * @unit: NULL: operations
  * @more: further members of its row, may be NULL
  */
 struct bench_figure {
 	char name[40];
+	const char *unit;
 	double value[BENCH_ROUNDS_MAX];
 	unsigned int nr;
 	json_t *more;
@@ -209,6 +260,35 @@ struct bench_options {
 	bool keep, quiet;
 };
 
+/* ---- machine.c ---------------------------------------------------------- */
+
+/* Kernel, processors, the file system of @dir. */
+void bench_machine(json_t *m, const char *dir);
+
+/* ---- simrows.c ---------------------------------------------------------- */
+
+/* Rows of the simulator, all or that one, added to @rows. 0, or -errno with a sentence. */
+int bench_sim_rows(const char *only, json_t *rows, char *err, size_t errlen);
+
+/* ---- data.c ------------------------------------------------------------- */
+
+/**
+ * struct bench_data_options - what to measure
+ * @dir: on the disk under test; made if it is missing
+ * @size: of the files
+ * @rounds, @ms: of each work, and how long each takes
+ * @only: one work, or NULL
+ * @no_sim: without the simulator
+ */
+struct bench_data_options {
+	const char *dir, *only;
+	uint64_t size;
+	unsigned int rounds, ms;
+	bool no_sim, keep, quiet;
+};
+
+/* Return: the document for data.json, or NULL after a message. */
+json_t *bench_data_run(const struct bench_data_options *o);
 /* Return: the document for results.json, or NULL after a message. */
 json_t *bench_meta_run(const struct bench_options *o);
 

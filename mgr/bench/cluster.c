@@ -3,6 +3,7 @@
  * Clusters to measure: made and stopped by 'flint up' and 'flint down', as
  * people do, and looked at through the manager's API and /proc.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@
 #include "bench.h"
 
 #define PORTS		100	/* that a cluster may use from its first port on */
-#define TARGET_SIZE	"64M"
+#define TARGET_SIZE	(64u << 20)
 
 /* ---- starting --------------------------------------------------------- */
 
@@ -84,22 +85,51 @@ static int take_meta(struct bench_cluster *c, json_t *node, char *err, size_t er
 	return -EINVAL;
 }
 
-static int find_metas(struct bench_cluster *c, char *err, size_t errlen)
+static json_t *ask(const struct bench_cluster *c, const char *path, uint8_t *key, char *err,
+		   size_t errlen)
 {
 	struct cli cli = { .opt = { [CLI_OPT_DIR - CLI_OPT_JSON] = c->dir } };
-	json_t *got = NULL, *node;
-	size_t i;
-	int ret;
+	json_t *got = NULL;
 
 	if (cli_api_setup(&cli)) {
 		snprintf(err, errlen, "%s cannot be used", c->dir);
-		return -EINVAL;
+		return NULL;
 	}
-	memcpy(c->key, cli.key, sizeof(c->key));
-	ret = cli_api_call(&cli, "GET", "/v1/nodes", NULL, &got, err, errlen);
+	if (key)
+		memcpy(key, cli.key, sizeof(c->key));
+	if (cli_api_call(&cli, "GET", path, NULL, &got, err, errlen))
+		got = NULL;
 	cli_api_end(&cli);
-	if (ret)
-		return ret;
+	return got;
+}
+
+json_t *bench_cluster_ask(const struct bench_cluster *c, const char *path, char *err,
+			  size_t errlen)
+{
+	return ask(c, path, NULL, err, errlen);
+}
+
+static void take_chunk(struct bench_cluster *c, json_t *node)
+{
+	const char *name = json_string_value(json_object_get(node, "name"));
+	struct up_proc p = { .argc = 0 };
+
+	snprintf(p.name, sizeof(p.name), "%s", name ? name : "");
+	up_proc_look(&p, c->dir);
+	if (c->nr_chunks < BENCH_CHUNKS_MAX)
+		c->chunk_pids[c->nr_chunks++] = p.pid;
+}
+
+static int find_daemons(struct bench_cluster *c, char *err, size_t errlen)
+{
+	json_t *got = ask(c, "/v1/nodes", c->key, err, errlen), *node;
+	size_t i;
+	int ret = 0;
+
+	if (!got)
+		return -EIO;
+	c->nr_metas = 0;
+	c->nr_chunks = 0;
 	json_array_foreach(json_object_get(got, "nodes"), i, node) {
 		const char *role = json_string_value(json_object_get(node, "role"));
 
@@ -107,6 +137,8 @@ static int find_metas(struct bench_cluster *c, char *err, size_t errlen)
 			ret = take_meta(c, node, err, errlen);
 		if (role && !strcmp(role, "mgr"))
 			take_mgr(c, node);
+		if (role && !strcmp(role, "chunk"))
+			take_chunk(c, node);
 	}
 	json_decref(got);
 	if (!ret && !c->nr_metas) {
@@ -116,14 +148,20 @@ static int find_metas(struct bench_cluster *c, char *err, size_t errlen)
 	return ret;
 }
 
-int bench_cluster_start(struct bench_cluster *c, const char *dir, unsigned int replicas,
-			char *err, size_t errlen)
+/* What a cluster shall be like. */
+struct shape {
+	unsigned int metas, servers, copies;
+	uint64_t size;
+};
+
+static int cluster_start(struct bench_cluster *c, const char *dir, const struct shape *s,
+			 char *err, size_t errlen)
 {
-	char base[16], metas[16];
+	char base[16], metas[16], servers[16], copies[16], size[24];
 	char *argv[] = { (char *)"/proc/self/exe", (char *)"up", c->dir, (char *)"--no-rdma",
 			 (char *)"--listen", (char *)"127.0.0.1", (char *)"--chunk-servers",
-			 (char *)"1", (char *)"--size", (char *)TARGET_SIZE, (char *)"--base-port",
-			 base, (char *)"--json", (char *)"--meta",
+			 servers, (char *)"--replicas", copies, (char *)"--size", size,
+			 (char *)"--base-port", base, (char *)"--json", (char *)"--meta",
 			 metas, NULL };
 	unsigned int port = free_ports();
 	char path[PATH_MAX];
@@ -132,7 +170,10 @@ int bench_cluster_start(struct bench_cluster *c, const char *dir, unsigned int r
 	memset(c, 0, sizeof(*c));
 	snprintf(c->dir, sizeof(c->dir), "%s", dir);
 	snprintf(base, sizeof(base), "%u", port);
-	snprintf(metas, sizeof(metas), "%u", replicas);
+	snprintf(metas, sizeof(metas), "%u", s->metas);
+	snprintf(servers, sizeof(servers), "%u", s->servers);
+	snprintf(copies, sizeof(copies), "%u", s->copies);
+	snprintf(size, sizeof(size), "%llu", (unsigned long long)s->size);
 	if (!port) {
 		snprintf(err, errlen, "no %d free ports in a row", PORTS);
 		return -EADDRINUSE;
@@ -143,14 +184,40 @@ int bench_cluster_start(struct bench_cluster *c, const char *dir, unsigned int r
 	/* As the daemons' command lines have it. */
 	if (realpath(dir, path))
 		snprintf(c->dir, sizeof(c->dir), "%s", path);
-	ret = find_metas(c, err, errlen);
-	if (!ret && c->nr_metas < replicas) {
-		snprintf(err, errlen, "%u metadata servers instead of %u", c->nr_metas, replicas);
+	ret = find_daemons(c, err, errlen);
+	if (!ret && (c->nr_metas < s->metas || c->nr_chunks < s->servers)) {
+		snprintf(err, errlen, "%u metadata and %u chunk servers instead of %u and %u",
+			 c->nr_metas, c->nr_chunks, s->metas, s->servers);
 		ret = -EIO;
 	}
 	if (ret)
 		bench_cluster_stop(c, true);
 	return ret;
+}
+
+int bench_cluster_start(struct bench_cluster *c, const char *dir, unsigned int replicas,
+			char *err, size_t errlen)
+{
+	const struct shape s = { .metas = replicas, .servers = 1, .copies = 1, .size = TARGET_SIZE };
+
+	return cluster_start(c, dir, &s, err, errlen);
+}
+
+int bench_cluster_start_data(struct bench_cluster *c, const char *dir, unsigned int servers,
+			     unsigned int copies, uint64_t size, char *err, size_t errlen)
+{
+	const struct shape s = { .metas = 1, .servers = servers, .copies = copies, .size = size };
+
+	return cluster_start(c, dir, &s, err, errlen);
+}
+
+int bench_cluster_again(struct bench_cluster *c, char *err, size_t errlen)
+{
+	char *argv[] = { (char *)"/proc/self/exe", (char *)"up", c->dir, NULL };
+
+	/* It complains of targets that are not up to date yet: the caller waits for them. */
+	up_run(argv, err, errlen);
+	return find_daemons(c, err, errlen);
 }
 
 void bench_cluster_stop(struct bench_cluster *c, bool keep)
@@ -197,6 +264,41 @@ double bench_cluster_cpu(const struct bench_cluster *c)
 	for (i = 0; i < c->nr_metas; i++)
 		s += pid_cpu(c->pids[i]);
 	return s;
+}
+
+/* Nanoseconds that all threads of a process have run. */
+static uint64_t pid_run_ns(int pid)
+{
+	unsigned long long ns, sum = 0;
+	struct dirent *e;
+	char path[320];
+	DIR *d;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	d = opendir(path);
+	while (d && (e = readdir(d))) {
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", pid, e->d_name);
+		f = e->d_name[0] == '.' ? NULL : fopen(path, "re");
+		if (!f)
+			continue;
+		if (fscanf(f, "%llu", &ns) == 1)
+			sum += ns;
+		fclose(f);
+	}
+	if (d)
+		closedir(d);
+	return sum;
+}
+
+double bench_cluster_chunk_cpu(const struct bench_cluster *c)
+{
+	uint64_t ns = 0;
+	unsigned int i;
+
+	for (i = 0; i < c->nr_chunks; i++)
+		ns += pid_run_ns(c->chunk_pids[i]);
+	return (double)ns / 1e9;
 }
 
 void bench_cluster_memory(const struct bench_cluster *c, uint64_t *now, uint64_t *peak)

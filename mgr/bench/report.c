@@ -127,7 +127,8 @@ void bench_report_row(struct bench_report *r, json_t *rows, const char *ours, co
 	a = median(f, &spread);
 	b = median(y, &spread_theirs);
 	row = json_pack("{s:s, s:s, s:o, s:s, s:s, s:o, s:f, s:i, s:f, s:f, s:{s:o, s:o}}",
-			"work", ours, "transport", "tcp", "ours", rounded(a), "unit", "op/s",
+			"work", ours, "transport", "tcp", "ours", rounded(a),
+			"unit", f->unit ? f->unit : "op/s",
 			"yardstick", theirs, "theirs", rounded(b),
 			"ratio", three_digits(b > 0 ? a / b : 0), "rounds", (int)f->nr,
 			"spread", three_digits(spread), "spread_theirs", three_digits(spread_theirs),
@@ -148,12 +149,13 @@ void bench_report_print(json_t *doc)
 	const char *key;
 	size_t i;
 
-	printf("%-14s %10s  %-16s %10s %6s %7s %9s %9s %9s %7s %7s\n", "work", "ours/s",
-	       "yardstick", "theirs/s", "ratio", "spread", "p50 us", "p99 us", "p99.9 us",
+	printf("%-14s %10s %-5s %-18s %10s %6s %7s %9s %9s %9s %7s %7s\n", "work", "ours",
+	       "unit", "yardstick", "theirs", "ratio", "spread", "p50 us", "p99 us", "p99.9 us",
 	       "srv us", "load us");
 	json_array_foreach(json_object_get(doc, "rows"), i, row)
-		printf("%-14s %10.0f  %-16s %10.0f %6.2f %6.0f%% %9.1f %9.1f %9.1f %7.2f %7.2f\n",
+		printf("%-14s %10.0f %-5s %-18s %10.0f %6.2f %6.0f%% %9.1f %9.1f %9.1f %7.2f %7.2f\n",
 		       json_string_value(json_object_get(row, "work")), number(row, "ours"),
+		       json_string_value(json_object_get(row, "unit")),
 		       json_string_value(json_object_get(row, "yardstick")), number(row, "theirs"),
 		       number(row, "ratio"), 100 * number(row, "spread"), number(row, "p50_us"),
 		       number(row, "p99_us"), number(row, "p99.9_us"),
@@ -190,6 +192,15 @@ static const struct goal goals[] = {
 	{ "readdir-deep", "readdir-first", "ratio", true, 0.5, "a page in the middle, of the first" },
 	{ "stat-leased", NULL, "requests", false, 0, "requests for stat under lease" },
 	{ "open-leased", NULL, "requests", false, 0, "requests for open under lease" },
+	{ "read-1m", "bound-read-1m", "ratio", true, 0.9,
+	  "1 MiB reads, of what network and disk allow" },
+	{ "write-1m-r3", "bound-write-1m-r3", "ratio", true, 0.85,
+	  "1 MiB writes to three replicas, of a third of what they allow" },
+	{ "recovery", "copy-bound", "ratio", true, 0.7, "recovery, of a copy from disk to disk" },
+	{ "sim-180-read-1m", NULL, "ratio", true, 0.9, "180 servers, 1 MiB reads, of the ideal" },
+	{ "sim-180-read-128k", NULL, "ratio", true, 0.9, "180 servers, 128 KiB reads" },
+	{ "sim-180-nodelost", NULL, "ratio", true, 0.9, "179 of 180 servers" },
+	{ "sim-1000-read-1m", NULL, "ratio", true, 0.9, "1,000 servers, 1 MiB reads" },
 	{ "create-10m", NULL, "state_bytes_per_file", false, 200, "bytes on disk a file" },
 };
 
