@@ -8,6 +8,7 @@
  */
 #include <stdio.h>
 #include "../base/metrics.h"
+#include "heal.h"
 #include "service.h"
 
 struct target_row {
@@ -21,6 +22,24 @@ struct target_row {
 		return (u64)(expr);						\
 	}
 
+/* Recovery, repair and scrub are made with the target; 0 before. */
+#define HEAL(fn, member)							\
+	static u64 fn(const struct chunkd_target *t)				\
+	{									\
+		return t->heal ? (u64)atomic_load(&t->heal->member) : 0;		\
+	}
+
+HEAL(v_sync_done, sync_done)
+HEAL(v_sync_total, sync_total)
+HEAL(v_sync_bytes, sync_bytes)
+HEAL(v_errors, errors)
+HEAL(v_repaired, repaired)
+HEAL(v_lost, lost)
+HEAL(v_conflict, conflict)
+HEAL(v_scrubbing, scrubbing)
+VALUE(v_serving, atomic_load(&t->place) != 0)
+VALUE(v_chain, atomic_load(&t->place) >> 32)
+VALUE(v_chain_ver, atomic_load(&t->place) & 0xffffffff)
 VALUE(v_capacity, flint_store_capacity(t->st))
 VALUE(v_used, flint_store_used(t->st))
 VALUE(v_chunks, t->st->index.chunks.used)
@@ -65,6 +84,24 @@ static const struct target_row rows[] = {
 	{ "flint_chunk_target_log_records_total", "counter", "Records in them.", v_log_records },
 	{ "flint_chunk_target_log_used_bytes", "gauge",
 	  "Log since the last checkpoint, read at a start.", v_log_used },
+	{ "flint_chunk_target_serving", "gauge", "Whether requests are served now.", v_serving },
+	{ "flint_chunk_target_chain", "gauge", "Chain that it serves, 0: none.", v_chain },
+	{ "flint_chunk_target_chain_version", "gauge", "Its version.", v_chain_ver },
+	{ "flint_chunk_target_recovery_total_bytes", "gauge",
+	  "What the target behind is brought up to date with now, 0: nothing.", v_sync_total },
+	{ "flint_chunk_target_recovery_done_bytes", "gauge", "Of it done.", v_sync_done },
+	{ "flint_chunk_target_recovery_sent_bytes_total", "counter", "Sent by recovery.",
+	  v_sync_bytes },
+	{ "flint_chunk_target_conflict", "gauge",
+	  "Whether recovery stopped because replicas disagree.", v_conflict },
+	{ "flint_chunk_target_scrubbing", "gauge", "Whether a scrub is under way.",
+	  v_scrubbing },
+	{ "flint_chunk_target_damaged_blocks_total", "counter",
+	  "Damaged blocks found, by whoever read.", v_errors },
+	{ "flint_chunk_target_repaired_blocks_total", "counter", "Of them repaired.",
+	  v_repaired },
+	{ "flint_chunk_target_lost_blocks_total", "counter",
+	  "Of them without a good copy anywhere.", v_lost },
 	{ "flint_chunk_target_checkpoints_total", "counter", "Checkpoints.", v_ckpts },
 	{ "flint_chunk_target_checksum_errors_total", "counter",
 	  "Blocks that failed their checksum.", v_crc },

@@ -15,6 +15,7 @@
 #include "../base/addr.h"
 #include "../base/daemon.h"
 #include "../base/log.h"
+#include "../net/stats.h"
 #include "fs_lease.h"
 
 #define ATTEMPT_MS	10000
@@ -27,10 +28,27 @@
 
 static void op_send(struct fs_op *op);
 
+/* The client's side of a request's story; servers log theirs under the same id. */
+static void op_log(const struct fs_op *op, int err)
+{
+	char buf[12];
+	const struct flint_log_field f[] = {
+		{ "op", flint_op_name(op->rpc.op) ? : "?", 0 },
+		{ "status", err ? strerrorname_np(-err) :
+			    flint_status_name(op->rpc.status, buf, sizeof(buf)), 0 },
+		{ "node", NULL, op->node }, { "seq", NULL, op->rpc.seq },
+		{ "bytes", NULL, op->rpc.out_len ? op->rpc.out_len : op->rpc.rep_data_len },
+	};
+
+	flint_log_event(FLINT_LOG_DEBUG, op->rpc.trace, f, sizeof(f) / sizeof(f[0]), "answer");
+}
+
 static void op_finish(struct fs_op *op, int err)
 {
 	struct flint_fs *fs = op->fs;
 
+	if (flint_log_enabled(FLINT_LOG_DEBUG))
+		op_log(op, err);
 	if (op->touches && fs->cache)
 		cache_mut_end(fs->cache, &op->mut, false, NULL);
 	if (op->mutating) {
