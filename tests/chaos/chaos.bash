@@ -152,3 +152,14 @@ judged()
 exec 3>&1
 # Until nothing is wrong any more, without anybody's help.
 heals() { until_ok ${1:-60} fl status; }
+# The history of the map names each of these daemons.
+explained()
+{
+	local v
+
+	fl history > "$W/history.txt" || return 1
+	cat "$W/history.txt"
+	for v; do grep -q -- "$v" "$W/history.txt" || { echo "nothing about $v"; return 1; }; done
+}
+# Every replica of every chunk has the same bytes, versions and checksums.
+alike() { fl chain compare; }
