@@ -163,3 +163,13 @@ explained()
 }
 # Every replica of every chunk has the same bytes, versions and checksums.
 alike() { fl chain compare; }
+# goes_on SECONDS: a client that begins now has written and read within that time.
+goes_on()
+{
+	local before=$NEXT s=$1
+
+	NEXT=$((NEXT + 100))
+	mkdir -p "$H/probe"
+	timeout $((s + 2)) "$BIN/flint-chaos-load" --mgr "$(mgrs)" --key "$D/cluster.key" --history "$H/probe" \
+		--dir probe --seed $SEED --first "$before" --timeout "$s" --seconds 1 --clients 1
+}
