@@ -13,6 +13,7 @@
  */
 #include <stdlib.h>
 #include "heal.h"
+#include "targets.h"
 #include "../base/log.h"
 
 struct place_task {
@@ -169,7 +170,11 @@ void chunkd_map_changed(void *arg, const struct flint_map *map)
 	struct flint_chunkd *d = arg;
 	unsigned int i;
 
+	if (d->cluster)
+		chunkd_targets_bind(d, map);
 	for (i = 0; i < d->nr_targets; i++) {
+		if (d->targets[i].gone)
+			continue;
 		place_update(d, &d->targets[i], map);
 		heal_map_changed(d->targets[i].heal, map);
 	}
@@ -192,7 +197,7 @@ void chunkd_orders(void *arg, const struct flint_hb_order *o, unsigned int nr)
 			memset(&t->order, 0, sizeof(t->order));
 		else
 			t->order = o[j];
-		if (ref)
+		if (ref && !t->gone)
 			place_update(d, t, &ref->map);
 	}
 	flint_map_put(ref);

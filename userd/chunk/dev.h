@@ -97,6 +97,15 @@ struct flint_engine;
 struct flint_engine *flint_engine_new(struct flint_loop *loop, const struct iovec *mem,
 				      unsigned int nr_mem, struct flint_dev **devs,
 				      unsigned int nr_devs, void (*turn)(void *arg), void *arg);
+/**
+ * flint_engine_add() - serve another device
+ * @mem: of its store, to register; what cannot be is used unregistered
+ *
+ * On the engine's thread. Return: 0 or -errno (-ENOSPC: too many).
+ */
+int flint_engine_add(struct flint_engine *eng, struct flint_dev *dev, const struct iovec *mem);
+/* Nothing of the device or of its memory may be in flight. On the engine's thread. */
+void flint_engine_remove(struct flint_engine *eng, struct flint_dev *dev, const void *mem);
 /* Waits for what is in flight. */
 void flint_engine_free(struct flint_engine *eng);
 /* Something was queued outside the engine's callbacks; handed over this turn. */

@@ -30,6 +30,7 @@
 #define RING_DEPTH	512u
 #define RING_INFLIGHT	2048u
 #define MAX_REGIONS	66u
+#define MAX_FILES	64u
 #define MAX_ROUNDS	32u
 #define LOCK_TRIES	60
 #define LOCK_PAUSE_US	50000
@@ -55,8 +56,10 @@ struct flint_engine {
 	bool defer;			/* completions are run by our own call only */
 	u32 inflight;
 	struct flint_dio *queue, **queue_tail;	/* beyond what the ring takes */
-	struct region regions[MAX_REGIONS];
+	struct region regions[MAX_REGIONS];	/* base NULL: free */
 	unsigned int nr_regions;
+	bool sparse;			/* buffers can be registered one by one */
+	bool files[MAX_FILES];		/* slots that are taken */
 	void (*turn)(void *arg);
 	void *arg;
 };
@@ -121,7 +124,7 @@ static int region_of(const struct flint_engine *eng, const u8 *buf, u32 len)
 	for (i = 0; i < eng->nr_regions; i++) {
 		const struct region *r = &eng->regions[i];
 
-		if (buf >= r->base && buf + len <= r->base + r->len)
+		if (r->base && buf >= r->base && buf + len <= r->base + r->len)
 			return (int)i;
 	}
 	return -1;
@@ -337,41 +340,108 @@ static int ring_init(struct flint_engine *eng)
 	return ret;
 }
 
-static int ring_register(struct flint_engine *eng, const struct iovec *mem, unsigned int nr_mem,
-			 struct flint_dev **devs, unsigned int nr_devs)
+static int file_add(struct flint_engine *eng, struct file_dev *f)
 {
-	int *fds = calloc(nr_devs ? nr_devs : 1, sizeof(*fds));
+	unsigned int slot = 0;
+	int ret;
+
+	while (slot < MAX_FILES && eng->files[slot])
+		slot++;
+	if (slot == MAX_FILES)
+		return -ENOSPC;
+	ret = io_uring_register_files_update(&eng->ring, slot, &f->fd, 1);
+	if (ret < 0)
+		return ret;
+	eng->files[slot] = true;
+	f->slot = (int)slot;
+	f->eng = eng;
+	return 0;
+}
+
+/* What cannot be registered is slower, but right. */
+static int region_add(struct flint_engine *eng, const struct iovec *mem)
+{
+	unsigned int i = 0;
+	int ret;
+
+	while (i < eng->nr_regions && eng->regions[i].base)
+		i++;
+	if (!eng->sparse || i == MAX_REGIONS)
+		return -ENOSPC;
+	ret = io_uring_register_buffers_update_tag(&eng->ring, i, mem, NULL, 1);
+	if (ret < 0)
+		return ret;
+	eng->regions[i] = (struct region){ mem->iov_base, mem->iov_len };
+	if (i == eng->nr_regions)
+		eng->nr_regions++;
+	return 0;
+}
+
+/* All at once: kernels before 5.19. */
+static int regions_register(struct flint_engine *eng, const struct iovec *mem, unsigned int nr)
+{
 	unsigned int i;
 	int ret;
 
-	if (!fds)
-		return -ENOMEM;
-	for (i = 0; i < nr_devs; i++) {
-		struct file_dev *f = (struct file_dev *)devs[i];
+	if (nr > MAX_REGIONS)
+		nr = MAX_REGIONS;
+	ret = io_uring_register_buffers(&eng->ring, mem, nr);
+	for (i = 0; i < nr && !ret; i++)
+		eng->regions[i] = (struct region){ mem[i].iov_base, mem[i].iov_len };
+	eng->nr_regions = ret ? 0 : nr;
+	return ret;
+}
 
-		fds[i] = f->fd;
-		f->slot = (int)i;
-		f->eng = eng;
-	}
-	ret = nr_devs ? io_uring_register_files(&eng->ring, fds, nr_devs) : 0;
-	free(fds);
+static int ring_register(struct flint_engine *eng, const struct iovec *mem, unsigned int nr_mem,
+			 struct flint_dev **devs, unsigned int nr_devs)
+{
+	int fds[MAX_FILES], ret;
+	unsigned int i;
+
+	memset(fds, -1, sizeof(fds));	/* empty slots */
+	ret = io_uring_register_files(&eng->ring, fds, MAX_FILES);
+	for (i = 0; i < nr_devs && !ret; i++)
+		ret = file_add(eng, (struct file_dev *)devs[i]);
 	if (ret)
 		return ret;
-	if (nr_mem > MAX_REGIONS)
-		nr_mem = MAX_REGIONS;
-	ret = io_uring_register_buffers(&eng->ring, mem, nr_mem);
-	if (ret) {	/* slower, but right */
+	eng->sparse = !io_uring_register_buffers_sparse(&eng->ring, MAX_REGIONS);
+	if (!eng->sparse)
+		ret = regions_register(eng, mem, nr_mem);
+	for (i = 0; i < nr_mem && eng->sparse && !ret; i++)
+		ret = region_add(eng, &mem[i]);
+	if (ret)
 		flint_warn("cannot register buffers with io_uring (%s): raise the limit for locked memory (LimitMEMLOCK= or ulimit -l)",
 			   strerror(-ret));
-		return 0;
-	}
 	io_uring_register_ring_fd(&eng->ring);	/* a little less per call, if it can */
-	for (i = 0; i < nr_mem; i++) {
-		eng->regions[i].base = mem[i].iov_base;
-		eng->regions[i].len = mem[i].iov_len;
-	}
-	eng->nr_regions = nr_mem;
 	return 0;
+}
+
+int flint_engine_add(struct flint_engine *eng, struct flint_dev *dev, const struct iovec *mem)
+{
+	int ret = file_add(eng, (struct file_dev *)dev);
+
+	if (!ret)
+		region_add(eng, mem);
+	return ret;
+}
+
+void flint_engine_remove(struct flint_engine *eng, struct flint_dev *dev, const void *mem)
+{
+	struct file_dev *f = (struct file_dev *)dev;
+	struct iovec none = { NULL, 0 };
+	int fd = -1;
+	unsigned int i;
+
+	ring_submit(eng);	/* what completes takes no notice of later changes */
+	io_uring_register_files_update(&eng->ring, (unsigned int)f->slot, &fd, 1);
+	eng->files[f->slot] = false;
+	f->eng = NULL;
+	for (i = 0; i < eng->nr_regions && eng->sparse; i++) {
+		if (eng->regions[i].base != mem)
+			continue;
+		io_uring_register_buffers_update_tag(&eng->ring, i, &none, NULL, 1);
+		eng->regions[i] = (struct region){ NULL, 0 };
+	}
 }
 
 struct flint_engine *flint_engine_new(struct flint_loop *loop, const struct iovec *mem,

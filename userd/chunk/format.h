@@ -12,7 +12,8 @@
  * All integers are little-endian, all offsets multiples of 4 KiB, every
  * structure that is read back carries a CRC-32C that begins with the target's
  * uuid, so that what an earlier format left behind is never taken for ours.
- * The superblock is written by --format only.
+ * The superblock is written when a target is made, and once more when it meets
+ * its first cluster.
  */
 #ifndef FLINT_CHUNK_FORMAT_H
 #define FLINT_CHUNK_FORMAT_H
@@ -37,6 +38,7 @@
  * @crc: of the whole 4 KiB with this field 0
  * @size: bytes of the file or device that are used
  * @nr_blocks: allocation blocks from data_off on
+ * @cluster: id of the cluster that the target belongs to; zeros: none yet
  */
 struct flint_disk_super {
 	__le64 magic;
@@ -56,8 +58,9 @@ struct flint_disk_super {
 	__le64 data_off;
 	__le64 nr_blocks;
 	__le64 created_s;
+	__u8 cluster[16];
 };
-FLINT_ASSERT_SIZE(struct flint_disk_super, 112);
+FLINT_ASSERT_SIZE(struct flint_disk_super, 128);
 
 /* ---- write-ahead log ---------------------------------------------------- */
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "heal.h"
+#include "targets.h"
 #include "../base/addr.h"
 #include "../base/conf.h"
 #include "../base/daemon.h"
@@ -20,7 +21,7 @@
 struct options {
 	char *state, *key, *mgr, *metrics;
 	struct flint_endpoint_options ep;
-	struct flint_conf_list target;
+	struct flint_conf_list target, target_dir;
 	uint64_t threads, buffers;
 	bool alone;
 	char *format, *inspect;
@@ -41,6 +42,8 @@ static const struct flint_conf_opt opts[] = {
 	FLINT_SCRAPE_OPT(OFF(metrics), "7463"),
 	{ "target", 't', FLINT_CONF_LIST, OFF(target), NULL, "PATH",
 	  "file or block device that --format made a target; may be repeated", 0, 0, 0 },
+	{ "target-dir", 0, FLINT_CONF_LIST, OFF(target_dir), NULL, "DIR",
+	  "targets below it may be attached while the server runs; may be repeated", 0, 0, 0 },
 	{ "threads", 0, FLINT_CONF_U64, OFF(threads), "1", "N",
 	  "event loops; targets and connections are dealt to them", 1, 64, 0 },
 	{ "buffers", 0, FLINT_CONF_U64, OFF(buffers), "64", "N",
@@ -85,26 +88,6 @@ struct run {
 
 /* ---- --format and --inspect --------------------------------------------- */
 
-/* Does a block device hold something, a file system perhaps? */
-static bool device_in_use(struct flint_dev *dev)
-{
-	u32 len = 128u << 10, i;
-	u8 *buf = NULL;
-	bool found = false;
-
-	if (!dev->prewritten || dev->size < len)
-		return false;
-	if (posix_memalign((void **)&buf, FLINT_STORE_ALIGN, len) ||
-	    dev->ops->pread(dev, buf, len, 0)) {
-		free(buf);
-		return true;
-	}
-	for (i = 0; i < len && !found; i++)
-		found = buf[i] != 0;
-	free(buf);
-	return found;
-}
-
 static int format(const struct options *o, char *err, size_t errlen)
 {
 	struct flint_store_format f = { .id = (u32)o->id, .size = o->size };
@@ -143,7 +126,7 @@ static int format(const struct options *o, char *err, size_t errlen)
 		snprintf(err, errlen, "%s: is a target already: --force overwrites it, and all its data is lost",
 			 o->format);
 		ret = -EEXIST;
-	} else if (!o->force && device_in_use(dev)) {
+	} else if (!o->force && flint_store_holds(dev)) {
 		snprintf(err, errlen, "%s: holds data that is not FlintFS's: --force overwrites it",
 			 o->format);
 		ret = -EEXIST;
@@ -192,11 +175,18 @@ static int inspect(const char *path, char *err, size_t errlen)
 static int options_check(struct run *r, char *err, size_t errlen)
 {
 	struct options *o = &r->o;
+	unsigned int i;
 	int n;
 
-	if (!o->target.nr || o->target.nr > FLINT_CHUNKD_TARGETS) {
-		snprintf(err, errlen, "give 1 to %u targets with --target PATH (flint-chunkd --format makes one)",
+	if ((!o->target.nr && !o->target_dir.nr) || o->target.nr > FLINT_CHUNKD_TARGETS) {
+		snprintf(err, errlen, "give 1 to %u targets with --target PATH (flint-chunkd --format makes one), or --target-dir DIR to attach them later",
 			 FLINT_CHUNKD_TARGETS);
+		return -EINVAL;
+	}
+	for (i = 0; i < o->target_dir.nr; i++) {
+		if (o->target_dir.items[i][0] == '/')
+			continue;
+		snprintf(err, errlen, "--target-dir %s: begins with a slash", o->target_dir.items[i]);
 		return -EINVAL;
 	}
 	if (!o->mgr == !o->alone) {
@@ -228,35 +218,6 @@ static void state_stop(struct run *r)
 	close(r->dirfd);
 }
 
-static int targets_open(struct run *r, char *err, size_t errlen)
-{
-	struct flint_chunkd *d = &r->d;
-	unsigned int i, j;
-	char text[32];
-
-	for (i = 0; i < r->o.target.nr; i++) {
-		const char *path = r->o.target.items[i];
-		struct flint_dev *dev = flint_dev_open(path, 0, 0, err, errlen);
-		struct flint_store *st = dev ? flint_store_open(dev, path, err, errlen) : NULL;
-
-		if (!st)
-			return -EINVAL;
-		d->targets[d->nr_targets++].st = st;
-		for (j = 0; j < i; j++) {
-			if (d->targets[j].st->id != st->id)
-				continue;
-			snprintf(err, errlen, "%s and %s are both target %u: a target id is unique in the cluster",
-				 r->o.target.items[j], path, st->id);
-			return -EINVAL;
-		}
-		flint_info("%s: %u chunks, %s of index in memory%s", st->name,
-			   st->index.chunks.used,
-			   flint_size_format(flint_store_memory(st), text, sizeof(text)),
-			   st->dev->volatile_cache ? ", device cache is volatile: flushing" : "");
-	}
-	return 0;
-}
-
 static void worker_turn(void *arg)
 {
 	struct chunkd_worker *w = arg;
@@ -271,6 +232,23 @@ static void worker_kick(void *arg)
 	struct chunkd_worker *w = arg;
 
 	flint_engine_kick(w->engine);
+}
+
+void chunkd_worker_take(struct chunkd_worker *w, struct chunkd_target *t)
+{
+	t->st->kick = worker_kick;
+	t->st->kick_arg = w;
+	w->targets[w->nr_targets++] = t;
+	flint_engine_kick(w->engine);
+}
+
+void chunkd_worker_drop(struct chunkd_worker *w, struct chunkd_target *t)
+{
+	unsigned int i = 0;
+
+	while (w->targets[i] != t)
+		i++;
+	w->targets[i] = w->targets[--w->nr_targets];
 }
 
 /* On the worker's thread: io_uring belongs to who makes it. */
@@ -345,16 +323,9 @@ static int workers_start(struct run *r, char *err, size_t errlen)
 		if (!d->workers[i].loop)
 			return -errno;
 	}
-	for (i = 0; i < d->nr_targets; i++) {
-		struct chunkd_worker *w = &d->workers[i % d->nr_workers];
-
-		d->targets[i].worker = w;
-		d->targets[i].beat.fn = chunkd_beat;
-		w->targets[w->nr_targets++] = &d->targets[i];
-		d->targets[i].heal = heal_new(&d->targets[i], r->dirfd);
-		if (!d->targets[i].heal)
-			return -ENOMEM;
-	}
+	ret = chunkd_targets_deal(d);
+	if (ret)
+		return ret;
 	d->workers[0].thread = pthread_self();
 	ret = worker_engine(&d->workers[0]);
 	if (ret)
@@ -453,11 +424,7 @@ static void everything_stop(struct run *r)
 		flint_member_free(d->member);
 	if (d->cluster)
 		flint_cluster_free(d->cluster);
-	for (i = 0; i < d->nr_targets; i++) {
-		if (d->targets[i].heal)
-			heal_free(d->targets[i].heal);
-		flint_store_close(d->targets[i].st);
-	}
+	chunkd_targets_free(d);
 	chunkd_reqs_free(d);
 	if (d->pool)
 		flint_pool_free(d->pool);
@@ -478,7 +445,7 @@ static int serve(struct run *r, char *err, size_t errlen)
 		return ret;
 	pthread_mutex_init(&d->free_lock, NULL);
 	chunkd_fences_init(&d->fences);
-	ret = targets_open(r, err, errlen);
+	ret = chunkd_targets_open(d, &r->o.target, &r->o.target_dir, r->dirfd, err, errlen);
 	if (ret)
 		goto out;
 	snprintf(err, errlen, "out of memory");

@@ -116,6 +116,8 @@ static void collect_targets(const struct flint_chunkd *d, FILE *f)
 	for (k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
 		flint_metric_head(f, rows[k].name, rows[k].type, rows[k].help);
 		for (i = 0; i < d->nr_targets; i++) {
+			if (d->targets[i].gone)
+				continue;
 			snprintf(labels, sizeof(labels), "target=\"%u\"", d->targets[i].st->id);
 			flint_metric_u64(f, rows[k].name, labels, rows[k].value(&d->targets[i]));
 		}

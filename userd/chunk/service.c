@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include "heal.h"
 #include "scrub.h"
+#include "targets.h"
 #include "../base/log.h"
 
 #define SMALL_READ	(32u << 10)
@@ -318,7 +319,8 @@ struct chunkd_target *chunkd_target_find(struct flint_chunkd *d, u32 id)
 	unsigned int i;
 
 	for (i = 0; i < d->nr_targets; i++)
-		if (d->targets[i].st->id == id)
+		if (d->targets[i].st->id == id && !atomic_load(&d->targets[i].gone) &&
+		    !atomic_load(&d->targets[i].foreign))
 			return &d->targets[i];
 	return NULL;
 }
@@ -825,6 +827,9 @@ void chunkd_request(void *arg, struct flint_call *call)
 	case FLINT_OP_INO_STAT:
 		request_ino_stat(arg, call);
 		break;
+	case FLINT_OP_TARGET_CTL:
+		chunkd_targets_request(arg, call);
+		break;
 	case FLINT_OP_FENCE:
 		chunkd_fence_request(&((struct flint_chunkd *)arg)->fences, call);
 		break;
@@ -838,23 +843,28 @@ void chunkd_request(void *arg, struct flint_call *call)
 unsigned int chunkd_hb_targets(void *arg, struct flint_hb_target *out, unsigned int max)
 {
 	struct flint_chunkd *d = arg;
-	unsigned int i;
+	unsigned int i, n = 0;
 
-	for (i = 0; i < d->nr_targets && i < max; i++) {
+	for (i = 0; i < d->nr_targets && n < max; i++) {
 		/* Counters of another thread: a reading that is a moment old does. */
 		const struct flint_store *st = d->targets[i].st;
+		struct flint_hb_target *o = &out[n];
 
-		memset(&out[i], 0, sizeof(out[i]));
-		out[i].target_id = cpu_to_le32(st->id);
-		out[i].local_state = chunkd_local_state(&d->targets[i]);
-		out[i].chain_ver = cpu_to_le32(d->targets[i].told.chain_ver);
-		out[i].crc_errors = cpu_to_le64(st->stats.crc_errors);
-		out[i].capacity = cpu_to_le64(flint_store_capacity(st));
-		out[i].used = cpu_to_le64(flint_store_used(st));
-		memcpy(out[i].uuid, st->uuid, sizeof(out[i].uuid));
-		heal_beat(d->targets[i].heal, &out[i]);
+		/* Before the map is known, so may be whose target it is. */
+		if (d->targets[i].gone || !d->targets[i].bound)
+			continue;
+		n++;
+		memset(o, 0, sizeof(*o));
+		o->target_id = cpu_to_le32(st->id);
+		o->local_state = chunkd_local_state(&d->targets[i]);
+		o->chain_ver = cpu_to_le32(d->targets[i].told.chain_ver);
+		o->crc_errors = cpu_to_le64(st->stats.crc_errors);
+		o->capacity = cpu_to_le64(flint_store_capacity(st));
+		o->used = cpu_to_le64(flint_store_used(st));
+		memcpy(o->uuid, st->uuid, sizeof(o->uuid));
+		heal_beat(d->targets[i].heal, o);
 	}
-	return i;
+	return n;
 }
 
 void chunkd_settings(void *arg, const struct flint_hb_settings *s)
@@ -863,7 +873,8 @@ void chunkd_settings(void *arg, const struct flint_hb_settings *s)
 	unsigned int i;
 
 	for (i = 0; i < d->nr_targets; i++)
-		heal_settings(d->targets[i].heal, s);
+		if (!d->targets[i].gone)
+			heal_settings(d->targets[i].heal, s);
 }
 
 uint64_t chunkd_map_epoch(void *arg)

@@ -24,6 +24,7 @@
 struct flint_chunkd;
 struct chunkd_req;
 struct chunkd_heal;
+struct chunkd_targets;
 
 struct chunkd_target {
 	struct flint_store *st;
@@ -43,6 +44,10 @@ struct chunkd_target {
 	atomic_bool beating;		/* beat is posted */
 	atomic_bool off;		/* must not go on, see flint_chain_offline() */
 	_Atomic u32 synced;		/* chain version in which recovery ended */
+	/* set by the main loop, read by any (targets.c) */
+	atomic_bool gone;		/* being detached, or was: nobody's business any more */
+	atomic_bool foreign;		/* of another cluster: neither served nor told of */
+	bool bound;			/* of this cluster, main loop */
 };
 
 struct chunkd_worker {
@@ -57,7 +62,8 @@ struct chunkd_worker {
 
 struct flint_chunkd {
 	struct chunkd_target targets[FLINT_CHUNKD_TARGETS];
-	unsigned int nr_targets;
+	_Atomic unsigned int nr_targets;	/* grows only; the main loop's */
+	struct chunkd_targets *tctl;
 	struct chunkd_worker *workers;
 	unsigned int nr_workers;
 	struct flint_pool *pool;	/* payloads up to max_io */
@@ -88,6 +94,9 @@ void chunkd_reqs_free(struct flint_chunkd *d);
 void chunkd_collect(void *arg, FILE *f);
 /* NULL: not one of ours. */
 struct chunkd_target *chunkd_target_find(struct flint_chunkd *d, u32 id);
+/* The worker serves the target, or does so no longer; its engine has its device. Worker's thread. */
+void chunkd_worker_take(struct chunkd_worker *w, struct chunkd_target *t);
+void chunkd_worker_drop(struct chunkd_worker *w, struct chunkd_target *t);
 /* Bytes that the requester can take as a reply's payload. */
 u32 chunkd_reply_room(const struct flint_call *call);
 

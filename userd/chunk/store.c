@@ -41,6 +41,25 @@ bool flint_store_present(struct flint_dev *dev)
 	return found;
 }
 
+bool flint_store_holds(struct flint_dev *dev)
+{
+	u32 len = 128u << 10, i;
+	u8 *buf = NULL;
+	bool found = false;
+
+	if (dev->size < len)
+		return false;
+	if (posix_memalign((void **)&buf, FLINT_STORE_ALIGN, len) ||
+	    dev->ops->pread(dev, buf, len, 0)) {
+		free(buf);
+		return true;
+	}
+	for (i = 0; i < len && !found; i++)
+		found = buf[i] != 0;
+	free(buf);
+	return found;
+}
+
 static u64 clamp64(u64 v, u64 lo, u64 hi)
 {
 	return v < lo ? lo : v > hi ? hi : v;
@@ -59,6 +78,7 @@ static void super_layout(struct flint_disk_super *sb, const struct flint_store_f
 	sb->magic = cpu_to_le64(FLINT_SB_MAGIC);
 	sb->version = cpu_to_le32(FLINT_SB_VERSION);
 	memcpy(sb->uuid, f->uuid, sizeof(sb->uuid));
+	memcpy(sb->cluster, f->cluster, sizeof(sb->cluster));
 	sb->target_id = cpu_to_le32(f->id);
 	sb->block_shift = bs;
 	sb->crc_shift = cs;
@@ -200,6 +220,7 @@ static void super_take(struct flint_store *st, const struct flint_disk_super *sb
 	st->id = le32_to_cpu(sb->target_id);
 	snprintf(st->name, sizeof(st->name), "target %u (%s)", st->id, path);
 	memcpy(st->uuid, sb->uuid, sizeof(st->uuid));
+	memcpy(st->cluster, sb->cluster, sizeof(st->cluster));
 	st->uuid_crc = flint_crc32c(0, st->uuid, sizeof(st->uuid));
 	st->bs = sb->block_shift;
 	st->cs = sb->crc_shift;
@@ -312,8 +333,57 @@ void flint_store_close(struct flint_store *st)
 	flint_index_free(&st->index);
 	flint_alloc_free(&st->alloc);
 	free(st->arena);
-	st->dev->ops->close(st->dev);
+	if (st->dev)
+		st->dev->ops->close(st->dev);
 	free(st);
+}
+
+void flint_store_retire(struct flint_store *st)
+{
+	st->offline = true;
+	st->closing = true;
+	flint_windows_free(&st->windows);
+	flint_index_free(&st->index);
+	flint_alloc_free(&st->alloc);
+	if (flint_index_init(&st->index, 0) || flint_windows_init(&st->windows) ||
+	    flint_alloc_init(&st->alloc, 0))
+		abort();	/* a few KiB: the machine is done for */
+	st->dev->ops->close(st->dev);
+	st->dev = NULL;
+}
+
+int flint_store_bind(struct flint_store *st, const u8 cluster[16], char *err, size_t errlen)
+{
+	static const u8 none[16];
+	struct flint_disk_super *sb = NULL;
+	struct flint_dev *dev = st->dev;
+	int ret, i;
+
+	if (!memcmp(st->cluster, cluster, sizeof(st->cluster)))
+		return 0;
+	if (memcmp(st->cluster, none, sizeof(none))) {
+		snprintf(err, errlen, "%s: belongs to another cluster: attach it there, or make it anew with --format --force, which destroys its data",
+			 st->name);
+		return -EXDEV;
+	}
+	if (posix_memalign((void **)&sb, FLINT_STORE_ALIGN, FLINT_SB_SIZE))
+		return -ENOMEM;
+	ret = super_read(dev, sb, st->name, err, errlen);
+	memcpy(sb->cluster, cluster, sizeof(sb->cluster));
+	for (i = 0; i < 2 && !ret; i++) {	/* one after the other: one of them is whole */
+		sb->copy = (u8)i;
+		sb->crc = cpu_to_le32(super_crc(sb));
+		ret = dev->ops->pwrite(dev, sb, FLINT_SB_SIZE, (u64)i * FLINT_SB_SIZE);
+		if (!ret)
+			ret = dev->ops->sync(dev);
+		if (ret)
+			snprintf(err, errlen, "%s: the superblock cannot be written: %s", st->name,
+				 strerror(-ret));
+	}
+	free(sb);
+	if (!ret)
+		memcpy(st->cluster, cluster, sizeof(st->cluster));
+	return ret;
 }
 
 /* ---- what operations share ---------------------------------------------- */
@@ -350,6 +420,7 @@ void flint_store_fail(struct flint_store *st, const char *what, int err)
 	if (st->offline)
 		return;
 	st->offline = true;
+	snprintf(st->why, sizeof(st->why), "cannot %s: %s", what, strerror(-err));
 	flint_err("%s: cannot %s: %s: the target is offline until flint-chunkd is restarted; check the disk",
 		  st->name, what, strerror(-err));
 }

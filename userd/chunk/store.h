@@ -206,6 +206,8 @@ struct flint_store {
 	struct flint_dev *dev;
 	char name[64];			/* for log lines: "target 3 (/path)" */
 	u8 uuid[16];
+	u8 cluster[16];			/* that the target belongs to; zeros: none yet */
+	char why[96];			/* it is offline */
 	u32 id;
 	u32 uuid_crc;			/* CRC-32C of uuid: every checksum begins with it */
 	u8 bs;				/* log2 of the allocation block */
@@ -270,6 +272,7 @@ struct flint_store_format {
 	u64 size;			/* bytes of the device to use */
 	u8 crc_shift;			/* 0: default */
 	u8 uuid[16];
+	u8 cluster[16];			/* zeros: the first that it meets */
 };
 
 /* Write an empty store. Return: 0 or -errno with one sentence in @err. */
@@ -277,6 +280,8 @@ int flint_store_format(struct flint_dev *dev, const struct flint_store_format *f
 		       char *err, size_t errlen);
 /* Is there a store on @dev (any version)? */
 bool flint_store_present(struct flint_dev *dev);
+/* Does its beginning hold anything, a store or a file system perhaps? */
+bool flint_store_holds(struct flint_dev *dev);
 
 /**
  * flint_store_open() - read the checkpoint, replay the log
@@ -325,6 +330,24 @@ bool flint_store_idle(const struct flint_store *st);
 
 /* Free everything; nothing may be in flight. */
 void flint_store_close(struct flint_store *st);
+
+/**
+ * flint_store_bind() - the target is used by a cluster
+ * @cluster: id, not zeros
+ *
+ * Writes it into the superblock of a target that belonged to none; waits for the
+ * device. Return: 0, or -errno with one sentence in @err (-EXDEV: it belongs to
+ * another cluster).
+ */
+int flint_store_bind(struct flint_store *st, const u8 cluster[16], char *err, size_t errlen);
+
+/**
+ * flint_store_retire() - give device and index back, for good
+ *
+ * The store stays, offline and empty, for those who still look at it. Nothing may
+ * be in flight, and the engine must have forgotten the device.
+ */
+void flint_store_retire(struct flint_store *st);
 
 u64 flint_store_capacity(const struct flint_store *st);
 u64 flint_store_used(const struct flint_store *st);

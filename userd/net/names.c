@@ -43,6 +43,7 @@ const char *flint_op_name(uint16_t op)
 		[FLINT_OP_RAFT_JOIN] = "raft_join",
 		[FLINT_OP_READ] = "read", [FLINT_OP_WRITE] = "write", [FLINT_OP_PUNCH] = "punch",
 		[FLINT_OP_CUT] = "cut", [FLINT_OP_TARGET_STAT] = "target_stat",
+		[FLINT_OP_CLONE] = "clone", [FLINT_OP_TARGET_CTL] = "target_ctl",
 		[FLINT_OP_FORWARD] = "forward", [FLINT_OP_FORWARD_CUT] = "forward_cut",
 		[FLINT_OP_SYNC] = "sync", [FLINT_OP_CHUNK_GET] = "chunk_get",
 		[FLINT_OP_FENCE] = "fence", [FLINT_OP_SCRUB] = "scrub",
