@@ -2,8 +2,7 @@
 /*
  * Which target of a chain to ask.
  *
- * Changes enter a chain at its head, the first of its targets, which must be
- * serving. Any serving target answers reads, each with the latest acknowledged
+ * Changes enter a chain at its head, the first of its targets that serves. Any serving target answers reads, each with the latest acknowledged
  * data; the one whose server has the fewest of this mount's requests in flight
  * is asked, so a slow server is asked less without a rule of its own. A read
  * that failed goes to another target if there is one. Servers without a
@@ -21,12 +20,9 @@ static const struct flint_map_target *
 flint_replica_head(struct flint_mapref *map, const struct flint_map_chain *chain,
 		   struct flint_peer **peer)
 {
-	const struct flint_map_target *t = flint_map_target(&map->map,
-							    le32_to_cpu(chain->targets[0]));
+	const struct flint_map_target *t = flint_map_head(&map->map, chain);
 
 	if (!t)
-		return ERR_PTR(-EIO);
-	if (t->state != FLINT_TARGET_SERVING)
 		return ERR_PTR(-EAGAIN);
 	*peer = flint_map_peer(map, le32_to_cpu(t->node));
 	return IS_ERR(*peer) ? ERR_CAST(*peer) : t;

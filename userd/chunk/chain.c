@@ -22,47 +22,6 @@ struct place_task {
 	struct flint_place place;
 };
 
-void flint_place_find(const struct flint_map *map, u32 target, struct flint_place *p)
-{
-	const struct flint_map_target *me = flint_map_target(map, target);
-	const struct flint_map_chain *c = me && me->chain ?
-		flint_map_chain(map, le32_to_cpu(me->chain)) : NULL;
-	const struct flint_map_target *in[FLINT_CHAIN_MAX];
-	unsigned int nr = 0, i, pass;
-
-	memset(p, 0, sizeof(*p));
-	if (!c)
-		return;
-	p->chain = le32_to_cpu(c->id);
-	p->chain_ver = le32_to_cpu(c->version);
-	for (pass = 0; pass < 2; pass++) {	/* serving ones, then the one that catches up */
-		u8 want = pass ? FLINT_TARGET_SYNCING : FLINT_TARGET_SERVING;
-
-		for (i = 0; i < c->nr && i < FLINT_CHAIN_MAX; i++) {
-			const struct flint_map_target *t =
-				flint_map_target(map, le32_to_cpu(c->targets[i]));
-
-			if (t && t->state == want)
-				in[nr++] = t;
-		}
-	}
-	for (i = 0; i < nr && in[i] != me; i++)
-		;
-	if (i == nr)
-		return;
-	p->role = me->state == FLINT_TARGET_SERVING ? FLINT_CHAIN_SERVING : FLINT_CHAIN_SYNCING;
-	p->pos = (u8)i;
-	if (i) {
-		p->pred = le32_to_cpu(in[i - 1]->id);
-		p->pred_node = le32_to_cpu(in[i - 1]->node);
-	}
-	if (p->role != FLINT_CHAIN_SERVING || i + 1 == nr)
-		return;
-	p->succ = le32_to_cpu(in[i + 1]->id);
-	p->succ_node = le32_to_cpu(in[i + 1]->node);
-	p->succ_syncing = in[i + 1]->state == FLINT_TARGET_SYNCING;
-}
-
 /* Any thread. */
 static void beat_soon(struct chunkd_target *t)
 {

@@ -58,6 +58,16 @@ struct flint_place {
 void flint_place_find(const struct flint_map *map, u32 target, struct flint_place *p);
 
 /**
+ * flint_forward_kind() - does a forwarded change make sense?
+ * @data_len: bytes of payload that come with it
+ *
+ * Return: the kind of operation that it is (enum flint_sop_kind), or -1.
+ */
+int flint_forward_kind(const struct flint_forward *b, u32 data_len);
+/* What @b, which was found to be @kind, asks for. Callbacks and data are the caller's. */
+void flint_forward_op(const struct flint_forward *b, int kind, struct flint_sop *op);
+
+/**
  * struct flint_fwd - a held change on its way to the replicas behind us
  *
  * The caller fills the first part; done is called once, when all behind us have

@@ -5,7 +5,7 @@ CHUNK_STORE_SRCS := $(addprefix userd/chunk/,alloc.c index.c window.c wal.c appl
 	read.c write.c cut.c store.c ckpt.c list.c merge.c)
 
 $(eval $(call program,flint-chunkd,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
-	userd/chunk/service.c userd/chunk/chain.c userd/chunk/forward.c userd/chunk/fence.c \
+	userd/chunk/service.c userd/chunk/chain.c userd/chunk/place.c userd/chunk/forward.c userd/chunk/fence.c \
 	userd/chunk/heal.c userd/chunk/ask.c userd/chunk/serve.c userd/chunk/sync.c \
 	userd/chunk/compare.c userd/chunk/throttle.c userd/chunk/repair.c userd/chunk/scrub.c \
 	userd/chunk/metrics.c userd/chunk/targets.c userd/chunk/main.c,-luring -lxxhash -lmicrohttpd))
@@ -13,6 +13,8 @@ $(eval $(call program,flint-chunkd,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
 TEST_SRCS_chunk_compare := userd/chunk/compare.c userd/chunk/throttle.c
 TEST_SRCS_chunk_store := $(CHUNK_STORE_SRCS)
 TEST_LIBS_chunk_store := -lxxhash
+TEST_SRCS_chunk_chain := $(CHUNK_STORE_SRCS) userd/chunk/place.c
+TEST_LIBS_chunk_chain := -lxxhash
 TEST_SRCS_chunk_alloc := userd/chunk/alloc.c
 TEST_SRCS_chunk_crash := $(CHUNK_STORE_SRCS)
 TEST_LIBS_chunk_crash := -lxxhash

@@ -526,68 +526,6 @@ static void request_cut(struct flint_chunkd *d, struct flint_call *call)
 
 /* ---- FORWARD ------------------------------------------------------------ */
 
-/* Return: the kind of operation that it is, or -1: it makes no sense. */
-static int forward_kind(const struct flint_forward *b, u32 data_len)
-{
-	u32 len = le32_to_cpu(b->io.length), off = le32_to_cpu(b->io.offset);
-	u32 size = le32_to_cpu(b->size);
-	bool sync = b->flags & FLINT_FWD_SYNC;
-
-	if (b->io.chunk_shift < FLINT_CHUNK_SHIFT_MIN || b->io.chunk_shift > FLINT_CHUNK_SHIFT_MAX ||
-	    !b->io.ino || !b->io.chain || !b->io.target || !b->from ||
-	    off > 1u << b->io.chunk_shift || len > (1u << b->io.chunk_shift) - off ||
-	    len > FLINT_STORE_MAX_IO || size > 1u << b->io.chunk_shift ||
-	    (data_len && !(le32_to_cpu(b->io.flags) & FLINT_IO_CRC)) || sync != !b->seq)
-		return -1;
-	switch (b->kind) {
-	case FLINT_FWD_WRITE:
-		return len && data_len == len && b->version && b->tag && !sync &&
-		       !(b->flags & (FLINT_FWD_FIRST | FLINT_FWD_LAST)) ? FLINT_SOP_WRITE : -1;
-	case FLINT_FWD_PUNCH:
-		return len && !data_len && b->version && b->tag && !b->flags ?
-		       FLINT_SOP_PUNCH : -1;
-	case FLINT_FWD_WHOLE:
-		return data_len == len && b->version && !(off & (FLINT_STORE_ALIGN - 1)) &&
-		       off + len <= size &&
-		       !off == !!(b->flags & FLINT_FWD_FIRST) &&
-		       (off + len == size) == !!(b->flags & FLINT_FWD_LAST) &&
-		       (len || !size) ? FLINT_SOP_REPLACE : -1;
-	case FLINT_FWD_DROP:
-		return !data_len && !len && sync ? FLINT_SOP_DROP : -1;
-	default:
-		return -1;
-	}
-}
-
-static void forward_fill_op(struct flint_sop *op, const struct flint_forward *b, int kind)
-{
-	op->kind = (u8)kind;
-	op->given = true;
-	op->shift = b->io.chunk_shift;
-	op->fs = le32_to_cpu(b->io.fs);
-	op->ino = le64_to_cpu(b->io.ino);
-	op->gen = le32_to_cpu(b->io.gen);
-	op->epoch = le32_to_cpu(b->io.trunc_epoch);
-	op->index = le32_to_cpu(b->io.index);
-	op->offset = le32_to_cpu(b->io.offset);
-	op->length = le32_to_cpu(b->io.length);
-	op->check_crc = le32_to_cpu(b->io.flags) & FLINT_IO_CRC;
-	op->crc = le32_to_cpu(b->io.crc);
-	memcpy(op->client, b->client, sizeof(op->client));
-	op->session = le64_to_cpu(b->session);
-	op->seq = le64_to_cpu(b->seq);
-	op->seq_low = le64_to_cpu(b->seq_low);
-	op->version = le64_to_cpu(b->version);
-	op->tag = le64_to_cpu(b->tag);
-	op->prev_version = le64_to_cpu(b->prev_version);
-	op->prev_tag = le64_to_cpu(b->prev_tag);
-	op->print = le32_to_cpu(b->print);
-	op->whole = b->flags & (FLINT_FWD_FIRST | FLINT_FWD_LAST);
-	op->size = le32_to_cpu(b->size);
-	if (kind == FLINT_SOP_REPLACE && !(op->whole & FLINT_FWD_LAST))
-		op->durable = NULL;	/* only what is whole is passed on */
-}
-
 /* The connection is gone: nobody waits for an answer. */
 static void forward_lost(struct flint_task *task)
 {
@@ -659,7 +597,7 @@ static void request_forward(struct flint_chunkd *d, struct flint_call *call)
 		return;
 	}
 	kind = flint_body_get(&b, sizeof(b), sizeof(b), call->msg.body, call->msg.body_len) ? -1 :
-	       forward_kind(&b, call->msg.data_len);
+	       flint_forward_kind(&b, call->msg.data_len);
 	if (kind < 0) {
 		refuse(call, FLINT_ST_BAD_REQUEST);
 		return;
@@ -674,7 +612,9 @@ static void request_forward(struct flint_chunkd *d, struct flint_call *call)
 	}
 	req_begin(r, call, t, le32_to_cpu(b.io.chain), le32_to_cpu(b.io.chain_ver),
 		  le32_to_cpu(b.from));
-	forward_fill_op(&r->op, &b, kind);
+	flint_forward_op(&b, kind, &r->op);
+	if (kind == FLINT_SOP_REPLACE && !(r->op.whole & FLINT_FWD_LAST))
+		r->op.durable = NULL;	/* only what is whole is passed on */
 	r->task.fn = forward_begin;
 	if (d->nr_workers == 1)
 		forward_begin(&r->task);
