@@ -57,6 +57,8 @@ static int cli_token_squash(struct cli *c, struct flint_token *t)
 		flags |= FLINT_TOKEN_ROOT_SQUASH;
 	if (cli_opt(c, CLI_OPT_ALL_SQUASH))
 		flags |= FLINT_TOKEN_ALL_SQUASH;
+	if (cli_opt(c, CLI_OPT_ADMIN))
+		flags |= FLINT_TOKEN_ADMIN;
 	if (ids && sscanf(ids, "%u:%u%c", &uid, &gid, &extra) != 2)
 		return cli_fail("--squash-to takes UID:GID, not '%s'", ids);
 	if (ids && !(flags & (FLINT_TOKEN_ROOT_SQUASH | FLINT_TOKEN_ALL_SQUASH)))
@@ -152,12 +154,13 @@ static json_t *cli_token_json(const struct flint_token *t)
 	char prefix[FLINT_TOKEN_PREFIX_STR];
 	json_t *j;
 
-	j = json_pack("{s:I, s:I, s:s%, s:b, s:b, s:b, s:I, s:I, s:s}",
+	j = json_pack("{s:I, s:I, s:s%, s:b, s:b, s:b, s:b, s:I, s:I, s:s}",
 		      "id", (json_int_t)le64_to_cpu(t->id), "fs", (json_int_t)le32_to_cpu(t->fs),
 		      "path", flint_token_path(t), (size_t)le16_to_cpu(t->path_len),
 		      "read_only", !!(flags & FLINT_TOKEN_RDONLY),
 		      "root_squash", !!(flags & FLINT_TOKEN_ROOT_SQUASH),
 		      "all_squash", !!(flags & FLINT_TOKEN_ALL_SQUASH),
+		      "admin", !!(flags & FLINT_TOKEN_ADMIN),
 		      "issued", (json_int_t)le64_to_cpu(t->issued),
 		      "expires", (json_int_t)le64_to_cpu(t->expires),
 		      "address", flint_token_prefix_format(t, prefix));
@@ -176,7 +179,8 @@ static void cli_token_words(const struct flint_token *t)
 	printf("token        %" PRIu64 "\n", (uint64_t)le64_to_cpu(t->id));
 	printf("file system  %u\n", le32_to_cpu(t->fs));
 	printf("subtree      /%.*s\n", le16_to_cpu(t->path_len), flint_token_path(t));
-	printf("rights       %s\n", flags & FLINT_TOKEN_RDONLY ? "read only" : "read and write");
+	printf("rights       %s%s\n", flags & FLINT_TOKEN_RDONLY ? "read only" : "read and write",
+	       flags & FLINT_TOKEN_ADMIN ? ", administration" : "");
 	if (flags & (FLINT_TOKEN_ROOT_SQUASH | FLINT_TOKEN_ALL_SQUASH))
 		printf("squash       %s act%s as %u:%u\n",
 		       flags & FLINT_TOKEN_ALL_SQUASH ? "all users" : "root",

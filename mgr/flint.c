@@ -74,6 +74,7 @@ static const struct argp_option cli_opts_token_create[] = {
 	{ "read-only", CLI_OPT_READ_ONLY, NULL, 0, "Nothing may be changed", 0 },
 	{ "root-squash", CLI_OPT_ROOT_SQUASH, NULL, 0, "Root is nobody there", 0 },
 	{ "all-squash", CLI_OPT_ALL_SQUASH, NULL, 0, "Everybody is nobody there", 0 },
+	{ "admin", CLI_OPT_ADMIN, NULL, 0, "It may set quotas, trash settings, projects", 0 },
 	{ "squash-to", CLI_OPT_SQUASH_TO, "UID:GID", 0, "Who nobody is (default 65534:65534)", 0 },
 	{ "expires", CLI_OPT_EXPIRES, "TIME", 0, "From now, such as 12h, 30d or never (default 30d)", 0 },
 	{ "address", CLI_OPT_ADDRESS, "PREFIX", 0, "Only from these addresses, such as 10.1.0.0/16", 0 },

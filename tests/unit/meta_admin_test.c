@@ -390,6 +390,132 @@ static void test_token(void **p)
 	assert_int_equal(do_unlink(st, b, "h", 0), EROFS);
 }
 
+/* What a request is answered by each kind of session. */
+enum { AS_KEY, AS_TOKEN, AS_RDONLY, AS_SQUASH, AS_SUBTREE, AS_ADMIN, AS_NR };
+
+struct try {
+	struct state *st;
+	u64 dir, file;		/* below /a, which the subtree's token is for */
+	u64 hidden, inside;	/* a directory of mode 0700, and a file in it */
+};
+
+static u32 read_by(struct state *st, u16 op, const void *body, u32 len)
+{
+	return meta_read_may(&st->s, meta_session_by_id(&st->s, st->sid), false, op, body, &len, 0);
+}
+
+static u32 try_quota(struct try *t)
+{
+	return quota_set(t->st, FLINT_QUOTA_USER, 7, 1 << 30, 0, 0, 0);
+}
+
+static u32 try_tree_quota(struct try *t)
+{
+	return quota_set(t->st, FLINT_QUOTA_TREE, t->dir, 1 << 30, 0, 0, 0);
+}
+
+static u32 try_trash(struct try *t)
+{
+	return trash_set(t->st, t->dir, 60);
+}
+
+static u32 try_project(struct try *t)
+{
+	return do_setattr(t->st, t->file, FLINT_SET_PROJECT,
+			  &(struct flint_setattr){ .project = cpu_to_le32(3) });
+}
+
+static u32 try_quota_list(struct try *t)
+{
+	struct flint_list b = { .kind = cpu_to_le32(FLINT_QUOTA_USER), .max_len = cpu_to_le32(4096) };
+	u64 rep[META_ADMIN_REP / 8];
+	u8 buf[4096];
+	u32 used, len;
+
+	return meta_admin_read(&t->st->s, meta_session_by_id(&t->st->s, t->st->sid), false,
+			       FLINT_OP_QUOTA_LIST, &b, sizeof(b), 0, buf, sizeof(buf), &used, rep, &len);
+}
+
+/* Without a word on who asks. */
+static u32 try_readdir(struct try *t)
+{
+	return read_by(t->st, FLINT_OP_READDIR, &(struct flint_readdir){ .ino = cpu_to_le64(t->hidden) },
+		       sizeof(struct flint_readdir));
+}
+
+static u32 try_getattr(struct try *t)
+{
+	return read_by(t->st, FLINT_OP_GETATTR, &(struct flint_ino_req){ .ino = cpu_to_le64(t->inside) },
+		       sizeof(struct flint_ino_req));
+}
+
+static u32 try_getattr_dir(struct try *t)
+{
+	return read_by(t->st, FLINT_OP_GETATTR, &(struct flint_ino_req){ .ino = cpu_to_le64(t->hidden) },
+		       sizeof(struct flint_ino_req));
+}
+
+static u32 try_chmod(struct try *t)
+{
+	return do_setattr(t->st, t->file, FLINT_SET_MODE,
+			  &(struct flint_setattr){ .mode = cpu_to_le32(0644) });
+}
+
+static void test_token_table(void **p)
+{
+	static const struct {
+		const char *what;
+		u32 (*fn)(struct try *t);
+		u32 want[AS_NR];
+	} table[] = {
+		/*				  key	token	ro	squash	subtree	admin */
+		{ "quota", try_quota,		{ 0,	EPERM,	EROFS,	EPERM,	EPERM,	0 } },
+		{ "tree quota", try_tree_quota,	{ 0,	EPERM,	EROFS,	EPERM,	EPERM,	0 } },
+		{ "trash set", try_trash,	{ 0,	EPERM,	EROFS,	EPERM,	EPERM,	0 } },
+		{ "project", try_project,	{ 0,	EPERM,	EROFS,	EPERM,	EPERM,	0 } },
+		{ "quota list", try_quota_list,	{ 0,	EPERM,	EPERM,	EPERM,	EPERM,	0 } },
+		{ "readdir", try_readdir,	{ 0,	0,	0,	EACCES,	0,	0 } },
+		{ "getattr", try_getattr,	{ 0,	0,	0,	EACCES,	0,	0 } },
+		{ "of the directory", try_getattr_dir, { 0, 0,	0,	0,	0,	0 } },
+		{ "chmod", try_chmod,		{ 0,	0,	EROFS,	EPERM,	0,	0 } },
+	};
+	static const u32 flags[AS_NR] = {
+		[AS_RDONLY] = FLINT_TOKEN_RDONLY, [AS_SQUASH] = FLINT_TOKEN_ROOT_SQUASH,
+		[AS_ADMIN] = FLINT_TOKEN_ADMIN };
+	struct state *st = *p;
+	struct try t = { .st = st };
+	u64 a, key = st->sid, key_seq;
+	size_t i;
+	int as;
+	u32 got;
+
+	a = made(st, st->root, "a", S_IFDIR | 0755);
+	t.dir = made(st, a, "d", S_IFDIR | 0755);
+	t.file = made(st, a, "f", S_IFREG | 0600);
+	t.hidden = made(st, a, "h", S_IFDIR | 0700);
+	t.inside = made(st, t.hidden, "i", S_IFREG | 0644);
+	key_seq = st->seq;
+	st->uid = 0;
+	for (as = 0; as < AS_NR; as++) {
+		const char *path = as == AS_SUBTREE ? "a" : "";
+
+		st->sid = key;
+		st->seq = key_seq;
+		if (as != AS_KEY) {
+			assert_int_equal(token_open(st, 20 + as, 1, path, flags[as], 0, path), 0);
+			st->sid = rep_session(st);
+			st->seq = 0;
+		}
+		for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+			got = table[i].fn(&t);
+			if (got != table[i].want[as])
+				fail_msg("%s by session kind %d: %u, wanted %u", table[i].what, as, got,
+					 table[i].want[as]);
+		}
+		key_seq = as == AS_KEY ? st->seq : key_seq;
+	}
+}
+
 /* ---- hostile commands --------------------------------------------------------------------- */
 
 /* No row has changed but the memory of the answer. */
@@ -594,7 +720,8 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, state_setup, state_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_totals), TEST(test_many_links), TEST(test_deep), TEST(test_quota),
-		TEST(test_trash), TEST(test_trash_open), TEST(test_token), TEST(test_malformed),
+		TEST(test_trash), TEST(test_trash_open), TEST(test_token), TEST(test_token_table),
+		TEST(test_malformed),
 		TEST(test_unauthorised), TEST(test_names), TEST(test_many_sessions),
 	};
 

@@ -94,7 +94,7 @@ static void refused_claims(void **state)
 	assert_true(flint_token_check(g.bytes, len + 1) < 0);
 	t = g, t.claims.version = 2;
 	assert_int_equal(check(&t), -EPROTONOSUPPORT);
-	t = g, t.claims.flags = cpu_to_le32(8);
+	t = g, t.claims.flags = cpu_to_le32(16);
 	assert_int_equal(check(&t), -EPROTONOSUPPORT);
 	t = g, t.claims.fs = 0;
 	assert_int_equal(check(&t), -EPROTO);

@@ -33,7 +33,8 @@
 #define FLINT_TOKEN_RDONLY	0x1	/* nothing may be changed */
 #define FLINT_TOKEN_ROOT_SQUASH	0x2	/* uid 0 and gid 0 act as squash_uid and squash_gid */
 #define FLINT_TOKEN_ALL_SQUASH	0x4	/* every uid and gid does */
-#define FLINT_TOKEN_KNOWN	0x7
+#define FLINT_TOKEN_ADMIN	0x8	/* quotas, trash settings and project ids may be set */
+#define FLINT_TOKEN_KNOWN	0xf
 
 /**
  * struct flint_token - claims

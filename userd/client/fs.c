@@ -327,6 +327,14 @@ void fs_op_start(struct fs_op *op)
 	op_send(op);
 }
 
+uint32_t fs_cred_tail(const struct flint_fs *fs, uint8_t *out)
+{
+	if (!fs->says_who)
+		return 0;
+	return flint_cred_tail_put(out, le32_to_cpu(fs->cred.uid), le32_to_cpu(fs->cred.gid), 0, 0,
+				   NULL, 0);
+}
+
 int fs_route_meta(struct fs_op *op, uint32_t *node)
 {
 	*node = op->fs->meta_node;
@@ -413,6 +421,7 @@ static void sync_start(struct flint_task *t)
 	struct fs_call *call = sc->call;
 	struct fs_op *op = &sc->op;
 
+	op->rpc.cred = call->cred;
 	op->fs = sc->fs;
 	op->rpc.op = call->op;
 	op->rpc.body = call->body;
@@ -654,6 +663,7 @@ struct flint_fs *flint_fs_open(const struct flint_fs_config *cfg, char *err, siz
 		goto fail;
 	fs->timeout_ms = cfg->timeout_ms ? cfg->timeout_ms : FLINT_FS_TIMEOUT_MS;
 	fs->max_io = cfg->max_io ? cfg->max_io : FLINT_MAX_IO;
+	fs->says_who = cfg->token != NULL;
 	fs->cred.uid = cpu_to_le32(cfg->uid);
 	fs->cred.gid = cpu_to_le32(cfg->gid);
 	fs->own_loop = !cfg->loop;

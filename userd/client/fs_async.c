@@ -107,6 +107,16 @@ static void build_rename(struct flint_meta_req *req, struct meta_state *st)
 	put(st, 0, req->name2, req->name2_len);
 }
 
+/* Who asks, where the body does not say so. */
+static void put_who(struct flint_meta_req *req, struct meta_state *st)
+{
+	struct flint_rpc *rpc = &st->op.rpc;
+	u32 n = fs_cred_tail(req->fs, (u8 *)&st->b + rpc->body_len);
+
+	rpc->body_len += n;
+	rpc->cred = n;
+}
+
 static void build_readdir(struct flint_meta_req *req, struct meta_state *st)
 {
 	st->b.readdir = (struct flint_readdir){
@@ -114,6 +124,7 @@ static void build_readdir(struct flint_meta_req *req, struct meta_state *st)
 		.max_len = cpu_to_le32(req->len), .flags = cpu_to_le32(req->flags),
 	};
 	st->op.rpc.body_len = sizeof(st->b.readdir);
+	put_who(req, st);
 	st->op.rpc.in = req->buf;
 	st->op.rpc.in_len = req->len;
 }
@@ -139,6 +150,7 @@ static void build(struct flint_meta_req *req, struct meta_state *st)
 		rpc->op = FLINT_OP_GETATTR;
 		st->b.ino = (struct flint_ino_req){ .ino = cpu_to_le64(req->ino) };
 		rpc->body_len = sizeof(st->b.ino);
+		put_who(req, st);
 		break;
 	case FLINT_META_SETATTR:
 		rpc->op = FLINT_OP_SETATTR;

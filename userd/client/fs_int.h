@@ -30,6 +30,7 @@ struct flint_fs {
 	struct flint_pool *pool;	/* RDMA only */
 	pthread_t thread;
 	bool own_loop;
+	bool says_who;			/* a token: requests without credentials in their body get a tail */
 	struct flint_cred cred;
 	uint32_t timeout_ms;
 	uint32_t max_io;
@@ -112,6 +113,8 @@ struct fs_op {
 	struct fs_op *seq_prev, *seq_next;
 };
 
+/* Room for struct flint_cred_tail at @out. Return: its bytes, 0: none is needed. */
+uint32_t fs_cred_tail(const struct flint_fs *fs, uint8_t *out);
 /* On the loop. */
 void fs_op_start(struct fs_op *op);
 /* @node does not lead: try another one. @rpc: its answer, or NULL. On the loop. */
@@ -132,6 +135,7 @@ int fs_op_result(const struct fs_op *op, int err);
 struct fs_call {
 	uint16_t op;
 	bool mutating;
+	bool cred;			/* @body ends with fs_cred_tail() */
 	uint64_t touches;
 	const void *body;
 	uint32_t body_len;

@@ -199,10 +199,13 @@ int flint_fs_rename(struct flint_fs *fs, uint64_t old_dir, const char *old_name,
 ssize_t flint_fs_readlink(struct flint_fs *fs, uint64_t ino, char *buf, size_t len)
 {
 	uint8_t target[FLINT_PATH_MAX + 1];
-	struct flint_ino_req req = {
-		.ino = cpu_to_le64(ino), .max_len = cpu_to_le32(sizeof(target)) };
+	struct {
+		struct flint_ino_req req;
+		uint8_t tail[sizeof(struct flint_cred_tail)];
+	} b = { .req = { .ino = cpu_to_le64(ino), .max_len = cpu_to_le32(sizeof(target)) } };
+	uint32_t n = fs_cred_tail(fs, b.tail);
 	struct fs_call call = {
-		.op = FLINT_OP_READLINK, .body = &req, .body_len = sizeof(req),
+		.op = FLINT_OP_READLINK, .body = &b, .body_len = sizeof(b.req) + n, .cred = n,
 		.in = target, .in_len = sizeof(target),
 	};
 	int rc = fs_call(fs, &call);

@@ -83,6 +83,8 @@ int meta_cred_read(const struct meta_session *sn, bool tail, const void *body, u
 		out->uid = le32_to_cpu(c->uid);
 		out->gid = le32_to_cpu(c->gid);
 		out->known = true;
+	} else if (sn->flags & (META_SN_ROOT_SQUASH | META_SN_ALL_SQUASH)) {
+		out->known = true;
 	}
 	cred_map(sn, out);
 	return 0;

@@ -43,7 +43,10 @@ int meta_cred_tail(struct meta_op *o, struct meta_command *c);
 void meta_cred_session(struct meta_op *o);
 /* Credentials of an operation's own body; a tail goes before them. */
 void meta_cred_body(struct meta_op *o, const struct flint_cred *c);
-/* The same rules for a read, which has no command. Return: 0 or -EPROTO. */
+/*
+ * The same rules for a read, which has no command. In a session that maps ids, who does not
+ * say who asks is taken for the one that is mapped. Return: 0 or -EPROTO.
+ */
 int meta_cred_read(const struct meta_session *sn, bool tail, const void *body, u32 *len,
 		   const struct flint_cred *c, struct meta_cred *out);
 
@@ -75,6 +78,12 @@ int meta_has_open(struct meta_op *o, u64 ino, u32 flags);
  * Return: 0, ESTALE, or -errno.
  */
 int meta_bound(struct meta_store *s, struct meta_session *sn, const struct meta_inode *i);
+/* May the session set what holds for others, too: quotas, trash settings, project ids? */
+static inline bool meta_session_admin(const struct meta_session *sn)
+{
+	return !(sn->flags & META_SN_TOKEN) || (sn->flags & META_SN_ADMIN);
+}
+
 /* Has the session's token ended at @now (ns since the epoch)? */
 static inline bool meta_session_over(const struct meta_session *sn, u64 now)
 {

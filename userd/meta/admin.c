@@ -29,6 +29,31 @@ static bool prefixed(const u8 *name, u32 len, const char *prefix)
 	return len > n && !memcmp(name, prefix, n);
 }
 
+/*
+ * Attributes of what was named by number: who may not search its directory has no
+ * business with it, unless the session has it open.
+ */
+static int may_see(struct meta_store *s, struct meta_session *sn, const struct meta_inode *i,
+		   const struct meta_cred *c)
+{
+	const struct meta_inode *dir;
+	struct meta_handle h = { 0 };
+	int err;
+
+	/* Unlinked: it is in the session's bounds because it is open. Several names: any may do. */
+	if (i->ino == sn->root || i->parent == i->ino || !i->nlink || (i->flags & META_INO_LINKS))
+		return 0;
+	err = meta_inode_peek(s, i->parent, &dir);
+	if (!err)
+		err = meta_permission(s, dir, c, META_EXEC);
+	if (err != EACCES || meta_is_dir(i))
+		return err == -ESTALE ? 0 : err;
+	while ((err = meta_handle_next(s, sn->id, h.id, &h)) == 1)
+		if (h.ino == i->ino)
+			return 0;
+	return err ? err : EACCES;
+}
+
 /* xattr(7): user.* needs read permission, trusted.* is root's alone. */
 static int may_getxattr(struct meta_store *s, const struct meta_inode *i,
 			const struct meta_cred *c, const u8 *name, u32 len)
@@ -117,7 +142,7 @@ int meta_read_may(struct meta_store *s, struct meta_session *sn, bool tail, u16 
 		nlen = *len - le32_to_cpu(fixed);
 		return may_getxattr(s, i, &c, name, nlen);
 	default:
-		return 0;
+		return may_see(s, sn, i, &c);
 	}
 }
 
@@ -362,6 +387,8 @@ int meta_admin_read(struct meta_store *s, struct meta_session *sn, bool tail, u1
 	if (le32_to_cpu(b.max_len) < room)
 		room = le32_to_cpu(b.max_len);
 	*rep_len = sizeof(struct flint_list_rep);
+	if (op == FLINT_OP_QUOTA_LIST && !meta_session_admin(sn))
+		return EPERM;
 	if (op == FLINT_OP_QUOTA_LIST)
 		return do_quota_list(s, sn, &b, buf, room, used, (void *)rep);
 	return do_trash_list(s, sn, &b, &c, buf, room, used, (void *)rep);

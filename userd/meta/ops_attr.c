@@ -182,6 +182,8 @@ static int setattr_may(struct meta_op *o, struct meta_inode *i, const struct fli
 	bool owner = meta_is_owner(o, i);
 	int err;
 
+	if ((valid & FLINT_SET_PROJECT) && !meta_session_admin(o->sn))
+		return EPERM;
 	if (!o->cred.check || meta_is_root(o))
 		return 0;
 	if (valid & FLINT_SET_SIZE) {

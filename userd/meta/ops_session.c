@@ -144,6 +144,8 @@ static int token_apply(struct meta_op *o, struct meta_inode *root, struct meta_s
 		t->flags |= META_SN_ROOT_SQUASH;
 	if (le32_to_cpu(tok->flags) & FLINT_TOKEN_ALL_SQUASH)
 		t->flags |= META_SN_ALL_SQUASH;
+	if (le32_to_cpu(tok->flags) & FLINT_TOKEN_ADMIN)
+		t->flags |= META_SN_ADMIN;
 	t->squash_uid = le32_to_cpu(tok->squash_uid);
 	t->squash_gid = le32_to_cpu(tok->squash_gid);
 	err = walk(o, meta_fs_get(o->s, t->fs)->root, (const u8 *)flint_token_path(tok),

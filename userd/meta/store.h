@@ -56,6 +56,7 @@
 #define META_SN_ROOT_SQUASH	0x00010000u
 #define META_SN_ALL_SQUASH	0x00020000u
 #define META_SN_TOKEN		0x00040000u	/* came with a token */
+#define META_SN_ADMIN		0x00080000u	/* which lets it administrate */
 
 /* Internal results of meta_apply(); never sent. */
 #define META_ST_PENDING		0x7fff0001u	/* logged; answered when its cut is done */

@@ -306,7 +306,7 @@ int meta_op_trash_set(struct meta_op *o)
 	err = meta_op_dir(o, le64_to_cpu(b.ino), &d);
 	if (err)
 		return err;
-	if (o->cred.uid && o->cred.uid != d->uid)
+	if ((o->cred.uid && o->cred.uid != d->uid) || !meta_session_admin(o->sn))
 		return EPERM;
 	keep = le32_to_cpu(b.keep);
 	meta_key2(key, d->fs, d->ino);

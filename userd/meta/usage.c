@@ -643,7 +643,7 @@ int meta_op_quota_set(struct meta_op *o)
 	meta_cred_body(o, &b.cred);
 	kind = le32_to_cpu(b.kind);
 	id = le64_to_cpu(b.id);
-	if (o->cred.uid || !meta_sees_all(o))
+	if (o->cred.uid || !meta_sees_all(o) || !meta_session_admin(o->sn))
 		return EPERM;
 	if (!id_ok(kind, id) || le64_to_cpu(b.space_soft) > INT64_MAX ||
 	    le64_to_cpu(b.space_hard) > INT64_MAX || le64_to_cpu(b.inode_soft) > INT64_MAX ||

@@ -342,6 +342,7 @@ struct flint_rpc {
 	uint16_t op;
 	uint8_t lease;			/* kinds wanted with the answer */
 	bool retry;
+	bool cred;			/* a struct flint_cred_tail ends the body */
 	bool eager;			/* -ENOTCONN as soon as an attempt to connect fails */
 	uint32_t timeout_ms;		/* 0: 10 s */
 	uint64_t trace;			/* the request's id in all logs; 0: the server makes one */

@@ -404,6 +404,8 @@ static int rpc_start(struct flint_peer *peer, struct flint_rpc *rpc)
 	rpc->sent_ns = now;
 	if (rpc->retry)
 		h->flags |= FLINT_F_RETRY;
+	if (rpc->cred)
+		h->flags |= FLINT_F_CRED;
 	err = rpc_payload(peer, s, tx, rpc);
 	if (err) {
 		peer->link->ops->tx_put(tx);
