@@ -125,12 +125,18 @@ static int flint_auth_call(struct flint_conn *conn, u16 op, const void *body, u3
 	return err;
 }
 
+static bool flint_conn_wants_pushes(const struct flint_conn *conn)
+{
+	return conn->peer->net->opts.push && conn->peer->role == FLINT_ROLE_META;
+}
+
 /* Take over what the server granted, if that makes sense. */
 static int flint_auth_settle(struct flint_conn *conn, const struct flint_hello_rep *rep)
 {
 	u32 inline_size = le32_to_cpu(rep->inline_size);
 	u32 max_io = le32_to_cpu(rep->max_io);
 	u32 credits = le16_to_cpu(rep->credits);
+	u64 features = le64_to_cpu(rep->features);
 
 	if (inline_size > conn->lim.inline_size || max_io > conn->lim.max_io ||
 	    max_io < FLINT_MIN_IO || !credits) {
@@ -143,6 +149,7 @@ static int flint_auth_settle(struct flint_conn *conn, const struct flint_hello_r
 	conn->lim.inline_size = inline_size;
 	conn->lim.max_io = max_io;
 	conn->credits = min(credits, conn->depth);
+	conn->pushes = flint_conn_wants_pushes(conn) && (features & FLINT_FEAT_LEASE);
 	spin_unlock_bh(&conn->lock);
 	return 0;
 }
@@ -174,6 +181,8 @@ int flint_auth_handshake(struct flint_conn *conn)
 	u8 mac[FLINT_MAC_LEN];
 	int err;
 
+	if (flint_conn_wants_pushes(conn))
+		hello.features |= cpu_to_le64(FLINT_FEAT_LEASE);
 	memcpy(hello.client_id, net->opts.client_id, sizeof(hello.client_id));
 	memcpy(hello.name, net->opts.name, sizeof(hello.name));
 	get_random_bytes(hello.nonce, sizeof(hello.nonce));

@@ -22,6 +22,9 @@
  * @eof: nothing follows the page
  * @valid: there is a page
  * @sent: jiffies before it was asked for
+ * @gen: of the directory's lease that the page is good under, 0: none
+ * @names_seq: of the directory, before it was asked for
+ * @lease_epoch, @lease_seq: of the leases on entries that are marked; 0: none
  * @data: the records
  */
 struct flint_dirpage {
@@ -32,8 +35,24 @@ struct flint_dirpage {
 	bool eof;
 	bool valid;
 	unsigned long sent;
+	unsigned long gen;
+	u32 names_seq;
+	u64 lease_epoch;
+	u64 lease_seq;
 	u8 data[FLINT_READDIR_BUF] __aligned(8);
 };
+
+/* One grant, without an inode, is for all entries that are marked. */
+static void flint_dir_entry_leases(struct flint_dirpage *page, const struct flint_mcall *c)
+{
+	unsigned int i;
+
+	page->lease_epoch = c->lease_epoch;
+	page->lease_seq = 0;
+	for (i = 0; i < c->nr_grants; i++)
+		if (!c->grants[i].ino)
+			page->lease_seq = le64_to_cpu(c->grants[i].seq);
+}
 
 static int flint_dir_fetch(struct inode *dir, struct flint_dirpage *page, loff_t pos)
 {
@@ -45,7 +64,8 @@ static int flint_dir_fetch(struct inode *dir, struct flint_dirpage *page, loff_t
 	};
 	struct flint_readdir_rep rep;
 	struct flint_mcall c = {
-		.op = FLINT_OP_READDIR,
+		.op = FLINT_OP_READDIR, .dir_gen = flint_dir_gen(dir),
+		.lease = FLINT_LEASE_READ | FLINT_LEASE_DIR,
 		.body = &body, .body_len = sizeof(body),
 		.rep = &rep, .rep_size = sizeof(rep),
 		.dir = FLINT_DIR_IN, .data_len = FLINT_READDIR_BUF,
@@ -53,6 +73,7 @@ static int flint_dir_fetch(struct inode *dir, struct flint_dirpage *page, loff_t
 	int err;
 
 	page->valid = false;
+	page->names_seq = READ_ONCE(flint_i(dir)->names_seq);
 	c.buf = flint_buf_alloc(FLINT_READDIR_BUF, GFP_KERNEL);
 	if (!c.buf)
 		return -ENOMEM;
@@ -64,6 +85,8 @@ static int flint_dir_fetch(struct inode *dir, struct flint_dirpage *page, loff_t
 		page->at = 0;
 		page->eof = !!rep.eof;
 		page->sent = c.sent;
+		page->gen = flint_lease_take(&c, dir, NULL, NULL);
+		flint_dir_entry_leases(page, &c);
 		page->valid = true;
 		if (!page->len && !page->eof)
 			err = -EPROTO;	/* would ask again for ever */
@@ -72,16 +95,28 @@ static int flint_dir_fetch(struct inode *dir, struct flint_dirpage *page, loff_t
 	return err;
 }
 
+static void flint_dir_lease(struct inode *inode, const struct flint_dirpage *page, bool leased,
+			    const struct flint_attr *attr)
+{
+	if (leased && page->lease_seq)
+		flint_lease_hold(inode, page->lease_epoch, FLINT_LEASE_READ, page->lease_seq,
+				 attr);
+}
+
 /* Put one entry into the caches. Failure only means that it is looked up later. */
-static void flint_dir_prime(struct dentry *parent, const u8 *name, u32 len,
-			    const struct flint_attr *wire, unsigned long sent)
+static void flint_dir_prime(struct dentry *parent, const struct flint_dirpage *page,
+			    const u8 *name, u32 len, const struct flint_attr *wire, bool leased)
 {
 	struct qstr q = QSTR_INIT(name, len);
 	struct dentry *dentry, *alias;
+	unsigned long sent = page->sent, gen = page->gen;
 	struct flint_attr attr;
 	struct inode *inode;
 	DECLARE_WAIT_QUEUE_HEAD_ONSTACK(wq);
 
+	/* We hold the directory's lock: none of our own changes is under way. */
+	if (page->names_seq != READ_ONCE(flint_i(d_inode(parent))->names_seq))
+		gen = 0;
 	memcpy(&attr, wire, sizeof(attr));
 	q.hash = full_name_hash(parent, q.name, q.len);
 	dentry = d_lookup(parent, &q);
@@ -93,18 +128,22 @@ static void flint_dir_prime(struct dentry *parent, const u8 *name, u32 len,
 	if (!d_in_lookup(dentry)) {
 		inode = d_inode(dentry);
 		if (inode && inode->i_ino == le64_to_cpu(attr.ino) &&
-		    !flint_inode_apply(inode, &attr, sent))
-			flint_dentry_time(dentry, &attr, sent);
+		    !flint_inode_apply(inode, &attr, sent)) {
+			flint_dir_lease(inode, page, leased, &attr);
+			flint_dentry_time(dentry, &attr, sent, gen);
+		}
 		dput(dentry);
 		return;
 	}
 	inode = flint_iget(parent->d_sb, &attr, sent);
-	if (!IS_ERR(inode))
-		flint_dentry_time(dentry, &attr, sent);
+	if (!IS_ERR(inode)) {
+		flint_dir_lease(inode, page, leased, &attr);
+		flint_dentry_time(dentry, &attr, sent, gen);
+	}
 	alias = d_splice_alias(inode, dentry);
 	d_lookup_done(dentry);
 	if (!IS_ERR_OR_NULL(alias)) {
-		flint_dentry_time(alias, &attr, sent);
+		flint_dentry_time(alias, &attr, sent, gen);
 		dput(alias);
 	}
 	dput(dentry);
@@ -130,8 +169,8 @@ static int flint_dir_emit(struct file *file, struct dir_context *ctx, struct fli
 		if (!dir_emit(ctx, name, le16_to_cpu(d.name_len), le64_to_cpu(d.ino), d.type))
 			return 0;
 		if (attr)
-			flint_dir_prime(file->f_path.dentry, name, le16_to_cpu(d.name_len),
-					attr, page->sent);
+			flint_dir_prime(file->f_path.dentry, page, name, le16_to_cpu(d.name_len),
+					attr, d.has_attr & FLINT_DIRENT_LEASE);
 		page->at = at;
 		page->next = (loff_t)cookie + 2;
 		ctx->pos = page->next;

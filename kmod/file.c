@@ -66,7 +66,7 @@ static int flint_file_open(struct inode *inode, struct file *file)
 	};
 	struct flint_open_rep rep;
 	struct flint_mcall c = {
-		.op = FLINT_OP_OPEN, .mutates = true,
+		.op = FLINT_OP_OPEN, .mutates = true, .lease = FLINT_LEASE_READ,
 		.body = &body, .body_len = sizeof(body),
 		.rep = &rep, .rep_size = sizeof(rep),
 	};
@@ -88,6 +88,7 @@ static int flint_file_open(struct inode *inode, struct file *file)
 		flint_handle_close(h);
 		return err;
 	}
+	flint_lease_take(&c, NULL, inode, &rep.attr);
 	file->private_data = h;
 	return flint_file_adopt(inode, file);
 free:
@@ -255,16 +256,27 @@ static int flint_append(struct inode *inode, u64 len, loff_t *pos)
 /* ---- reading ---------------------------------------------------------- */
 
 /*
- * The end of file must not be older than the attributes' time to live, and a
- * read at or beyond it asks unless they are fresh.
+ * A direct read that ends before the end of file as we know it: the chunk
+ * servers refuse it if the file was truncated since. Only with leases; by time,
+ * the end of file is not older than the attributes' time to live.
  */
-static int flint_read_begin(struct kiocb *iocb)
+static bool flint_read_inside(const struct kiocb *iocb, size_t len)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	loff_t size = i_size_read(inode);
+
+	return (iocb->ki_flags & IOCB_DIRECT) && flint_fs(inode->i_sb)->opts.lease &&
+	       iocb->ki_pos < size && len <= size - iocb->ki_pos;
+}
+
+/* Whether the end of file is where we know it is asked unless the attributes are good. */
+static int flint_read_begin(struct kiocb *iocb, size_t len)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 
 	if (READ_ONCE(flint_fs(inode->i_sb)->shutdown))
 		return -EIO;
-	if (time_before(jiffies, READ_ONCE(flint_i(inode)->valid)))
+	if (flint_attr_good(inode) || flint_read_inside(iocb, len))
 		return 0;
 	if (iocb->ki_flags & IOCB_NOWAIT)
 		return -EAGAIN;
@@ -298,7 +310,7 @@ static ssize_t flint_read_iter(struct kiocb *iocb, struct iov_iter *to)
 
 	if (!iov_iter_count(to))
 		return 0;
-	err = flint_read_begin(iocb);
+	err = flint_read_begin(iocb, iov_iter_count(to));
 	if (err)
 		return err;
 	if ((iocb->ki_flags & IOCB_DIRECT) && !iov_iter_is_pipe(to))

@@ -59,6 +59,8 @@ enum flint_stat {
 	FLINT_STAT_CACHE_PAGES,
 	FLINT_STAT_MAP_UPDATES,
 	FLINT_STAT_META_MOVES,
+	FLINT_STAT_LEASES,
+	FLINT_STAT_RECALLS,
 	FLINT_STAT_NR
 };
 
@@ -79,6 +81,7 @@ struct flint_stats {
  * @nr_addrs: of them
  * @key_desc: description of a logon key, or NULL: no authentication
  * @soft: give up after the time-outs below instead of retrying for ever
+ * @lease: keep what the server grants leases for; else by time
  * Times are in milliseconds, sizes in bytes.
  */
 struct flint_opts {
@@ -86,6 +89,7 @@ struct flint_opts {
 	unsigned int nr_addrs;
 	char *key_desc;
 	bool soft;
+	bool lease;
 	unsigned int io_timeo;
 	unsigned int meta_timeo;
 	unsigned int attr_timeo;
@@ -102,6 +106,67 @@ struct flint_opts {
 int flint_init_fs_context(struct fs_context *fc);
 extern const struct fs_parameter_spec flint_fs_parameters[];
 void flint_opts_show(struct seq_file *m, const struct flint_opts *opts);
+
+/* ---- lease.c ---------------------------------------------------------- */
+
+#define FLINT_RECALLS_KEPT	64
+#define FLINT_RETURNS_MAX	256
+
+/**
+ * struct flint_leases - a mount's leases; see lease.c
+ * @lock: protects all but @trusted, @gens and @renew
+ * @epoch: of the leadership that grants, 0: none is known
+ * @held: inodes with a lease
+ * @unleased: inodes of which pages may be mapped without one, until @unmap runs
+ * @recalls: pushes to carry out
+ * @returns: of inodes that left memory, @nr_returns of them
+ * @recent: the last recalls, @at counts them; grants up to @floor are void
+ * @trusted: CLOCK_BOOTTIME ns until which leases may be relied upon
+ * @gens: last generation given
+ * @renew: the keepalive shall ask who leads, whatever it heard before
+ */
+struct flint_leases {
+	spinlock_t lock;		/* see above */
+	u64 epoch;
+	struct list_head held;
+	struct list_head unleased;
+	struct list_head recalls;
+	struct flint_lease_rec returns[FLINT_RETURNS_MAX];
+	u32 nr_returns;
+	u32 at;
+	u64 floor;
+	struct {
+		u64 ino;
+		u64 seq;
+		u32 kinds;
+	} recent[FLINT_RECALLS_KEPT];
+	u64 trusted;
+	atomic_long_t gens;
+	bool renew;
+	struct delayed_work work;
+	struct delayed_work unmap;
+};
+
+struct flint_mcall;
+
+bool flint_attr_good(const struct inode *inode);
+bool flint_pages_leased(const struct inode *inode);
+unsigned long flint_dir_gen(const struct inode *dir);
+bool flint_dentry_leased(const struct dentry *dentry, const struct inode *dir);
+u8 flint_lease_ask(struct flint_fs *fs, struct flint_mcall *c);
+void flint_lease_heard(struct flint_fs *fs, struct flint_mcall *c, const struct flint_req *req);
+unsigned long flint_lease_hold(struct inode *inode, u64 epoch, u32 kinds, u64 seq,
+			       const struct flint_attr *a);
+unsigned long flint_lease_take(struct flint_mcall *c, struct inode *dir, struct inode *inode,
+			       const struct flint_attr *a);
+void flint_lease_unmap_later(struct inode *inode);
+void flint_lease_evict(struct inode *inode);
+int flint_lease_push(void *arg, u32 conn, const struct flint_msg *m);
+void flint_lease_up(void *arg, struct flint_peer *peer);
+int flint_lease_renew(struct flint_fs *fs);
+void flint_lease_renew_now(struct flint_fs *fs);
+void flint_lease_init(struct flint_fs *fs);
+void flint_lease_stop(struct flint_fs *fs);
 
 /* ---- super.c ---------------------------------------------------------- */
 
@@ -136,6 +201,7 @@ struct flint_fs {
 	struct delayed_work map_watch;		/* the standing request */
 	struct work_struct map_now;		/* a reply named a newer epoch */
 	struct delayed_work keepalive;
+	struct flint_leases leases;
 	unsigned long heard;			/* jiffies of the last answer of ... */
 	u32 heard_of;				/* ... this metadata server */
 
@@ -297,9 +363,12 @@ size_t flint_buf_write(struct flint_buf *buf, const void *src, size_t len);
  * @dir: direction of the payload
  * @data_len: bytes to send or room
  * @deadline: jiffies after which not to try again; 0: by the mount options
+ * @lease: kinds of leases wanted with the answer
+ * @dir_gen: flint_dir_gen() of the directory before the call, or 0
  * @sent: result: jiffies before the last attempt
  * @got: result: bytes of payload that came
  * @unknown: result: the server may have executed it although we failed
+ * @lease_epoch, @grants, @nr_grants: result, for flint_lease_take()
  */
 struct flint_mcall {
 	u16 op;
@@ -320,6 +389,11 @@ struct flint_mcall {
 	unsigned long sent;
 	u32 got;
 	bool unknown;
+	u8 lease;
+	u8 nr_grants;
+	unsigned long dir_gen;
+	u64 lease_epoch;
+	struct flint_lease_grant grants[4];
 };
 
 int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c);
@@ -371,6 +445,11 @@ void flint_close_stop(struct flint_fs *fs);
  * @cache_change: change counter that the page cache belongs to
  * @lost: reads into the page cache that ran out of time
  * @ext_want: largest end of file of those who wait to announce one, or 0
+ * @names_seq: counts our own changes of a directory's names
+ * @lease_node, @lease_seq, @lease_kinds: the lease; also under leases.lock
+ * @unleased_node: on leases.unleased, under leases.lock
+ * @read_gen, @dir_gen: generation of a READ and of a DIR lease, 0: not held
+ * @attr_gen: of the READ lease that the attributes are good under
  * @place: the file's chains in the layout's table, computed when first needed
  */
 struct flint_inode {
@@ -388,6 +467,14 @@ struct flint_inode {
 	unsigned long valid;
 	unsigned long stale_at;
 	bool known;
+	u32 names_seq;
+	u32 lease_kinds;
+	u64 lease_seq;
+	struct list_head lease_node;
+	struct list_head unleased_node;
+	unsigned long read_gen;
+	unsigned long dir_gen;
+	unsigned long attr_gen;
 	struct flint_layout layout;
 	unsigned long state;
 	atomic_t lost;
@@ -433,7 +520,8 @@ extern const struct dentry_operations flint_dentry_ops;
 extern const struct inode_operations flint_dir_iops;
 extern const struct inode_operations flint_symlink_iops;
 extern const struct inode_operations flint_special_iops;
-void flint_dentry_time(struct dentry *dentry, const struct flint_attr *a, unsigned long sent);
+void flint_dentry_time(struct dentry *dentry, const struct flint_attr *a, unsigned long sent,
+		       unsigned long gen);
 
 /* ---- dir.c ------------------------------------------------------------ */
 

@@ -59,6 +59,14 @@ struct inode *flint_inode_alloc(struct super_block *sb)
 	fi->valid = jiffies;
 	fi->stale_at = jiffies;
 	fi->known = false;
+	fi->names_seq = 0;
+	fi->lease_kinds = 0;
+	fi->lease_seq = 0;
+	INIT_LIST_HEAD(&fi->lease_node);
+	INIT_LIST_HEAD(&fi->unleased_node);
+	fi->read_gen = 0;
+	fi->dir_gen = 0;
+	fi->attr_gen = 0;
 	fi->state = 0;
 	atomic_set(&fi->lost, 0);
 	fi->place = NULL;
@@ -80,6 +88,7 @@ void flint_inode_evict(struct inode *inode)
 {
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
+	flint_lease_evict(inode);
 }
 
 /* ---- attributes ------------------------------------------------------- */
@@ -106,14 +115,14 @@ bool flint_attr_ok(const struct flint_attr *a)
 	return false;
 }
 
-/* Until when these attributes, asked for at @sent, may be used. */
+/* Until when these attributes, asked for at @sent, may be used without a lease. */
 unsigned long flint_attr_until(struct flint_fs *fs, const struct flint_attr *a,
 			       unsigned long sent)
 {
 	unsigned int ms = fs->opts.attr_timeo;
 
 	if (ms == FLINT_TIME_SERVER)
-		ms = min_t(u32, le32_to_cpu(a->valid_ms), 86400000);
+		ms = fs->opts.lease ? 0 : min_t(u32, le32_to_cpu(a->valid_ms), 86400000);
 	return sent + msecs_to_jiffies(ms);
 }
 
@@ -204,6 +213,7 @@ void flint_inode_stale(struct inode *inode)
 
 	spin_lock(&fi->lock);
 	fi->stale_at = jiffies;
+	fi->names_seq++;
 	set_bit(FLINT_I_TIMES_STALE, &fi->state);
 	spin_unlock(&fi->lock);
 }
@@ -302,7 +312,7 @@ int flint_inode_refresh(struct inode *inode, unsigned long deadline)
 	};
 	struct flint_attr attr;
 	struct flint_mcall c = {
-		.op = FLINT_OP_GETATTR,
+		.op = FLINT_OP_GETATTR, .lease = FLINT_LEASE_READ,
 		.body = &body, .body_len = sizeof(body),
 		.rep = &attr, .rep_size = sizeof(attr),
 		.deadline = deadline,
@@ -315,15 +325,17 @@ int flint_inode_refresh(struct inode *inode, unsigned long deadline)
 	err = flint_meta_call(flint_fs(inode->i_sb), &c);
 	if (err == -ENOENT)
 		err = -ESTALE;	/* removed for good by another client */
-	return err ? err : flint_inode_apply(inode, &attr, c.sent);
+	if (!err)
+		err = flint_inode_apply(inode, &attr, c.sent);
+	if (!err)
+		flint_lease_take(&c, NULL, inode, &attr);
+	return err;
 }
 
 /* Make sure that the attributes may be used; asks the server if needed. */
 int flint_inode_revalidate(struct inode *inode)
 {
-	if (time_before(jiffies, READ_ONCE(flint_i(inode)->valid)))
-		return 0;
-	return flint_inode_refresh(inode, 0);
+	return flint_attr_good(inode) ? 0 : flint_inode_refresh(inode, 0);
 }
 
 /**
@@ -351,9 +363,11 @@ int flint_inode_touch(struct inode *inode, unsigned long deadline)
 void flint_cache_revalidate(struct inode *inode)
 {
 	struct flint_inode *fi = flint_i(inode);
+	bool leased = !flint_fs(inode->i_sb)->opts.lease || flint_pages_leased(inode);
 	u64 change = READ_ONCE(fi->change);
 
-	if (READ_ONCE(fi->cache_change) == change)
+	/* Without a lease somebody may write it this moment. */
+	if (leased && READ_ONCE(fi->cache_change) == change)
 		return;
 	if (inode->i_mapping->nrpages)
 		invalidate_inode_pages2(inode->i_mapping);
@@ -411,7 +425,7 @@ free:
 
 int flint_permission(FLINT_IDMAP *idmap, struct inode *inode, int mask)
 {
-	if (S_ISDIR(inode->i_mode) && !time_before(jiffies, READ_ONCE(flint_i(inode)->valid))) {
+	if (S_ISDIR(inode->i_mode) && !flint_attr_good(inode)) {
 		int err;
 
 		if (mask & MAY_NOT_BLOCK)

@@ -214,16 +214,22 @@ static void flint_keepalive_work(struct work_struct *work)
 		.rep = &rep, .rep_size = sizeof(rep),
 		.deadline = jiffies + every,
 	};
+	bool renew;
 
 	if (READ_ONCE(fs->shutdown))
 		return;
-	if (fs->heard_of == READ_ONCE(fs->meta_node) &&
+	renew = xchg(&fs->leases.renew, false) ||
+		(fs->opts.lease && !READ_ONCE(fs->leases.epoch));
+	if (!renew && fs->heard_of == READ_ONCE(fs->meta_node) &&
 	    time_before(jiffies, READ_ONCE(fs->heard) + every)) {
 		queue_delayed_work(fs->wq, &fs->keepalive,
 				   max_t(long, (long)(READ_ONCE(fs->heard) + every - jiffies), 1));
 		return;
 	}
-	flint_meta_call(fs, &c);
+	if (!fs->opts.lease)
+		flint_meta_call(fs, &c);
+	else if (flint_lease_renew(fs))
+		every = min_t(unsigned long, every, HZ);
 	if (!READ_ONCE(fs->shutdown))
 		queue_delayed_work(fs->wq, &fs->keepalive, every);
 }

@@ -197,12 +197,15 @@ static int flint_meta_try(struct flint_fs *fs, struct flint_mcall *c, const stru
 		req->retry = c->unknown;
 	}
 	req->deadline = deadline;
+	req->lease = flint_lease_ask(fs, c);
 	c->sent = jiffies;
 	err = flint_call(l->peer, req, c->rep, c->rep_size, c->rep_size);
 	*now = flint_meta_follow(fs, l, err, req);
 	if (!err) {
 		*status = req->status;
 		c->got = req->rep_data_len;
+		if (req->status != FLINT_ST_NOT_LEADER && req->status != FLINT_ST_SHUTDOWN)
+			flint_lease_heard(fs, c, req);
 		flint_map_seen(fs, req->rep_epoch);
 	} else if (err != -ENOMEM && err != -EMSGSIZE) {
 		c->unknown = true;
@@ -241,7 +244,8 @@ static bool flint_meta_again(int err, u32 status)
 	if (err)
 		return err == -ENOTCONN || err == -ETIMEDOUT;
 	return status == FLINT_ST_RETRY || status == FLINT_ST_SHUTDOWN ||
-	       status == FLINT_ST_NOT_LEADER || status == FLINT_ST_NOT_SERVING;
+	       status == FLINT_ST_NOT_LEADER || status == FLINT_ST_NOT_SERVING ||
+	       status == FLINT_ST_RECLAIM;
 }
 
 static int flint_meta_result(struct flint_fs *fs, struct flint_mcall *c, int err, u32 status)
@@ -317,7 +321,8 @@ int flint_session_open(struct flint_fs *fs, bool rdonly, struct flint_attr *root
 {
 	struct flint_session_open body = {
 		.fixed_len = cpu_to_le32(sizeof(body)),
-		.flags = cpu_to_le32(rdonly ? FLINT_SESSION_RDONLY : 0),
+		.flags = cpu_to_le32((rdonly ? FLINT_SESSION_RDONLY : 0) |
+				     (fs->opts.lease ? FLINT_SESSION_LEASES : 0)),
 		.path_len = cpu_to_le32(strlen(fs->subtree)),
 	};
 	struct flint_session_rep rep;

@@ -88,9 +88,37 @@ const struct address_space_operations flint_aops = {
 	.dirty_folio	= noop_dirty_folio,
 };
 
+/*
+ * With leases: a page is mapped under a READ lease, whose recall unmaps it. Where
+ * none is to be had, as somebody has the file open for writing elsewhere, the
+ * page is read anew, and unmapped again soon.
+ */
+static vm_fault_t flint_fault(struct vm_fault *vmf)
+{
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+
+	if (flint_fs(inode->i_sb)->opts.lease && !flint_pages_leased(inode)) {
+		if (flint_inode_refresh(inode, 0))
+			return VM_FAULT_SIGBUS;
+		flint_cache_revalidate(inode);
+		if (!flint_pages_leased(inode))
+			flint_lease_unmap_later(inode);
+	}
+	return filemap_fault(vmf);
+}
+
+static vm_fault_t flint_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last)
+{
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+
+	if (flint_fs(inode->i_sb)->opts.lease && !flint_pages_leased(inode))
+		return 0;	/* ->fault() asks */
+	return filemap_map_pages(vmf, first, last);
+}
+
 static const struct vm_operations_struct flint_vm_ops = {
-	.fault		= filemap_fault,
-	.map_pages	= filemap_map_pages,
+	.fault		= flint_fault,
+	.map_pages	= flint_map_pages,
 };
 
 /* Private maps and shared read-only ones; nothing here can write pages back. */

@@ -2,14 +2,17 @@
 /*
  * Names: lookup, create, remove, rename, and how long dentries may be used.
  *
- * A dentry may be used without asking until dentry->d_time. A failed
- * operation whose outcome is unknown (killed, time-out) makes the dentries
- * involved ask again and the directory's attributes stale.
+ * A dentry may be used without asking while the directory's lease that it is
+ * marked with lasts (lease.c), or until dentry->d_time. A failed operation whose
+ * outcome is unknown (killed, time-out) makes the dentries involved ask again
+ * and the directory's attributes stale.
  */
 #define pr_fmt(fmt) "flintfs: " fmt
 
 #include <linux/namei.h>
 #include "flint.h"
+
+#define FLINT_NEG_MS	1000	/* an absent name, by time */
 
 /* ---- how long dentries may be used ------------------------------------ */
 
@@ -18,23 +21,25 @@
  * @dentry: the dentry
  * @a: attributes of its inode, or NULL: the name does not exist
  * @sent: jiffies before the request was sent
+ * @gen: of the directory's lease that it is good under (flint_lease_take()), or 0
  */
-void flint_dentry_time(struct dentry *dentry, const struct flint_attr *a, unsigned long sent)
+void flint_dentry_time(struct dentry *dentry, const struct flint_attr *a, unsigned long sent,
+		       unsigned long gen)
 {
 	struct flint_fs *fs = flint_fs(dentry->d_sb);
-	unsigned int ms = fs->opts.neg_timeo;
+	unsigned int ms = a ? fs->opts.entry_timeo : fs->opts.neg_timeo;
 
-	if (a) {
-		ms = fs->opts.entry_timeo;
-		if (ms == FLINT_TIME_SERVER)
-			ms = min_t(u32, le32_to_cpu(a->valid_ms), 86400000);
-	}
+	if (ms == FLINT_TIME_SERVER)
+		ms = fs->opts.lease ? 0 : !a ? FLINT_NEG_MS :
+		     min_t(u32, le32_to_cpu(a->valid_ms), 86400000);
 	WRITE_ONCE(dentry->d_time, sent + msecs_to_jiffies(ms));
+	WRITE_ONCE(dentry->d_fsdata, (void *)gen);
 }
 
 static void flint_dentry_expire(struct dentry *dentry)
 {
 	WRITE_ONCE(dentry->d_time, jiffies - 1);
+	WRITE_ONCE(dentry->d_fsdata, NULL);
 }
 
 static int flint_name_call(struct inode *dir, const struct qstr *name, u16 op, u32 flags,
@@ -51,7 +56,8 @@ static int flint_name_call(struct inode *dir, const struct qstr *name, u16 op, u
 		return -ENAMETOOLONG;
 	flint_cred_fill(&body.cred);
 	*c = (struct flint_mcall){
-		.op = op, .mutates = op != FLINT_OP_LOOKUP,
+		.op = op, .mutates = op != FLINT_OP_LOOKUP, .dir_gen = flint_dir_gen(dir),
+		.lease = op == FLINT_OP_LOOKUP ? FLINT_LEASE_READ | FLINT_LEASE_DIR : 0,
 		.body = &body, .body_len = sizeof(body),
 		.s1 = name->name, .s1_len = name->len,
 		.rep = rep, .rep_size = rep_size,
@@ -59,12 +65,29 @@ static int flint_name_call(struct inode *dir, const struct qstr *name, u16 op, u
 	return flint_meta_call(flint_fs(dir->i_sb), c);
 }
 
-static int flint_revalidate_slow(struct inode *dir, struct dentry *dentry, unsigned int flags)
+/*
+ * Did none of our own changes of the directory overlap what began at @seq? Only
+ * then does an answer say what the name stands for now.
+ */
+static bool flint_names_quiet(struct inode *dir, u32 seq)
 {
+	bool quiet;
+
+	if (!inode_trylock_shared(dir))
+		return false;
+	quiet = READ_ONCE(flint_i(dir)->names_seq) == seq;
+	inode_unlock_shared(dir);
+	return quiet;
+}
+
+static int flint_revalidate_slow(struct inode *dir, struct dentry *dentry)
+{
+	u32 seq = READ_ONCE(flint_i(dir)->names_seq);
 	struct inode *inode = d_inode(dentry);
 	struct name_snapshot name;
 	struct flint_attr attr;
 	struct flint_mcall c;
+	unsigned long gen;
 	int err;
 
 	if (!inode)
@@ -78,21 +101,29 @@ static int flint_revalidate_slow(struct inode *dir, struct dentry *dentry, unsig
 		return err;	/* an outage must not tear down the tree: not 0 */
 	if (le64_to_cpu(attr.ino) != inode->i_ino || flint_inode_apply(inode, &attr, c.sent))
 		return 0;
-	flint_dentry_time(dentry, &attr, c.sent);
+	gen = flint_lease_take(&c, dir, inode, &attr);
+	flint_dentry_time(dentry, &attr, c.sent, flint_names_quiet(dir, seq) ? gen : 0);
 	return 1;
 }
 
 static int flint_d_revalidate(struct dentry *dentry, unsigned int flags)
 {
 	struct dentry *parent;
+	struct inode *dir;
 	int ret;
 
 	if (!(flags & LOOKUP_REVAL) && time_before(jiffies, READ_ONCE(dentry->d_time)))
 		return 1;
-	if (flags & LOOKUP_RCU)
-		return -ECHILD;
+	if (flags & LOOKUP_RCU) {
+		dir = d_inode_rcu(READ_ONCE(dentry->d_parent));
+		return !(flags & LOOKUP_REVAL) && dir && flint_dentry_leased(dentry, dir) ?
+		       1 : -ECHILD;
+	}
 	parent = dget_parent(dentry);
-	ret = flint_revalidate_slow(d_inode(parent), dentry, flags);
+	if (!(flags & LOOKUP_REVAL) && flint_dentry_leased(dentry, d_inode(parent)))
+		ret = 1;
+	else
+		ret = flint_revalidate_slow(d_inode(parent), dentry);
 	dput(parent);
 	return ret;
 }
@@ -109,6 +140,7 @@ static struct dentry *flint_lookup(struct inode *dir, struct dentry *dentry, uns
 	struct dentry *alias;
 	struct flint_attr attr;
 	struct flint_mcall c;
+	unsigned long gen = 0;
 	int err;
 
 	err = flint_name_call(dir, &dentry->d_name, FLINT_OP_LOOKUP, 0, &attr, sizeof(attr), &c);
@@ -116,11 +148,13 @@ static struct dentry *flint_lookup(struct inode *dir, struct dentry *dentry, uns
 		return ERR_PTR(err);
 	if (!err)
 		inode = flint_iget(dir->i_sb, &attr, c.sent);
-	if (!IS_ERR(inode))
-		flint_dentry_time(dentry, inode ? &attr : NULL, c.sent);
+	if (!IS_ERR(inode)) {
+		gen = flint_lease_take(&c, dir, inode, &attr);
+		flint_dentry_time(dentry, inode ? &attr : NULL, c.sent, gen);
+	}
 	alias = d_splice_alias(inode, dentry);
 	if (!IS_ERR_OR_NULL(alias))
-		flint_dentry_time(alias, &attr, c.sent);
+		flint_dentry_time(alias, &attr, c.sent, gen);
 	return alias;
 }
 
@@ -151,6 +185,7 @@ static int flint_make(struct inode *dir, struct dentry *dentry, umode_t mode, de
 	struct flint_attr attr;
 	struct flint_mcall c = {
 		.op = FLINT_OP_MKNOD, .mutates = true,
+		.lease = FLINT_LEASE_READ, .dir_gen = flint_dir_gen(dir),
 		.body = &body, .body_len = sizeof(body),
 		.s1 = dentry->d_name.name, .s1_len = dentry->d_name.len,
 		.s2 = target, .s2_len = target ? strlen(target) : 0,
@@ -177,7 +212,7 @@ static int flint_make(struct inode *dir, struct dentry *dentry, umode_t mode, de
 		d_drop(dentry);
 		return PTR_ERR(inode);
 	}
-	flint_dentry_time(dentry, &attr, c.sent);
+	flint_dentry_time(dentry, &attr, c.sent, flint_lease_take(&c, dir, inode, &attr));
 	d_instantiate(dentry, inode);
 	return 0;
 }
@@ -218,7 +253,7 @@ static int flint_link(struct dentry *old, struct inode *dir, struct dentry *dent
 	};
 	struct flint_attr attr;
 	struct flint_mcall c = {
-		.op = FLINT_OP_LINK, .mutates = true,
+		.op = FLINT_OP_LINK, .mutates = true, .dir_gen = flint_dir_gen(dir),
 		.body = &body, .body_len = sizeof(body),
 		.s1 = dentry->d_name.name, .s1_len = dentry->d_name.len,
 		.rep = &attr, .rep_size = sizeof(attr),
@@ -240,7 +275,7 @@ static int flint_link(struct dentry *old, struct inode *dir, struct dentry *dent
 	}
 	flint_inode_stale(dir);
 	ihold(inode);
-	flint_dentry_time(dentry, &attr, c.sent);
+	flint_dentry_time(dentry, &attr, c.sent, c.dir_gen);
 	d_instantiate(dentry, inode);
 	return 0;
 }
@@ -268,7 +303,7 @@ static int flint_remove(struct inode *dir, struct dentry *dentry, u32 flags)
 	} else {
 		flint_inode_stale(inode);	/* another client had replaced the name */
 	}
-	flint_dentry_time(dentry, NULL, c.sent);
+	flint_dentry_time(dentry, NULL, c.sent, c.dir_gen);
 	return 0;
 }
 
@@ -420,6 +455,7 @@ static int flint_open_name(struct inode *dir, struct dentry *dentry, unsigned in
 	body.mode = cpu_to_le32(mode & S_IALLUGO);
 	*c = (struct flint_mcall){
 		.op = FLINT_OP_OPEN, .mutates = true,
+		.lease = FLINT_LEASE_READ, .dir_gen = flint_dir_gen(dir),
 		.body = &body, .body_len = sizeof(body),
 		.s1 = dentry->d_name.name, .s1_len = dentry->d_name.len,
 		.rep = rep, .rep_size = sizeof(*rep),
@@ -429,27 +465,29 @@ static int flint_open_name(struct inode *dir, struct dentry *dentry, unsigned in
 
 /* Attach what OPEN named to the dentry. Return: an alias, NULL, or an error. */
 static struct dentry *flint_open_splice(struct inode *dir, struct dentry *dentry,
-					const struct flint_attr *attr, unsigned long sent)
+					const struct flint_attr *attr, struct flint_mcall *c)
 {
 	struct inode *inode = NULL;
 	struct dentry *alias;
+	unsigned long gen;
 
 	if (attr) {
-		inode = flint_iget(dir->i_sb, attr, sent);
+		inode = flint_iget(dir->i_sb, attr, c->sent);
 		if (IS_ERR(inode))
 			return ERR_CAST(inode);
 	}
 	if (!d_unhashed(dentry))
 		d_drop(dentry);
-	flint_dentry_time(dentry, attr, sent);
+	gen = flint_lease_take(c, dir, inode, attr);
+	flint_dentry_time(dentry, attr, c->sent, gen);
 	alias = d_splice_alias(inode, dentry);
 	if (!IS_ERR_OR_NULL(alias))
-		flint_dentry_time(alias, attr, sent);
+		flint_dentry_time(alias, attr, c->sent, gen);
 	return alias;
 }
 
 static int flint_open_fail(struct inode *dir, struct dentry *dentry, struct file *file,
-			   unsigned int flags, int err, const struct flint_mcall *c)
+			   unsigned int flags, int err, struct flint_mcall *c)
 {
 	struct dentry *alias;
 
@@ -459,7 +497,7 @@ static int flint_open_fail(struct inode *dir, struct dentry *dentry, struct file
 	}
 	if (err != -ENOENT || (flags & O_CREAT))
 		return err;
-	alias = flint_open_splice(dir, dentry, NULL, c->sent);
+	alias = flint_open_splice(dir, dentry, NULL, c);
 	return IS_ERR(alias) ? PTR_ERR(alias) : finish_no_open(file, alias);
 }
 
@@ -491,7 +529,7 @@ static int flint_atomic_open(struct inode *dir, struct dentry *dentry, struct fi
 		if (!h)
 			return -ENOMEM;	/* the server drops it with the session */
 	}
-	alias = flint_open_splice(dir, dentry, &rep.attr, c.sent);
+	alias = flint_open_splice(dir, dentry, &rep.attr, &c);
 	if (IS_ERR(alias)) {
 		err = PTR_ERR(alias);
 		goto close;

@@ -19,7 +19,7 @@ enum {
 	FLINT_OPT_ADDR, FLINT_OPT_KEY, FLINT_OPT_HARD, FLINT_OPT_SOFT, FLINT_OPT_IO_TIMEO,
 	FLINT_OPT_META_TIMEO, FLINT_OPT_ATTR_TIMEO, FLINT_OPT_ENTRY_TIMEO, FLINT_OPT_NEG_TIMEO,
 	FLINT_OPT_CONNECT_TIMEO, FLINT_OPT_HB_TIMEO, FLINT_OPT_INLINE, FLINT_OPT_MAX_IO,
-	FLINT_OPT_NCONN, FLINT_OPT_CREDITS, FLINT_OPT_SOURCE,
+	FLINT_OPT_NCONN, FLINT_OPT_CREDITS, FLINT_OPT_SOURCE, FLINT_OPT_LEASE,
 };
 
 const struct fs_parameter_spec flint_fs_parameters[] = {
@@ -28,6 +28,7 @@ const struct fs_parameter_spec flint_fs_parameters[] = {
 	fsparam_string("key",		FLINT_OPT_KEY),
 	fsparam_flag("hard",		FLINT_OPT_HARD),
 	fsparam_flag("soft",		FLINT_OPT_SOFT),
+	fsparam_flag_no("lease",	FLINT_OPT_LEASE),
 	fsparam_string("io_timeo",	FLINT_OPT_IO_TIMEO),
 	fsparam_string("meta_timeo",	FLINT_OPT_META_TIMEO),
 	fsparam_string("attr_timeo",	FLINT_OPT_ATTR_TIMEO),
@@ -43,11 +44,12 @@ const struct fs_parameter_spec flint_fs_parameters[] = {
 };
 
 static const struct flint_opts flint_opts_default = {
+	.lease		= true,
 	.io_timeo	= 20000,
 	.meta_timeo	= 30000,
 	.attr_timeo	= FLINT_TIME_SERVER,
 	.entry_timeo	= FLINT_TIME_SERVER,
-	.neg_timeo	= 1000,
+	.neg_timeo	= FLINT_TIME_SERVER,
 	.connect_timeo	= 5000,
 	.hb_timeo	= 10000,
 	.inline_size	= FLINT_INLINE_DEFAULT,
@@ -272,6 +274,9 @@ static int flint_parse_param(struct fs_context *fc, struct fs_parameter *param)
 		opts->key_desc = param->string;
 		param->string = NULL;
 		return 0;
+	case FLINT_OPT_LEASE:
+		opts->lease = !result.negated;
+		return 0;
 	case FLINT_OPT_HARD:
 	case FLINT_OPT_SOFT:
 		opts->soft = opt == FLINT_OPT_SOFT;
@@ -331,7 +336,7 @@ static int flint_context_reconfigure(struct fs_context *fc)
 	struct flint_fs *fs = flint_fs(fc->root->d_sb);
 	struct flint_fs *want = fc->s_fs_info;
 
-	/* Addresses, key and connection sizes belong to connections that exist. */
+	/* Addresses, key, sizes and leases belong to connections and a session that exist. */
 	fs->opts.soft = want->opts.soft;
 	fs->opts.io_timeo = want->opts.io_timeo;
 	fs->opts.meta_timeo = want->opts.meta_timeo;
@@ -393,6 +398,8 @@ void flint_opts_show(struct seq_file *m, const struct flint_opts *opts)
 	for (i = 0; i < opts->nr_addrs; i++)
 		seq_printf(m, ",addr=%pISpc", &opts->addrs[i]);
 	seq_puts(m, opts->soft ? ",soft" : ",hard");
+	if (!opts->lease)
+		seq_puts(m, ",nolease");
 	flint_show_time(m, "io_timeo", opts->io_timeo, UINT_MAX);
 	flint_show_time(m, "meta_timeo", opts->meta_timeo, UINT_MAX);
 	flint_show_time(m, "attr_timeo", opts->attr_timeo, def->attr_timeo);

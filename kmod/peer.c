@@ -293,6 +293,26 @@ struct flint_conn *flint_peer_conn(struct flint_peer *peer)
 	return NULL;
 }
 
+/**
+ * flint_peer_conn_find() - a certain connection of this peer, if it is live
+ * @peer: the peer
+ * @id: of the connection
+ *
+ * Context: RCU read section.
+ */
+struct flint_conn *flint_peer_conn_find(struct flint_peer *peer, u32 id)
+{
+	unsigned int i;
+
+	for (i = 0; i < peer->nconn; i++) {
+		struct flint_conn *conn = rcu_dereference(peer->lanes[i].conn);
+
+		if (conn && conn->id == id && READ_ONCE(conn->state) == FLINT_CONN_LIVE)
+			return conn;
+	}
+	return NULL;
+}
+
 /* ---- lanes ------------------------------------------------------------ */
 
 static bool flint_peer_over(struct flint_peer *peer)
@@ -319,6 +339,10 @@ static void flint_lane_up(struct flint_lane *lane, struct flint_conn *conn)
 	spin_unlock_bh(&peer->lock);
 	if (first)
 		pr_info("%pISpc: connected\n", &peer->addrs[0]);
+	rcu_read_lock();
+	if (peer->net->opts.up && !READ_ONCE(peer->net->shutdown))
+		peer->net->opts.up(peer->net->opts.arg, peer);
+	rcu_read_unlock();
 	/* Under the lock: a teardown that comes after this cancels it. */
 	spin_lock_bh(&conn->lock);
 	if (conn->state == FLINT_CONN_LIVE)

@@ -255,6 +255,7 @@ static u32 flint_msg_build(struct flint_net *net, struct flint_slot *slot,
 	h->trace = cpu_to_le64(flint_req_trace(net, req));
 	h->seq = cpu_to_le64(req->seq);
 	h->seq_low = cpu_to_le64(req->seq_low);
+	h->lease = req->lease;
 	if (req->retry)
 		h->flags |= FLINT_F_RETRY;
 	if (req->dir == FLINT_DIR_OUT)
@@ -310,6 +311,7 @@ static int flint_slot_send(struct flint_conn *conn, struct flint_slot *slot, u32
 	if (req->hold)
 		flint_hold_get(req->hold);
 	req->sent = jiffies;
+	req->sent_boot = ktime_get_coarse_boottime_ns();
 	req->state = FLINT_REQ_SENT;
 	req->tag = (u32)slot->gen << 16 | slot->idx;
 
@@ -404,8 +406,10 @@ static int flint_peer_try(struct flint_peer *peer, struct flint_req *req, enum f
 	if (time_after_eq(jiffies, req->deadline))
 		return -ETIMEDOUT;
 	rcu_read_lock();
-	conn = flint_peer_conn(peer);
-	if (conn)
+	conn = req->only_conn ? flint_peer_conn_find(peer, req->only_conn) : flint_peer_conn(peer);
+	if (!conn && req->only_conn)
+		err = -ENOTCONN;
+	else if (conn)
 		err = flint_conn_submit(conn, req, false, want);
 	rcu_read_unlock();
 	return err;
@@ -470,17 +474,33 @@ static void flint_req_end(struct flint_req *req, int err, bool hold)
 	flint_req_put(req);
 }
 
+/* Leases stand behind the body; flint_call_prepare() made room for them behind its copy. */
+static void flint_req_grants(struct flint_req *req, const struct flint_msg *m)
+{
+	u32 nr = m->lease & ~FLINT_LEASE_NO_RENEWAL;
+	const u8 *p = flint_lease_trailer(m->body, &req->rep_len, nr);
+	void *to = req->rep_copy + req->rep_copy_size;
+
+	req->nr_grants = p ? nr : 0;
+	if (p)
+		memcpy(to, p, nr * sizeof(*req->grants));
+	req->grants = to;
+}
+
 static void flint_req_reply(struct flint_req *req, const struct flint_msg *m)
 {
 	req->status = m->status;
 	req->rep_epoch = m->map_epoch;
+	req->rep_lease = m->lease;
 	req->rep_body = m->body;
 	req->rep_len = m->body_len;
 	req->rep_data_len = m->data_len;
 	if (m->data)
 		flint_bvec_scatter(req, m->data, m->data_len);
+	if (req->lease)
+		flint_req_grants(req, m);
 	if (req->rep_copy) {
-		req->rep_len = min(m->body_len, req->rep_copy_size);
+		req->rep_len = min(req->rep_len, req->rep_copy_size);
 		memcpy(req->rep_copy, m->body, req->rep_len);
 		req->rep_body = req->rep_copy;
 	}
@@ -491,8 +511,12 @@ static void flint_req_reply(struct flint_req *req, const struct flint_msg *m)
 static const char *flint_reply_fault(const struct flint_conn *conn, const struct flint_req *req,
 				     const struct flint_msg *m)
 {
+	u32 grants = m->lease & ~FLINT_LEASE_NO_RENEWAL, len = m->body_len;
+
 	if (m->op != req->op)
 		return "reply has another operation than its request";
+	if (grants && (!req->lease || !flint_lease_trailer(m->body, &len, grants)))
+		return "reply has leases that nobody asked for, or that it has no room for";
 	if (!m->data_len)
 		return NULL;
 	if (req->dir != FLINT_DIR_IN || m->data_len > req->data_len)
@@ -501,6 +525,28 @@ static const char *flint_reply_fault(const struct flint_conn *conn, const struct
 		return m->data ? "payload in a reply whose request offered memory" :
 				 "payload announced where no memory was offered";
 	return NULL;
+}
+
+/**
+ * flint_conn_pushed() - a message arrived that answers nothing
+ * @conn: where it came in; failed when pushes were not negotiated
+ * @m: checked message
+ *
+ * Context: the connection's completion context (one at a time).
+ */
+void flint_conn_pushed(struct flint_conn *conn, const struct flint_msg *m)
+{
+	struct flint_net *net = conn->peer->net;
+	int err = -EPROTO;
+
+	WRITE_ONCE(conn->last_rx, jiffies);
+	rcu_read_lock();
+	if (READ_ONCE(conn->pushes) && !(m->flags & FLINT_F_REPLY))
+		err = READ_ONCE(net->shutdown) ? 0 : net->opts.push(net->opts.arg, conn->id, m);
+	rcu_read_unlock();
+	if (err)
+		flint_conn_fail(conn, err, "a push of operation %#x was not wanted (%d)", m->op,
+				err);
 }
 
 /**
@@ -688,8 +734,10 @@ static int flint_call_prepare(struct flint_req *req, u32 rep_size)
 	req->done = flint_call_done;
 	req->waiter = &o->reply;
 	/* Room for the body of a refusal, too. */
-	rep_size = max_t(u32, rep_size, sizeof(struct flint_leader_hint));
+	rep_size = ALIGN(max_t(u32, rep_size, sizeof(struct flint_leader_hint)), 8);
 	req->rep_copy_size = rep_size;
+	if (req->lease)
+		rep_size += FLINT_LEASE_GRANTS_MAX * sizeof(*req->grants);
 	if (rep_size <= sizeof(o->rep))
 		req->rep_copy = o->rep;
 	else

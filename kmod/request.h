@@ -29,6 +29,7 @@
 #include <linux/socket.h>
 #include <linux/workqueue.h>
 #include "../uapi/flintfs/codec.h"
+#include "../uapi/flintfs/lease.h"
 
 struct flint_net;
 struct flint_peer;
@@ -73,6 +74,8 @@ enum flint_dir {
  * @retry: this seq was sent before
  * @deadline: jiffies; when it passes, the connection is ended and the request
  *	with it (-ETIMEDOUT). Never 0.
+ * @lease: kinds of leases wanted with the answer (lease.h); for flint_call() only
+ * @only_conn: id of the connection that it must go out on, 0: any
  * @bvec, @nr_bvec, @bv_skip: memory, starting @bv_skip bytes into bvec[0];
  *	the array must live as long as @hold
  * @data_len: bytes of payload to send, or room for a reply's payload
@@ -89,12 +92,17 @@ enum flint_dir {
  *	with a reply copy (flint_call()), until the request is put
  * @rep_data_len: payload bytes that arrived in the memory
  * @rep_epoch: map epoch of the reply's header
+ * @rep_lease: of the reply's header
+ * @grants: the leases that came with it, @nr_grants of them; until the request is put
+ * @sent_boot: CLOCK_BOOTTIME when it was sent, ns, at most a tick too early
  */
 struct flint_req {
 	u16 op;
 	u8 dir;
 	bool retry;
+	u8 lease;
 	unsigned int nr_bvec;
+	u32 only_conn;
 	u64 seq;
 	u64 seq_low;
 	unsigned long deadline;
@@ -111,6 +119,10 @@ struct flint_req {
 	u32 rep_len;
 	u32 rep_data_len;
 	u64 rep_epoch;
+	u8 rep_lease;
+	u8 nr_grants;
+	const struct flint_lease_grant *grants;
+	u64 sent_boot;
 
 	void *body;
 	u32 body_len;
@@ -242,6 +254,12 @@ int flint_peer_refused(struct flint_peer *peer);
  * @inline_size, @max_io, @credits: wanted
  * @connect_timeo, @hb_timeo: jiffies (5 s, 10 s)
  * @nconn: connections per peer, 1..16
+ * @push: a metadata server pushed a message; NULL: pushes are not negotiated. In
+ *	completion context, in an RCU read section that ends before
+ *	flint_net_shutdown() and a grace period are over. Returns 0, or an error
+ *	that ends the connection
+ * @up: a connection was made; may be NULL. In an RCU read section as @push
+ * @arg: for both
  */
 struct flint_net_opts {
 	struct net *net;
@@ -255,6 +273,9 @@ struct flint_net_opts {
 	unsigned long connect_timeo;
 	unsigned long hb_timeo;
 	u32 nconn;
+	int (*push)(void *arg, u32 conn, const struct flint_msg *m);
+	void (*up)(void *arg, struct flint_peer *peer);
+	void *arg;
 };
 
 /**

@@ -77,6 +77,9 @@ static int flint_mount_net(struct fs_context *fc, struct flint_fs *fs)
 		.connect_timeo = msecs_to_jiffies(fs->opts.connect_timeo),
 		.hb_timeo = msecs_to_jiffies(fs->opts.hb_timeo),
 		.nconn = fs->opts.nconn,
+		.push = fs->opts.lease ? flint_lease_push : NULL,
+		.up = fs->opts.lease ? flint_lease_up : NULL,
+		.arg = fs,
 	};
 
 	get_random_bytes(fs->client_id, sizeof(fs->client_id));
@@ -280,6 +283,8 @@ const char * const flint_stat_names[FLINT_STAT_NR] = {
 	[FLINT_STAT_CACHE_PAGES]	= "cache_pages",
 	[FLINT_STAT_MAP_UPDATES]	= "map_updates",
 	[FLINT_STAT_META_MOVES]		= "meta_moves",
+	[FLINT_STAT_LEASES]		= "leases",
+	[FLINT_STAT_RECALLS]		= "recalls",
 };
 
 u64 flint_stats_sum(struct flint_fs *fs, enum flint_stat stat)
@@ -328,6 +333,7 @@ static int flint_fs_init(struct flint_fs *fs, struct fs_context *fc)
 	fs->next_warn = jiffies;
 	flint_map_init(fs);
 	flint_leader_init(fs);
+	flint_lease_init(fs);
 	flint_close_start(fs);
 	fs->stats = alloc_percpu(struct flint_stats);
 	if (!fs->stats)
@@ -362,6 +368,7 @@ static void flint_fs_free(struct flint_fs *fs)
 	if (fs->wq) {
 		flint_map_stop(fs);
 		flint_leader_stop(fs);
+		flint_lease_stop(fs);
 		flint_close_stop(fs);
 		destroy_workqueue(fs->wq);
 	}

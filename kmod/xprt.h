@@ -52,7 +52,7 @@ struct crypto_shash;
 #define FLINT_BACKOFF_MAX	(10 * HZ)
 #define FLINT_MIN_IO		4096
 #define FLINT_BODY_EMBED	320		/* body bytes that need no extra allocation */
-#define FLINT_REP_EMBED		176		/* the same for a copied reply */
+#define FLINT_REP_EMBED		368		/* the same for a copied reply and its leases */
 
 /**
  * struct flint_req_obj - a request and what belongs to it
@@ -195,6 +195,7 @@ struct flint_conn {
 	u32 nr_free;
 	struct flint_slot **slots;	/* depth + 1; the last is reserved */
 	struct flint_limits lim;
+	bool pushes;			/* negotiated */
 	u32 max_pages;
 	u32 max_seg;
 
@@ -217,6 +218,7 @@ int flint_req_init(void);
 void flint_req_exit(void);
 int flint_conn_submit(struct flint_conn *conn, struct flint_req *req, bool reserved,
 		      enum flint_want *want);
+void flint_conn_pushed(struct flint_conn *conn, const struct flint_msg *m);
 struct flint_slot *flint_slot_reply(struct flint_conn *conn, const struct flint_msg *m);
 void flint_slot_finish(struct flint_conn *conn, struct flint_slot *slot,
 		       const struct flint_msg *m);
@@ -237,6 +239,7 @@ void flint_conn_init(struct flint_conn *conn, struct flint_peer *peer, struct fl
 void flint_conn_get(struct flint_conn *conn);
 void flint_conn_put(struct flint_conn *conn);
 struct flint_conn *flint_peer_conn(struct flint_peer *peer);
+struct flint_conn *flint_peer_conn_find(struct flint_peer *peer, u32 id);
 
 /* auth.c */
 int flint_auth_alloc(struct flint_net *net);

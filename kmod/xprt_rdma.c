@@ -15,8 +15,8 @@
  * that many are ever outstanding, as a slot is not free before they are done)
  * and a drain marker, so that posting never fails for want of room. The
  * receive queue holds a buffer per slot, which is all that can be answered,
- * FLINT_RX_SPARE that are being looked at or wait to be posted again in a
- * batch, and a drain marker.
+ * FLINT_RX_SPARE for pushes and for those that are being looked at or wait to
+ * be posted again in a batch, and a drain marker.
  *
  * The handlers of the connection manager only note what happened and return
  * 0; destroying is the teardown's (peer.c).
@@ -28,7 +28,7 @@
 #include "xprt_rdma.h"
 #include "flint_trace.h"
 
-#define FLINT_RX_SPARE	16
+#define FLINT_RX_SPARE	(FLINT_PUSH_WINDOW + FLINT_RX_BATCH)
 #define FLINT_RX_BATCH	8
 #define FLINT_ACK_TIMEOUT 18	/* 4.096 us * 2^18: 1.07 s */
 #define FLINT_ARENA_BLOCK 32768
@@ -498,6 +498,11 @@ static void flint_rdma_recv_done(struct ib_cq *cq, struct ib_wc *wc)
 	if (err) {
 		flint_conn_fail(&rc->c, err, "malformed message of %u bytes (%d)", wc->byte_len,
 				err);
+		return;
+	}
+	if (m.flags & FLINT_F_PUSH) {
+		flint_conn_pushed(&rc->c, &m);
+		flint_rdma_repost(rc, rbuf);
 		return;
 	}
 	slot = flint_slot_reply(&rc->c, &m);

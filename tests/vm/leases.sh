@@ -1,0 +1,98 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Leases of the kernel client: what is known costs no request, what another
+# mount changes is seen with the next call, also over a restart of the metadata
+# server; and the way without leases.
+# timeout: 600
+. "$(dirname "$0")/lib/cluster.sh"
+
+OTHER=/mnt/other
+
+# stat NAME DIR: a counter of the mount.
+counter()
+{
+	awk -v dir="$2" -v name="$1" '$1 == "device" { found = $5 == dir }
+		found { for (i = 1; i <= NF; i++) if (split($i, p, "=") == 2 && p[1] == name) print p[2] }' \
+		/proc/self/mountstats | head -1
+}
+
+# At most @1 requests (the session is kept alive meanwhile) for the command.
+costs()
+{
+	local most=$1 before after
+
+	shift
+	before=$(counter meta_ops $MNT)
+	"$@" > /dev/null || return 1
+	after=$(counter meta_ops $MNT)
+	echo "# $*: $((after - before)) requests"
+	[ $((after - before)) -le "$most" ]
+}
+
+stat_all() { stat $MNT/warm/*; }
+miss_all() { local i; for i in $(seq 200); do [ ! -e "$MNT/warm/absent$i" ] || return 1; done; }
+
+warm_costs_nothing()
+{
+	local i
+
+	mkdir $MNT/warm
+	for i in $(seq 200); do echo "$i" > "$MNT/warm/f$i"; done
+	ls -l $MNT/warm > /dev/null
+	costs 20 stat_all || return 1		# the glob reads the directory
+	costs 20 stat_all || return 1
+	miss_all
+	costs 3 miss_all
+}
+
+recalls_are_counted()
+{
+	local before after
+
+	before=$(counter recalls $MNT)
+	stat $MNT/warm/f7 > /dev/null
+	chmod 600 $OTHER/warm/f7
+	[ "$(stat -c %a $MNT/warm/f7)" = 600 ] || return 1
+	after=$(counter recalls $MNT)
+	[ "$after" -gt "$before" ]
+}
+
+torture() { mkdir -p "$MNT/t$2" && "$B/vm/leases" "$MNT/t$2" "$OTHER/t$2" "$1" "$2"; }
+
+torture_over_restart()
+{
+	local pid
+
+	torture 25 2 &
+	pid=$!
+	sleep 8
+	pkill -9 -x flint-metad
+	sleep 1
+	cluster_start
+	wait $pid && return
+	find $STATE -name '*.log' -path '*meta*' -exec tail -n 30 {} + | sed 's/^/# /'
+	return 1
+}
+
+without_leases()
+{
+	umount_flint $OTHER || return 1
+	mount_flint nolease $OTHER
+	grep -q " $OTHER flintfs .*nolease" /proc/mounts || return 1
+	echo x > $MNT/warm/new
+	sleep 2		# its absence may have been kept for a second
+	[ "$(cat $OTHER/warm/new)" = x ] || return 1
+	chmod 640 $OTHER/warm/new		# by a session that takes no part
+	[ "$(stat -c %a $MNT/warm/new)" = 640 ]
+}
+
+cluster_start
+mount_flint
+mount_flint "" $OTHER
+ok "what is known costs no request" warm_costs_nothing
+ok "a recall comes, and the next call sees the change" recalls_are_counted
+ok "two mounts see each other's changes at once" torture 30 1
+ok "also while the metadata server is killed and started again" torture_over_restart
+ok "a mount without leases lives beside one with them" without_leases
+umount_flint $OTHER
+done_testing
