@@ -24,7 +24,8 @@
  * @sent: jiffies before it was asked for
  * @gen: of the directory's lease that the page is good under, 0: none
  * @names_seq: of the directory, before it was asked for
- * @lease_epoch, @lease_seq: of the leases on entries that are marked; 0: none
+ * @lease_epoch: leadership that was asked
+ * @lease_seq: number of the leases on entries that are marked, 0: none
  * @data: the records
  */
 struct flint_dirpage {

@@ -73,6 +73,10 @@ static int flint_file_open(struct inode *inode, struct file *file)
 	struct flint_handle *h;
 	int err;
 
+	if (!(file->f_mode & FMODE_WRITE) && flint_open_local(inode)) {
+		file->private_data = (void *)&flint_local_open;
+		return flint_file_adopt(inode, file);
+	}
 	h = flint_handle_new(flint_fs(inode->i_sb), 0, inode->i_ino);
 	if (!h)
 		return -ENOMEM;
@@ -103,6 +107,10 @@ static int flint_file_release(struct inode *inode, struct file *file)
 
 	if (!h)
 		return 0;
+	if (file->private_data == &flint_local_open) {
+		flint_release_local(inode);
+		return 0;
+	}
 	if ((file->f_mode & FMODE_WRITE) &&
 	    test_and_clear_bit(FLINT_I_MTIME_DIRTY, &fi->state)) {
 		h->touch = true;

@@ -118,6 +118,7 @@ void flint_opts_show(struct seq_file *m, const struct flint_opts *opts);
  * @epoch: of the leadership that grants, 0: none is known
  * @held: inodes with a lease
  * @unleased: inodes of which pages may be mapped without one, until @unmap runs
+ * @locals: inodes that are open without the server's knowledge (open.c)
  * @recalls: pushes to carry out
  * @returns: of inodes that left memory, @nr_returns of them
  * @recent: the last recalls, @at counts them; grants up to @floor are void
@@ -130,6 +131,7 @@ struct flint_leases {
 	u64 epoch;
 	struct list_head held;
 	struct list_head unleased;
+	struct list_head locals;
 	struct list_head recalls;
 	struct flint_lease_rec returns[FLINT_RETURNS_MAX];
 	u32 nr_returns;
@@ -147,6 +149,7 @@ struct flint_leases {
 	struct delayed_work unmap;
 };
 
+struct flint_handle;
 struct flint_mcall;
 
 bool flint_attr_good(const struct inode *inode);
@@ -167,6 +170,16 @@ int flint_lease_renew(struct flint_fs *fs);
 void flint_lease_renew_now(struct flint_fs *fs);
 void flint_lease_init(struct flint_fs *fs);
 void flint_lease_stop(struct flint_fs *fs);
+
+/* ---- open.c ----------------------------------------------------------- */
+
+extern const char flint_local_open;	/* its address is such a file's private_data */
+bool flint_open_local(struct inode *inode);
+void flint_release_local(struct inode *inode);
+int flint_open_register(struct inode *inode);
+void flint_open_register_lost(struct flint_fs *fs);
+int flint_remove_begin(struct inode *inode);
+void flint_remove_end(struct inode *inode);
 
 /* ---- super.c ---------------------------------------------------------- */
 
@@ -448,6 +461,9 @@ void flint_close_stop(struct flint_fs *fs);
  * @names_seq: counts our own changes of a directory's names
  * @lease_node, @lease_seq, @lease_kinds: the lease; also under leases.lock
  * @unleased_node: on leases.unleased, under leases.lock
+ * @local_node, @local_opens, @removing, @registered: opens without a request, our own
+ *	removals under way, the handle that makes the opens known; under leases.lock
+ * @reclaimed: leadership that @local_opens' lease was reclaimed from; likewise
  * @read_gen, @dir_gen: generation of a READ and of a DIR lease, 0: not held
  * @attr_gen: of the READ lease that the attributes are good under
  * @place: the file's chains in the layout's table, computed when first needed
@@ -472,6 +488,11 @@ struct flint_inode {
 	u64 lease_seq;
 	struct list_head lease_node;
 	struct list_head unleased_node;
+	struct list_head local_node;
+	u32 local_opens;
+	u32 removing;
+	u64 reclaimed;
+	struct flint_handle *registered;
 	unsigned long read_gen;
 	unsigned long dir_gen;
 	unsigned long attr_gen;

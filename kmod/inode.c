@@ -64,6 +64,11 @@ struct inode *flint_inode_alloc(struct super_block *sb)
 	fi->lease_seq = 0;
 	INIT_LIST_HEAD(&fi->lease_node);
 	INIT_LIST_HEAD(&fi->unleased_node);
+	INIT_LIST_HEAD(&fi->local_node);
+	fi->local_opens = 0;
+	fi->removing = 0;
+	fi->reclaimed = 0;
+	fi->registered = NULL;
 	fi->read_gen = 0;
 	fi->dir_gen = 0;
 	fi->attr_gen = 0;

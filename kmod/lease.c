@@ -419,8 +419,10 @@ static bool flint_lease_recall(struct flint_fs *fs, const struct flint_lease_rec
 	else
 		flint_lease_shrink(inode, kinds);
 	spin_unlock(&l->lock);
-	if (ours && (kinds & FLINT_LEASE_READ))
+	if (ours && (kinds & FLINT_LEASE_READ)) {
+		flint_open_register(inode);
 		flint_lease_drop_pages(inode);
+	}
 	iput(inode);
 	return ours;
 }
@@ -495,23 +497,79 @@ static void flint_lease_work(struct work_struct *work)
 
 /* ---- the session ------------------------------------------------------------------ */
 
-/* Tell a new leader that there is nothing to reclaim: what we held is dropped. */
+/* READ leases to reclaim: of files that are open without the server's knowledge. */
+static u32 flint_lease_locals(struct flint_leases *l, struct flint_lease_rec *rec)
+{
+	struct flint_inode *fi;
+	u32 nr = 0;
+
+	spin_lock(&l->lock);
+	list_for_each_entry(fi, &l->locals, local_node) {
+		if (fi->registered || fi->reclaimed == l->epoch)
+			continue;
+		if (nr == FLINT_LEASE_RECS_MAX)
+			break;
+		fi->reclaimed = l->epoch;
+		rec[nr++] = (struct flint_lease_rec){
+			.ino = cpu_to_le64(fi->vfs.i_ino),
+			.kinds = cpu_to_le32(FLINT_LEASE_READ),
+		};
+	}
+	spin_unlock(&l->lock);
+	return nr;
+}
+
+static void flint_lease_reclaimed(struct flint_fs *fs, u64 epoch, const struct flint_lease_rec *r)
+{
+	u64 ino = le64_to_cpu(r->ino);
+	struct inode *inode = r->kinds ?
+		ilookup5_nowait(fs->sb, ino, flint_lease_test, &ino) : NULL;
+
+	if (!inode)
+		return;
+	flint_lease_hold(inode, epoch, FLINT_LEASE_READ, le64_to_cpu(r->seq), NULL);
+	iput(inode);
+}
+
+/*
+ * Tell a new leader what we want to keep: what files hang on that it does not
+ * know to be open. All else was dropped and is granted anew when needed.
+ */
 static int flint_lease_reclaim(struct flint_fs *fs, u64 epoch)
 {
-	struct flint_reclaim body = {
-		.fixed_len = cpu_to_le32(sizeof(body)),
-		.flags = cpu_to_le32(FLINT_RECLAIM_DONE),
-		.epoch = cpu_to_le64(epoch),
+	struct {
+		struct flint_reclaim r;
+		struct flint_lease_rec rec[FLINT_LEASE_RECS_MAX];
+	} body = {
+		.r.fixed_len = cpu_to_le32(sizeof(body.r)),
+		.r.epoch = cpu_to_le64(epoch),
 	};
-	struct flint_reclaimed rep;
+	struct {
+		struct flint_reclaimed r;
+		struct flint_lease_rec rec[FLINT_LEASE_RECS_MAX];
+	} rep;
 	struct flint_mcall c = {
 		.op = FLINT_OP_SESSION_RECLAIM, .once = true,
-		.body = &body, .body_len = sizeof(body),
-		.rep = &rep, .rep_size = sizeof(rep),
-		.deadline = jiffies + FLINT_RETURN_TIMEO,
+		.body = &body, .rep = &rep,
 	};
+	u32 nr, i;
+	int err;
 
-	return flint_meta_call(fs, &c);
+	do {
+		nr = flint_lease_locals(&fs->leases, body.rec);
+		body.r.nr_leases = cpu_to_le32(nr);
+		body.r.flags = cpu_to_le32(nr ? 0 : FLINT_RECLAIM_DONE);
+		c.body_len = sizeof(body.r) + nr * sizeof(body.rec[0]);
+		c.rep_size = sizeof(rep.r) + nr * sizeof(rep.rec[0]);
+		c.deadline = jiffies + FLINT_RETURN_TIMEO;
+		err = flint_meta_call(fs, &c);
+		if (err)
+			return err;
+		for (i = 0; i < nr; i++)
+			flint_lease_reclaimed(fs, epoch, &rep.rec[i]);
+	} while (nr);
+	flint_open_register_lost(fs);
+	return 0;
 }
 
 /**
@@ -532,18 +590,14 @@ int flint_lease_renew(struct flint_fs *fs)
 		.deadline = jiffies + FLINT_RETURN_TIMEO,
 	};
 	int err = flint_meta_call(fs, &c);
+	u64 epoch;
 
 	if (err)
 		return err;
-	if (le32_to_cpu(rep.flags) & FLINT_RENEWED_RECLAIM) {
-		flint_lease_drop_all(fs, 0);
-		err = flint_lease_reclaim(fs, le64_to_cpu(rep.epoch));
-		if (err)
-			return err;
-	}
-	if (le64_to_cpu(rep.epoch) != READ_ONCE(fs->leases.epoch))
-		flint_lease_drop_all(fs, le64_to_cpu(rep.epoch));
-	return 0;
+	epoch = le64_to_cpu(rep.epoch);
+	if (epoch != READ_ONCE(fs->leases.epoch))
+		flint_lease_drop_all(fs, epoch);
+	return le32_to_cpu(rep.flags) & FLINT_RENEWED_RECLAIM ? flint_lease_reclaim(fs, epoch) : 0;
 }
 
 /* Context: any. */
@@ -570,6 +624,7 @@ void flint_lease_init(struct flint_fs *fs)
 	INIT_LIST_HEAD(&l->held);
 	INIT_LIST_HEAD(&l->recalls);
 	INIT_LIST_HEAD(&l->unleased);
+	INIT_LIST_HEAD(&l->locals);
 	INIT_DELAYED_WORK(&l->work, flint_lease_work);
 	INIT_DELAYED_WORK(&l->unmap, flint_lease_unmap);
 }

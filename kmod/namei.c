@@ -289,8 +289,12 @@ static int flint_remove(struct inode *dir, struct dentry *dentry, u32 flags)
 	struct flint_mcall c;
 	int err;
 
+	err = flint_remove_begin(inode);
+	if (err)
+		return err;
 	err = flint_name_call(dir, &dentry->d_name, FLINT_OP_UNLINK, flags, &rep, sizeof(rep), &c);
 	if (err) {
+		flint_remove_end(inode);
 		flint_dentry_expire(dentry);
 		if (c.unknown)
 			flint_inode_stale(dir);
@@ -303,6 +307,7 @@ static int flint_remove(struct inode *dir, struct dentry *dentry, u32 flags)
 	} else {
 		flint_inode_stale(inode);	/* another client had replaced the name */
 	}
+	flint_remove_end(inode);
 	flint_dentry_time(dentry, NULL, c.sent, c.dir_gen);
 	return 0;
 }
@@ -364,8 +369,12 @@ static int flint_rename(FLINT_IDMAP *idmap, struct inode *old_dir, struct dentry
 		wire |= FLINT_RENAME_EXCHANGE;
 	body.flags = cpu_to_le32(wire);
 	flint_cred_fill(&body.cred);
+	err = flint_remove_begin(d_inode(new));
+	if (err)
+		return err;
 	err = flint_meta_call(flint_fs(old_dir->i_sb), &c);
 	if (err) {
+		flint_remove_end(d_inode(new));
 		flint_dentry_expire(old);
 		flint_dentry_expire(new);
 		if (c.unknown) {
@@ -378,6 +387,7 @@ static int flint_rename(FLINT_IDMAP *idmap, struct inode *old_dir, struct dentry
 	flint_inode_stale(new_dir);
 	flint_inode_stale(d_inode(old));
 	flint_renamed(new, &rep, flags);
+	flint_remove_end(d_inode(new));
 	return 0;
 }
 

@@ -3,7 +3,7 @@
 # Leases of the kernel client: what is known costs no request, what another
 # mount changes is seen with the next call, also over a restart of the metadata
 # server; and the way without leases.
-# timeout: 600
+# timeout: 900
 . "$(dirname "$0")/lib/cluster.sh"
 
 OTHER=/mnt/other
@@ -57,6 +57,52 @@ recalls_are_counted()
 	[ "$after" -gt "$before" ]
 }
 
+read_all() { cat $MNT/warm/f*; }
+
+warm_open_costs_nothing()
+{
+	read_all > /dev/null
+	costs 3 read_all
+}
+
+# open_and_removed DIR: a file opened here without a request, removed through DIR.
+open_and_removed()
+{
+	local text="kept by who has it open, $RANDOM" got
+
+	echo "$text" > $MNT/warm/held
+	cat $MNT/warm/held > /dev/null		# takes the lease
+	sleep 1
+	cat $MNT/warm/held > /dev/null
+	costs 3 eval "exec 5< $MNT/warm/held" || return 1
+	rm "$1/warm/held"
+	[ ! -e $MNT/warm/held ] || return 1
+	sleep 2					# the server had time to reap it
+	echo 3 > /proc/sys/vm/drop_caches
+	got=$(cat <&5)
+	exec 5<&-
+	[ "$got" = "$text" ]
+}
+
+open_over_restart()
+{
+	local text="still there, $RANDOM" got
+
+	echo "$text" > $MNT/warm/held
+	cat $MNT/warm/held > /dev/null
+	sleep 1
+	cat $MNT/warm/held > /dev/null
+	costs 3 eval "exec 5< $MNT/warm/held" || return 1
+	pkill -9 -x flint-metad
+	cluster_start
+	rm $OTHER/warm/held || return 1
+	sleep 2
+	echo 3 > /proc/sys/vm/drop_caches
+	got=$(cat <&5)
+	exec 5<&-
+	[ "$got" = "$text" ]
+}
+
 torture() { mkdir -p "$MNT/t$2" && "$B/vm/leases" "$MNT/t$2" "$OTHER/t$2" "$1" "$2"; }
 
 torture_over_restart()
@@ -91,6 +137,10 @@ mount_flint
 mount_flint "" $OTHER
 ok "what is known costs no request" warm_costs_nothing
 ok "a recall comes, and the next call sees the change" recalls_are_counted
+ok "opening and reading again costs no request" warm_open_costs_nothing
+ok "a file opened without a request outlives its removal elsewhere" open_and_removed $OTHER
+ok "and its removal here" open_and_removed $MNT
+ok "also after a new start of the metadata server" open_over_restart
 ok "two mounts see each other's changes at once" torture 30 1
 ok "also while the metadata server is killed and started again" torture_over_restart
 ok "a mount without leases lives beside one with them" without_leases
