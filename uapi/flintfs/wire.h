@@ -156,7 +156,7 @@ enum flint_op {
 	FLINT_OP_HELLO		= 0x01,	/* flint_hello + token -> flint_hello_rep */
 	FLINT_OP_AUTH		= 0x02,	/* flint_auth -> - (refused: flint_auth_refusal) */
 	FLINT_OP_PING		= 0x03,	/* - -> - ; allowed beyond the credits */
-	FLINT_OP_LOG		= 0x08,	/* flint_log_req -> flint_log_rep, data: lines (TOOL, MGR) */
+	FLINT_OP_LOG		= 0x08,	/* flint_log_req -> _rep, data: lines (TOOL, MGR) */
 	FLINT_OP_METRICS	= 0x09,	/* - -> -, data: Prometheus text (TOOL, MGR) */
 
 	/* flint-mgrd */
