@@ -483,6 +483,30 @@ static void test_foreign(void **state)
 	td_free(d);
 }
 
+/* A target belongs to the first cluster that it meets, also when the power fails there. */
+static void test_bind(void **state)
+{
+	struct test_dev *d = td_new(DISK, NULL, 3);
+	const u8 ours[16] = "our cluster", theirs[16] = "another cluster";
+	struct flint_store *st;
+	char err[512] = "";
+	u32 i;
+
+	format_disk(d, 12);
+	for (i = 0; i < 2; i++) {
+		st = open_store(d);
+		assert_int_equal(flint_store_bind(st, ours, err, sizeof(err)), 0);
+		assert_int_equal(flint_store_bind(st, theirs, err, sizeof(err)), -EXDEV);
+		assert_non_null(strstr(err, "another cluster"));
+		close_store(d, st);
+	}
+	td_page_own(d, 0)[20] ^= 1;	/* the first copy was being written */
+	st = open_store(d);
+	assert_memory_equal(st->cluster, ours, 16);
+	close_store(d, st);
+	td_free(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -498,6 +522,7 @@ int main(void)
 		cmocka_unit_test(test_log_wraps),
 		cmocka_unit_test(test_io_errors),
 		cmocka_unit_test(test_foreign),
+		cmocka_unit_test(test_bind),
 		cmocka_unit_test(test_flips),
 	};
 

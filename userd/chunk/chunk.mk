@@ -31,3 +31,4 @@ $(eval $(call program,flint-chunk-start-bench,$(CHUNK_STORE_SRCS) userd/chunk/de
 	tools/bench/start_bench.c,-luring -lxxhash))
 $(eval $(call program,flint-chunk-alloc-bench,userd/chunk/alloc.c tools/bench/alloc_bench.c,))
 $(eval $(call program,flint-chunkload,tests/native/chunkd_load.c,))
+$(eval $(call program,flint-targetctl,tests/native/target_ctl.c,))
