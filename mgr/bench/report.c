@@ -116,6 +116,22 @@ static double three_digits(double v)
 	return (double)(int64_t)(v * 1000 + 0.5) / 1000;
 }
 
+/* What an operation costs the yardstick, if that was measured. */
+static void take_cpu(json_t *row, json_t *theirs)
+{
+	static const char * const keys[] = { "server_cpu_us_per_op", "load_cpu_us_per_op" };
+	char name[64];
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		json_t *v = json_object_get(theirs, keys[i]);
+
+		snprintf(name, sizeof(name), "theirs_%s", keys[i]);
+		if (v)
+			json_object_set(row, name, v);
+	}
+}
+
 void bench_report_row(struct bench_report *r, json_t *rows, const char *ours, const char *theirs)
 {
 	struct bench_figure *f = bench_figure(r, "%s", ours), *y = bench_figure(r, "%s", theirs);
@@ -135,6 +151,8 @@ void bench_report_row(struct bench_report *r, json_t *rows, const char *ours, co
 			"raw", "ours", values(f), "theirs", values(y));
 	if (row && f->more)
 		json_object_update(row, f->more);
+	if (row)
+		take_cpu(row, y->more);
 	json_array_append_new(rows, row);
 }
 

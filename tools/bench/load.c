@@ -6,6 +6,7 @@
  *	fill	make DIR/data of COUNT x SIZE bytes, on stable storage
  *	read	read SIZE bytes at a random aligned place of DIR/data, O_DIRECT
  *	write	write SIZE bytes there, O_DIRECT
+ *	deep	read with 32 requests in flight, by io_uring
  *	make	make COUNT files DIR/sNNN of SIZE bytes (not a work: prepares small)
  *	small	open, read SIZE bytes, close, of each of them, O_DIRECT
  *	create	create and close COUNT files DIR/fNNN
@@ -17,6 +18,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +28,7 @@
 #include <unistd.h>
 
 #define PER_DIR	1000
+#define DEPTH	32u
 
 struct load {
 	const char *dir;
@@ -41,6 +44,7 @@ struct work {
 	const char *name;
 	int (*prepare)(struct load *l);
 	int (*one)(struct load *l, unsigned long i);
+	int (*all)(struct load *l);	/* instead of one */
 };
 
 static uint64_t now_ns(void)
@@ -147,6 +151,41 @@ static int write_one(struct load *l, unsigned long i)
 	return all_of_it(l, pwrite(l->fd, l->buf, l->size, at));
 }
 
+/* Ask for one more block into the buffer of slot @slot. */
+static void deep_ask(struct load *l, struct io_uring *ring, unsigned int slot)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+
+	io_uring_prep_read(sqe, l->fd, l->buf + slot * l->size, (unsigned int)l->size,
+			   next_random(l) % l->places * l->size);
+	io_uring_sqe_set_data64(sqe, slot);
+}
+
+static int deep_all(struct load *l)
+{
+	unsigned long asked = 0, done = 0;
+	struct io_uring_cqe *cqe;
+	struct io_uring ring;
+	int err = io_uring_queue_init(DEPTH, &ring, 0);
+
+	while (!err && asked < DEPTH && asked < l->count)
+		deep_ask(l, &ring, (unsigned int)asked++);
+	while (!err && done < l->count) {
+		err = io_uring_submit_and_wait(&ring, 1);
+		err = err < 0 ? err : 0;
+		while (!err && !io_uring_peek_cqe(&ring, &cqe)) {
+			if (cqe->res != (int)l->size)
+				err = cqe->res < 0 ? cqe->res : -EIO;
+			if (!err && asked++ < l->count)
+				deep_ask(l, &ring, (unsigned int)cqe->user_data);
+			io_uring_cqe_seen(&ring, cqe);
+			done++;
+		}
+	}
+	errno = -err;
+	return err;
+}
+
 static int with_file(struct load *l, char kind, unsigned long i, int flags)
 {
 	char path[4096];
@@ -195,14 +234,15 @@ static int unlink_one(struct load *l, unsigned long i)
 }
 
 static const struct work works[] = {
-	{ "fill", fill_prepare, fill_one },
-	{ "read", io_prepare, read_one },
-	{ "write", io_prepare, write_one },
-	{ "make", small_prepare, make_one },
-	{ "small", small_prepare, small_one },
-	{ "create", files_prepare, create_one },
-	{ "stat", files_prepare, stat_one },
-	{ "unlink", files_prepare, unlink_one },
+	{ "fill", fill_prepare, fill_one, NULL },
+	{ "read", io_prepare, read_one, NULL },
+	{ "write", io_prepare, write_one, NULL },
+	{ "deep", io_prepare, NULL, deep_all },
+	{ "make", small_prepare, make_one, NULL },
+	{ "small", small_prepare, small_one, NULL },
+	{ "create", files_prepare, create_one, NULL },
+	{ "stat", files_prepare, stat_one, NULL },
+	{ "unlink", files_prepare, unlink_one, NULL },
 };
 
 static const struct work *work_find(const char *name)
@@ -223,25 +263,25 @@ int main(int argc, char **argv)
 	uint64_t start;
 
 	if (!w) {
-		fprintf(stderr, "usage: flint-load fill|read|write|make|small|create|stat|unlink "
+		fprintf(stderr, "usage: flint-load fill|read|write|deep|make|small|create|stat|unlink "
 			"DIR COUNT [SIZE]\n");
 		return 2;
 	}
 	l.dir = argv[2];
 	l.count = strtoul(argv[3], NULL, 0);
 	l.size = argc > 4 ? strtoul(argv[4], NULL, 0) : 4096;
-	if (!l.count || !l.size || posix_memalign((void **)&l.buf, 4096, l.size)) {
+	if (!l.count || !l.size || posix_memalign((void **)&l.buf, 4096, l.size * DEPTH)) {
 		fprintf(stderr, "flint-load: COUNT and SIZE must be positive numbers\n");
 		return 2;
 	}
-	memset(l.buf, 'x', l.size);
+	memset(l.buf, 'x', l.size * DEPTH);
 	if (w->prepare(&l)) {
 		fprintf(stderr, "flint-load: preparing %s in %s: %s\n", w->name, l.dir, strerror(errno));
 		return 1;
 	}
 	start = now_ns();
-	for (i = 0; i < l.count; i++) {
-		if (w->one(&l, i)) {
+	for (i = 0; i < (w->all ? 1 : l.count); i++) {
+		if (w->all ? w->all(&l) : w->one(&l, i)) {
 			fprintf(stderr, "flint-load: %s %lu in %s: %s\n", w->name, i, l.dir,
 				strerror(errno));
 			return 1;
