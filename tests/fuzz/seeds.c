@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "../unit/map_sample.h"
+#include "../../uapi/flintfs/lease.h"
 
 static const char *root;
 
@@ -244,6 +245,35 @@ static void configuration(void)
 	put("conf", "unknown", bad, strlen(bad));
 }
 
+/* Steps of lease_fuzz.c: grants, a change, a return, a lock, a trailer. */
+static void leases(void)
+{
+	struct {
+		uint8_t steps[3 * 3];
+		uint8_t list[3];
+		struct flint_lease_list l;
+		struct flint_lease_rec rec;
+		uint8_t lock[3];
+		struct flint_lock k;
+		uint8_t end[3];
+		struct flint_lease_grant g;
+	} __attribute__((packed)) b = {
+		.steps = { 4, 1, 1, 4, 2, 1, 3, 6, 1 },
+		.list = { 0, 1, sizeof(b.l) + sizeof(b.rec) },
+		.l = { .fixed_len = cpu_to_le32(sizeof(b.l)), .nr = cpu_to_le32(1),
+		       .push = cpu_to_le64(1), .epoch = cpu_to_le64(1) },
+		.rec = { .ino = cpu_to_le64(2), .seq = cpu_to_le64(1),
+			 .kinds = cpu_to_le32(FLINT_LEASE_READ) },
+		.lock = { 1, 1, sizeof(b.k) },
+		.k = { .ino = cpu_to_le64(2), .owner = cpu_to_le64(7), .end = cpu_to_le64(9),
+		       .kind = FLINT_LOCK_POSIX, .type = FLINT_LOCK_WR },
+		.end = { 2, 1, sizeof(b.g) },
+		.g = { .ino = cpu_to_le64(2), .seq = cpu_to_le64(2), .kinds = cpu_to_le32(1) },
+	};
+
+	put("lease", "steps", &b, sizeof(b));
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -257,5 +287,6 @@ int main(int argc, char **argv)
 	attributes();
 	chunks();
 	configuration();
+	leases();
 	return 0;
 }

@@ -27,6 +27,25 @@ static u32 again_mknod(struct state *st, const char *name)
 	return do_mknod(st, st->root, name, REG, NULL);
 }
 
+/* A client that never says what it has seen is stopped; one that does goes on. */
+static void test_window(void **p)
+{
+	struct state *st = *p;
+
+	st->seq = 4;
+	st->low = 5;
+	made(st, st->root, "low", REG);
+	st->seq = 5 + META_SEQ_WINDOW - 1;
+	assert_int_equal(do_mknod(st, st->root, "x", REG, NULL), FLINT_ST_RETRY);
+	assert_int_equal(at(st, st->root, "x"), 0);
+	st->seq = 5 + META_SEQ_WINDOW - 2;
+	assert_int_equal(do_mknod(st, st->root, "last", REG, NULL), 0);
+	st->low = 6;
+	assert_int_equal(do_mknod(st, st->root, "x", REG, NULL), 0);	/* the one that was refused */
+	st->low = 0;
+	verify(st);
+}
+
 static void test_retry(void **p)
 {
 	struct state *st = *p;
@@ -375,7 +394,7 @@ static void test_deterministic(void **p)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_retry), T(test_trim), T(test_truncate), T(test_open_trunc), T(test_orphan),
+		T(test_retry), T(test_window), T(test_trim), T(test_truncate), T(test_open_trunc), T(test_orphan),
 		T(test_orphan_with_intent), T(test_expire), T(test_many_handles),
 		T(test_deterministic),
 	};

@@ -8,6 +8,10 @@
  * refused: the client said it is done with it, so this is a late copy. The
  * answer is stored in the transaction that changed the state.
  *
+ * Answers are kept until the client says that it has seen them. So that one that never
+ * says so cannot fill the state, sequences far above the lowest unfinished one are
+ * refused (RETRY): an honest client finishes that first.
+ *
  * seq_low is not a column of the session: it is the greatest "low" of the
  * stored replies. The reply that carried it has seq >= low and is not trimmed
  * by it, so it survives as long as the session.
@@ -301,6 +305,8 @@ static int apply_session_op(struct meta_op *o, const struct op_desc *d)
 		return FLINT_ST_BAD_REQUEST;
 	if (o->c->seq < sn->low)
 		return FLINT_ST_BAD_SEQ;
+	if (o->c->seq - (low > sn->low ? low : sn->low) >= META_SEQ_WINDOW)
+		return FLINT_ST_RETRY;
 	err = replay(o);
 	if (err)
 		return err < 0 ? err : (int)o->rep->status;

@@ -24,8 +24,11 @@ struct lock_seq {
 	struct lock_seq *next;		/* oldest first is not kept: there are few */
 };
 
+#define SEQS_MAX	4096	/* outcomes kept of a session that never says what it has seen */
+
 struct lock_session {
 	u64 sid, low;
+	u32 nr;
 	struct lock_seq *seqs;
 	UT_hash_handle hh;
 };
@@ -141,6 +144,7 @@ static void seqs_trim(struct lock_session *s, u64 low)
 			continue;
 		}
 		*link = q->next;
+		s->nr--;
 		free(q);
 	}
 }
@@ -224,11 +228,17 @@ void metad_lock_request(struct metad *m, struct flint_call *call, u64 sid)
 		reply_lock(call, status, &rep);
 		return;
 	}
+	if (s->nr == SEQS_MAX) {
+		free(q);
+		reply_lock(call, FLINT_ST_RETRY, NULL);
+		return;
+	}
 	status = run(l, sid, msg->op, &k, &rep);
 	q->status = status;
 	q->rep = rep;
 	q->next = s->seqs;
 	s->seqs = q;
+	s->nr++;
 	reply_lock(call, status, &rep);
 }
 

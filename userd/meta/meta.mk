@@ -46,3 +46,4 @@ TEST_SRCS_meta_lease := userd/meta/lease.c
 TEST_SRCS_meta_backup := $(META_CORE)
 TEST_LIBS_meta_backup := -lsqlite3 -lxxhash
 TEST_SRCS_meta_lock := userd/meta/lock.c
+FUZZ_SRCS_lease := userd/meta/lease.c userd/meta/lock.c

@@ -173,6 +173,10 @@ static void mutate_done(struct meta_proposal *p)
 	case FLINT_OK:
 		session_changes(m, op, p);
 		break;
+	case FLINT_ST_RETRY:	/* META_SEQ_WINDOW is the only reason that a command has */
+		flint_warn_rl("a client does not say which answers it has seen: newer requests of it"
+			      " wait for its oldest one");
+		break;
 	case ENOSPC:
 		flint_err_rl("no space left for %s: free space on its file system", m->store.path);
 		break;

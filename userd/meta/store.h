@@ -34,6 +34,7 @@
 #define META_COOKIE_FIRST	16	/* below it: "." and ".." and the client's own */
 #define META_XATTR_LIST_MAX	65536
 #define META_REPLY_MAX		192	/* bytes of body a reply has at most */
+#define META_SEQ_WINDOW		(1u << 17)	/* a session's sequences from its lowest unfinished one on */
 #define META_TRIM_STEP		16	/* every so many sequences, replies below low are removed */
 
 /*
