@@ -404,13 +404,13 @@ u8 *flint_scratch_get(struct flint_store *st)
 	u8 *s = st->scratch_free;
 
 	if (s)
-		memcpy(&st->scratch_free, s, sizeof(s));
+		memcpy(&st->scratch_free, s, sizeof(u8 *));
 	return s;
 }
 
 void flint_scratch_put(struct flint_store *st, u8 *s)
 {
-	memcpy(s, &st->scratch_free, sizeof(s));
+	memcpy(s, &st->scratch_free, sizeof(u8 *));
 	st->scratch_free = s;
 }
 
