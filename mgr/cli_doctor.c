@@ -38,7 +38,7 @@
 struct doctor {
 	struct cli *c;
 	char dir[64];
-	char name[FLINT_LABEL_LEN + 32];
+	char name[FLINT_LABEL_LEN + 64];
 	FILE *errors;
 	unsigned int files, missing, redacted;
 };
