@@ -11,7 +11,8 @@
  * next step is taken, so that a load that is killed leaves what it had begun.
  * Times are nanoseconds of CLOCK_MONOTONIC, one clock for all on a machine.
  *
- *	h CELL CELLS			bytes of a cell, cells of a chunk
+ *	h CELL CELLS UNIT		bytes of a cell, cells of a chunk, cells that one
+ *					request changes at one instant: 1 or CELLS
  *	w VALUE INO AT COUNT TIME	a write of cells [AT, AT + COUNT) is called
  *	a VALUE INO COUNT TIME		an append
  *	z VALUE INO AT TIME		a truncation: all from AT on become zeros

@@ -7,9 +7,11 @@
  *
  * Every chunk of every inode is an object of its own (linear.h): one request
  * reaches one chunk and takes effect at one instant there. An I/O over a chunk
- * border is several. Around a truncation less is promised: a write at the same
- * time may be begun anew and so be seen, cut off and be there again. Reads that
- * overlap with a truncation, or with a write that does, are left out.
+ * border is several. A write that makes a file larger is seen up to the old size
+ * first: where files shrink and grow, every block is an object for itself.
+ * Around a truncation less is promised: a write at the same time may be begun
+ * anew and so be seen, cut off and be there again. Reads that overlap with a
+ * truncation, or with a write that does, are left out.
  *
  * Exit status 0: all is well; 1: it is not, an example was printed; 2: usage.
  */
@@ -41,7 +43,7 @@ struct read_op {
 struct object {
 	UT_hash_handle hh;
 	struct {
-		uint64_t ino, chunk;
+		uint64_t ino, nr;
 	} key;
 	struct lin_history h;
 };
@@ -59,6 +61,7 @@ struct judge {
 	struct zone *zones;
 	size_t nr_zones;
 	uint32_t cell, cells;
+	uint32_t unit;			/* cells of an object: of a chunk, or 1 */
 	uint64_t slowest, failed, left_out;
 	int bad;
 };
@@ -180,14 +183,16 @@ static void was_read(struct judge *j, char *line)
 
 static bool header(struct judge *j, const char *line)
 {
-	uint32_t cell, cells;
+	uint32_t cell, cells, unit;
 
-	if (sscanf(line, "%u %u", &cell, &cells) != 2 || !cells)
+	if (sscanf(line, "%u %u %u", &cell, &cells, &unit) != 3 || !cells ||
+	    (unit != 1 && unit != cells))
 		return false;
-	if (j->cells && (j->cells != cells || j->cell != cell))
+	if (j->cells && (j->cells != cells || j->cell != cell || j->unit != unit))
 		return false;
 	j->cell = cell;
 	j->cells = cells;
+	j->unit = unit;
 	return true;
 }
 
@@ -221,16 +226,16 @@ static bool load(struct judge *j, const char *path)
 
 /* ---- objects ------------------------------------------------------------ */
 
-static struct object *object_of(struct judge *j, uint64_t ino, uint64_t chunk)
+static struct object *object_of(struct judge *j, uint64_t ino, uint64_t nr)
 {
-	struct object *o, key = { .key = { ino, chunk } };
+	struct object *o, key = { .key = { ino, nr } };
 
 	HASH_FIND(hh, j->objects, &key.key, sizeof(key.key), o);
 	if (!o) {
 		o = must(calloc(1, sizeof(*o)));
 		o->key.ino = ino;
-		o->key.chunk = chunk;
-		o->h.cells = j->cells;
+		o->key.nr = nr;
+		o->h.cells = j->unit;
 		HASH_ADD(hh, j->objects, key, sizeof(o->key), o);
 	}
 	return o;
@@ -245,15 +250,15 @@ static void split(struct judge *j, const struct lin_op *op, uint64_t ino, uint64
 	for (done = 0; done < count; done += n) {
 		struct lin_op part = *op;
 
-		part.first = (at + done) % j->cells;
-		n = j->cells - part.first < count - done ? j->cells - part.first : count - done;
+		part.first = (at + done) % j->unit;
+		n = j->unit - part.first < count - done ? j->unit - part.first : count - done;
 		part.count = n;
 		if (op->seen) {
 			part.seen = must(malloc(n * sizeof(*part.seen)));
 			for (i = 0; i < n; i++)
 				part.seen[i] = op->seen[done + i];
 		}
-		if (!lin_add(&object_of(j, ino, (at + done) / j->cells)->h, &part))
+		if (!lin_add(&object_of(j, ino, (at + done) / j->unit)->h, &part))
 			must(NULL);
 	}
 }
@@ -350,14 +355,14 @@ static void build(struct judge *j)
 	/* A truncation reaches every chunk that anybody ever touched. */
 	HASH_ITER(hh, j->writes, w, t)
 		HASH_ITER(hh, j->objects, o, o2) {
-			uint64_t first = o->key.chunk * j->cells, end = first + j->cells;
+			uint64_t first = o->key.nr * j->unit, end = first + j->unit;
 			struct lin_op op = { .kind = LIN_ZERO, .client = w->value >> 32,
 					     .inv = w->inv, .ret = w->ret };
 
 			if (w->kind != 'z' || w->ino != o->key.ino || w->at >= end)
 				continue;
 			op.first = w->at > first ? w->at - first : 0;
-			op.count = j->cells - op.first;
+			op.count = j->unit - op.first;
 			if (!lin_add(&o->h, &op))
 				must(NULL);
 		}
@@ -372,12 +377,12 @@ static void judge_object(struct judge *j, const struct object *o)
 	lin_check(&o->h, LIN_STEPS, &res);
 	if (res.verdict != LIN_YES) {
 		j->bad++;
-		printf("inode %" PRIu64 " chunk %" PRIu64 ", %zu operations: %s\n", o->key.ino,
-		       o->key.chunk, o->h.nr, res.why);
+		printf("inode %" PRIu64 " from byte %" PRIu64 " on, %zu operations: %s\n",
+		       o->key.ino, o->key.nr * j->unit * j->cell, o->h.nr, res.why);
 		if (res.cell >= 0)
-			printf("the block is cell %" PRId64 " of the chunk, byte %" PRIu64
-			       " of the file\n", res.cell,
-			       (o->key.chunk * j->cells + (uint64_t)res.cell) * j->cell);
+			printf("the block is cell %" PRIu64 " of the file, byte %" PRIu64 "\n",
+			       o->key.nr * j->unit + (uint64_t)res.cell,
+			       (o->key.nr * j->unit + (uint64_t)res.cell) * j->cell);
 		lin_print(stdout, &res.core);
 	}
 	lin_result_free(&res);
@@ -435,8 +440,8 @@ int main(int argc, char **argv)
 		       limit);
 		j.bad++;
 	}
-	printf("%u writes, %zu reads (%" PRIu64 " not judged), %" PRIu64 " of unknown outcome, %u chunks, the slowest took %.1f s: %s\n",
-	       HASH_COUNT(j.writes), j.nr_reads, j.left_out, j.failed, HASH_COUNT(j.objects),
+	printf("%u writes, %zu reads (%" PRIu64 " not judged), %" PRIu64 " of unknown outcome, %u %s, the slowest took %.1f s: %s\n",
+	       HASH_COUNT(j.writes), j.nr_reads, j.left_out, j.failed, HASH_COUNT(j.objects), j.unit == 1 ? "blocks" : "chunks",
 	       (double)j.slowest / 1e9, j.bad ? "NOT LINEARIZABLE" : "linearizable");
 	bad = j.bad || !j.nr_reads;
 	judge_free(&j);

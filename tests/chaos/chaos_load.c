@@ -336,8 +336,8 @@ static void op_close(struct worker *w, int i)
 
 static bool op_open(struct worker *w, int i)
 {
+	uint64_t full = w->l->o.chunks * w->l->chunk, inv = now_ns();
 	struct flint_attr a;
-	uint64_t inv = now_ns();
 	char name[16];
 	int rc;
 
@@ -353,6 +353,11 @@ static bool op_open(struct worker *w, int i)
 	}
 	flint_file_attr(w->file[i], &a);
 	w->ino[i] = le64_to_cpu(a.ino);
+	/* At its full size from the beginning: no write grows it, each is one change. */
+	if (w->l->mode == MODE_DATA && le64_to_cpu(a.size) < full) {
+		inv = now_ns();
+		ended(w, inv, flint_file_truncate(w->file[i], full), "truncate");
+	}
 	return true;
 }
 
@@ -500,7 +505,7 @@ static bool worker_init(struct worker *w, struct load *l, struct flint_fs *fs, u
 		fprintf(stderr, "flint-chaos-load: cannot write %s: %s\n", path, strerror(errno));
 		return false;
 	}
-	note(w, "h %u %u\n", (unsigned int)l->o.cell, l->cells);
+	note(w, "h %u %u %u\n", (unsigned int)l->o.cell, l->cells, l->mode == MODE_CUT ? 1 : l->cells);
 	return true;
 }
 
