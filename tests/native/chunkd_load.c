@@ -33,7 +33,7 @@
 #define CHUNK		(1u << SHIFT)
 #define GIVE_UP_NS	60000000000ull
 
-enum what { W_READ, W_WRITE, W_PUNCH, W_CUT };
+enum what { W_READ, W_WRITE, W_PUNCH, W_CUT, W_CLONE };
 
 struct worker {
 	struct load *l;
@@ -43,13 +43,14 @@ struct worker {
 	u32 size[CHUNKS];
 	/* the request under way */
 	enum what what;
-	u32 chunk, off, len, tries;
+	u32 chunk, src, off, len, tries;
 	u64 seq, cut_size, began_ns;
 	struct flint_rpc rpc;
 	struct flint_timer pause;
 	union {
 		struct flint_io io;
 		struct flint_cut cut;
+		struct flint_clone clone;
 	} body;
 	u8 *buf;
 	u32 final;		/* reading everything at the end: next chunk */
@@ -61,7 +62,7 @@ struct load {
 	struct flint_peer *peer;
 	struct worker w[WORKERS];
 	u64 rng, seq, end_ns;
-	u64 ops[4], retries, bytes;
+	u64 ops[5], retries, bytes;
 	u32 running;
 	int failed;
 };
@@ -79,7 +80,7 @@ static void give_up(struct worker *w, const char *why)
 	fprintf(stderr, "inode %llu chunk %u [%u, +%u) %s: %s (status %u, err %d, %u tries)\n",
 		(unsigned long long)w->ino, w->chunk, w->off, w->len,
 		w->what == W_READ ? "read" : w->what == W_WRITE ? "write" :
-		w->what == W_PUNCH ? "punch" : "cut", why, w->rpc.status, w->rpc.err, w->tries);
+		w->what == W_PUNCH ? "punch" : w->what == W_CUT ? "cut" : "clone", why, w->rpc.status, w->rpc.err, w->tries);
 	w->l->failed = 1;
 	flint_loop_stop(w->l->loop);
 }
@@ -141,6 +142,10 @@ static void apply(struct worker *w)
 		break;
 	case W_PUNCH:
 		memset(w->model[w->chunk] + w->off, 0, w->len);
+		break;
+	case W_CLONE:
+		memcpy(w->model[w->chunk], w->model[w->src], CHUNK);
+		w->size[w->chunk] = w->size[w->src];
 		break;
 	case W_CUT:
 		for (i = 0; i < CHUNKS; i++) {
@@ -213,13 +218,15 @@ static void send_request(struct worker *w)
 
 	memset(rpc, 0, sizeof(*rpc));
 	rpc->op = w->what == W_READ ? FLINT_OP_READ : w->what == W_WRITE ? FLINT_OP_WRITE :
-		  w->what == W_PUNCH ? FLINT_OP_PUNCH : FLINT_OP_CUT;
+		  w->what == W_PUNCH ? FLINT_OP_PUNCH :
+		  w->what == W_CUT ? FLINT_OP_CUT : FLINT_OP_CLONE;
 	rpc->timeout_ms = 3000;
 	rpc->retry = w->tries != 0;
 	rpc->seq = w->seq;
 	rpc->seq_low = w->seq ? lowest_seq(w->l) : 0;
 	rpc->body = &w->body;
-	rpc->body_len = w->what == W_CUT ? sizeof(w->body.cut) : sizeof(w->body.io);
+	rpc->body_len = w->what == W_CUT ? sizeof(w->body.cut) :
+			w->what == W_CLONE ? sizeof(w->body.clone) : sizeof(w->body.io);
 	rpc->done = done;
 	rpc->priv = w;
 	if (w->what == W_WRITE) {
@@ -241,6 +248,19 @@ static void fill_io(struct worker *w)
 		.offset = cpu_to_le32(w->off), .length = cpu_to_le32(w->len),
 		.chunk_shift = SHIFT,
 	};
+}
+
+static void fill_clone(struct worker *w)
+{
+	w->src = (w->chunk + 1 + (u32)rnd(w->l, CHUNKS - 1)) % CHUNKS;
+	w->off = 0;
+	w->len = 0;
+	memset(&w->body, 0, sizeof(w->body));
+	fill_io(w);		/* the first member of the clone's body, too */
+	w->body.clone.src_ino = cpu_to_le64(w->ino);
+	w->body.clone.src_gen = cpu_to_le32(1);
+	w->body.clone.src_epoch = cpu_to_le32(w->epoch);
+	w->body.clone.src_index = cpu_to_le32(w->src);
 }
 
 static void fill_cut(struct worker *w, u64 size, u32 flags)
@@ -271,7 +291,7 @@ static void pick_range(struct worker *w)
 static void next(struct worker *w)
 {
 	struct load *l = w->l;
-	u32 i, dice = (u32)rnd(l, 20);
+	u32 i, dice = (u32)rnd(l, 22);
 
 	w->tries = 0;
 	w->began_ns = flint_now_ns();
@@ -291,9 +311,13 @@ static void next(struct worker *w)
 		return;
 	}
 	pick_range(w);
-	w->what = dice < 8 ? W_READ : dice < 17 ? W_WRITE : dice < 19 ? W_PUNCH : W_CUT;
+	w->what = dice < 8 ? W_READ : dice < 17 ? W_WRITE : dice < 19 ? W_PUNCH :
+		  dice < 20 ? W_CUT : W_CLONE;
 	if (w->what == W_CUT) {
 		fill_cut(w, rnd(l, (u64)CHUNKS * CHUNK), 0);
+	} else if (w->what == W_CLONE) {
+		fill_clone(w);
+		w->seq = ++l->seq;
 	} else {
 		fill_io(w);
 		if (w->what != W_READ)
@@ -550,9 +574,10 @@ int main(int argc, char **argv)
 		for (j = 0; j < CHUNKS; j++)
 			free(l.w[i].model[j]);
 	}
-	printf("# %llu reads, %llu writes, %llu punches, %llu cuts, %llu MiB, %llu retries\n",
+	printf("# %llu reads, %llu writes, %llu punches, %llu cuts, %llu clones, %llu MiB, %llu retries\n",
 	       (unsigned long long)l.ops[W_READ], (unsigned long long)l.ops[W_WRITE],
 	       (unsigned long long)l.ops[W_PUNCH], (unsigned long long)l.ops[W_CUT],
+	       (unsigned long long)l.ops[W_CLONE],
 	       (unsigned long long)(l.bytes >> 20), (unsigned long long)l.retries);
 	return l.failed;
 }

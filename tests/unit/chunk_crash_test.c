@@ -75,6 +75,10 @@ static void repeat(const struct op *o, struct test_dev *d, struct flint_store *s
 	op->seq = o->sop.seq;
 	op->seq_low = low < op->seq ? low : op->seq;
 	op->cut_size = o->sop.cut_size;
+	op->src_ino = o->sop.src_ino;
+	op->src_index = o->sop.src_index;
+	op->src_gen = o->sop.src_gen;
+	op->src_epoch = o->sop.src_epoch;
 	if (o->sop.kind == FLINT_SOP_WRITE)
 		memcpy(op->data, o->mem, o->sop.length);
 	wait_op(d, st, op);

@@ -34,6 +34,7 @@ struct op {
 	struct world *w;
 	u32 chunk, state;
 	u32 nr_cut;
+	u32 src;		/* CLONE: the other chunk + 1 */
 	bool done, inflight;
 	u8 *mem;
 };
@@ -146,6 +147,8 @@ static inline void model_op_done(struct flint_sop *sop)
 		/* With a CUT every chunk got one state. */
 		c->acked = o->nr_cut ? c->nr - 1 : o->state;
 	}
+	if (o->src)
+		w->chunk[o->src - 1].busy = false;
 	td_event(w->disk, TD_MARK, 0, (u64)(uintptr_t)o);
 }
 
@@ -223,6 +226,34 @@ static inline void start_change(struct world *w, u32 ci)
 	o->mem = malloc(len);
 	memcpy(o->mem, o->sop.data, len);
 	c->busy = true;
+	w->inflight++;
+	td_event(w->disk, TD_MARK, 1, (u64)(uintptr_t)o);
+	flint_store_submit(w->st, &o->sop);
+}
+
+/* Chunk @ci becomes what @cj is; both rest meanwhile, so that it is known what that is. */
+static inline void start_clone(struct world *w, u32 ci, u32 cj)
+{
+	struct flint_sop *sop = new_op(FLINT_SOP_CLONE, 100 + ci / NR_IDX, ci % NR_IDX, 0, 0);
+	struct model_chunk *c = &w->chunk[ci];
+	struct state *s = push_state(c);
+	struct op *o;
+
+	s->size = newest(&w->chunk[cj])->size;
+	memcpy(s->data, newest(&w->chunk[cj])->data, CHUNK);
+	sop->src_ino = 100 + cj / NR_IDX;
+	sop->src_index = cj % NR_IDX;
+	sop->src_gen = 1;
+	sop->src_epoch = w->epoch[cj / NR_IDX];
+	sop->epoch = w->epoch[ci / NR_IDX];
+	sop->seq = ++w->seq;
+	sop->seq_low = seq_low(w);
+	o = add_op(w, sop);
+	o->chunk = ci;
+	o->src = cj + 1;
+	o->state = c->nr - 1;
+	c->busy = true;
+	w->chunk[cj].busy = true;
 	w->inflight++;
 	td_event(w->disk, TD_MARK, 1, (u64)(uintptr_t)o);
 	flint_store_submit(w->st, &o->sop);
@@ -336,6 +367,13 @@ static inline void run_ops(struct world *w, u32 count)
 		}
 		if (rnd(w, 12) == 0 && !inode_busy(w, ino)) {
 			start_cut(w, ino);
+			count--;
+		} else if (!w->chunk[ci].busy && rnd(w, 8) == 0) {
+			u32 cj = (u32)rnd(w, NR_CHUNKS);
+
+			if (cj == ci || w->chunk[cj].busy)
+				continue;
+			start_clone(w, ci, cj);
 			count--;
 		} else if (!w->chunk[ci].busy && rnd(w, 4) == 0) {
 			check_piece(w, ci);

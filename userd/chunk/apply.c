@@ -18,8 +18,17 @@
 static void old_blocks(void *arg, u32 start, u32 nr)
 {
 	struct flint_store *st = arg;
+	u32 n;
 
-	flint_alloc_put_later(&st->alloc, start, nr);
+	for (; st->share.nr && nr; start += n, nr -= n) {	/* what others name stays */
+		for (n = 0; n < nr && !flint_share_drop(&st->share, start + n); n++)
+			;
+		if (n)
+			flint_alloc_put_later(&st->alloc, start, n);
+		n += n < nr;
+	}
+	if (nr)
+		flint_alloc_put_later(&st->alloc, start, nr);
 }
 
 static void drop_chunk(struct flint_store *st, struct flint_chunk *c, bool replay)
@@ -93,7 +102,10 @@ static int chunk_change(struct flint_store *st, struct flint_chunk *c,
 	if (le16_to_cpu(r->h.flags) & FLINT_REC_EMPTY) {
 		flint_chunk_trim(&st->index, c, 0, replay ? NULL : old_blocks, st);
 		c->shift = r->shift;
+		c->flags &= ~FLINT_CHUNK_SHARES;
 	}
+	if (le16_to_cpu(r->h.flags) & FLINT_REC_SHARED)
+		c->flags |= FLINT_CHUNK_SHARES;
 	if (le32_to_cpu(r->keep) != ~0u)
 		flint_chunk_trim(&st->index, c, le32_to_cpu(r->keep),
 				 replay ? NULL : old_blocks, st);

@@ -157,19 +157,25 @@ static u32 count_runs(const struct flint_chunk *c)
 	return n;
 }
 
-static bool add_chunk(struct flint_store *st, const struct flint_chunk *c)
+u32 flint_snapshot_len(const struct flint_store *st, const struct flint_chunk *c)
+{
+	u32 nr_crc = (u32)c->nr_blocks << (st->bs - st->cs);
+
+	return (u32)((sizeof(struct flint_rec_chunk) +
+		      count_runs(c) * sizeof(struct flint_rec_ext) + nr_crc * sizeof(u32) + 7) &
+		     ~7ul);
+}
+
+void flint_snapshot_fill(const struct flint_store *st, const struct flint_chunk *c,
+			 struct flint_rec_chunk *r)
 {
 	const struct flint_inode *in = flint_inode_at(&st->index, c->inode);
-	u32 nr_ext = count_runs(c), blk = 0, i = 0;
-	u32 nr_crc = c->nr_blocks << (st->bs - st->cs);
-	struct flint_rec_chunk *r;
+	u32 nr_crc = (u32)c->nr_blocks << (st->bs - st->cs), blk = 0, i = 0;
 	struct flint_rec_ext *ext;
 	__le32 *crc;
 
-	r = rec_add(st->ckpt, FLINT_REC_CHUNK,
-		    (u32)(sizeof(*r) + nr_ext * sizeof(*ext) + nr_crc * sizeof(*crc)));
-	if (!r)
-		return false;
+	if (c->flags & FLINT_CHUNK_SHARES)
+		r->h.flags |= cpu_to_le16(FLINT_REC_SHARED);
 	r->ino = cpu_to_le64(c->ino);
 	r->fs = cpu_to_le32(in->fs);
 	r->gen = cpu_to_le32(in->gen);
@@ -180,8 +186,6 @@ static bool add_chunk(struct flint_store *st, const struct flint_chunk *c)
 	r->size = cpu_to_le32(c->size);
 	r->keep = cpu_to_le32(~0u);
 	r->shift = c->shift;
-	r->nr_ext = cpu_to_le32(nr_ext);
-	r->nr_crc = cpu_to_le32(nr_crc);
 	ext = (void *)(r + 1);
 	while (blk < c->nr_blocks) {
 		u32 dev, n = flint_chunk_run(c, blk, c->nr_blocks - blk, &dev);
@@ -193,10 +197,20 @@ static bool add_chunk(struct flint_store *st, const struct flint_chunk *c)
 		}
 		blk += n;
 	}
-	crc = (void *)(ext + nr_ext);
+	r->nr_ext = cpu_to_le32(i);
+	r->nr_crc = cpu_to_le32(nr_crc);
+	crc = (void *)(ext + i);
 	for (i = 0; i < nr_crc; i++)
 		crc[i] = cpu_to_le32(i < c->cap_crc ? c->crc[i] : st->zero_crc);
-	return true;
+}
+
+static bool add_chunk(struct flint_store *st, const struct flint_chunk *c)
+{
+	struct flint_rec_chunk *r = rec_add(st->ckpt, FLINT_REC_CHUNK, flint_snapshot_len(st, c));
+
+	if (r)
+		flint_snapshot_fill(st, c, r);
+	return r != NULL;
 }
 
 /* Copy what a client may still ask for: the window may change between segments. */
@@ -597,6 +611,7 @@ static int state_reset(struct flint_store *st)
 	flint_windows_free(&st->windows);
 	flint_index_free(&st->index);
 	flint_alloc_free(&st->alloc);
+	flint_share_free(&st->share);
 	if (flint_alloc_init(&st->alloc, nr) || flint_windows_init(&st->windows) ||
 	    flint_index_init(&st->index, ((u64)nr << st->bs) >> FLINT_CHUNK_SHIFT_DEF))
 		return -ENOMEM;

@@ -109,6 +109,7 @@ FLINT_ASSERT_SIZE(struct flint_rec_hdr, 8);
  */
 #define FLINT_REC_ALWAYS	0x2
 #define FLINT_REC_EMPTY		0x4	/* CHUNK: the chunk is emptied first */
+#define FLINT_REC_SHARED	0x8	/* CHUNK: names blocks that other chunks name too */
 
 /**
  * struct flint_rec_origin - whose request it was, for the result window

@@ -721,6 +721,11 @@ static void fwd_go(struct flint_fwd *f)
 			fwd_pause(f);
 		return;
 	}
+	if (f->op->kind == FLINT_SOP_CLONE) {	/* its source may be at another version there */
+		if (!whole_start(f->t, f->op, 0, f->trace, fwd_whole_done, f, &f->whole))
+			fwd_pause(f);
+		return;
+	}
 	s = send_get(f->t);
 	if (!s) {
 		fwd_pause(f);

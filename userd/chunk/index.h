@@ -57,6 +57,7 @@ struct flint_inode {
 
 #define FLINT_CHUNK_DEAD	0x1	/* dropped while an operation holds it */
 #define FLINT_CHUNK_MAPPED	0x2	/* map is used, else start and nr_blocks */
+#define FLINT_CHUNK_SHARES	0x8	/* a clone made it: may name blocks that others name */
 #define FLINT_CHUNK_STAMPED	0x4	/* a record made it; it is in its range's sum.
 				 * With version 0: a replacement that is not whole */
 

@@ -479,6 +479,68 @@ static void request_io(struct flint_chunkd *d, struct flint_call *call)
 	flint_buf_wait(d->pool, &r->waiter);
 }
 
+static u32 check_clone(struct flint_chunkd *d, const struct flint_call *call,
+		       const struct flint_clone *b, const struct chunkd_target *t)
+{
+	const struct flint_io *io = &b->dst;
+
+	if (call->msg.data_len || !call->msg.seq || !io->ino || !b->src_ino || io->offset ||
+	    io->length || io->flags || io->chunk_shift < FLINT_CHUNK_SHIFT_MIN ||
+	    io->chunk_shift > FLINT_CHUNK_SHIFT_MAX)
+		return FLINT_ST_BAD_REQUEST;
+	if (token_forbids(call, le32_to_cpu(io->fs)))
+		return FLINT_ST_AUTH;
+	if (!t)
+		return FLINT_ST_STALE_MAP;
+	return check_place(d, t, le32_to_cpu(io->chain), le32_to_cpu(io->chain_ver), false);
+}
+
+static void request_clone(struct flint_chunkd *d, struct flint_call *call)
+{
+	struct chunkd_req *r = NULL;
+	struct chunkd_target *t;
+	struct flint_clone b;
+	struct flint_sop *op;
+	int fence;
+	u32 status;
+
+	if (flint_body_get(&b, sizeof(b), sizeof(b), call->msg.body, call->msg.body_len)) {
+		refuse(call, FLINT_ST_BAD_REQUEST);
+		return;
+	}
+	t = chunkd_target_find(d, le32_to_cpu(b.dst.target));
+	status = check_clone(d, call, &b, t);
+	fence = status == FLINT_OK ? chunkd_fence_enter(&d->fences, call) : -1;
+	if (status == FLINT_OK && fence < 0)
+		status = FLINT_ST_FENCED;
+	if (status == FLINT_OK)
+		r = req_get(d);
+	if (!r) {
+		if (fence >= 0)
+			chunkd_fence_leave(&d->fences, fence);
+		refuse(call, status == FLINT_OK ? FLINT_ST_RETRY : status);
+		return;
+	}
+	req_begin(r, call, t, le32_to_cpu(b.dst.chain), le32_to_cpu(b.dst.chain_ver), 0);
+	r->fence = fence;
+	op = &r->op;
+	op->kind = FLINT_SOP_CLONE;
+	op->shift = b.dst.chunk_shift;
+	op->fs = le32_to_cpu(b.dst.fs);
+	op->ino = le64_to_cpu(b.dst.ino);
+	op->gen = le32_to_cpu(b.dst.gen);
+	op->epoch = le32_to_cpu(b.dst.trunc_epoch);
+	op->index = le32_to_cpu(b.dst.index);
+	op->offset = 0;
+	op->length = 0;
+	op->src_ino = le64_to_cpu(b.src_ino);
+	op->src_gen = le32_to_cpu(b.src_gen);
+	op->src_epoch = le32_to_cpu(b.src_epoch);
+	op->src_index = le32_to_cpu(b.src_index);
+	who(op, call);
+	hand_over(r);
+}
+
 /* From the metadata server to the head, or along the chain from the target in front. */
 static void request_cut(struct flint_chunkd *d, struct flint_call *call)
 {
@@ -744,6 +806,9 @@ void chunkd_request(void *arg, struct flint_call *call)
 	case FLINT_OP_WRITE:
 	case FLINT_OP_PUNCH:
 		request_io(arg, call);
+		break;
+	case FLINT_OP_CLONE:
+		request_clone(arg, call);
 		break;
 	case FLINT_OP_FORWARD:
 		request_forward(arg, call);

@@ -250,19 +250,34 @@ static int arena_init(struct flint_store *st)
 	return 0;
 }
 
-/* Take the blocks of all chunks. */
-static int alloc_derive(struct flint_store *st, char *err, size_t errlen)
+/* A run of blocks that a clone names: what another chunk has already is shared. */
+static int share_derive(struct flint_store *st, u32 start, u32 nr)
+{
+	u32 i;
+
+	if (start > st->alloc.nr_blocks || nr > st->alloc.nr_blocks - start)
+		return -EUCLEAN;
+	for (i = 0; i < nr; i++)
+		if (flint_alloc_mark(&st->alloc, start + i, 1) &&
+		    flint_share_add(&st->share, start + i))
+			return -ENOMEM;
+	return 0;
+}
+
+/* Take the blocks of chunks that are clones, or that are none. */
+static int alloc_derive_pass(struct flint_store *st, u32 shares, char *err, size_t errlen)
 {
 	u32 slot, blk, dev, n;
 
 	for (slot = 1; slot <= st->index.chunks.high; slot++) {
 		struct flint_chunk *c = flint_chunk_at(&st->index, slot);
 
-		if (!c->ino)
+		if (!c->ino || (c->flags & FLINT_CHUNK_SHARES) != shares)
 			continue;
 		for (blk = 0; blk < c->nr_blocks; blk += n) {
 			n = flint_chunk_run(c, blk, c->nr_blocks - blk, &dev);
-			if (!dev || !flint_alloc_mark(&st->alloc, dev - 1, n))
+			if (!dev || !flint_alloc_mark(&st->alloc, dev - 1, n) ||
+			    (shares && !share_derive(st, dev - 1, n)))
 				continue;
 			snprintf(err, errlen,
 				 "%s: two chunks claim block %u (one is chunk %u of inode %llu): restore this target from its replicas",
@@ -271,6 +286,17 @@ static int alloc_derive(struct flint_store *st, char *err, size_t errlen)
 		}
 	}
 	return 0;
+}
+
+/*
+ * Take the blocks of all chunks. Clones come last: of the chunks that name a block
+ * only one may be none.
+ */
+static int alloc_derive(struct flint_store *st, char *err, size_t errlen)
+{
+	int ret = alloc_derive_pass(st, 0, err, errlen);
+
+	return ret ? ret : alloc_derive_pass(st, FLINT_CHUNK_SHARES, err, errlen);
 }
 
 static int store_recover(struct flint_store *st, char *err, size_t errlen)
@@ -332,6 +358,7 @@ void flint_store_close(struct flint_store *st)
 	flint_windows_free(&st->windows);
 	flint_index_free(&st->index);
 	flint_alloc_free(&st->alloc);
+	flint_share_free(&st->share);
 	free(st->arena);
 	if (st->dev)
 		st->dev->ops->close(st->dev);
@@ -345,6 +372,7 @@ void flint_store_retire(struct flint_store *st)
 	flint_windows_free(&st->windows);
 	flint_index_free(&st->index);
 	flint_alloc_free(&st->alloc);
+	flint_share_free(&st->share);
 	if (flint_index_init(&st->index, 0) || flint_windows_init(&st->windows) ||
 	    flint_alloc_init(&st->alloc, 0))
 		abort();	/* a few KiB: the machine is done for */
@@ -659,7 +687,9 @@ static u32 fingerprint(const struct flint_sop *op)
 	u64 z = op->ino * 0x9e3779b97f4a7c15ull + op->fs;
 
 	z = (z ^ op->index) * 0xbf58476d1ce4e5b9ull + op->offset;
-	z = (z ^ op->length) * 0x94d049bb133111ebull + op->kind;
+	if (op->kind == FLINT_SOP_CLONE)	/* offset and length are 0, or the result's */
+		z = (z ^ op->index) * 0xbf58476d1ce4e5b9ull + op->src_ino + ((u64)op->src_index << 32);
+	z = (z ^ (op->kind == FLINT_SOP_CLONE ? 0 : op->length)) * 0x94d049bb133111ebull + op->kind;
 	return (u32)(z >> 32) ^ op->gen;
 }
 
@@ -769,6 +799,7 @@ void flint_store_submit(struct flint_store *st, struct flint_sop *op)
 		break;
 	case FLINT_SOP_WRITE:
 	case FLINT_SOP_PUNCH:
+	case FLINT_SOP_CLONE:
 		if (op->given)
 			submit_given(op);
 		else
@@ -978,9 +1009,11 @@ static int sums_verify(const struct flint_store *st, char *err, size_t errlen)
 int flint_store_verify(struct flint_store *st, char *err, size_t errlen)
 {
 	struct flint_alloc live = st->alloc;
+	struct flint_share shared = st->share;
 	u32 w, words = (live.nr_blocks + 63) / 64;
 	int ret = flint_alloc_init(&st->alloc, live.nr_blocks);
 
+	memset(&st->share, 0, sizeof(st->share));
 	if (!ret)
 		ret = alloc_derive(st, err, errlen);
 	for (w = 0; w < words && !ret; w++) {
@@ -996,7 +1029,24 @@ int flint_store_verify(struct flint_store *st, char *err, size_t errlen)
 			 st->name, live.used, st->alloc.used);
 		ret = -EUCLEAN;
 	}
+	for (w = 0; w < shared.cap && !ret; w++) {
+		u32 block = shared.tab[w].block;
+
+		if (!block || flint_share_extra(&st->share, block - 1) == shared.tab[w].extra)
+			continue;
+		snprintf(err, errlen, "%s: block %u is counted for %u clones, chunks name it %u times more",
+			 st->name, block - 1, shared.tab[w].extra,
+			 flint_share_extra(&st->share, block - 1));
+		ret = -EUCLEAN;
+	}
+	if (!ret && shared.nr != st->share.nr) {
+		snprintf(err, errlen, "%s: %u blocks are counted as shared, the index has %u",
+			 st->name, shared.nr, st->share.nr);
+		ret = -EUCLEAN;
+	}
 	flint_alloc_free(&st->alloc);
+	flint_share_free(&st->share);
 	st->alloc = live;
+	st->share = shared;
 	return ret ? ret : sums_verify(st, err, errlen);
 }

@@ -31,6 +31,7 @@
 #include <sys/uio.h>
 #include "dev.h"
 #include "alloc.h"
+#include "share.h"
 #include "index.h"
 #include "wal.h"
 #include "window.h"
@@ -67,6 +68,11 @@ enum flint_sop_kind {
 	 */
 	FLINT_SOP_REPAIR,
 	FLINT_SOP_HOLD,		/* no change: own the chunk until flint_sop_release() */
+	/*
+	 * The chunk becomes what (@src_ino, @src_index) is, sharing its blocks;
+	 * with given, @src_version and @src_tag are what that must be at.
+	 */
+	FLINT_SOP_CLONE,
 	/* What clients were answered is forgotten: another replica's memory replaces it. */
 	FLINT_SOP_FORGET,
 };
@@ -123,6 +129,9 @@ struct flint_sop {
 	u32 crc;		/* of the payload, with check_crc */
 	u32 cut_flags;		/* CUT */
 	u64 cut_size;		/* CUT: the inode's size */
+	u64 src_ino;		/* CLONE */
+	u32 src_gen, src_epoch, src_index;
+	u64 src_version, src_tag;	/* CLONE: result, or with given what it shall be */
 	u8 client[16];
 	u64 session;
 	u64 seq;		/* WRITE, PUNCH; 0: no client waits, with given only */
@@ -231,6 +240,7 @@ struct flint_store {
 	bool closing;
 	u32 reserve;			/* blocks kept for overwrites and cuts */
 	struct flint_alloc alloc;
+	struct flint_share share;
 	struct flint_index index;
 	struct flint_windows windows;
 	struct flint_wal wal;
@@ -468,6 +478,12 @@ bool flint_chunk_take(struct flint_sop *op, struct flint_chunk *c,
 		      void (*resume)(struct flint_sop *op));
 void flint_chunk_release(struct flint_sop *op);
 
+/* Give version, tag and origin of the change to its record. */
+void flint_update_identity(struct flint_sop *op, struct flint_rec_chunk *r);
+
+/* clone.c: the chunk is ours and nothing speaks against the change */
+void flint_clone_begin(struct flint_sop *op);
+
 /* merge.c */
 void flint_merge_start(struct flint_sop *op);
 
@@ -475,6 +491,10 @@ void flint_merge_start(struct flint_sop *op);
 void flint_list_init(struct flint_store *st);
 
 /* ckpt.c */
+/* The record of all of a chunk: its length; map, CRCs and identity filled into a cleared one. */
+u32 flint_snapshot_len(const struct flint_store *st, const struct flint_chunk *c);
+void flint_snapshot_fill(const struct flint_store *st, const struct flint_chunk *c,
+			 struct flint_rec_chunk *r);
 int flint_ckpt_load(struct flint_store *st, char *err, size_t errlen);
 int flint_ckpt_init(struct flint_store *st);
 void flint_ckpt_free(struct flint_store *st);

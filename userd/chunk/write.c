@@ -145,13 +145,14 @@ static void result_log(struct flint_sop *op)
 static bool makes_chunk(const struct flint_sop *op)
 {
 	return op->kind == FLINT_SOP_WRITE || op->kind == FLINT_SOP_REPLACE ||
-	       op->kind == FLINT_SOP_HOLD;
+	       op->kind == FLINT_SOP_HOLD || op->kind == FLINT_SOP_CLONE;
 }
 
 /* Is it a change within a chunk, whose size must be what the request says? */
 static bool fits_shift(const struct flint_sop *op)
 {
 	return op->kind == FLINT_SOP_WRITE || op->kind == FLINT_SOP_PUNCH ||
+	       op->kind == FLINT_SOP_CLONE ||
 	       (op->kind == FLINT_SOP_REPLACE && !(op->whole & FLINT_FWD_FIRST));
 }
 
@@ -507,6 +508,10 @@ void flint_update_begin(struct flint_sop *op)
 		update_log(op);
 		return;
 	}
+	if (op->kind == FLINT_SOP_CLONE) {
+		flint_clone_begin(op);
+		return;
+	}
 	if (!update_range(op)) {
 		op->rep.io.version = cpu_to_le64(op->chunk->version);
 		if (op->kind == FLINT_SOP_CUT)
@@ -775,6 +780,20 @@ static void update_identity(struct flint_sop *op)
 	op->rep.io.version = cpu_to_le64(version);
 }
 
+void flint_update_identity(struct flint_sop *op, struct flint_rec_chunk *r)
+{
+	update_identity(op);
+	r->ino = cpu_to_le64(op->ino);
+	r->fs = cpu_to_le32(op->fs);
+	r->gen = cpu_to_le32(op->gen);
+	r->epoch = cpu_to_le32(op->epoch);
+	r->index = cpu_to_le32(op->chunk->index);
+	r->version = op->rep.io.version;
+	r->tag = cpu_to_le64(op->rec_tag);
+	r->size = cpu_to_le32(op->new_size);
+	origin_fill(op, &r->from);
+}
+
 void flint_update_record(struct flint_sop *op, void *p)
 {
 	const struct flint_chunk *c = op->chunk;
@@ -782,19 +801,11 @@ void flint_update_record(struct flint_sop *op, void *p)
 	struct flint_rec_ext *ext = (void *)(r + 1), hole;
 	u32 len = flint_update_record_len(op), i, n = 0;
 
-	update_identity(op);
 	memset(r, 0, sizeof(*r));
 	r->h.type = cpu_to_le16(FLINT_REC_CHUNK);
 	r->h.flags = cpu_to_le16(record_flags(op));
 	r->h.len = cpu_to_le32(len);
-	r->ino = cpu_to_le64(op->ino);
-	r->fs = cpu_to_le32(op->fs);
-	r->gen = cpu_to_le32(op->gen);
-	r->epoch = cpu_to_le32(op->epoch);
-	r->index = cpu_to_le32(c->index);
-	r->version = op->rep.io.version;
-	r->tag = cpu_to_le64(op->rec_tag);
-	r->size = cpu_to_le32(op->new_size);
+	flint_update_identity(op, r);
 	r->first_crc = cpu_to_le32(op->first_crc);
 	r->keep = cpu_to_le32(op->keep);
 	r->shift = begins_anew(op) ? op->shift : c->shift;
@@ -810,7 +821,6 @@ void flint_update_record(struct flint_sop *op, void *p)
 	memcpy(&ext[n], op->rep.crc, op->nr_crc * sizeof(u32));
 	memset((u8 *)&ext[n] + op->nr_crc * sizeof(u32), 0,
 	       len - sizeof(*r) - n * sizeof(*ext) - op->nr_crc * sizeof(u32));
-	origin_fill(op, &r->from);
 }
 
 static void update_logged(struct flint_wal_waiter *w, int err)
