@@ -199,6 +199,11 @@ static void problems_disk(struct mgr *m, json_t *list, const struct mgr_target *
 			 (unsigned long long)live->live.repaired);
 		mgr_problem(list, what, "replace the disk before it fails");
 	}
+	if (up && (live->live.flags & FLINT_HBT_LOST)) {
+		snprintf(what, sizeof(what), "target %u on %s holds data that is damaged on every replica: reads of it end with EIO",
+			 t->id, node);
+		mgr_problem(list, what, "'flint scrub status' lists it: restore these files, or let a replica return that has it");
+	}
 	if (up && (live->live.flags & FLINT_HBT_CONFLICT)) {
 		snprintf(what, sizeof(what), "recovery of target %u on %s found data that it must not guess about and stopped; both copies are kept",
 			 t->id, node);

@@ -89,6 +89,8 @@ void heal_beat(struct chunkd_heal *h, struct flint_hb_target *t)
 		flags |= FLINT_HBT_SUSPECT;
 	if (atomic_load(&h->conflict))
 		flags |= FLINT_HBT_CONFLICT;
+	if (atomic_load(&h->lost))
+		flags |= FLINT_HBT_LOST;
 	if (atomic_load(&h->scrubbing))
 		flags |= FLINT_HBT_SCRUBBING;
 	t->flags = cpu_to_le32(flags);

@@ -23,6 +23,7 @@
 
 #define REPAIR_PATIENCE_NS	10000000000ull	/* for replicas that do not answer */
 #define REPAIR_PAUSE_MS		50u
+#define MENDED_ENOUGH		3u	/* times that a request is begun again */
 #define REPAIR_ROUNDS		40u		/* of a chunk that changes under us */
 
 /**
@@ -31,6 +32,7 @@
  * @at, @len: piece under way; @fine: in steps of an allocation block
  * @peer: which of the place's peers is asked
  * @hope: one of them may still have it: it did not answer, or is between versions
+ * @lost: some of it is on no replica
  * @said: what each of them said of the piece, for the log
  */
 struct repair_job {
@@ -51,7 +53,7 @@ struct repair_job {
 	u64 version, tag;
 	u32 size;
 	u32 at, len;
-	bool fine, ended;
+	bool fine, ended, lost;
 	u32 peer;
 	bool hope;
 	u32 rounds, fixed;
@@ -62,6 +64,7 @@ struct repair_job {
 static void look(struct repair_job *j);
 static void look_piece(struct repair_job *j);
 static void ask_peer(struct repair_job *j);
+static void piece_good(struct repair_job *j);
 
 /* ---- findings ------------------------------------------------------------ */
 
@@ -72,10 +75,33 @@ static struct flint_scrub_found *finding(struct chunkd_heal *h, u64 nr)
 	return le64_to_cpu(f->nr) == nr ? f : NULL;
 }
 
+/* Is it known that these bytes are lost? Then they are not counted again. */
+static bool known(struct repair_job *j)
+{
+	const struct chunkd_heal *h = j->h;
+	u32 i;
+
+	for (i = 0; i < HEAL_FOUND; i++) {
+		const struct flint_scrub_found *f = &h->found[i];
+
+		if (le64_to_cpu(f->ino) != j->ino || le32_to_cpu(f->fs) != j->fs ||
+		    le32_to_cpu(f->index) != j->index || le32_to_cpu(f->offset) != j->at ||
+		    le32_to_cpu(f->result) != FLINT_FOUND_LOST)
+			continue;
+		j->found_nr = le64_to_cpu(f->nr);
+		return true;
+	}
+	return false;
+}
+
 static void found(struct repair_job *j)
 {
 	struct chunkd_heal *h = j->h;
-	u64 nr = ++h->nr_found;
+	u64 nr;
+
+	if (known(j))
+		return;
+	nr = ++h->nr_found;
 
 	h->found[nr % HEAL_FOUND] = (struct flint_scrub_found){
 		.nr = cpu_to_le64(nr), .ino = cpu_to_le64(j->ino), .fs = cpu_to_le32(j->fs),
@@ -92,13 +118,18 @@ static void found(struct repair_job *j)
 static void settle(struct repair_job *j, enum flint_scrub_result result)
 {
 	struct flint_scrub_found *f = j->found_nr ? finding(j->h, j->found_nr) : NULL;
+	bool was_lost = f && le32_to_cpu(f->result) == FLINT_FOUND_LOST;
 
+	if (!j->found_nr)
+		return;
 	if (f)
 		f->result = cpu_to_le32(result);
-	if (j->found_nr && result == FLINT_FOUND_REPAIRED)
+	if (result == FLINT_FOUND_REPAIRED)
 		atomic_fetch_add(&j->h->repaired, 1);
-	if (j->found_nr && result == FLINT_FOUND_LOST)
+	if (result == FLINT_FOUND_LOST && !was_lost)
 		atomic_fetch_add(&j->h->lost, 1);
+	else if (result != FLINT_FOUND_LOST && was_lost)
+		atomic_fetch_sub(&j->h->lost, 1);
 	j->found_nr = 0;
 }
 
@@ -134,7 +165,7 @@ static void finish(struct repair_job *j, u32 status)
 {
 	struct chunkd_heal *h = j->h;
 
-	settle(j, status == FLINT_ST_CHECKSUM ? FLINT_FOUND_LOST : FLINT_FOUND_GONE);
+	settle(j, FLINT_FOUND_GONE);
 	if (j->fixed)
 		flint_info("%s: chunk %u of inode %llu (file system %u): %u damaged blocks were repaired from another replica",
 			   h->t->st->name, j->index, (unsigned long long)j->ino, j->fs, j->fixed);
@@ -163,11 +194,13 @@ static void again(struct repair_job *j)
 
 static void lost(struct repair_job *j)
 {
-	flint_err("%s: chunk %u of inode %llu (file system %u), version %llu, bytes %u to %u are damaged and no replica has them: reads of them end with EIO;%s",
+	flint_err_rl("%s: chunk %u of inode %llu (file system %u), version %llu, bytes %u to %u are damaged and no replica has them: reads of them end with EIO;%s",
 		  j->h->t->st->name, j->index, (unsigned long long)j->ino, j->fs,
 		  (unsigned long long)j->version, j->at, j->at + j->len - 1,
 		  j->h->place.nr_peers ? j->said : " the chain has no other serving replica");
-	finish(j, FLINT_ST_CHECKSUM);
+	settle(j, FLINT_FOUND_LOST);
+	j->lost = true;
+	piece_good(j);		/* the rest of the chunk may be better off */
 }
 
 /* ---- what is damaged? ---------------------------------------------------- */
@@ -262,7 +295,7 @@ static void look_piece(struct repair_job *j)
 		return;
 	}
 	if (j->at >= j->size) {
-		finish(j, FLINT_OK);
+		finish(j, j->lost ? FLINT_ST_CHECKSUM : FLINT_OK);
 		return;
 	}
 	j->len = j->fine ? 1u << st->bs : FLINT_STORE_MAX_IO;
@@ -285,6 +318,7 @@ static void look(struct repair_job *j)
 	j->size = c->size;
 	j->at = 0;
 	j->fine = false;
+	j->lost = false;
 	look_piece(j);
 }
 
@@ -494,7 +528,9 @@ static void op_goes_on(struct repair_wait *w)
 	free(held);
 	if (!op)
 		return;
-	if (status == FLINT_OK) {
+	if (status == FLINT_ST_CHECKSUM)
+		op->mended = MENDED_ENOUGH;	/* its own bytes may be well */
+	if (status == FLINT_OK || status == FLINT_ST_CHECKSUM) {
 		flint_sop_block(op, resume);
 		op->st->unblock = true;
 		op->st->kick(op->st->kick_arg);
@@ -509,7 +545,7 @@ static bool take_over(void *arg, struct flint_sop *op, void (*resume)(struct fli
 	struct chunkd_heal *h = arg;
 	struct held_op *held;
 
-	if (h->closing || (resume && op->mended++ > 2))
+	if (h->closing || (resume && op->mended++ >= MENDED_ENOUGH))
 		return false;
 	held = calloc(1, sizeof(*held));
 	if (!held)

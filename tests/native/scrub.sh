@@ -1,0 +1,62 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 180
+#
+# Bits are flipped in the files of chunk targets, as disks do: in one replica they are repaired by
+# whoever reads them first, a client or the scrub, and counted; in all replicas reads end with EIO
+# and the places are named; in a target's own structures it says so and the others go on.
+set -u
+. "$(dirname "$0")/cluster.bash"
+
+spoil() { "$ROOT/tests/native/spoil.py" "$D/chunk$1/target" "${@:2}"; }
+scrubbed() { json 'all(t["state"] == "idle" and t["ended"] for t in d["targets"])' scrub status; }
+scrub() { fl scrub start > /dev/null && until_ok 30 scrubbed; }
+count() { field "sum(t['$1'] for t in d['targets'])" scrub status; }
+equal() { json 'd["equal"]' chain compare; }
+serving() { json 'all(t["state"] == "serving" for c in d["chains"] for t in c["targets"])' chain list; }
+verify() { timeout 60 "$BIN/flint-fstest" --timeout 10 --mgr "$(mgrs)" --key "$D/cluster.key" verify "$W/manifest"; }
+log_has() { cat "$D"/log/chunk$2.log | grep -qF -- "$1"; }
+# stop_hard N, start_again: one chunk server
+stop_hard() { kill -9 "$(pid "chunk$1")"; }
+
+echo "1..23"
+ok "a cluster with three replicas of everything" up --chunk-servers 3 --replicas 3
+ok "all replicas serve" until_ok 30 serving
+ok "files are written" fstest --seed 7 chaos 3 "$W/manifest"
+ok "replicas are the same" equal
+
+ok "a scrub of undamaged targets ends" scrub
+ok "... and finds nothing" test "$(count errors)" = 0
+ok "... and says so in words" says "damaged blocks found since the server started: 0" fl scrub status
+
+spoil 2 data > "$W/n"
+ok "bits are flipped in one replica" test "$(cat "$W/n")" -gt 5
+ok "clients read what they wrote" verify
+ok "a scrub goes through everything" scrub
+ok "what was damaged is repaired" json \
+	'all(t["repaired"] == t["errors"] and not t["lost"] for t in d["targets"]) and
+	 sum(t["repaired"] for t in d["targets"]) > 5' scrub status
+before=$(count errors)
+ok "a second one finds nothing more" scrub
+ok "... and counts nothing twice" test "$(count errors)" = "$before"
+ok "replicas are still the same" equal
+
+# Damage in two replicas at different places: every block is whole somewhere.
+spoil 1 data 2 > "$W/n"
+ok "half of the blocks of another replica, too: clients read what they wrote" verify
+scrub
+ok "nothing is lost" test "$(count lost)" = 0
+
+# The index: a checkpoint that does not check, a log that was written over.
+stop_hard 3
+spoil 3 checkpoint > "$W/n"
+spoil 3 log >> "$W/n"
+ok "a target whose index is damaged is not served" not up
+ok "... and says what to do" log_has "replicas" 3
+ok "the others go on" verify
+for t in 1 2; do spoil $t data > "$W/n"; done
+ok "damaged in all replicas that are left: reads end with EIO, never with other bytes" says "read -5" verify
+ok "the places are named" log_has "are damaged and no replica has them" '*'
+ok "... also in the status" until_ok 10 says "damaged on every replica" fl status
+ok "no sanitizer found anything" no_sanitizer
+done_testing
