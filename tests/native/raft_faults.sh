@@ -51,6 +51,39 @@ disk_fault()	# HOW
 	echo "$1" > "$W/trigger"
 	serves "$2"
 }
+# The same to the one that leads.
+leader_fault()	# HOW NAME
+{
+	f=$(follower)
+	stop_hard "$f"
+	start "$f" LD_PRELOAD="$BIN/flint-faultdisk.so" FAULT_TRIGGER="$W/trigger" FAULT_MATCH=raft.db
+	until_ok 20 all_members && until_ok 20 fl meta transfer "$f" && [ "$(leader)" = "$f" ] || return 1
+	echo "$1" > "$W/trigger"
+	serves "$2" && [ "$(leader)" != "$f" ]
+}
+# What `flint status` says of a replica whose clock or free space is wrong; then it is well again.
+told_of()	# HOW WORDS
+{
+	f=$(follower)
+	stop_hard "$f"
+	start "$f" LD_PRELOAD="$BIN/flint-faultdisk.so" FAULT_TRIGGER="$W/trigger" FAULT_MATCH=raft.db
+	until_ok 20 all_members || return 1
+	echo "$1" > "$W/trigger"
+	until_ok 20 told "$2" fl status || { rm -f "$W/trigger"; return 1; }
+	rm -f "$W/trigger"
+	until_ok 20 not says "$2" fl status
+}
+# While the disk of the one that leads is nearly full, nothing grows, but things can be removed.
+no_growth()
+{
+	until_ok 20 fl meta transfer "$f" && [ "$(leader)" = "$f" ] || return 1
+	echo l > "$W/trigger"
+	until_ok 20 not fl fs create never || { rm -f "$W/trigger"; return 1; }
+	fl fs create never > "$W/never" 2>&1
+	rm -f "$W/trigger"
+	cat "$W/never"
+	grep -q 'nearly full\|No space left' "$W/never" && serves room
+}
 comes_back() { rm -f "$W/trigger"; start "$f"; until_ok 20 all_members; }
 
 torn_tail()
@@ -140,6 +173,29 @@ takes_over()
 		[ "$(sqlite3 "$W/old/meta.db" 'SELECT count(*) FROM fs')" = \
 		  "$(sqlite3 "$D/meta/meta.db" 'SELECT count(*) FROM fs')" ]
 }
+# Of the first version of the schema, which is upgraded on the way.
+takes_over_v1()
+{
+	mkdir -m 700 "$W/v1"
+	python3 - "$ROOT/tests/unit/meta_store_test.c" "$W/v1/meta.db" << 'END' || return 1
+import re, sqlite3, sys
+c = open(sys.argv[1]).read()
+c = c[c.index("static const char v1[] ="):]
+sql = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', c[:c.index(";\n\n")]))
+db = sqlite3.connect(sys.argv[2])
+db.executescript(sql)
+db.commit()
+END
+	sqlite3 "$W/v1/meta.db" 'PRAGMA user_version' | grep -qx 1 || return 1
+	"$BIN/flint-metad" --state "$W/v1" --key "$D/cluster.key" --mgr 127.0.0.1:1 --listen 127.0.0.1 \
+		--tcp-port $((PORT + 491)) --rdma-port 0 --found > "$W/v1.log" 2>&1 &
+	PID=$!
+	until_ok 10 grep -q 'leads metadata' "$W/v1.log" || { cat "$W/v1.log"; kill $PID; return 1; }
+	kill $PID && wait $PID || { cat "$W/v1.log"; return 1; }
+	[ "$(sqlite3 "$W/v1/raft.db" 'SELECT base > 0 FROM root')" = 1 ] &&
+		[ "$(sqlite3 "$W/v1/meta.db" 'PRAGMA user_version')" -gt 1 ] &&
+		[ "$(sqlite3 "$W/v1/meta.db" 'SELECT size FROM inode WHERE ino = 18')" = 5000 ]
+}
 # But a group's state without its log is not taken for one.
 flushed() { [ "$(sqlite3 "$D/$f/meta.db" 'SELECT log_term FROM state')" -gt 0 ]; }
 no_log()
@@ -151,7 +207,7 @@ no_log()
 	start "$f"
 }
 
-echo 1..20
+echo 1..30
 three() { up --meta 3 --chunk-servers 1; until_ok 20 all_members; }
 ok "three replicas" three
 remember
@@ -161,6 +217,15 @@ ok "and comes back when the disk is well" comes_back
 ok "the others go on when a disk is full" disk_fault f two
 ok "that replica has stopped in words" stopped_in_words "$f" "raft.db" "full"
 ok "and comes back when there is space" comes_back
+ok "the others go on when the leader's disk fails" leader_fault s lead1
+ok "it has stopped in words" stopped_in_words "$f" "raft.db" "flint meta replace"
+ok "and comes back when the disk is well" comes_back
+ok "the others go on when the leader's disk is full" leader_fault f lead2
+ok "it has stopped in words" stopped_in_words "$f" "raft.db" "full"
+ok "and comes back when there is space" comes_back
+ok "a clock that is off is told" told_of c "that of the leading manager"
+ok "a disk that is nearly full, too" told_of l "state is nearly full"
+ok "nothing grows while the leader's is" no_growth
 ok "a torn end of the log is no damage" torn_tail
 rot_wal
 ok "what rotted in the log is found at the start" stopped_in_words "$f" "raft.db" "damaged"
@@ -177,5 +242,6 @@ ok "the procedure brings it back" procedure
 ok "a majority lost for good: the survivor goes on, new ones join" lost_majority
 ok "all file systems are there" json "set('one two three rescued'.split()) <= set(f['name'] for f in d['file_systems'])" fs list
 ok "a state of a time before replication is taken over" takes_over
+ok "and one of the first schema, upgraded on the way" takes_over_v1
 ok "no sanitizer has complained" no_sanitizer
 done_testing
