@@ -55,11 +55,16 @@ static int mgr_node_removable(struct mgr *m, const struct mgr_node *n, char *err
 	u32 i;
 
 	for (i = 0; i < m->next->nr_targets; i++)
-		if (m->next->targets[i].node == n->id) {
-			snprintf(err, errlen, "chunk server %s holds target %u and cannot be forgotten",
-				 n->name, m->next->targets[i].id);
+		if (m->next->targets[i].node == n->id && m->next->targets[i].chain) {
+			snprintf(err, errlen,
+				 "chunk server %s holds target %u of chain %u: 'flint node drain %s' comes first",
+				 n->name, m->next->targets[i].id, m->next->targets[i].chain, n->name);
 			return -EBUSY;
 		}
+	if (n->role == FLINT_ROLE_CHUNK && n->state == FLINT_NODE_UP) {
+		snprintf(err, errlen, "chunk server %s is up: stop it first", n->name);
+		return -EBUSY;
+	}
 	for (i = 0; i < m->next->nr_fs; i++)
 		if (m->next->fs[i].meta_node == n->id) {
 			snprintf(err, errlen,
@@ -103,6 +108,7 @@ static void mgr_admin_nodes_post(struct mgr *m, struct mgr_http_req *r)
 		w->made = n != NULL;
 		if (n) {
 			n->gone = true;
+			mgr_targets_forget(m->next, n->id);
 			mgr_commit(m, true, mgr_admin_done, w);
 		} else {
 			mgr_barrier(m, mgr_admin_done, w);
@@ -257,6 +263,10 @@ static const struct {
 	{ "/v1/tables", mgr_report_chains, mgr_tables_post },
 	{ "/v1/settings", mgr_report_settings, mgr_settings_post },
 	{ "/v1/history", mgr_report_history, NULL },
+	{ "/v1/jobs", mgr_report_jobs, mgr_jobs_post },
+	{ "/v1/jobs/cancel", mgr_report_jobs, mgr_jobs_cancel_post },
+	{ "/v1/nodes/label", mgr_report_nodes, mgr_nodes_label_post },
+	{ "/v1/targets/remove", mgr_report_targets, mgr_targets_remove_post },
 	{ "/v1/fs", mgr_report_fs, mgr_admin_fs_post },
 	{ "/v1/tokens", mgr_report_tokens, mgr_tokens_post },
 	{ "/v1/tokens/revoke", mgr_report_tokens, mgr_tokens_revoke_post },

@@ -212,7 +212,8 @@ json_t *mgr_report_settings(struct mgr *m)
 {
 	const struct mgr_settings *s = &m->st->set;
 
-	return json_pack("{s:I, s:I, s:i, s:i, s:i}",
+	return json_pack("{s:i, s:I, s:I, s:i, s:i, s:i}",
+			 "frozen", (int)s->frozen,
 			 "lease_ms", (json_int_t)(s->lease_wish ? s->lease_wish
 							       : MGR_DEFAULT_LEASE_MS),
 			 "recovery_bps", (json_int_t)s->recovery_bps, "scrub_days",
@@ -246,9 +247,15 @@ static int setting_apply(struct mgr_settings *s, const char *key, json_t *value,
 			return -EINVAL;
 		s->scrub_days = v;
 		return 0;
+	} else if (!strcmp(key, "frozen")) {
+		snprintf(err, errlen, "frozen takes 0 or 1");
+		if (v != 0 && v != 1)
+			return -EINVAL;
+		s->frozen = v;
+		return 0;
 	} else {
 		snprintf(err, errlen,
-			 "there is no setting \"%s\": there are lease_ms, recovery_bps and scrub_days",
+			 "there is no setting \"%s\": there are lease_ms, recovery_bps, scrub_days and frozen",
 			 key);
 	}
 	return -EINVAL;

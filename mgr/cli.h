@@ -6,6 +6,7 @@
  *	cli_api.c	signed requests to the manager
  *	cli_show.c	status and listings
  *	cli_make.c	key, targets, file systems
+ *	cli_ops.c	operations on servers, disks, chains; cli_job.c: jobs of the managers
  *	cli_chain.c	making and judging chains; cli_ground.c: disks and chains for it
  *	cli_history.c	what happened; settings
  *	cli_token.c	tokens
@@ -93,7 +94,6 @@ enum cli_opt {
 	CLI_OPT_OLDER,
 	CLI_OPT_NO_TRASH,
 	CLI_OPT_WAIT,
-	CLI_OPT_TARGET,
 	CLI_OPT_NODE,
 	CLI_OPT_MS,
 	CLI_OPT_NO_SIM,
@@ -102,6 +102,12 @@ enum cli_opt {
 	CLI_OPT_TARGETS,
 	CLI_OPT_SINCE,
 	CLI_OPT_CHAIN,
+	CLI_OPT_TARGET,
+	CLI_OPT_NO_WAIT,
+	CLI_OPT_PARALLEL,
+	CLI_OPT_COMMAND,
+	CLI_OPT_RACK,
+	CLI_OPT_HOST,
 	CLI_OPT_END,
 };
 
@@ -162,6 +168,23 @@ int cli_cluster_metrics_token(struct cli *c);
 int cli_target_add(struct cli *c);
 int cli_chain_create(struct cli *c);
 int cli_chain_check(struct cli *c);
+int cli_chain_replicas(struct cli *c);
+int cli_node_drain(struct cli *c);
+int cli_node_undrain(struct cli *c);
+int cli_node_label(struct cli *c);
+int cli_node_remove(struct cli *c);
+int cli_disk_add(struct cli *c);
+int cli_disk_drain(struct cli *c);
+int cli_disk_remove(struct cli *c);
+int cli_disk_replace(struct cli *c);
+int cli_rebalance(struct cli *c);
+int cli_cluster_freeze(struct cli *c);
+int cli_cluster_thaw(struct cli *c);
+int cli_rolling_restart(struct cli *c);
+int cli_job_list(struct cli *c);
+int cli_job_show(struct cli *c);
+int cli_job_cancel(struct cli *c);
+int cli_job_wait(struct cli *c);
 int cli_fs_create(struct cli *c);
 
 int cli_token_create(struct cli *c);

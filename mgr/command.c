@@ -38,6 +38,9 @@ enum mgr_record {
 	MGR_REC_TOKEN		= 9,
 	MGR_REC_TOKEN_GONE	= 10,
 	MGR_REC_EVENT		= 11,
+	MGR_REC_TARGET_GONE	= 12,
+	MGR_REC_JOB		= 13,
+	MGR_REC_JOB_GONE	= 14,
 };
 
 /* ---- writing ---------------------------------------------------------- */
@@ -131,6 +134,7 @@ static void w_settings(struct mgr_writer *w, const struct mgr_settings *s)
 	w_u32(w, s->scrub_days);
 	w_u32(w, s->lease_wish);
 	w_u32(w, s->fence_ms);
+	w_u8(w, s->frozen);
 	w_end(w);
 }
 
@@ -154,6 +158,8 @@ static void w_nodes(struct mgr_writer *w, const struct mgr_state *st, bool all)
 			w_bytes(w, n->name, sizeof(n->name));
 			w_bytes(w, n->addrs, sizeof(n->addrs));
 			w_u8(w, n->draining);
+			w_bytes(w, n->host, sizeof(n->host));
+			w_bytes(w, n->rack, sizeof(n->rack));
 			w_end(w);
 		}
 	}
@@ -166,6 +172,12 @@ static void w_targets(struct mgr_writer *w, const struct mgr_state *st, bool all
 	for (i = 0; i < st->nr_targets; i++) {
 		const struct mgr_target *t = &st->targets[i];
 
+		if (t->gone) {
+			w_begin(w, MGR_REC_TARGET_GONE);
+			w_u32(w, t->id);
+			w_end(w);
+			continue;
+		}
 		if (!t->dirty && !all)
 			continue;
 		w_begin(w, MGR_REC_TARGET);
@@ -264,6 +276,42 @@ static void w_tokens(struct mgr_writer *w, const struct mgr_state *st, bool all)
 	}
 }
 
+static void w_jobs(struct mgr_writer *w, const struct mgr_state *st, bool all)
+{
+	u32 i, k;
+
+	for (i = 0; i < st->nr_jobs; i++) {
+		const struct mgr_job *j = &st->jobs[i];
+
+		if (j->gone) {
+			w_begin(w, MGR_REC_JOB_GONE);
+			w_u32(w, j->id);
+			w_end(w);
+		} else if (j->dirty || all) {
+			w_begin(w, MGR_REC_JOB);
+			w_u32(w, j->id);
+			w_u8(w, j->kind);
+			w_u8(w, j->state);
+			w_u16(w, j->nr_moves);
+			w_u32(w, j->subject);
+			w_u32(w, j->arg);
+			w_u32(w, j->parallel);
+			w_u32(w, j->done);
+			w_u32(w, j->left);
+			w_u64(w, j->bytes);
+			w_u64(w, j->began_ns);
+			w_u64(w, j->ended_ns);
+			w_bytes(w, j->why, sizeof(j->why));
+			for (k = 0; k < j->nr_moves; k++) {
+				w_u32(w, j->moves[k].chain);
+				w_u32(w, j->moves[k].from);
+				w_u32(w, j->moves[k].to);
+			}
+			w_end(w);
+		}
+	}
+}
+
 /* A command stamps what it brings; @time_ns is 0 for records that have their time. */
 static void w_events(struct mgr_writer *w, const struct mgr_state *st, bool all, u64 epoch,
 		     u64 time_ns)
@@ -315,6 +363,7 @@ static int w_state(struct mgr_writer *w, const struct mgr_state *st, bool whole,
 	w_chains(w, st, whole);
 	w_fs(w, st, whole);
 	w_tokens(w, st, whole);
+	w_jobs(w, st, whole);
 	w_events(w, st, whole, epoch, time_ns);
 	if (w->bad || w->len > MGR_COMMAND_MAX) {
 		free(w->buf);
@@ -454,6 +503,7 @@ static int r_settings(struct mgr_reader *r, struct mgr_state *st)
 	s->scrub_days = r->left ? r_u32(r) : 0;
 	s->lease_wish = r->left ? r_u32(r) : 0;
 	s->fence_ms = r->left ? r_u32(r) : s->lease_ms;
+	s->frozen = r->left && r_u8(r);
 	s->dirty = true;
 	return 0;
 }
@@ -470,6 +520,10 @@ static int r_node(struct mgr_reader *r, struct mgr_state *st)
 	r_bytes(r, n->name, sizeof(n->name));
 	r_bytes(r, n->addrs, sizeof(n->addrs));
 	n->draining = r->left && r_u8(r);
+	if (r->left) {
+		r_bytes(r, n->host, sizeof(n->host));
+		r_bytes(r, n->rack, sizeof(n->rack));
+	}
 	return 0;
 }
 
@@ -505,6 +559,57 @@ static int r_target(struct mgr_reader *r, struct mgr_state *st)
 	t->draining = r->left && r_u8(r);
 	if (!known)
 		t->live.used = t->used;
+	return 0;
+}
+
+static int r_target_gone(struct mgr_reader *r, struct mgr_state *st)
+{
+	struct mgr_target *t = mgr_target_find(st, r_u32(r));
+
+	if (!t || t->chain)
+		return -EPROTO;
+	t->gone = true;
+	return 0;
+}
+
+static int r_job(struct mgr_reader *r, struct mgr_state *st)
+{
+	struct mgr_job *j = mgr_job_put(st, r_u32(r));
+	u32 i;
+
+	if (!j)
+		return -ENOMEM;
+	j->kind = r_u8(r);
+	j->state = r_u8(r);
+	j->nr_moves = r_u16(r);
+	j->subject = r_u32(r);
+	j->arg = r_u32(r);
+	j->parallel = r_u32(r);
+	j->done = r_u32(r);
+	j->left = r_u32(r);
+	j->bytes = r_u64(r);
+	j->began_ns = r_u64(r);
+	j->ended_ns = r_u64(r);
+	r_bytes(r, j->why, sizeof(j->why));
+	if (r->bad || !mgr_job_sane(j))
+		return -EPROTO;
+	for (i = 0; i < j->nr_moves; i++) {
+		j->moves[i].chain = r_u32(r);
+		j->moves[i].from = r_u32(r);
+		j->moves[i].to = r_u32(r);
+	}
+	if (st->next_job <= j->id)
+		st->next_job = j->id + 1;
+	return 0;
+}
+
+static int r_job_gone(struct mgr_reader *r, struct mgr_state *st)
+{
+	struct mgr_job *j = mgr_job_find(st, r_u32(r));
+
+	if (!j)
+		return -EPROTO;
+	j->gone = true;
 	return 0;
 }
 
@@ -629,6 +734,9 @@ static int (* const mgr_record_fns[])(struct mgr_reader *r, struct mgr_state *st
 	[MGR_REC_TOKEN] = r_token,
 	[MGR_REC_TOKEN_GONE] = r_token_gone,
 	[MGR_REC_EVENT] = r_event,
+	[MGR_REC_TARGET_GONE] = r_target_gone,
+	[MGR_REC_JOB] = r_job,
+	[MGR_REC_JOB_GONE] = r_job_gone,
 };
 
 /* Return: 0, -EPROTO, -ENOMEM. */

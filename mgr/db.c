@@ -28,11 +28,19 @@
 	"  target INTEGER NOT NULL, node INTEGER NOT NULL, kind INTEGER NOT NULL," \
 	"  from_state INTEGER NOT NULL, to_state INTEGER NOT NULL, reason INTEGER NOT NULL);"
 
+#define MGR_SQL_JOBS \
+	"CREATE TABLE jobs(id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, state INTEGER NOT NULL," \
+	"  subject INTEGER NOT NULL, arg INTEGER NOT NULL, parallel INTEGER NOT NULL," \
+	"  done INTEGER NOT NULL, remain INTEGER NOT NULL, bytes INTEGER NOT NULL," \
+	"  began_ns INTEGER NOT NULL, ended_ns INTEGER NOT NULL, why TEXT NOT NULL," \
+	"  nr_moves INTEGER NOT NULL, moves BLOB NOT NULL);"
+
 static const char mgr_schema[] =
 	"CREATE TABLE settings(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 	"CREATE TABLE nodes(id INTEGER PRIMARY KEY, role INTEGER NOT NULL, name TEXT NOT NULL,"
 	"  state INTEGER NOT NULL, addrs BLOB NOT NULL, http_port INTEGER NOT NULL DEFAULT 0,"
-	"  draining INTEGER NOT NULL DEFAULT 0, UNIQUE(role, name));"
+	"  draining INTEGER NOT NULL DEFAULT 0, host TEXT NOT NULL DEFAULT '',"
+	"  rack TEXT NOT NULL DEFAULT '', UNIQUE(role, name));"
 	"CREATE TABLE targets(id INTEGER PRIMARY KEY, uuid BLOB NOT NULL,"
 	"  node INTEGER NOT NULL REFERENCES nodes(id), chain INTEGER NOT NULL,"
 	"  state INTEGER NOT NULL, local INTEGER NOT NULL,"
@@ -53,7 +61,7 @@ static const char mgr_schema[] =
 	"  layout BLOB NOT NULL);"
 	"CREATE TABLE tokens(id INTEGER PRIMARY KEY, revoked INTEGER NOT NULL,"
 	"  note TEXT NOT NULL, claims BLOB NOT NULL);"
-	MGR_SQL_EVENTS;
+	MGR_SQL_EVENTS MGR_SQL_JOBS;
 
 /* ---- statements ------------------------------------------------------- */
 
@@ -209,6 +217,10 @@ static int mgr_load_setting(struct mgr_state *st, sqlite3_stmt *s)
 		set->fence_ms = v;
 	else if (!strcmp(key, "next_event"))
 		st->next_event = v;
+	else if (!strcmp(key, "frozen"))
+		set->frozen = v;
+	else if (!strcmp(key, "next_job"))
+		st->next_job = v;
 	return 0;
 }
 
@@ -222,7 +234,9 @@ static int mgr_load_node(struct mgr_state *st, sqlite3_stmt *s)
 	n->state = sqlite3_column_int(s, 3);
 	n->http_port = sqlite3_column_int(s, 5);
 	n->draining = sqlite3_column_int(s, 6);
-	if (mgr_col_text(s, 2, n->name, sizeof(n->name)))
+	if (mgr_col_text(s, 2, n->name, sizeof(n->name)) ||
+	    mgr_col_text(s, 7, n->host, sizeof(n->host)) ||
+	    mgr_col_text(s, 8, n->rack, sizeof(n->rack)))
 		return -EUCLEAN;
 	return mgr_col_blob(s, 4, n->addrs, sizeof(n->addrs));
 }
@@ -328,6 +342,35 @@ static int mgr_load_event(struct mgr_state *st, sqlite3_stmt *s)
 	return mgr_event_put(st, &e) ? 0 : -ENOMEM;
 }
 
+static int mgr_load_job(struct mgr_state *st, sqlite3_stmt *s)
+{
+	struct mgr_job *j = mgr_job_put(st, sqlite3_column_int64(s, 0));
+	__le32 moves[3 * MGR_JOB_MOVES];
+	u32 i;
+
+	if (!j)
+		return -ENOMEM;
+	j->kind = sqlite3_column_int(s, 1);
+	j->state = sqlite3_column_int(s, 2);
+	j->subject = sqlite3_column_int64(s, 3);
+	j->arg = sqlite3_column_int64(s, 4);
+	j->parallel = sqlite3_column_int64(s, 5);
+	j->done = sqlite3_column_int64(s, 6);
+	j->left = sqlite3_column_int64(s, 7);
+	j->bytes = sqlite3_column_int64(s, 8);
+	j->began_ns = sqlite3_column_int64(s, 9);
+	j->ended_ns = sqlite3_column_int64(s, 10);
+	j->nr_moves = sqlite3_column_int64(s, 12);
+	if (mgr_col_text(s, 11, j->why, sizeof(j->why)) ||
+	    mgr_col_blob(s, 13, moves, sizeof(moves)) || !mgr_job_sane(j))
+		return -EUCLEAN;
+	for (i = 0; i < j->nr_moves; i++)
+		j->moves[i] = (struct mgr_job_move){ le32_to_cpu(moves[3 * i]),
+						     le32_to_cpu(moves[3 * i + 1]),
+						     le32_to_cpu(moves[3 * i + 2]) };
+	return 0;
+}
+
 /* Return: an SQLite result code; SQLITE_DONE is success. */
 static int mgr_db_read(struct mgr_db *d, struct mgr_state *st)
 {
@@ -336,8 +379,8 @@ static int mgr_db_read(struct mgr_db *d, struct mgr_state *st)
 		const char *sql;
 	} steps[] = {
 		{ mgr_load_setting, "SELECT key, value FROM settings" },
-		{ mgr_load_node, "SELECT id, role, name, state, addrs, http_port, draining"
-				 " FROM nodes" },
+		{ mgr_load_node, "SELECT id, role, name, state, addrs, http_port, draining,"
+				 " host, rack FROM nodes" },
 		{ mgr_load_target, "SELECT id, uuid, node, chain, state, local, capacity, used,"
 				   " incarnation, state_ver, wish, draining FROM targets" },
 		{ mgr_load_chain, "SELECT id, version FROM chains" },
@@ -350,6 +393,9 @@ static int mgr_db_read(struct mgr_db *d, struct mgr_state *st)
 		{ mgr_load_token, "SELECT revoked, note, claims FROM tokens" },
 		{ mgr_load_event, "SELECT seq, time_ns, epoch, chain, version, target, node, kind,"
 				  " from_state, to_state, reason FROM events ORDER BY seq" },
+		{ mgr_load_job, "SELECT id, kind, state, subject, arg, parallel, done, remain,"
+				" bytes, began_ns, ended_ns, why, nr_moves, moves FROM jobs"
+				" ORDER BY id" },
 	};
 	size_t i;
 	int rc;
@@ -441,12 +487,14 @@ static const char mgr_upgrade_1[] =
 
 static const char mgr_upgrade_2[] =
 	"ALTER TABLE nodes ADD COLUMN draining INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE nodes ADD COLUMN host TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE nodes ADD COLUMN rack TEXT NOT NULL DEFAULT '';"
 	"ALTER TABLE targets ADD COLUMN incarnation INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE targets ADD COLUMN state_ver INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE targets ADD COLUMN wish INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE targets ADD COLUMN draining INTEGER NOT NULL DEFAULT 0;"
 	"INSERT INTO settings SELECT 'fence_ms', value FROM settings WHERE key = 'lease_ms';"
-	MGR_SQL_EVENTS;
+	MGR_SQL_EVENTS MGR_SQL_JOBS;
 
 /* Fetch one number. Return: an SQLite result code; SQLITE_DONE is success. */
 static int mgr_sql_number(struct mgr_db *d, const char *sql, s64 *value)
@@ -598,13 +646,15 @@ static int mgr_write_nodes(struct mgr_db *d, const struct mgr_state *st, bool al
 		if (n->gone || (!n->dirty && !all))
 			continue;
 		rc = mgr_sql(d, NULL, NULL,
-			     "INSERT INTO nodes(id, role, name, state, addrs, http_port, draining)"
-			     " VALUES (?,?,?,?,?,?,?)"
+			     "INSERT INTO nodes(id, role, name, state, addrs, http_port, draining,"
+			     " host, rack) VALUES (?,?,?,?,?,?,?,?,?)"
 			     " ON CONFLICT(id) DO UPDATE SET state=excluded.state,"
 			     " addrs=excluded.addrs, http_port=excluded.http_port,"
-			     " draining=excluded.draining", "iisibii",
+			     " draining=excluded.draining, host=excluded.host,"
+			     " rack=excluded.rack", "iisibiiss",
 			     (u64)n->id, (u64)n->role, n->name, (u64)n->state, n->addrs,
-			     (int)sizeof(n->addrs), (u64)n->http_port, (u64)n->draining);
+			     (int)sizeof(n->addrs), (u64)n->http_port, (u64)n->draining,
+			     n->host, n->rack);
 		if (rc != SQLITE_DONE)
 			return rc;
 	}
@@ -619,7 +669,7 @@ static int mgr_write_targets(struct mgr_db *d, const struct mgr_state *st, bool 
 	for (i = 0; i < st->nr_targets; i++) {
 		const struct mgr_target *t = &st->targets[i];
 
-		if (!t->dirty && !all)
+		if (t->gone || (!t->dirty && !all))
 			continue;
 		rc = mgr_sql(d, NULL, NULL,
 			     "INSERT INTO targets(id, uuid, node, chain, state, local, capacity, used,"
@@ -753,6 +803,49 @@ static int mgr_write_events(struct mgr_db *d, const struct mgr_state *st, bool a
 	return rc;
 }
 
+static int mgr_write_jobs(struct mgr_db *d, const struct mgr_state *st, bool all)
+{
+	__le32 moves[3 * MGR_JOB_MOVES];
+	int rc = SQLITE_DONE;
+	u32 i, k;
+
+	for (i = 0; i < st->nr_jobs && rc == SQLITE_DONE; i++) {
+		const struct mgr_job *j = &st->jobs[i];
+
+		if (j->gone) {
+			rc = mgr_sql(d, NULL, NULL, "DELETE FROM jobs WHERE id=?", "i", (u64)j->id);
+			continue;
+		}
+		if (!j->dirty && !all)
+			continue;
+		memset(moves, 0, sizeof(moves));
+		for (k = 0; k < j->nr_moves; k++) {
+			moves[3 * k] = cpu_to_le32(j->moves[k].chain);
+			moves[3 * k + 1] = cpu_to_le32(j->moves[k].from);
+			moves[3 * k + 2] = cpu_to_le32(j->moves[k].to);
+		}
+		rc = mgr_sql(d, NULL, NULL,
+			     "INSERT OR REPLACE INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+			     "iiiiiiiiiiisib", (u64)j->id, (u64)j->kind, (u64)j->state,
+			     (u64)j->subject, (u64)j->arg, (u64)j->parallel, (u64)j->done,
+			     (u64)j->left, j->bytes, j->began_ns, j->ended_ns, j->why,
+			     (u64)j->nr_moves, moves, (int)sizeof(moves));
+	}
+	return rc;
+}
+
+static int mgr_write_targets_gone(struct mgr_db *d, const struct mgr_state *st)
+{
+	int rc = SQLITE_DONE;
+	u32 i;
+
+	for (i = 0; i < st->nr_targets && rc == SQLITE_DONE; i++)
+		if (st->targets[i].gone)
+			rc = mgr_sql(d, NULL, NULL, "DELETE FROM targets WHERE id=?", "i",
+				     (u64)st->targets[i].id);
+	return rc;
+}
+
 /* Last, when nothing refers to them any longer. */
 static int mgr_write_nodes_gone(struct mgr_db *d, const struct mgr_state *st)
 {
@@ -781,7 +874,8 @@ static int mgr_write_settings(struct mgr_db *d, const struct mgr_state *st, u64 
 		{ "tokens_from", s->tokens_from },
 		{ "recovery_bps", s->recovery_bps }, { "scrub_days", s->scrub_days },
 		{ "lease_wish", s->lease_wish }, { "fence_ms", s->fence_ms },
-		{ "next_event", st->next_event },
+		{ "next_event", st->next_event }, { "next_job", st->next_job },
+		{ "frozen", s->frozen },
 		{ "applied", index }, { "applied_term", term },
 	};
 	size_t i;
@@ -802,7 +896,7 @@ static int mgr_db_records(struct mgr_db *d, const struct mgr_state *st, bool who
 	int rc = SQLITE_OK;
 
 	if (whole)
-		rc = sqlite3_exec(d->db, "DELETE FROM events; DELETE FROM tokens; DELETE FROM fs; DELETE FROM table_chains; DELETE FROM tables;"
+		rc = sqlite3_exec(d->db, "DELETE FROM jobs; DELETE FROM events; DELETE FROM tokens; DELETE FROM fs; DELETE FROM table_chains; DELETE FROM tables;"
 					 " DELETE FROM chain_targets; DELETE FROM chains;"
 					 " DELETE FROM targets; DELETE FROM nodes;"
 					 " DELETE FROM settings;", NULL, NULL, NULL);
@@ -821,6 +915,10 @@ static int mgr_db_records(struct mgr_db *d, const struct mgr_state *st, bool who
 		rc = mgr_write_fs(d, st, whole);
 	if (rc == SQLITE_DONE)
 		rc = mgr_write_events(d, st, whole);
+	if (rc == SQLITE_DONE)
+		rc = mgr_write_jobs(d, st, whole);
+	if (rc == SQLITE_DONE)
+		rc = mgr_write_targets_gone(d, st);
 	if (rc == SQLITE_DONE)
 		rc = mgr_write_nodes_gone(d, st);
 	if (rc == SQLITE_DONE)

@@ -126,6 +126,28 @@ static const struct argp_option cli_opts_rmtree[] = {
 #define CLI_DRY { "dry-run", CLI_OPT_DRY_RUN, NULL, 0, "Only say what would happen", 0 }
 #define CLI_YES { "yes", CLI_OPT_YES, NULL, 0, "Do not ask", 0 }
 
+#define CLI_MOVES								\
+	{ "parallel", CLI_OPT_PARALLEL, "N", 0, "Chains that change at the same time (default 4)", 1 },	\
+	{ "no-wait", CLI_OPT_NO_WAIT, NULL, 0, "Begin it and return; 'flint job' tells of it", 1 }
+
+static const struct argp_option cli_opts_job[] = { CLI_MOVES, CLI_DRY, CLI_YES, CLI_JSON, CLI_API, { 0 } };
+static const struct argp_option cli_opts_yes[] = { CLI_DRY, CLI_YES, CLI_JSON, CLI_API, { 0 } };
+static const struct argp_option cli_opts_disk[] = {
+	{ "id", CLI_OPT_ID, "N", 0, "Target id (default: the next free one)", 0 },
+	{ "size", CLI_OPT_SIZE, "BYTES", 0, "Size of a file, with K, M, G or T; not for a block device", 0 },
+	{ "force", CLI_OPT_FORCE, NULL, 0, "Also when it holds something already", 0 },
+	CLI_MOVES, CLI_DRY, CLI_YES, CLI_JSON, CLI_API, { 0 },
+};
+static const struct argp_option cli_opts_label[] = {
+	{ "rack", CLI_OPT_RACK, "NAME", 0, "The rack it stands in", 0 },
+	{ "host", CLI_OPT_HOST, "NAME", 0, "The machine it runs on, if it shares one", 0 },
+	CLI_JSON, CLI_API, { 0 },
+};
+static const struct argp_option cli_opts_rolling[] = {
+	{ "command", CLI_OPT_COMMAND, "CMD", 0, "Restarts one; {} stands for its name (default: the daemons of --dir)", 0 },
+	CLI_DRY, CLI_JSON, CLI_API, { 0 },
+};
+
 static const struct argp_option cli_opts_member[] = { CLI_DRY, CLI_JSON, CLI_API, { 0 } };
 static const struct argp_option cli_opts_replace[] = { CLI_DRY, CLI_YES, CLI_JSON, CLI_API, { 0 } };
 
@@ -236,6 +258,37 @@ static const struct cli_cmd cli_cmds[] = {
 	  "Print the bearer token with which Prometheus may read /metrics.", cli_opts_api },
 	{ "node", "list", cli_node_list, 0, 0, true, NULL, "List the cluster's daemons.",
 	  cli_opts_api },
+	{ "node", "drain", cli_node_drain, 1, 1, true, "NAME",
+	  "Empty a chunk server: everything on it moves to free targets of the others.", cli_opts_job },
+	{ "node", "undrain", cli_node_undrain, 1, 1, true, "NAME",
+	  "Let a drained chunk server be used again.", cli_opts_api },
+	{ "node", "label", cli_node_label, 1, 1, true, "NAME",
+	  "Say in which rack, on which machine a chunk server stands: no two copies go there.",
+	  cli_opts_label },
+	{ "node", "remove", cli_node_remove, 1, 1, true, "NAME",
+	  "Forget a chunk server that was drained and stopped.", cli_opts_yes },
+	{ "disk", "add", cli_disk_add, 2, 2, true, "NODE PATH",
+	  "Format a disk and put it into a running chunk server, as a free target.", cli_opts_disk },
+	{ "disk", "drain", cli_disk_drain, 1, 1, true, "TARGET",
+	  "Empty a target: what is on it moves to a free one.", cli_opts_job },
+	{ "disk", "remove", cli_disk_remove, 1, 1, true, "TARGET",
+	  "Empty a target, take it from its running server, and forget it.", cli_opts_job },
+	{ "disk", "replace", cli_disk_replace, 2, 2, true, "TARGET PATH",
+	  "Put a new disk into the running server of a target, failed or not, and let it take over.",
+	  cli_opts_disk },
+	{ NULL, "rebalance", cli_rebalance, 0, 0, true, NULL,
+	  "Spread the chains over all chunk servers, new ones included.", cli_opts_job },
+	{ NULL, "rolling-restart", cli_rolling_restart, 0, 0, true, NULL,
+	  "Restart all chunk servers one after the other, each when all chains are whole.",
+	  cli_opts_rolling },
+	{ "cluster", "freeze", cli_cluster_freeze, 0, 0, true, NULL,
+	  "Let jobs begin no further moves, for the time of an upgrade.", cli_opts_api },
+	{ "cluster", "thaw", cli_cluster_thaw, 0, 0, true, NULL, "Let jobs go on.", cli_opts_api },
+	{ "job", "list", cli_job_list, 0, 0, true, NULL, "List the managers' jobs.", cli_opts_api },
+	{ "job", "show", cli_job_show, 1, 1, true, "ID", "Say how far a job is.", cli_opts_api },
+	{ "job", "wait", cli_job_wait, 1, 1, true, "ID", "Wait until a job has ended.", cli_opts_api },
+	{ "job", "cancel", cli_job_cancel, 1, 1, true, "ID",
+	  "Stop a job: what was moved stays, moves under way are undone.", cli_opts_api },
 	{ "target", "list", cli_target_list, 0, 0, true, NULL, "List the cluster's targets.",
 	  cli_opts_api },
 	{ "target", "add", cli_target_add, 1, 1, true, "PATH",
@@ -245,6 +298,8 @@ static const struct cli_cmd cli_cmds[] = {
 	{ "chain", "create", cli_chain_create, 0, CLI_WORDS_MAX, true, "[TARGET...]",
 	  "Make chains of the given targets, or of all that are free, such that any two disks share about equally many, and put them into use.",
 	  cli_opts_chain_create },
+	{ "chain", "replicas", cli_chain_replicas, 1, 1, true, "N",
+	  "Give every chain N copies.", cli_opts_job },
 	{ "chain", "check", cli_chain_check, 0, 0, true, NULL,
 	  "Say what the loss of any one disk or server would do to the others. Exit status 1 when data could be lost.",
 	  cli_opts_api },

@@ -233,6 +233,7 @@ static void mgr_tick_lead(struct mgr *m, u64 now)
 		m->usage_ns = now;
 	if (changed)
 		mgr_commit(m, true, mgr_tick_done, NULL);
+	mgr_jobs_tick(m);
 	mgr_group_tick(m, now);
 }
 

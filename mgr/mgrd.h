@@ -133,19 +133,19 @@ int mgr_self_addrs(const struct mgr *m, struct flint_addr *addrs);
 /* ---- worker.c --------------------------------------------------------- */
 
 /**
- * struct mgr_job - file work
+ * struct mgr_work - file work
  * @work: on the worker
  * @done: on the loop
  */
-struct mgr_job {
-	void (*work)(struct mgr_job *j);
-	void (*done)(struct mgr_job *j);
+struct mgr_work {
+	void (*work)(struct mgr_work *j);
+	void (*done)(struct mgr_work *j);
 	struct flint_task task;
-	struct mgr_job *next;
+	struct mgr_work *next;
 };
 
 struct mgr_worker *mgr_worker_new(struct flint_loop *loop);
-void mgr_worker_do(struct mgr_worker *w, struct mgr_job *j);
+void mgr_worker_do(struct mgr_worker *w, struct mgr_work *j);
 void mgr_worker_free(struct mgr_worker *w);
 
 /* ---- replica.c -------------------------------------------------------- */
@@ -302,6 +302,21 @@ json_t *mgr_report_recovery(struct mgr *m);
 json_t *mgr_report_history(struct mgr *m);
 /* One line for people, without the time. Return: its length. */
 int mgr_event_words(struct mgr_state *st, const struct mgr_event *e, char *out, size_t len);
+
+/* ---- jobapi.c --------------------------------------------------------- */
+
+json_t *mgr_report_jobs(struct mgr *m);
+void mgr_jobs_post(struct mgr *m, struct mgr_http_req *r);
+void mgr_jobs_cancel_post(struct mgr *m, struct mgr_http_req *r);
+/* The leader's tick: go on with what there is to do, and commit it. */
+void mgr_jobs_tick(struct mgr *m);
+
+/* ---- nodeops.c -------------------------------------------------------- */
+
+void mgr_nodes_label_post(struct mgr *m, struct mgr_http_req *r);
+void mgr_targets_remove_post(struct mgr *m, struct mgr_http_req *r);
+/* All targets of a node, which are in no chain, go with it. */
+void mgr_targets_forget(struct mgr_state *st, u32 node);
 
 /* ---- tokens.c --------------------------------------------------------- */
 

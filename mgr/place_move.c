@@ -21,6 +21,7 @@
 /* What a shared rack weighs against chains shared with partners. */
 #define PLAN_RACK_COST	64
 #define PLAN_TRIES	32
+#define PLAN_WORTH	.97		/* a chain moves only to a disk that stays emptier by this */
 
 /**
  * struct plan - chains as they will be after the steps so far
@@ -232,7 +233,7 @@ static bool plan_give(const struct plan *p, u32 disk, u32 *chain, u32 *to)
 		for (j = 0; j < p->c->nr_disks; j++) {
 			fill = plan_fill(p, j, w);
 			if (j == disk || p->used[j] >= p->c->disks[j].slots ||
-			    fill >= plan_fill(p, disk, 0) || (found && fill > best_fill))
+			    fill >= plan_fill(p, disk, 0) * PLAN_WORTH || (found && fill > best_fill))
 				continue;
 			cost = plan_cost(p, c, disk, j);
 			if (cost < 0 || (found && fill == best_fill && cost >= best_cost))
@@ -320,12 +321,8 @@ static int plan_try(struct plan *p, const struct place_moves *in, u64 seed, char
 		    size_t whylen)
 {
 	int ret = plan_open(p, in, seed);
-	bool any = false;
-	u32 i;
 
-	for (i = 0; i < in->c->nr_disks && in->leave; i++)
-		any |= in->leave[i];
-	if (!ret && any)
+	if (!ret && in->leave)
 		ret = plan_leave(p, why, whylen);
 	else if (!ret && in->replicas)
 		ret = plan_replicas(p, why, whylen);

@@ -365,7 +365,7 @@ static void replica_role(void *arg, const struct flint_raft_status *st)
 
 /* Work for the disk; one struct for all three kinds. */
 struct mgr_disk_job {
-	struct mgr_job j;
+	struct mgr_work j;
 	struct mgr *m;
 	char *path;
 	u8 *data;
@@ -375,8 +375,8 @@ struct mgr_disk_job {
 };
 
 static struct mgr_disk_job *disk_job(struct mgr *m, const char *path,
-				     void (*work)(struct mgr_job *j),
-				     void (*done)(struct mgr_job *j))
+				     void (*work)(struct mgr_work *j),
+				     void (*done)(struct mgr_work *j))
 {
 	struct mgr_disk_job *d = calloc(1, sizeof(*d));
 
@@ -399,7 +399,7 @@ static void disk_job_free(struct mgr_disk_job *d)
 	free(d);
 }
 
-static void snap_write(struct mgr_job *j)
+static void snap_write(struct mgr_work *j)
 {
 	struct mgr_disk_job *d = (struct mgr_disk_job *)j;
 	int fd = open(d->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -418,7 +418,7 @@ static void snap_write(struct mgr_job *j)
 		close(fd);
 }
 
-static void snap_written(struct mgr_job *j)
+static void snap_written(struct mgr_work *j)
 {
 	struct mgr_disk_job *d = (struct mgr_disk_job *)j;
 
@@ -443,7 +443,7 @@ static void replica_snapshot_make(void *arg, const char *path)
 	mgr_worker_do(m->worker, &d->j);
 }
 
-static void snap_read(struct mgr_job *j)
+static void snap_read(struct mgr_work *j)
 {
 	struct mgr_disk_job *d = (struct mgr_disk_job *)j;
 	int fd = open(d->path, O_RDONLY | O_CLOEXEC);
@@ -466,10 +466,10 @@ static void snap_read(struct mgr_job *j)
 		close(fd);
 }
 
-static void sync_work(struct mgr_job *j);
+static void sync_work(struct mgr_work *j);
 
 /* The loaded state is on disk: go on from there. */
-static void snap_synced(struct mgr_job *j)
+static void snap_synced(struct mgr_work *j)
 {
 	struct mgr_disk_job *d = (struct mgr_disk_job *)j;
 	struct mgr *m = d->m;
@@ -485,7 +485,7 @@ static void snap_synced(struct mgr_job *j)
 	disk_job_free(d);
 }
 
-static void snap_was_read(struct mgr_job *j)
+static void snap_was_read(struct mgr_work *j)
 {
 	struct mgr_disk_job *d = (struct mgr_disk_job *)j;
 	struct mgr *m = d->m;
@@ -530,7 +530,7 @@ static void replica_snapshot_load(void *arg, const char *path, u64 index, u64 te
 }
 
 /* A connection of its own, so that the loop's is not held up meanwhile. */
-static void sync_work(struct mgr_job *j)
+static void sync_work(struct mgr_work *j)
 {
 	struct mgr_disk_job *d = (struct mgr_disk_job *)j;
 	int rc, frames = 0, moved = 0;
@@ -548,7 +548,7 @@ static void sync_work(struct mgr_job *j)
 		d->err = -EIO;
 }
 
-static void sync_done(struct mgr_job *j)
+static void sync_done(struct mgr_work *j)
 {
 	struct mgr_disk_job *d = (struct mgr_disk_job *)j;
 	char err[MGR_ERR_LEN];

@@ -506,11 +506,12 @@ json_t *mgr_report_nodes(struct mgr *m)
 		if (live->incarnation)
 			ago = json_integer((now - live->heard_ns) / 1000000);
 		json_array_append_new(list,
-			json_pack("{s:i, s:s, s:s, s:s, s:o, s:i, s:o, s:b}", "id", (int)n->id, "name",
+			json_pack("{s:i, s:s, s:s, s:s, s:o, s:i, s:o, s:b, s:s, s:s}", "id", (int)n->id, "name",
 				  n->name, "role", mgr_role_name(n->role), "state",
 				  MGR_NAME(mgr_node_states, n->state), "addresses",
 				  mgr_report_addrs(n->addrs), "http_port", (int)n->http_port,
-				  "heard_ms_ago", ago, "draining", (int)n->draining));
+				  "heard_ms_ago", ago, "draining", (int)n->draining,
+				  "host", n->host, "rack", n->rack));
 	}
 	return json_pack("{s:o}", "nodes", list);
 }

@@ -36,6 +36,7 @@ void mgr_state_clear(struct mgr_state *st)
 		mgr_token_drop(&st->tokens[i]);
 	free(st->tokens);
 	free(st->events);
+	free(st->jobs);
 	free(st->nodes);
 	free(st->targets);
 	free(st->chains);
@@ -56,6 +57,7 @@ struct mgr_state *mgr_state_new(const u8 cluster_id[16], const char *cluster_nam
 	st->set.lease_ms = lease_ms;
 	st->set.fence_ms = lease_ms;
 	st->next_event = 1;
+	st->next_job = 1;
 	st->set.next_node = 1;
 	st->set.next_fs = 1;
 	st->set.dirty = true;
@@ -100,6 +102,7 @@ struct mgr_state *mgr_state_clone(const struct mgr_state *st)
 	ok &= mgr_copy(&c->targets, st->targets, st->nr_targets, sizeof(*st->targets));
 	ok &= mgr_copy(&c->chains, st->chains, st->nr_chains, sizeof(*st->chains));
 	ok &= mgr_copy(&c->fs, st->fs, st->nr_fs, sizeof(*st->fs));
+	ok &= mgr_copy(&c->jobs, st->jobs, st->nr_jobs, sizeof(*st->jobs));
 	ok &= mgr_copy(&c->events, st->events, st->nr_events, sizeof(*st->events));
 	ok &= mgr_copy(&c->tables, st->tables, st->nr_tables, sizeof(*st->tables));
 	for (i = 0; ok && i < st->nr_tables; i++) {
@@ -129,8 +132,18 @@ void mgr_state_settle(struct mgr_state *st)
 			st->nodes[keep++] = st->nodes[i];
 	}
 	st->nr_nodes = keep;
-	for (i = 0; i < st->nr_targets; i++)
+	for (i = 0, keep = 0; i < st->nr_targets; i++) {
 		st->targets[i].dirty = false;
+		if (!st->targets[i].gone)
+			st->targets[keep++] = st->targets[i];
+	}
+	st->nr_targets = keep;
+	for (i = 0, keep = 0; i < st->nr_jobs; i++) {
+		st->jobs[i].dirty = false;
+		if (!st->jobs[i].gone)
+			st->jobs[keep++] = st->jobs[i];
+	}
+	st->nr_jobs = keep;
 	for (i = 0; i < st->nr_chains; i++)
 		st->chains[i].dirty = false;
 	for (i = 0; i < st->nr_tables; i++)
@@ -404,6 +417,55 @@ void mgr_event_add(struct mgr_state *st, const struct mgr_event *ev)
 	mgr_event_put(st, &e);
 }
 
+/* ---- jobs --------------------------------------------------------------- */
+
+struct mgr_job *mgr_job_find(struct mgr_state *st, u32 id)
+{
+	u32 i;
+
+	for (i = 0; i < st->nr_jobs; i++)
+		if (st->jobs[i].id == id)
+			return &st->jobs[i];
+	return NULL;
+}
+
+struct mgr_job *mgr_job_put(struct mgr_state *st, u32 id)
+{
+	struct mgr_job *j = mgr_job_find(st, id), *all;
+
+	if (!j) {
+		all = realloc(st->jobs, (st->nr_jobs + 1) * sizeof(*all));
+		if (!all)
+			return NULL;
+		st->jobs = all;
+		j = &all[st->nr_jobs++];
+		memset(j, 0, sizeof(*j));
+		j->id = id;
+		j->state = MGR_JOB_RUNNING;
+		j->parallel = 1;
+	}
+	j->dirty = true;
+	return j;
+}
+
+struct mgr_job *mgr_job_add(struct mgr_state *st)
+{
+	u32 i, ended = 0, id = st->next_job;
+
+	for (i = st->nr_jobs; i-- > 0;)
+		if (mgr_job_over(&st->jobs[i]) && ++ended >= MGR_JOBS_KEPT)
+			st->jobs[i].gone = true;
+	st->next_job = (id ? id : 1) + 1;
+	return mgr_job_put(st, st->next_job - 1);
+}
+
+bool mgr_job_sane(const struct mgr_job *j)
+{
+	return j->id && j->kind && j->kind < MGR_JOB_KINDS && j->state &&
+	       j->state < MGR_JOB_STATES && j->nr_moves <= MGR_JOB_MOVES && j->parallel &&
+	       memchr(j->why, 0, sizeof(j->why));
+}
+
 /* ---- tokens ----------------------------------------------------------- */
 
 struct mgr_token *mgr_token_find(struct mgr_state *st, u64 id)
@@ -508,7 +570,7 @@ int mgr_state_check(const struct mgr_state *cst, char *why, size_t whylen)
 	for (i = 0; i < st->nr_targets; i++) {
 		const struct mgr_target *t = &st->targets[i];
 
-		if (!t->id || !mgr_node_find(st, t->node) ||
+		if (!t->id || !mgr_node_find(st, t->node) || (t->gone && t->chain) ||
 		    (t->chain && !mgr_chain_find(st, t->chain)))
 			return mgr_bad(why, whylen, "target", t->id);
 	}
@@ -538,6 +600,9 @@ int mgr_state_check(const struct mgr_state *cst, char *why, size_t whylen)
 		    (!fs->gone && (!meta || meta->gone)))
 			return mgr_bad(why, whylen, "file system", fs->id);
 	}
+	for (i = 0; i < st->nr_jobs; i++)
+		if (!mgr_job_sane(&st->jobs[i]))
+			return mgr_bad(why, whylen, "job", st->jobs[i].id);
 	for (i = 0; i < st->nr_tokens; i++)
 		if (!memchr(st->tokens[i].note, 0, sizeof(st->tokens[i].note)) ||
 		    (i && st->tokens[i].id <= st->tokens[i - 1].id))

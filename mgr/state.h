@@ -25,10 +25,12 @@
 
 #include "../uapi/flintfs/map.h"
 #include "../uapi/flintfs/token.h"
+#include "jobs.h"
 
 struct sqlite3;
 
 #define MGR_DEFAULT_LEASE_MS	6000	/* T of decisions D7 */
+#define MGR_PLACE_LEN		32	/* names of machines and racks */
 
 struct mgr_node {
 	u32 id;
@@ -40,6 +42,8 @@ struct mgr_node {
 	struct flint_addr addrs[FLINT_NODE_ADDRS];
 	u16 http_port;			/* managers: of the admin API */
 	bool draining;			/* no new data here, what is here moves away */
+	char host[MGR_PLACE_LEN];	/* the machine, "": one of its own */
+	char rack[MGR_PLACE_LEN];	/* "": not known */
 	/* not replicated */
 	u64 incarnation;		/* of the process last heard, 0: none yet */
 	u64 displaced;			/* incarnation that it replaced */
@@ -86,6 +90,7 @@ struct mgr_target {
 	u8 wish;
 	bool draining;
 	bool dirty;
+	bool gone;			/* delete with the next command */
 	u8 uuid[16];
 	u64 capacity;			/* bytes, as published in the map */
 	u64 used;
@@ -196,6 +201,7 @@ struct mgr_token {
  * @fence_ms: silence after which a server is down: T, or a longer one that servers may
  *	still act upon
  * @recovery_bps, @scrub_days: struct flint_hb_settings
+ * @frozen: jobs begin no further moves, chains are not made
  */
 struct mgr_settings {
 	u8 cluster_id[16];
@@ -213,6 +219,7 @@ struct mgr_settings {
 	u32 fence_ms;
 	u32 scrub_days;
 	bool meta_founded;
+	bool frozen;
 	bool dirty;
 };
 
@@ -229,6 +236,8 @@ struct mgr_state {
 	struct mgr_token *tokens;
 	struct mgr_event *events;	/* by seq, the newest MGR_EVENTS_MAX */
 	u64 next_event;			/* seq of the next one */
+	struct mgr_job *jobs;		/* by id */
+	u32 next_job, nr_jobs;
 	u32 nr_nodes, nr_targets, nr_chains, nr_tables, nr_fs, nr_tokens, nr_events;
 };
 

@@ -16,13 +16,13 @@ struct mgr_worker {
 	pthread_t thread;
 	pthread_mutex_t lock;		/* protects what follows */
 	pthread_cond_t wake;
-	struct mgr_job *head, **tail;
+	struct mgr_work *head, **tail;
 	bool stop;
 };
 
 static void mgr_job_posted(struct flint_task *t)
 {
-	struct mgr_job *j = (struct mgr_job *)((char *)t - offsetof(struct mgr_job, task));
+	struct mgr_work *j = (struct mgr_work *)((char *)t - offsetof(struct mgr_work, task));
 
 	j->done(j);
 }
@@ -30,7 +30,7 @@ static void mgr_job_posted(struct flint_task *t)
 static void *mgr_worker_main(void *arg)
 {
 	struct mgr_worker *w = arg;
-	struct mgr_job *j;
+	struct mgr_work *j;
 
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
@@ -74,7 +74,7 @@ struct mgr_worker *mgr_worker_new(struct flint_loop *loop)
 	return w;
 }
 
-void mgr_worker_do(struct mgr_worker *w, struct mgr_job *j)
+void mgr_worker_do(struct mgr_worker *w, struct mgr_work *j)
 {
 	j->next = NULL;
 	pthread_mutex_lock(&w->lock);
