@@ -18,6 +18,8 @@
  * struct ground - the state as placement sees it
  * @disk_of: by index of the target
  * @taken: targets that this plan has given away
+ * @bytes: of each chain. Chains count alike when they are spread: what they hold
+ *	changes while they move, and a plan that followed it would not end
  */
 struct ground {
 	struct mgr_state *st;
@@ -27,7 +29,7 @@ struct ground {
 	u32 *disk_of;
 	bool *leave, *taken;
 	u32 *first, *member;
-	u64 *weight;
+	u64 *bytes;
 };
 
 static void ground_free(struct ground *g)
@@ -39,7 +41,7 @@ static void ground_free(struct ground *g)
 	free(g->taken);
 	free(g->first);
 	free(g->member);
-	free(g->weight);
+	free(g->bytes);
 }
 
 static bool target_free(struct mgr_state *st, const struct mgr_target *t)
@@ -112,12 +114,11 @@ static void ground_chains(struct ground *g, const struct mgr_job *job)
 	for (c = 0; c < st->nr_chains; c++) {
 		const struct mgr_chain *ch = &st->chains[c];
 
-		g->weight[c] = 1;
 		for (i = 0; i < ch->nr; i++) {
 			const struct mgr_target *t = mgr_target_find(st, ch->targets[i]);
 
-			if (g->weight[c] < t->live.used + t->capacity / 64)
-				g->weight[c] = t->live.used + t->capacity / 64;
+			if (g->bytes[c] < t->live.used)
+				g->bytes[c] = t->live.used;
 			if (!ground_leaving(job, t))
 				g->member[nr++] = g->disk_of[t - st->targets];
 		}
@@ -135,9 +136,9 @@ static int ground_make(struct ground *g, struct mgr_state *st, const struct mgr_
 	g->taken = calloc(st->nr_targets + 1, sizeof(bool));
 	g->first = calloc(st->nr_chains + 2, sizeof(u32));
 	g->member = calloc((size_t)st->nr_chains * FLINT_CHAIN_MAX + 1, sizeof(u32));
-	g->weight = calloc(st->nr_chains + 1, sizeof(u64));
+	g->bytes = calloc(st->nr_chains + 1, sizeof(u64));
 	if (!g->disks || !g->nodes || !g->leave || !g->disk_of || !g->taken || !g->first ||
-	    !g->member || !g->weight) {
+	    !g->member || !g->bytes) {
 		ground_free(g);
 		return -ENOMEM;
 	}
@@ -194,7 +195,7 @@ static int plan_translate(struct ground *g, const struct mgr_job *job, const str
 	if (!out->moves)
 		return -ENOMEM;
 	for (i = 0; i < nr; i++) {
-		u64 bytes = g->weight[m[i].chain];
+		u64 bytes = g->bytes[m[i].chain];
 		struct mgr_job_move mv = {
 			.chain = g->st->chains[m[i].chain].id,
 			.from = ground_member(g, job, m[i].chain, m[i].from),
@@ -234,7 +235,6 @@ int mgr_job_plan(struct mgr_state *st, const struct mgr_job *job, struct mgr_pla
 		in.leave = g.leave;
 	if (job->kind == MGR_JOB_REPLICAS)
 		in.replicas = job->arg;
-	in.weight = g.weight;
 	ret = place_plan(&in, &m, err, errlen);
 	if (ret > 0)
 		ret = plan_translate(&g, job, m, ret, out);
