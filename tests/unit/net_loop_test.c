@@ -6,6 +6,8 @@
  */
 #include <pthread.h>
 #include <setjmp.h>
+#include <sys/eventfd.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -315,6 +317,63 @@ static void registrations(void **state)
 	assert_int_equal(dropped, 1);
 }
 
+/* A signal in the middle of the wait: whoever asked for it looks at once. */
+struct interrupted {
+	struct flint_watch watch;
+	struct flint_loop *loop;
+	struct flint_timer late;
+	int calls;
+};
+
+static void on_usr1(int sig)
+{
+}
+
+static void interrupted_fn(struct flint_watch *w, uint32_t events)
+{
+	struct interrupted *in = w->arg;
+
+	in->calls++;
+	flint_loop_stop(in->loop);
+}
+
+static void interrupted_late(struct flint_timer *t)
+{
+	struct interrupted *in = t->arg;
+
+	flint_loop_stop(in->loop);
+}
+
+static void *interrupt_thread(void *arg)
+{
+	usleep(50000);
+	pthread_kill(*(pthread_t *)arg, SIGUSR1);
+	return NULL;
+}
+
+static void test_interrupted(void **state)
+{
+	struct sigaction sa = { .sa_handler = on_usr1 };
+	struct interrupted in = { .loop = flint_loop_new() };
+	pthread_t self = pthread_self(), th;
+
+	sigaction(SIGUSR1, &sa, NULL);
+	in.watch = (struct flint_watch){
+		.fd = eventfd(0, EFD_CLOEXEC), .fn = interrupted_fn, .arg = &in };
+	assert_int_equal(flint_watch_add(in.loop, &in.watch, EPOLLIN), 0);
+	flint_watch_interrupts(in.loop, &in.watch);
+	in.late = (struct flint_timer){ .fn = interrupted_late, .arg = &in };
+	flint_timer_set(in.loop, &in.late, 10000);
+	assert_int_equal(pthread_create(&th, NULL, interrupt_thread, &self), 0);
+	assert_int_equal(flint_loop_run(in.loop), 0);
+	pthread_join(th, NULL);
+	assert_int_equal(in.calls, 1);
+	flint_timer_cancel(in.loop, &in.late);
+	flint_watch_del(in.loop, &in.watch);
+	close(in.watch.fd);
+	flint_loop_free(in.loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,6 +383,7 @@ int main(void)
 		cmocka_unit_test(idle),
 		cmocka_unit_test(pool),
 		cmocka_unit_test(registrations),
+		cmocka_unit_test(test_interrupted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

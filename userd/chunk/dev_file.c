@@ -470,6 +470,7 @@ struct flint_engine *flint_engine_new(struct flint_loop *loop, const struct iove
 	ret = flint_watch_add(loop, &eng->watch, EPOLLIN);
 	if (ret)
 		goto fail_ring;
+	flint_watch_interrupts(loop, &eng->watch);
 	return eng;
 fail_ring:
 	io_uring_queue_exit(&eng->ring);

@@ -6,7 +6,9 @@
  * Invariants
  *  - One iteration is: wait, timers, descriptors, tasks. Tasks that a thread
  *    posts to its own loop need no system call and run in the same iteration;
- *    this is where replies made by several handlers are sent together.
+ *    this is where replies made by several handlers are sent together. Tasks
+ *    that tasks post run in it as well, TASK_ROUNDS deep: a disk's completions
+ *    become replies, and these leave, without asking for descriptors in between.
  *  - epoll_wait() gets a zero timeout only when tasks are waiting, so an idle
  *    loop sleeps.
  *  - The timerfd is set to the earliest timer or before. It is set again only
@@ -28,6 +30,7 @@
 #include "loop_int.h"
 
 #define LOOP_BATCH 64
+#define TASK_ROUNDS 3
 
 struct task_list {
 	struct flint_task *head;
@@ -46,6 +49,7 @@ struct flint_loop {
 	pthread_t thread;		/* the owner, valid while running */
 	struct flint_watch wake;
 	struct flint_watch alarm;
+	struct flint_watch *interrupted;
 
 	struct epoll_event batch[LOOP_BATCH];
 	int batch_len;
@@ -131,10 +135,7 @@ static void loop_run_tasks(struct flint_loop *loop)
 
 	if (!loop->local.head)
 		return;
-	/*
-	 * Run what is here now; what these tasks post runs in the next round,
-	 * after descriptors had their turn.
-	 */
+	/* Run what is here now; what these tasks post runs in the next round. */
 	t = loop->local.head;
 	tail = loop->local.tail;
 	tasks_init(&loop->local);
@@ -361,10 +362,17 @@ int flint_watch_mod(struct flint_loop *loop, struct flint_watch *w, uint32_t eve
 	return watch_ctl(loop, EPOLL_CTL_MOD, w, events);
 }
 
+void flint_watch_interrupts(struct flint_loop *loop, struct flint_watch *w)
+{
+	loop->interrupted = w;
+}
+
 void flint_watch_del(struct flint_loop *loop, struct flint_watch *w)
 {
 	int i;
 
+	if (loop->interrupted == w)
+		loop->interrupted = NULL;
 	watch_ctl(loop, EPOLL_CTL_DEL, w, 0);
 	for (i = 0; i < loop->batch_len; i++)
 		if (loop->batch[i].data.ptr == w)
@@ -493,6 +501,8 @@ int flint_loop_run(struct flint_loop *loop)
 			break;
 		}
 		loop->now_ns = flint_now_ns();
+		if (n < 0 && loop->interrupted)
+			loop->interrupted->fn(loop->interrupted, EPOLLIN);
 		loop->batch_len = n > 0 ? n : 0;
 		timers_run(loop);
 		for (i = 0; i < loop->batch_len; i++) {
@@ -502,7 +512,8 @@ int flint_loop_run(struct flint_loop *loop)
 				w->fn(w, loop->batch[i].events);
 		}
 		loop->batch_len = 0;
-		loop_run_tasks(loop);
+		for (i = 0; i < TASK_ROUNDS && loop->local.head; i++)
+			loop_run_tasks(loop);
 	}
 	atomic_store(&loop->stop, false);
 	loop_leave(loop);

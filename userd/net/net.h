@@ -59,6 +59,12 @@ struct flint_watch {
 int flint_watch_add(struct flint_loop *loop, struct flint_watch *w, uint32_t events);
 int flint_watch_mod(struct flint_loop *loop, struct flint_watch *w, uint32_t events);
 void flint_watch_del(struct flint_loop *loop, struct flint_watch *w);
+/*
+ * Call w->fn also whenever something interrupts the wait: io_uring does that to
+ * post completions, and would be found ready only by waiting once more. One
+ * watch for each loop; ends with flint_watch_del().
+ */
+void flint_watch_interrupts(struct flint_loop *loop, struct flint_watch *w);
 
 /**
  * struct flint_timer - one shot; zero-initialise, fill fn
