@@ -66,8 +66,7 @@ static bool member_ready(const struct mgr_target *t)
 {
 	if (t->state != FLINT_TARGET_SYNCING)
 		return t->local == FLINT_LOCAL_ONLINE;
-	return t->local == FLINT_LOCAL_UPTODATE &&
-	       (!t->live.chain_ver || t->live.chain_ver >= t->state_ver);
+	return t->local == FLINT_LOCAL_UPTODATE && t->live.chain_ver >= t->state_ver;
 }
 
 static void chain_members(struct mgr_state *st, const struct mgr_chain *c, struct mgr_member *m)
@@ -129,7 +128,8 @@ static void member_store(struct mgr_state *st, struct mgr_chain *c, struct mgr_t
 {
 	const struct mgr_node *n = mgr_node_find(st, t->node);
 	u64 incarnation = m->admit && n ? n->incarnation : t->incarnation;
-	bool anew = m->admit && m->live == MGR_LIVE_RESTARTED && m->state >= FLINT_TARGET_SYNCING;
+	bool anew = m->anew ||
+		    (m->admit && m->live == MGR_LIVE_RESTARTED && m->state >= FLINT_TARGET_SYNCING);
 
 	if (m->state != t->state || anew) {
 		u8 reason = member_reason(t->state, m);

@@ -113,6 +113,8 @@ static u8 chain_serving(struct mgr_member *m, unsigned int nr)
 		if (chosen)
 			holds = MGR_CHAIN_GOES;
 	}
+	for (i = 0; i < nr && chosen; i++)
+		m[i].anew = m[i].state == FLINT_TARGET_SYNCING;
 	for (i = 0; i < nr; i++)
 		if (m[i].state == FLINT_TARGET_SERVING || m[i].state == FLINT_TARGET_LASTSRV)
 			member_step(&m[i], &m[i] == chosen ? MGR_CHAIN_CHOSEN : holds);
@@ -198,6 +200,7 @@ bool mgr_chain_next(struct mgr_member *m, unsigned int *nr)
 
 	for (i = 0; i < had; i++) {
 		m[i].admit = false;
+		m[i].anew = false;
 		before[i] = m[i];
 	}
 	for (i = 0; i < had; i++)

@@ -45,6 +45,9 @@ enum mgr_wish {
  *	other says that it is ONLINE: it has stopped what it did and can begin to sync
  * @wish: enum mgr_wish
  * @admit: result: the process that is heard now is given this state
+ * @anew: result: a SYNCING one recovers from the beginning, whatever it has reached:
+ *	the process that it recovered from is another one now, which serves also what
+ *	that one had begun to write
  */
 struct mgr_member {
 	u32 target;
@@ -53,6 +56,7 @@ struct mgr_member {
 	u8 wish;
 	bool ready;
 	bool admit;
+	bool anew;
 };
 
 int mgr_target_row(u8 state, u8 live, u8 holds);

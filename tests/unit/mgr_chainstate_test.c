@@ -77,10 +77,8 @@ static void invariants(const struct mgr_member *m, unsigned int nr)
 }
 
 /* May @b, which served or not, serve now? By the words of replication.rst. */
-static bool may_serve(const struct mgr_member *was, unsigned int nr, const struct mgr_member *b)
+static bool may_serve(const struct mgr_member *b)
 {
-	unsigned int i;
-
 	switch (b->state) {
 	case S:
 		return true;
@@ -91,9 +89,6 @@ static bool may_serve(const struct mgr_member *was, unsigned int nr, const struc
 	default:
 		break;
 	}
-	(void)was;
-	(void)i;
-	(void)nr;
 	return false;
 }
 
@@ -106,7 +101,7 @@ static void check_step(const struct mgr_member *was, unsigned int had, const str
 
 	for (i = 0; i < had; i++) {
 		bool serves = was[i].state == S ||
-			      (was[i].state == Y && !was[i].wish && may_serve(was, had, &was[i]));
+			      (was[i].state == Y && !was[i].wish && may_serve(&was[i]));
 
 		serving += serves;
 		heard += serves && was[i].live == MGR_LIVE_HEARD;
@@ -123,7 +118,7 @@ static void check_step(const struct mgr_member *was, unsigned int had, const str
 			continue;
 		}
 		if (a->state == S)
-			assert_true(may_serve(was, had, b));
+			assert_true(may_serve(b));
 		/* Whoever served and is not gone, failed or restarted goes on. */
 		if (b->state == S && (b->live == MGR_LIVE_HEARD || b->live == MGR_LIVE_SILENT))
 			assert_int_equal(a->state, S);
@@ -145,6 +140,8 @@ static void check_step(const struct mgr_member *was, unsigned int had, const str
 			fresh = true;
 		if (a->state == S && b->live == MGR_LIVE_RESTARTED && !a->admit)
 			assert_true(silent && !heard);
+		if (a->anew)
+			assert_true(a->state == Y || a->state < Y);
 		if (a->admit)
 			assert_true(here(b));
 		if (b->live == MGR_LIVE_RESTARTED && a->state != S)
@@ -164,6 +161,10 @@ static void check_step(const struct mgr_member *was, unsigned int had, const str
 			assert_int_equal(count(is, nr, S), 1);
 	if (fresh)
 		assert_int_equal(count(is, nr, S), 1);
+	/* Who recovers from a process that was chosen begins anew. */
+	for (i = 0; i < nr; i++)
+		if (is[i].state == Y && fresh && find(was, had, is[i].target)->state == Y)
+			assert_true(is[i].anew);
 	/* Somebody who can sync does. */
 	if (count(is, nr, S) && !count(is, nr, Y))
 		for (i = 0; i < had; i++)

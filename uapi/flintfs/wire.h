@@ -478,7 +478,7 @@ struct flint_hb_target {
 	__le64 used;
 	__u8 uuid[16];
 	/* 40 bytes in version 1.0 */
-	__le32 chain_ver;		/* newest that the target acts upon */
+	__le32 chain_ver;		/* of the last order, which local_state is about */
 	__le32 flags;			/* FLINT_HBT_* */
 	__le64 sync_done;		/* recovery of its successor, bytes */
 	__le64 sync_total;		/* 0: none under way */

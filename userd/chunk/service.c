@@ -862,7 +862,7 @@ unsigned int chunkd_hb_targets(void *arg, struct flint_hb_target *out, unsigned 
 		memset(o, 0, sizeof(*o));
 		o->target_id = cpu_to_le32(st->id);
 		o->local_state = chunkd_local_state(&d->targets[i]);
-		o->chain_ver = cpu_to_le32(d->targets[i].told.chain_ver);
+		o->chain_ver = d->targets[i].order.chain_ver;
 		o->crc_errors = cpu_to_le64(st->stats.crc_errors);
 		o->capacity = cpu_to_le64(flint_store_capacity(st));
 		o->used = cpu_to_le64(flint_store_used(st));
