@@ -554,6 +554,8 @@ static int up_procs_build(struct up *u)
 	for (i = 1; i <= k->servers; i++, p++) {
 		if (up_args(u, p, "flint-chunkd", k->base_port + 11 + 10 * i))
 			return 1;
+		bad |= up_proc_arg(p, "--target-dir");
+		bad |= up_proc_arg(p, "%s/%s", u->dir, p->name);
 		for (j = 1; j <= k->targets; j++) {
 			bad |= up_proc_arg(p, "--target");
 			bad |= up_proc_arg(p, "%s/%s/target%.0u", u->dir, p->name, j > 1 ? j : 0);
