@@ -112,8 +112,41 @@ int mgr_beat_targets(struct mgr_beat *b, const u8 *tail, u32 tail_len, u32 len)
 	return 0;
 }
 
+/*
+ * Is this another disk than the one that has the id, or a copy of one that another
+ * server serves at present? It is left out, as if the server had not named it: one
+ * wrong disk does not take its server's others with it. Such a process is never
+ * told that the target is its own.
+ */
+static bool mgr_beat_foreign(struct mgr_state *st, const struct mgr_beat *b,
+			     const struct flint_hb_target *ht)
+{
+	struct mgr_target *t = mgr_target_find(st, le32_to_cpu(ht->target_id));
+	const struct mgr_node *owner = t ? mgr_node_find(st, t->node) : NULL;
+
+	if (!t)
+		return false;
+	return memcmp(t->uuid, ht->uuid, sizeof(t->uuid)) ||
+	       (owner && owner->state == FLINT_NODE_UP && strcmp(owner->name, b->name));
+}
+
+/* Say so, here and in the status. */
+static void mgr_beat_left_out(struct mgr_state *st, u32 node, const struct mgr_beat *b,
+			      const struct flint_hb_target *ht, u64 now_ns)
+{
+	u32 id = le32_to_cpu(ht->target_id);
+	struct mgr_target *t = mgr_target_find(st, id);
+
+	t->live.foreign_node = node;
+	t->live.foreign_ns = now_ns;
+	t->live.foreign_copy = !memcmp(t->uuid, ht->uuid, sizeof(t->uuid));
+	flint_warn_rl("%s offers a disk as target %u that is %s: it is not used", b->name, id,
+		      t->live.foreign_copy ? "served by another server at present" :
+					     "not the disk registered under this id");
+}
+
 /* Check the targets of a heartbeat before any of them is believed. */
-static u32 mgr_beat_check(struct mgr_state *st, const struct mgr_beat *b, char *why, size_t whylen)
+static u32 mgr_beat_check(const struct mgr_beat *b, char *why, size_t whylen)
 {
 	u32 i, j;
 
@@ -123,8 +156,6 @@ static u32 mgr_beat_check(struct mgr_state *st, const struct mgr_beat *b, char *
 	}
 	for (i = 0; i < b->nr_targets; i++) {
 		u32 id = le32_to_cpu(b->targets[i].target_id);
-		struct mgr_target *t = mgr_target_find(st, id);
-		struct mgr_node *owner;
 
 		if (!id || b->targets[i].local_state > FLINT_LOCAL_UPTODATE) {
 			snprintf(why, whylen, "target %u of %s has a senseless id or state", id,
@@ -136,21 +167,6 @@ static u32 mgr_beat_check(struct mgr_state *st, const struct mgr_beat *b, char *
 				snprintf(why, whylen, "%s names target %u twice", b->name, id);
 				return FLINT_ST_BAD_REQUEST;
 			}
-		if (!t)
-			continue;
-		if (memcmp(t->uuid, b->targets[i].uuid, sizeof(t->uuid))) {
-			snprintf(why, whylen,
-				 "target id %u of %s belongs to another disk: format this one with an unused --id",
-				 id, b->name);
-			return EEXIST;
-		}
-		owner = mgr_node_find(st, t->node);
-		if (owner && owner->state == FLINT_NODE_UP && strcmp(owner->name, b->name)) {
-			snprintf(why, whylen,
-				 "target %u of %s is served by %s at present: stop one of the two",
-				 id, b->name, owner->name);
-			return EEXIST;
-		}
 	}
 	return FLINT_OK;
 }
@@ -225,7 +241,8 @@ static bool mgr_beat_missing(struct mgr_state *st, u32 node, const struct mgr_be
 		if (t->node != node || t->local == FLINT_LOCAL_OFFLINE)
 			continue;
 		for (j = 0; j < b->nr_targets; j++)
-			if (le32_to_cpu(b->targets[j].target_id) == t->id)
+			if (le32_to_cpu(b->targets[j].target_id) == t->id &&
+			    !mgr_beat_foreign(st, b, &b->targets[j]))
 				break;
 		if (j < b->nr_targets)
 			continue;
@@ -256,7 +273,9 @@ static void mgr_node_event(struct mgr_state *st, const struct mgr_node *n, u8 to
  *
  * An unknown (role, name) becomes a node, an unknown target id a target.
  *
- * Return: FLINT_OK; EEXIST when a target belongs to another disk or server;
+ * A target that belongs to another disk or server is left out.
+ *
+ * Return: FLINT_OK; EEXIST for a replica of another group;
  * FLINT_ST_FENCED when a younger process has this name; FLINT_ST_RETRY when a
  * younger heartbeat was taken in; FLINT_ST_BAD_REQUEST; ENOMEM.
  */
@@ -267,7 +286,7 @@ u32 mgr_beat_apply(struct mgr_state *st, const struct mgr_beat *b, u64 now_ns, u
 	u32 status, i;
 
 	*changed = false;
-	status = mgr_beat_check(st, b, why, whylen);
+	status = mgr_beat_check(b, why, whylen);
 	if (status)
 		return status;
 
@@ -300,7 +319,10 @@ u32 mgr_beat_apply(struct mgr_state *st, const struct mgr_beat *b, u64 now_ns, u
 	}
 	*node_id = n->id;
 	for (i = 0; i < b->nr_targets; i++)
-		*changed |= mgr_beat_target(st, *node_id, b, &b->targets[i], now_ns);
+		if (mgr_beat_foreign(st, b, &b->targets[i]))
+			mgr_beat_left_out(st, *node_id, b, &b->targets[i], now_ns);
+		else
+			*changed |= mgr_beat_target(st, *node_id, b, &b->targets[i], now_ns);
 	*changed |= mgr_beat_missing(st, *node_id, b);
 	*changed |= mgr_states_of(st, *node_id, false);
 	return FLINT_OK;

@@ -185,10 +185,19 @@ static void problems_disk(struct mgr *m, json_t *list, const struct mgr_target *
 	const struct mgr_node *n = mgr_node_find(m->st, t->node);
 	const struct mgr_target *live = target_live(m, t->id);
 	const char *node = n ? n->name : "?";
+	const struct mgr_node *other;
 	char what[MGR_ERR_LEN];
 	bool up = n && n->state == FLINT_NODE_UP;
 
-	if (up && t->local == FLINT_LOCAL_OFFLINE) {
+	other = mgr_node_find(m->st, live->live.foreign_node);
+	if (other && flint_now_ns() - live->live.foreign_ns < m->st->set.lease_ms * 1000000ull) {
+		snprintf(what, sizeof(what), live->live.foreign_copy ?
+			 "%s offers a copy of target %u, which %s serves" :
+			 "%s offers a disk as target %u that is not the disk registered under this id (on %s)",
+			 other->name, t->id, node);
+		mgr_problem(list, what, live->live.foreign_copy ? "take one of the two disks out" :
+			    "put the old disk back, or give the new one an unused --id and put it in the old one's place");
+	} else if (up && t->local == FLINT_LOCAL_OFFLINE) {
 		snprintf(what, sizeof(what), "target %u on %s is offline while its server lives: its disk failed, or the target was taken away",
 			 t->id, node);
 		mgr_problem(list, what, "look at the chunk server's log and at the disk; replace the disk");

@@ -71,6 +71,9 @@ struct mgr_target_live {
 	u64 crc_errors, repaired;
 	u32 chain_ver;
 	u32 flags;
+	u64 foreign_ns;
+	u32 foreign_node;
+	bool foreign_copy;
 };
 
 /**

@@ -108,19 +108,43 @@ static void test_registration(void **state)
 	assert_int_not_equal(id, id2);
 }
 
+/* Another disk with a known id, or a copy of one, is left out; its server's others are not. */
+static void test_foreign(void **state)
+{
+	struct flint_hb_target t = target(7, FLINT_LOCAL_UPTODATE, 1), copy[2] = { t, target(8, 2, 8) };
+	struct flint_hb_target other[2] = { target(7, FLINT_LOCAL_UPTODATE, 9), target(9, 2, 2) };
+	struct flint_hb_order o = { .target_id = cpu_to_le32(7) };
+	bool changed;
+	u32 id, id2;
+
+	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c1", 11, &t, 1), SEC, &id, &changed), 0);
+	/* The same disk from a second server. */
+	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c2", 21, copy, 2), SEC, &id2, &changed), 0);
+	assert_int_equal(mgr_target_find(st, 7)->node, id);
+	assert_int_equal(mgr_target_find(st, 8)->node, id2);
+	assert_int_equal(mgr_target_find(st, 7)->local, FLINT_LOCAL_UPTODATE);
+	assert_true(mgr_target_find(st, 7)->live.foreign_copy);
+	mgr_beat_target_order(st, 21, &o);
+	assert_false(o.flags & FLINT_HB_ADMITTED);
+	/* Its own server has another disk in its place: the registered one is gone. */
+	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c1", 12, other, 2), 9 * SEC, &id, &changed), 0);
+	assert_int_equal(mgr_target_find(st, 7)->local, FLINT_LOCAL_OFFLINE);
+	assert_int_equal(mgr_target_find(st, 7)->uuid[0], t.uuid[0]);
+	assert_int_equal(mgr_target_find(st, 7)->live.foreign_node, id);
+	assert_false(mgr_target_find(st, 7)->live.foreign_copy);
+	assert_int_equal(mgr_target_find(st, 9)->node, id);
+	mgr_beat_target_order(st, 12, &o);
+	assert_false(o.flags & FLINT_HB_ADMITTED);
+}
+
 static void test_refusals(void **state)
 {
-	struct flint_hb_target t = target(7, FLINT_LOCAL_UPTODATE, 1), other = target(7, 2, 9);
+	struct flint_hb_target t = target(7, FLINT_LOCAL_UPTODATE, 1);
 	struct flint_hb_target twice[2] = { t, t }, bad = target(7, 3, 1), zero = target(0, 1, 1);
 	bool changed;
 	u32 id;
 
 	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c1", 11, &t, 1), SEC, &id, &changed), 0);
-	/* Another disk with this id; the same disk from a second server. */
-	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c2", 21, &other, 1), SEC, &id, &changed),
-			 EEXIST);
-	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c2", 21, &t, 1), SEC, &id, &changed),
-			 EEXIST);
 	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c1", 11, twice, 2), SEC, &id, &changed),
 			 FLINT_ST_BAD_REQUEST);
 	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c1", 11, &bad, 1), SEC, &id, &changed),
@@ -415,6 +439,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_registration, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_of_a_name, setup, teardown),
 		cmocka_unit_test(test_record_lengths),
