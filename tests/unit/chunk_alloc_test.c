@@ -121,7 +121,7 @@ static void test_random(void **state)
 			get(w, want, rnd(w, 4) ? ~0u : rnd(w, BLOCKS));
 		else
 			put(w);
-		if (i % 50 == 0)
+		if (i % 300 == 0)
 			check(w);
 		if (i % 5000 == 0)
 			flint_alloc_settle(&w->a);

@@ -239,7 +239,7 @@ static void test_cuts(void **state)
 	u64 rounds = env_number("FLINT_CRASH_ROUNDS", 1), seed = env_number("FLINT_CRASH_SEED", 4242);
 
 	for (; rounds; rounds--, seed++)
-		power_cuts(false, true, 60, 4, seed);
+		power_cuts(false, true, 60, 10, seed);
 }
 
 static void test_cuts_volatile(void **state)
@@ -247,7 +247,7 @@ static void test_cuts_volatile(void **state)
 	u64 rounds = env_number("FLINT_CRASH_ROUNDS", 1), seed = env_number("FLINT_CRASH_SEED", 17);
 
 	for (; rounds; rounds--, seed++)
-		power_cuts(true, false, 40, 4, seed);
+		power_cuts(true, false, 40, 10, seed);
 }
 
 int main(void)
