@@ -36,3 +36,4 @@ $(eval $(call program,flint-chunk-start-bench,$(CHUNK_STORE_SRCS) userd/chunk/de
 $(eval $(call program,flint-chunk-alloc-bench,userd/chunk/alloc.c tools/bench/alloc_bench.c,))
 $(eval $(call program,flint-chunkload,tests/native/chunkd_load.c,))
 $(eval $(call program,flint-targetctl,tests/native/target_ctl.c,))
+$(eval $(call program,flint-chunkclone,tests/native/chunk_clone.c,))

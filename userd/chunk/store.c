@@ -449,7 +449,7 @@ void flint_store_fail(struct flint_store *st, const char *what, int err)
 		return;
 	st->offline = true;
 	snprintf(st->why, sizeof(st->why), "cannot %s: %s", what, strerror(-err));
-	flint_err("%s: cannot %s: %s: the target is offline until flint-chunkd is restarted; check the disk",
+	flint_err("%s: cannot %s: %s: the target is offline until it is attached again or flint-chunkd is restarted; check the disk",
 		  st->name, what, strerror(-err));
 }
 
