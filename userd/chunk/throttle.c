@@ -6,7 +6,7 @@
 #include "throttle.h"
 
 #define NS_PER_S	1000000000ull
-#define RATE_START	(256ull << 20)
+#define RATE_START	(4ull << 30)	/* clients that are there bring it down within a second */
 #define RATE_MAX	(1ull << 40)
 #define BURST_NS	(NS_PER_S / 10)		/* credit that may be saved up */
 
