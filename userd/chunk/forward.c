@@ -27,6 +27,7 @@
 
 #define PAUSE_MIN_MS	2u
 #define PAUSE_MAX_MS	200u
+#define TRIES_WARN	11	/* after about a second */
 #define SEND_TIMEOUT_MS	20000u
 
 /* Requests to one node, by position of the receiver in its chain. Main loop. */
@@ -628,7 +629,7 @@ static void fwd_whole_done(struct chunkd_whole *w, u32 status)
 
 static void fwd_refused(struct flint_fwd *f, const struct chunkd_send *s)
 {
-	if (f->tries == 6)
+	if (f->tries == TRIES_WARN)
 		flint_warn_rl("%s: target %u on node %u does not take a change of chunk %u of inode %llu: %s %d; trying on until the chain changes",
 			      f->t->st->name, s->target, s->node, f->op->index,
 			      (unsigned long long)f->op->ino, s->err ? "error" : "status",
