@@ -4,11 +4,20 @@
 #
 # Bits are flipped in the files of chunk targets, as disks do: in one replica they are repaired by
 # whoever reads them first, a client or the scrub, and counted; in all replicas reads end with EIO
-# and the places are named; in a target's own structures it says so and the others go on.
+# and the places are named; in a target's own structures it says so, and a new disk takes its place.
 set -u
 . "$(dirname "$0")/cluster.bash"
 
-spoil() { "$ROOT/tests/native/spoil.py" "$D/chunk$1/target" "${@:2}"; }
+# spoil N WHAT...: in all targets of a chunk server; prints how many places
+spoil()
+{
+	local f sum=0
+
+	for f in "$D/chunk$1"/{target*,fresh*}; do
+		[ -f "$f" ] && sum=$((sum + $("$ROOT/tests/native/spoil.py" "$f" "${@:2}")))
+	done
+	echo $sum
+}
 scrubbed() { json 'all(t["state"] == "idle" and t["ended"] for t in d["targets"])' scrub status; }
 scrub() { fl scrub start > /dev/null && until_ok 30 scrubbed; }
 count() { field "sum(t['$1'] for t in d['targets'])" scrub status; }
@@ -19,8 +28,8 @@ log_has() { cat "$D"/log/chunk$2.log | grep -qF -- "$1"; }
 # stop_hard N, start_again: one chunk server
 stop_hard() { kill -9 "$(pid "chunk$1")"; }
 
-echo "1..23"
-ok "a cluster with three replicas of everything" up --chunk-servers 3 --replicas 3
+echo "1..25"
+ok "a cluster with three replicas of everything" up --chunk-servers 3 --targets 2 --replicas 3
 ok "all replicas serve" until_ok 30 serving
 ok "files are written" fstest --seed 7 chaos 3 "$W/manifest"
 ok "replicas are the same" equal
@@ -48,14 +57,20 @@ scrub
 ok "nothing is lost" test "$(count lost)" = 0
 
 # The index: a checkpoint that does not check, a log that was written over.
+bad=$D/chunk3/target
+id=$(od -An -tu4 -j32 -N4 "$bad" | tr -d ' ')
 stop_hard 3
-spoil 3 checkpoint > "$W/n"
-spoil 3 log >> "$W/n"
-ok "a target whose index is damaged is not served" not up
-ok "... and says what to do" log_has "replicas" 3
+"$ROOT/tests/native/spoil.py" "$bad" checkpoint > "$W/n"
+"$ROOT/tests/native/spoil.py" "$bad" log >> "$W/n"
+timeout 20 "$BIN/flint" up "$D" > "$W/up" 2>&1
+ok "a target whose index is damaged is not served, in words" until_ok 20 log_has "checkpoints are damaged" 3
 ok "the others go on" verify
-for t in 1 2; do spoil $t data > "$W/n"; done
-ok "damaged in all replicas that are left: reads end with EIO, never with other bytes" says "read -5" verify
+ok "another disk takes its place while its server runs" fl disk replace "$id" "$D/chunk3/fresh" --size 96M --yes
+ok "... and gets everything by recovery" until_ok 60 serving
+ok "... which is the same everywhere" equal
+
+for t in 1 2 3; do spoil $t data > "$W/n"; done
+ok "damaged in all replicas: reads end with EIO, never with other bytes" says "read -5" verify
 ok "the places are named" log_has "are damaged and no replica has them" '*'
 ok "... also in the status" until_ok 10 says "damaged on every replica" fl status
 ok "no sanitizer found anything" no_sanitizer

@@ -111,7 +111,7 @@ static void found(struct repair_job *j)
 	};
 	j->found_nr = nr;
 	if (atomic_fetch_add(&h->errors, 1) + 1 == HEAL_SUSPECT)
-		flint_warn("%s: %u damaged blocks were found since flint-chunkd started: the disk is suspect; replace it with 'flint target replace'",
+		flint_warn("%s: %u damaged blocks were found since flint-chunkd started: the disk is suspect; replace it with 'flint disk replace'",
 			   h->t->st->name, HEAL_SUSPECT);
 }
 
