@@ -7,6 +7,12 @@
 #
 # A fault is a function FAULT DAEMON...; it leaves the daemon running again.
 
+# In a network of its own, where that can be made: no port is ever taken.
+if [ -z "${CHAOS_NET:-}" ] && unshare -n true 2> /dev/null; then
+	CHAOS_NET=1 exec unshare -n "$0" "$@"
+fi
+[ -z "${CHAOS_NET:-}" ] || ip link set lo up
+
 . "$(dirname "${BASH_SOURCE[0]}")/../native/cluster.bash"
 
 SEED=${SEED:-1}
@@ -20,6 +26,13 @@ STARTED=()
 NEXT=1
 mkdir -p "$H"
 trap '{ kill -9 "${LOADS[@]}" "${STARTED[@]}"; } 2> /dev/null; finish' EXIT
+
+# must NAME COMMAND...: without it nothing else can be tested.
+must()
+{
+	ok "$@"
+	[ $failed = 0 ] || { echo "Bail out! $1"; exit 1; }
+}
 
 # ---- daemons
 
@@ -38,7 +51,7 @@ start()
 {
 	local name=$1 cmd
 	shift
-	mapfile -t cmd < "$W/cmd.$name"
+	mapfile -t cmd < "$W/cmd.$name" || return 1
 	env "$@" "${cmd[@]}" >> "$D/log/$name.log" 2>&1 < /dev/null &
 	disown
 	STARTED+=($!)

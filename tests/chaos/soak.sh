@@ -76,7 +76,7 @@ schedule()
 # Faults may follow on each other: I/O waits for the last of them.
 BOUND=$((BOUND * 3))
 echo "# seed $SEED"
-ok "seed $SEED: a cluster" made
+must "seed $SEED: a cluster" made
 load data --seconds $EACH --clients 3 --rate 60 --timeout 120
 load appended --seconds $EACH --mode append --cell 512 --clients 2 --rate 40 --timeout 120
 load cut --seconds $EACH --mode cut --clients 2 --rate 60 --timeout 120

@@ -29,7 +29,7 @@ schedule()
 }
 
 echo 1..8
-ok "three managers, three metadata replicas, chains of three" many
+must "three managers, three metadata replicas, chains of three" many
 load data --seconds 38 --clients 3 --rate 80
 load cut --seconds 38 --clients 2 --mode cut --rate 80
 ok "managers, metadata replicas and chunk servers fail" schedule

@@ -24,7 +24,7 @@ schedule()
 }
 
 echo 1..8
-ok "chains of three on five chunk servers" five
+must "chains of three on five chunk servers" five
 load data --seconds 32 --clients 2
 load data --seconds 32 --clients 2
 load appended --seconds 32 --mode append --cell 512

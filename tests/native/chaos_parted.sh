@@ -34,7 +34,7 @@ schedule()
 }
 
 echo 1..8
-ok "chains of three, each server behind a cable" four
+must "chains of three, each server behind a cable" four
 load data --seconds 34 --clients 3 --rate 80
 load cut --seconds 34 --clients 2 --mode cut --rate 80
 ok "servers are cut off" schedule

@@ -31,7 +31,7 @@ schedule()
 }
 
 echo 1..6
-ok "three chunk servers, each behind a cable" three
+must "three chunk servers, each behind a cable" three
 load data --seconds 22 --clients 3
 load cut --seconds 22 --clients 2 --mode cut
 ok "servers are cut off" schedule

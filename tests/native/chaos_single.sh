@@ -26,7 +26,7 @@ schedule()
 }
 
 echo 1..6
-ok "three managers, three chunk servers" three
+must "three managers, three chunk servers" three
 load data --seconds 30 --clients 2
 load data --seconds 30 --clients 2
 load appended --seconds 30 --clients 2 --mode append --cell 512

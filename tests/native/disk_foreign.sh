@@ -41,7 +41,7 @@ put_back_3()
 }
 
 echo 1..9
-ok "three chunk servers of two disks each" three
+must "three chunk servers of two disks each" three
 load data --seconds 25 --clients 2 --rate 50
 ok "a wiped disk is left out, the others go on" wiped
 ok "the old disk is back, and heals" put_back
