@@ -83,7 +83,7 @@ tap "what is answered without a request" lt cached
 tap "file locks" lt locks
 tap "what the server changes by itself" lt own
 tap "sizes that a sole writer keeps" lt size
-tap "changes are never missed" lt coherence 5
+tap "changes are never missed" lt coherence 3
 
 hold /held1
 kill -9 "$holder"
@@ -113,7 +113,7 @@ tap "a killed writer's file has all that was acknowledged" grows /grow1 true
 tap "also when the metadata server is killed with it" grows /grow2 meta_again
 holder=
 
-lt coherence 10 >"$DIR/co.out" 2>&1 &
+lt coherence 8 >"$DIR/co.out" 2>&1 &
 co=$!
 for _ in 1 2; do
 	sleep 2

@@ -45,7 +45,7 @@ handed() { fl meta transfer && until_ok 20 all_members; }
 coherent()	# DISTURBANCE...
 {
 	local co ret
-	lt coherence 9 > "$W/co" 2>&1 &
+	lt coherence 7 > "$W/co" 2>&1 &
 	co=$!
 	sleep 2
 	"$@"
