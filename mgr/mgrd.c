@@ -177,6 +177,7 @@ static int mgr_serve(struct mgr *m, const struct flint_endpoint *ep, u16 http_po
 		.role = FLINT_ROLE_MGR,
 		.key = m->key,
 		.max_io = MGR_MAX_IO,
+		.inline_size = FLINT_INLINE_MGR,
 		.pool = m->pool,
 		.loops = &m->loop,
 		.nr_loops = 1,

@@ -465,13 +465,16 @@ static void test_peers(void **state)
 
 /* ---- membership --------------------------------------------------------- */
 
-static unsigned int refusals;
+static unsigned int refusals, nr_given = 2;
 
 static unsigned int give_targets(void *arg, struct flint_hb_target *t, unsigned int max)
 {
-	t[0].target_id = cpu_to_le32(10);
-	t[1].target_id = cpu_to_le32(11);
-	return 2;
+	unsigned int i, nr = __atomic_load_n(&nr_given, __ATOMIC_RELAXED);
+
+	assert_true(nr <= max);
+	for (i = 0; i < nr; i++)
+		t[i].target_id = cpu_to_le32(10 + i);
+	return nr;
 }
 
 /* Of the last answer: how many, and of how many answers; the loop's. */
@@ -505,6 +508,16 @@ static void beat_mode(enum beat_mode mode)
 	pthread_mutex_unlock(&mgr.lock);
 }
 
+static unsigned int mgr_last_targets(void)
+{
+	unsigned int n;
+
+	pthread_mutex_lock(&mgr.lock);
+	n = mgr.last_targets;
+	pthread_mutex_unlock(&mgr.lock);
+	return n;
+}
+
 static unsigned int atomic_get(const unsigned int *p)
 {
 	return __atomic_load_n(p, __ATOMIC_RELAXED);
@@ -520,7 +533,7 @@ static void member_start(void *arg)
 {
 	struct flint_member_config cfg = {
 		.cluster = cluster, .loop = loop.loop, .role = FLINT_ROLE_CHUNK, .name = "c1",
-		.tcp_port = 7461, .targets = give_targets, .max_targets = 16,
+		.tcp_port = 7461, .targets = give_targets, .max_targets = 64,
 		.refused = on_refused, .orders = on_orders, .settings = on_settings,
 	};
 
@@ -567,6 +580,13 @@ static void test_member(void **state)
 	n = mgr_beats();
 	WAIT_FOR(mgr_beats() > n + 1);
 	assert_false(flint_member_lease_valid(member));
+
+	/* As many targets as a chunk server can have. */
+	beat_mode(BEAT_GOOD);
+	__atomic_store_n(&nr_given, 64, __ATOMIC_RELAXED);
+	WAIT_FOR(mgr_last_targets() == 64);
+	__atomic_store_n(&nr_given, 2, __ATOMIC_RELAXED);
+	WAIT_FOR(mgr_last_targets() == 2);
 
 	/* Orders of our length and of a longer one; a reply of a version without them. */
 	beat_mode(BEAT_ORDERS);

@@ -88,6 +88,7 @@ static inline int fake_server_start(struct fake_server *f, const uint8_t *key, u
 {
 	struct flint_server_config cfg = {
 		.role = role, .node_id = 1, .key = key, .loops = &f->l.loop, .nr_loops = 1,
+		.inline_size = role == FLINT_ROLE_MGR ? FLINT_INLINE_MGR : 0,
 		.request = request, .arg = arg,
 	};
 	char err[200] = "";

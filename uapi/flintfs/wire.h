@@ -59,6 +59,7 @@
 #define FLINT_CTRL_SIZE		512		/* control part of a message buffer */
 #define FLINT_INLINE_DEFAULT	4096		/* payload beyond the control part */
 #define FLINT_INLINE_MAX	65536
+#define FLINT_INLINE_MGR	8192		/* managers and daemons: heartbeats of 64 targets */
 #define FLINT_MAX_IO		(1u << 20)	/* payload of one request, default */
 #define FLINT_MAX_DESC		4
 #define FLINT_MAX_CREDITS	1024

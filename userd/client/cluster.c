@@ -372,6 +372,8 @@ static struct flint_peer *peer_make(struct flint_cluster *c, int proto,
 		.push = c->cfg.push && state == node_state ? node_push : NULL,
 	};
 
+	if (state != node_state && !pc.inline_size)
+		pc.inline_size = FLINT_INLINE_MGR;
 	memcpy(pc.client_id, c->cfg.client_id, sizeof(pc.client_id));
 	return flint_peer_new(&pc);
 }

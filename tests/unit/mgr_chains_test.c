@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Heartbeats of three chunk servers with a chain of three: restarts, deaths one by
+ * one and together, a new leader of the managers, what operators want, and the orders
+ * that follow. Every change is also made on a second manager, by command.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "mgr/mgrd.h"
+
+#define SEC	1000000000ull
+#define S	FLINT_TARGET_SERVING
+#define L	FLINT_TARGET_LASTSRV
+#define Y	FLINT_TARGET_SYNCING
+#define W	FLINT_TARGET_WAITING
+#define O	FLINT_TARGET_OFFLINE
+
+static struct mgr_state *st, *other;
+static char why[MGR_ERR_LEN];
+static u64 now;
+
+static void commit(void)
+{
+	bool whole;
+	u8 *cmd;
+	u32 len;
+
+	assert_int_equal(mgr_command_encode(st, true, false, &cmd, &len), 0);
+	assert_int_equal(mgr_command_apply(other, cmd, len, &whole, why, sizeof(why)), 0);
+	mgr_state_settle(other);
+	assert_int_equal(mgr_state_checksum(st), mgr_state_checksum(other));
+	free(cmd);
+}
+
+/* Server @i (1..3) with target @i speaks; incarnation @inc. Return: its order. */
+static struct flint_hb_order beat(u32 i, u64 inc, u8 local)
+{
+	struct flint_hb_order o = { .target_id = cpu_to_le32(i) };
+	struct mgr_chain *c = mgr_chain_find(st, 1);
+	struct flint_hb_target t = {
+		.target_id = cpu_to_le32(i), .local_state = local,
+		.capacity = cpu_to_le64(1 << 30), .chain_ver = cpu_to_le32(c ? c->version : 0),
+		.uuid = { i },
+	};
+	struct mgr_beat b = { .role = FLINT_ROLE_CHUNK, .incarnation = inc, .targets = &t,
+			      .nr_targets = 1, .sent_ns = now };
+	bool changed;
+	u32 id;
+
+	snprintf(b.name, sizeof(b.name), "c%u", i);
+	now += SEC / 10;
+	assert_int_equal(mgr_beat_apply(st, &b, now, &id, &changed, why, sizeof(why)), 0);
+	if (changed)
+		commit();
+	mgr_beat_target_order(other, inc, &o);
+	return o;
+}
+
+static void silence(void)
+{
+	now += 7 * SEC;
+}
+
+static void tick(void)
+{
+	if (mgr_silence_apply(st, now))
+		commit();
+}
+
+/* The chain: targets and states in order; @v: its version. */
+static void is(u32 v, u32 a, u8 sa, u32 b, u8 sb, u32 c, u8 sc)
+{
+	const u32 ids[3] = { a, b, c };
+	const u8 states[3] = { sa, sb, sc };
+	struct mgr_chain *ch = mgr_chain_find(other, 1);
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(ch->targets[i], ids[i]);
+		assert_int_equal(mgr_target_find(other, ids[i])->state, states[i]);
+	}
+	assert_int_equal(ch->version, v);
+}
+
+static int setup(void **state)
+{
+	static const u8 id[16] = { 1 };
+	static const u32 ids[3] = { 1, 2, 3 };
+	u32 i, chain;
+
+	now = 1000 * SEC;
+	st = mgr_state_new(id, "test", MGR_DEFAULT_LEASE_MS);
+	other = mgr_state_clone(st);
+	mgr_state_settle(st);
+	mgr_state_settle(other);
+	for (i = 1; i <= 3; i++)
+		beat(i, 10 * i, FLINT_LOCAL_ONLINE);
+	assert_int_equal(mgr_chain_create(st, ids, 3, &chain, why, sizeof(why)), 0);
+	commit();
+	for (i = 1; i <= 3; i++)
+		assert_int_equal(beat(i, 10 * i, FLINT_LOCAL_UPTODATE).flags, FLINT_HB_ADMITTED);
+	is(1, 1, S, 2, S, 3, S);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	mgr_state_free(st);
+	mgr_state_free(other);
+	return 0;
+}
+
+/* A restarted one leaves as soon as another is heard after it, recovers, and serves last. */
+static void test_restart(void **state)
+{
+	struct flint_hb_order o = beat(1, 11, FLINT_LOCAL_ONLINE);
+
+	is(1, 1, S, 2, S, 3, S);
+	assert_int_equal(o.flags, 0);
+	beat(2, 20, FLINT_LOCAL_UPTODATE);
+	is(2, 2, S, 3, S, 1, W);
+	o = beat(1, 11, FLINT_LOCAL_ONLINE);
+	is(3, 2, S, 3, S, 1, Y);
+	assert_int_equal(o.state, Y);
+	assert_int_equal(o.flags, FLINT_HB_ADMITTED);
+	beat(1, 11, FLINT_LOCAL_UPTODATE);
+	is(4, 2, S, 3, S, 1, S);
+}
+
+/* All in one power cut, though their silence is noticed one after the other. */
+static void test_all_die(void **state)
+{
+	now += 5 * SEC;
+	beat(3, 30, FLINT_LOCAL_UPTODATE);
+	now += 2 * SEC;
+	tick();			/* 1 and 2 are down; 3 was heard before that became known */
+	is(1, 1, S, 2, S, 3, S);
+	silence();
+	tick();
+	is(2, 1, L, 2, L, 3, L);
+	beat(2, 21, FLINT_LOCAL_ONLINE);
+	is(3, 2, S, 1, O, 3, O);
+	assert_int_equal(beat(2, 21, FLINT_LOCAL_UPTODATE).flags, FLINT_HB_ADMITTED);
+	beat(1, 11, FLINT_LOCAL_ONLINE);
+	beat(1, 11, FLINT_LOCAL_ONLINE);
+	assert_int_equal(mgr_target_find(st, 1)->state, Y);
+}
+
+static void test_one_dies_then_another(void **state)
+{
+	silence();
+	beat(1, 10, FLINT_LOCAL_UPTODATE);
+	beat(2, 20, FLINT_LOCAL_UPTODATE);
+	tick();
+	is(1, 1, S, 2, S, 3, S);
+	beat(1, 10, FLINT_LOCAL_UPTODATE);
+	is(2, 1, S, 2, S, 3, O);
+	silence();
+	tick();
+	is(3, 1, L, 2, L, 3, O);
+	/* The one that was left behind waits, however long it is alone. */
+	beat(3, 30, FLINT_LOCAL_ONLINE);
+	is(4, 1, L, 2, L, 3, W);
+	beat(1, 10, FLINT_LOCAL_UPTODATE);
+	assert_int_equal(mgr_target_find(st, 1)->state, S);
+	assert_int_equal(mgr_target_find(st, 2)->state, O);
+}
+
+/* Another manager leads: it knows the process that went on from the one that did not. */
+static void test_new_leader(void **state)
+{
+	mgr_state_free(st);
+	st = mgr_state_clone(other);
+	now += 60 * SEC;
+	mgr_state_forget_live(st, now);
+	tick();
+	is(1, 1, S, 2, S, 3, S);
+	assert_int_equal(beat(1, 10, FLINT_LOCAL_UPTODATE).flags, FLINT_HB_ADMITTED);
+	assert_int_equal(beat(2, 21, FLINT_LOCAL_ONLINE).flags, 0);
+	beat(1, 10, FLINT_LOCAL_UPTODATE);
+	is(2, 1, S, 3, S, 2, W);
+	/* The third one was silent for the old leader, not for this one. */
+	now += 5 * SEC;
+	tick();
+	assert_int_equal(mgr_target_find(st, 3)->state, S);
+}
+
+static void test_disk_fails(void **state)
+{
+	beat(1, 10, FLINT_LOCAL_OFFLINE);
+	is(2, 2, S, 3, S, 1, O);
+}
+
+/* What was asked for while another one serves: told to stop, stopped, out; and back. */
+static void test_hold(void **state)
+{
+	struct flint_hb_order o;
+
+	assert_int_equal(mgr_target_hold(st, 1, true, why, sizeof(why)), 0);
+	commit();
+	is(1, 1, S, 2, S, 3, S);
+	o = beat(1, 10, FLINT_LOCAL_UPTODATE);
+	assert_int_equal(o.state, O);
+	beat(1, 10, FLINT_LOCAL_ONLINE);
+	is(1, 1, S, 2, S, 3, S);
+	beat(3, 30, FLINT_LOCAL_UPTODATE);
+	is(2, 2, S, 3, S, 1, O);
+	beat(1, 10, FLINT_LOCAL_ONLINE);
+	is(2, 2, S, 3, S, 1, O);
+	assert_int_equal(mgr_target_hold(st, 1, false, why, sizeof(why)), 0);
+	commit();
+	assert_int_equal(mgr_target_find(st, 1)->state, Y);
+	/* Asked for again; then everybody else dies: it serves all the same. */
+	beat(1, 10, FLINT_LOCAL_UPTODATE);
+	assert_int_equal(mgr_target_find(st, 1)->state, S);
+	assert_int_equal(mgr_target_hold(st, 1, true, why, sizeof(why)), 0);
+	commit();
+	beat(1, 10, FLINT_LOCAL_UPTODATE);
+	silence();
+	beat(1, 10, FLINT_LOCAL_ONLINE);
+	tick();
+	assert_int_equal(mgr_target_find(st, 1)->state, S);
+	assert_int_equal(mgr_target_find(st, 1)->wish, MGR_WISH_NONE);
+	assert_int_equal(mgr_target_hold(st, 1, true, why, sizeof(why)), -EBUSY);
+}
+
+static void test_drop_and_add(void **state)
+{
+	assert_int_equal(mgr_chain_drop_target(st, 1, 2, why, sizeof(why)), 0);
+	commit();
+	beat(2, 20, FLINT_LOCAL_ONLINE);
+	beat(1, 10, FLINT_LOCAL_UPTODATE);
+	assert_int_equal(mgr_chain_find(other, 1)->nr, 2);
+	assert_int_equal(mgr_target_find(other, 2)->chain, 0);
+	assert_int_equal(mgr_chain_drop_target(st, 1, 2, why, sizeof(why)), 0);
+	beat(2, 20, FLINT_LOCAL_ONLINE);
+	assert_int_equal(mgr_chain_add_target(st, 1, 2, why, sizeof(why)), 0);
+	commit();
+	assert_int_equal(mgr_target_find(other, 2)->state, Y);
+	beat(2, 20, FLINT_LOCAL_UPTODATE);
+	assert_int_equal(mgr_target_find(other, 2)->state, S);
+	assert_int_equal(mgr_chain_find(other, 1)->targets[2], 2);
+}
+
+static void test_promote(void **state)
+{
+	silence();
+	beat(1, 10, FLINT_LOCAL_UPTODATE);
+	tick();
+	beat(1, 10, FLINT_LOCAL_UPTODATE);
+	assert_int_equal(mgr_target_promote(st, 1, why, sizeof(why)), -EBUSY);
+	silence();
+	tick();
+	assert_int_equal(mgr_target_find(st, 1)->state, L);
+	assert_int_equal(mgr_target_promote(st, 2, why, sizeof(why)), -EHOSTDOWN);
+	beat(2, 21, FLINT_LOCAL_ONLINE);
+	assert_int_equal(mgr_target_find(st, 2)->state, W);
+	assert_int_equal(mgr_target_promote(st, 2, why, sizeof(why)), 0);
+	commit();
+	assert_int_equal(beat(2, 21, FLINT_LOCAL_ONLINE).flags, FLINT_HB_ADMITTED);
+	assert_int_equal(mgr_target_find(st, 2)->state, S);
+	assert_int_equal(mgr_target_find(st, 1)->state, O);
+}
+
+/* What was said earlier does not undo what was said later. */
+static void test_old_heartbeat(void **state)
+{
+	struct mgr_beat b = { .role = FLINT_ROLE_CHUNK, .incarnation = 10, .name = "c1",
+			      .sent_ns = 5 };
+	bool changed;
+	u32 id;
+
+	assert_int_equal(mgr_beat_apply(st, &b, now, &id, &changed, why, sizeof(why)),
+			 FLINT_ST_RETRY);
+	is(1, 1, S, 2, S, 3, S);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all_die, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_dies_then_another, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_new_leader, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_disk_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hold, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_drop_and_add, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_promote, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_old_heartbeat, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
