@@ -212,6 +212,8 @@ static void replica_found_state(struct mgr *m)
 		seed->epoch++;
 		seed->set.lease_ms = MGR_DEFAULT_LEASE_MS * m->time_scale;
 		seed->set.fence_ms = seed->set.lease_ms;
+		if (!m->seed)
+			seed->set.scrub_days = MGR_DEFAULT_SCRUB_DAYS;
 	}
 	if (!c || !seed || mgr_command_encode(seed, false, true, &cmd, &len)) {
 		flint_err("out of memory");

@@ -30,6 +30,7 @@
 struct sqlite3;
 
 #define MGR_DEFAULT_LEASE_MS	6000	/* T of decisions D7 */
+#define MGR_DEFAULT_SCRUB_DAYS	14u	/* of a new cluster */
 #define MGR_PLACE_LEN		32	/* names of machines and racks */
 
 struct mgr_node {
