@@ -274,6 +274,7 @@ void chunkd_targets_bind(struct flint_chunkd *d, const struct flint_map *map)
 	bool first = !ts->known;
 	char err[1024];
 	unsigned int i;
+	int ret;
 
 	ts->known = true;
 	memcpy(ts->cluster, map->hdr->cluster_id, sizeof(ts->cluster));
@@ -282,13 +283,14 @@ void chunkd_targets_bind(struct flint_chunkd *d, const struct flint_map *map)
 
 		if (t->gone || t->foreign || t->bound || t->st->offline)
 			continue;
-		if (flint_store_bind(t->st, ts->cluster, err, sizeof(err))) {
-			t->foreign = true;
-			snprintf(t->st->why, sizeof(t->st->why), "belongs to another cluster");
-			flint_err("%s; it is not served", err);
-		} else {
-			t->bound = true;
-		}
+		ret = flint_store_bind(t->st, ts->cluster, err, sizeof(err));
+		t->bound = !ret;
+		if (!ret)
+			continue;
+		t->foreign = true;
+		snprintf(t->st->why, sizeof(t->st->why), "%s", ret == -EXDEV ?
+			 "belongs to another cluster" : "its superblock cannot be written");
+		flint_err("%s; it is not served", err);
 	}
 	if (first && d->member)		/* until now they were not told of */
 		flint_member_beat(d->member);
