@@ -2,11 +2,12 @@
 /*
  * Which target of a chain to ask.
  *
- * Changes enter a chain at its head, the first of its targets that serves. Any serving target answers reads, each with the latest acknowledged
- * data; the one whose server has the fewest of this mount's requests in flight
- * is asked, so a slow server is asked less without a rule of its own. A read
- * that failed goes to another target if there is one. Servers without a
- * connection are asked only when no other serves.
+ * Changes enter a chain at its head, the first of its targets that serves. Any
+ * serving target answers reads, each with the latest acknowledged data; the one
+ * whose server has the fewest of this mount's requests in flight is asked, so a
+ * slow server is asked less without a rule of its own. A read that failed goes to
+ * another target if there is one. Servers without a connection are asked only when
+ * no other serves.
  *
  * When a new map says that a server is down, what is in flight to it ends at
  * once, and goes to the targets that the map names now: a server that stands
