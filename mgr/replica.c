@@ -212,8 +212,6 @@ static void replica_found_state(struct mgr *m)
 		seed->epoch++;
 		seed->set.lease_ms = MGR_DEFAULT_LEASE_MS * m->time_scale;
 		seed->set.fence_ms = seed->set.lease_ms;
-		if (!m->seed)
-			seed->set.scrub_days = MGR_DEFAULT_SCRUB_DAYS;
 	}
 	if (!c || !seed || mgr_command_encode(seed, false, true, &cmd, &len)) {
 		flint_err("out of memory");
@@ -662,6 +660,7 @@ static int replica_found(struct mgr *m, const struct mgr_options *o, char *err, 
 			return -ENOMEM;
 		}
 		m->seed->epoch = 0;	/* the first command makes it 1 */
+		m->seed->set.scrub_days = MGR_DEFAULT_SCRUB_DAYS;
 	} else {
 		flint_info("the state was made by a version without a log: it becomes the first entry of one");
 	}

@@ -28,12 +28,13 @@ log_has() { cat "$D"/log/chunk$2.log | grep -qF -- "$1"; }
 # stop_hard N, start_again: one chunk server
 stop_hard() { kill -9 "$(pid "chunk$1")"; }
 
-echo "1..25"
+echo "1..26"
 ok "a cluster with three replicas of everything" up --chunk-servers 3 --targets 2 --replicas 3
 ok "all replicas serve" until_ok 30 serving
 ok "files are written" fstest --seed 7 chaos 3 "$W/manifest"
 ok "replicas are the same" equal
 
+ok "a new cluster scrubs by itself, in 14 days" until_ok 10 json 'all(t["period"] == 14 * 86400 for t in d["targets"])' scrub status
 ok "a scrub of undamaged targets ends" scrub
 ok "... and finds nothing" test "$(count errors)" = 0
 ok "... and says so in words" says "damaged blocks found since the server started: 0" fl scrub status
