@@ -645,16 +645,19 @@ static void shrink(struct lin_history *h)
 	} while (any);
 }
 
-/* One cell that fails alone makes the shortest example. */
-static bool core_cell(const struct lin_history *h, uint64_t max_steps, struct lin_result *res)
+/* A cell that fails alone, or @width of them, make the shortest example. */
+static bool core_cell(const struct lin_history *h, uint32_t width, uint64_t max_steps,
+		      struct lin_result *res)
 {
 	struct lin_history one;
 	const char *why;
+	uint64_t steps;
 	uint32_t c;
 
-	for (c = 0; c < h->cells; c++) {
-		if (project(h, NULL, c, 1, &one) &&
-		    run(&one, max_steps, &res->steps, &why) == LIN_NO) {
+	for (c = 0; c + width <= h->cells; c++) {
+		steps = 0;
+		if (project(h, NULL, c, width, &one) &&
+		    run(&one, max_steps, &steps, &why) == LIN_NO) {
 			res->cell = c;
 			res->core = one;
 			snprintf(res->why, sizeof(res->why), "%s", why);
@@ -671,9 +674,11 @@ void lin_check(const struct lin_history *h, uint64_t max_steps, struct lin_resul
 
 	*res = (struct lin_result){ .cell = -1 };
 	res->verdict = run(h, max_steps, &res->steps, &why);
-	if (res->verdict == LIN_UNDECIDED && core_cell(h, max_steps, res))
+	/* What cannot be decided as a whole may be refuted in a small part. */
+	if (res->verdict == LIN_UNDECIDED &&
+	    (core_cell(h, 1, max_steps, res) || core_cell(h, 2, max_steps / 64, res)))
 		res->verdict = LIN_NO;
-	else if (res->verdict == LIN_NO && !core_cell(h, max_steps, res) &&
+	else if (res->verdict == LIN_NO && !core_cell(h, 1, max_steps, res) &&
 		 project(h, NULL, 0, h->cells, &res->core))
 		snprintf(res->why, sizeof(res->why),
 			 "%s, although each block for itself can be explained", why);

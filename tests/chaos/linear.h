@@ -70,7 +70,7 @@ enum lin_verdict {
  * @why: one sentence
  * @core: for LIN_NO, a history of a few of the operations (possibly of one cell
  *	alone) that no order explains either; none of them can be left out
- * @cell: the cell that @core is about, or -1: all of them
+ * @cell: the (first) cell that @core is about, or -1: all of them
  * @steps: operations tried
  */
 struct lin_result {
