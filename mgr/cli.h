@@ -9,6 +9,7 @@
  *	cli_ops.c	operations on servers, disks, chains; cli_job.c: jobs of the managers
  *	cli_chain.c	making and judging chains; cli_ground.c: disks and chains for it
  *	cli_history.c	what happened; settings
+ *	cli_hold.c	targets kept offline; the last resort for a chain
  *	cli_token.c	tokens
  *	cli_replica.c	metadata replicas and managers: status, add, remove, restart
  *	cli_meta.c	backup, verify, checksum, restore, rescue
@@ -223,6 +224,9 @@ int cli_doctor(struct cli *c);
 json_t *cli_mounts_json(void);
 json_t *cli_version_json(void);
 
+int cli_target_offline(struct cli *c);
+int cli_target_online(struct cli *c);
+int cli_target_promote(struct cli *c);
 int cli_history(struct cli *c);
 int cli_get(struct cli *c);
 int cli_set(struct cli *c);

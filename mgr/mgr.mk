@@ -16,7 +16,7 @@ MGRD_SRCS := mgr/mgrd.c $(MGR_STATE) mgr/replica.c mgr/worker.c mgr/members.c mg
 $(eval $(call program,flint-mgrd,$(MGRD_SRCS),-lsqlite3 -lmicrohttpd -ljansson -lxxhash))
 
 FLINT_SRCS := mgr/flint.c mgr/cli_api.c mgr/cli_show.c mgr/cli_chain.c mgr/cli_ground.c \
-	mgr/cli_make.c mgr/cli_history.c mgr/cli_job.c mgr/cli_ops.c mgr/cli_token.c mgr/cli_local.c mgr/cli_log.c mgr/cli_doctor.c mgr/redact.c mgr/cli_fs.c mgr/cli_quota.c \
+	mgr/cli_make.c mgr/cli_history.c mgr/cli_hold.c mgr/cli_job.c mgr/cli_ops.c mgr/cli_token.c mgr/cli_local.c mgr/cli_log.c mgr/cli_doctor.c mgr/redact.c mgr/cli_fs.c mgr/cli_quota.c \
 	mgr/cli_trash.c mgr/cli_rpc.c mgr/cli_chunk.c mgr/cli_group.c \
 	mgr/cli_replica.c mgr/cli_meta.c mgr/up.c mgr/upproc.c mgr/upmember.c mgr/httpauth.c mgr/cli_bench.c $(patsubst %,mgr/bench/%.c,\
 	hist load leased cluster yard works report machine dataload netyard simrows data) $(PLACE_SRCS)

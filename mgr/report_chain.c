@@ -123,7 +123,7 @@ static void problem_unreachable(json_t *list, const struct cause *a)
 			 a->chains, a->chains == 1 ? "" : "s",
 			 strstr(a->nodes, " or ") ? "one of " : "", a->nodes);
 	snprintf(remedy, sizeof(remedy),
-		 "bring %s back with %s; nothing is lost while a disk of them is whole. If all of them are gone for good, see 'giving up data' in the manual",
+		 "bring %s back with %s; nothing is lost while a disk of them is whole. If all of them are gone for good, see 'flint target promote --help'",
 		 a->nodes, a->single && a->chains == 1 ? "this disk" : "its disks");
 	mgr_problem(list, what, remedy);
 }
@@ -226,7 +226,7 @@ static void problems_disk(struct mgr *m, json_t *list, const struct mgr_target *
 	}
 	if (t->wish == MGR_WISH_OFF) {
 		snprintf(what, sizeof(what), "target %u on %s is kept offline on purpose", t->id, node);
-		mgr_problem(list, what, "let it return when the work on it is done");
+		mgr_problem(list, what, "when the work on it is done, let it return: 'flint target online ID'");
 	}
 }
 

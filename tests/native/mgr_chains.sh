@@ -48,11 +48,19 @@ alike()
 	[ "$sums" = 1 ]
 }
 
-echo 1..12
+held()
+{
+	fl target offline 2 --dry-run && are "serving serving serving" && fl target offline 2 &&
+		until_ok 20 are "serving serving offline" && fl target online 2 &&
+		until_ok 30 are "serving serving serving" && ! fl target promote 2 --yes
+}
+
+echo 1..13
 ok "three managers, three chunk servers, one chain" make_it
 ok "all three serve" until_ok 20 are "serving serving serving"
 ok "the lease is shortened while the cluster runs" faster
 ok "senseless settings are refused" refused
+ok "an operator takes a target out, and back" held
 ok "a chunk server and the leading manager end: the others serve" both_end
 ok "both return" returns
 ok "all chunk servers end: all are the last-serving set" all_end
