@@ -74,17 +74,15 @@ kept()		# DISTURBANCE
 # A client that holds something and is no more, and a new leader, which waits for it: but not elsewhere.
 dead_client()
 {
-	lt hold /held > "$W/hold" 2>&1 &
+	"$BIN/flint-leasetest" --mgr "$MGRS" --key "$D/cluster.key" hold /held > "$W/hold" 2>&1 &
 	PROCS=$!
 	until_ok 20 grep -q held "$W/hold" || return 1
-	# timeout(1) ends with its child, not the other way round.
-	PROCS="$PROCS $(pgrep -P $PROCS)"
 	kill -9 $PROCS
 	local l
 	l=$(leader)
 	kill -9 "$(pid "$l")"
 	until_ok 10 json "d['leader'] and d['leader'] != '$l'" meta status || return 1
-	lt change /far/f1200 $((LEASE / 2)) || return 1
+	lt change /far/f1500 $((LEASE * 3 / 4)) || return 1
 	lt change /held $((LEASE + LEASE / 2)) || return 1
 	start "$l"
 	until_ok 20 all_members
@@ -98,7 +96,7 @@ ok "nor while the lead is handed over" coherent handed
 ok "locks are kept when the leader is killed" kept killed
 ok "when it is frozen" kept frozen
 ok "when it hands over" kept handed
-ok "files enough for inode numbers far apart" lt fill /far 1500
+ok "files enough for inode numbers far apart" lt fill /far 3000
 ok "a dead client delays only what it may have held" dead_client
 ok "sanitizers are silent" no_sanitizer
 done_testing
