@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 300
+# timeout: 400
 #
 # The lease protocol and chains, model-checked with spin: as they are, without an error; with each
 # rule taken away in turn, with one. tests/model/*.pml say what is checked. The chains' model is
