@@ -251,4 +251,5 @@ const struct file_operations flint_dir_fops = {
 	.read		= generic_read_dir,
 	.iterate_shared	= flint_dir_iterate,
 	.fsync		= flint_dir_fsync,
+	.flock		= flint_lock,
 };

@@ -26,6 +26,7 @@
 #include <linux/kobject.h>
 #include <linux/list.h>
 #include <linux/percpu.h>
+#include <linux/siphash.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
 #include "compat/compat.h"
@@ -119,6 +120,7 @@ void flint_opts_show(struct seq_file *m, const struct flint_opts *opts);
  * @held: inodes with a lease
  * @unleased: inodes of which pages may be mapped without one, until @unmap runs
  * @locals: inodes that are open without the server's knowledge (open.c)
+ * @locked: inodes that had a lock of another machine's concern (lock.c)
  * @recalls: pushes to carry out
  * @returns: of inodes that left memory, @nr_returns of them
  * @recent: the last recalls, @at counts them; grants up to @floor are void
@@ -132,6 +134,7 @@ struct flint_leases {
 	struct list_head held;
 	struct list_head unleased;
 	struct list_head locals;
+	struct list_head locked;
 	struct list_head recalls;
 	struct flint_lease_rec returns[FLINT_RETURNS_MAX];
 	u32 nr_returns;
@@ -147,6 +150,10 @@ struct flint_leases {
 	bool renew;
 	struct delayed_work work;
 	struct delayed_work unmap;
+	siphash_key_t owners;		/* of locks, see lock.c */
+	atomic64_t lock_ids;
+	atomic_t lock_events;
+	wait_queue_head_t lock_wq;
 };
 
 struct flint_handle;
@@ -180,6 +187,12 @@ int flint_open_register(struct inode *inode);
 void flint_open_register_lost(struct flint_fs *fs);
 int flint_remove_begin(struct inode *inode);
 void flint_remove_end(struct inode *inode);
+
+/* ---- lock.c ----------------------------------------------------------- */
+
+int flint_lock(struct file *file, int cmd, struct file_lock *fl);
+void flint_lock_event(struct flint_fs *fs);
+u32 flint_lock_name(struct inode *inode, struct flint_lock *out, u32 skip, u32 max);
 
 /* ---- super.c ---------------------------------------------------------- */
 
@@ -463,7 +476,8 @@ void flint_close_stop(struct flint_fs *fs);
  * @unleased_node: on leases.unleased, under leases.lock
  * @local_node, @local_opens, @removing, @registered: opens without a request, our own
  *	removals under way, the handle that makes the opens known; under leases.lock
- * @reclaimed: leadership that @local_opens' lease was reclaimed from; likewise
+ * @reclaimed: attempt at a reclaim that named the lease that opens hang on; likewise
+ * @locked_node, @locks_named: on leases.locked; attempt that named the locks; likewise
  * @read_gen, @dir_gen: generation of a READ and of a DIR lease, 0: not held
  * @attr_gen: of the READ lease that the attributes are good under
  * @place: the file's chains in the layout's table, computed when first needed
@@ -491,7 +505,9 @@ struct flint_inode {
 	struct list_head local_node;
 	u32 local_opens;
 	u32 removing;
-	u64 reclaimed;
+	unsigned long reclaimed;
+	struct list_head locked_node;
+	unsigned long locks_named;
 	struct flint_handle *registered;
 	unsigned long read_gen;
 	unsigned long dir_gen;

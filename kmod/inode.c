@@ -68,6 +68,8 @@ struct inode *flint_inode_alloc(struct super_block *sb)
 	fi->local_opens = 0;
 	fi->removing = 0;
 	fi->reclaimed = 0;
+	INIT_LIST_HEAD(&fi->locked_node);
+	fi->locks_named = 0;
 	fi->registered = NULL;
 	fi->read_gen = 0;
 	fi->dir_gen = 0;

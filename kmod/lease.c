@@ -346,6 +346,7 @@ void flint_lease_evict(struct inode *inode)
 	}
 	flint_lease_shrink(inode, FLINT_LEASE_KINDS);
 	list_del_init(&fi->unleased_node);
+	list_del_init(&fi->locked_node);
 	spin_unlock(&l->lock);
 }
 
@@ -360,10 +361,14 @@ int flint_lease_push(void *arg, u32 conn, const struct flint_msg *m)
 	struct flint_recall *rc;
 	const u8 *recs;
 
-	if (m->op != FLINT_OP_LEASE_RECALL)
+	if (m->op == FLINT_OP_LOCK_EVENT) {
+		flint_lock_event(fs);
+		memset(&list, 0, sizeof(list));	/* only to be acknowledged */
+		recs = NULL;
+	} else if (m->op != FLINT_OP_LEASE_RECALL ||
+		   flint_lease_list_get(m->body, m->body_len, &list, &recs)) {
 		return -EPROTO;
-	if (flint_lease_list_get(m->body, m->body_len, &list, &recs))
-		return -EPROTO;
+	}
 	/* Without memory the connection ends, and the recall is said again on the next. */
 	rc = kmalloc(sizeof(*rc), GFP_ATOMIC | __GFP_NOWARN);
 	if (!rc)
@@ -372,7 +377,8 @@ int flint_lease_push(void *arg, u32 conn, const struct flint_msg *m)
 	rc->push = m->seq;
 	rc->epoch = le64_to_cpu(list.epoch);
 	rc->nr = le32_to_cpu(list.nr);
-	memcpy(rc->rec, recs, rc->nr * sizeof(rc->rec[0]));
+	if (rc->nr)
+		memcpy(rc->rec, recs, rc->nr * sizeof(rc->rec[0]));
 	spin_lock(&l->lock);
 	list_add_tail(&rc->node, &l->recalls);
 	spin_unlock(&l->lock);
@@ -498,18 +504,19 @@ static void flint_lease_work(struct work_struct *work)
 /* ---- the session ------------------------------------------------------------------ */
 
 /* READ leases to reclaim: of files that are open without the server's knowledge. */
-static u32 flint_lease_locals(struct flint_leases *l, struct flint_lease_rec *rec)
+static u32 flint_lease_locals(struct flint_leases *l, unsigned long attempt,
+			      struct flint_lease_rec *rec)
 {
 	struct flint_inode *fi;
 	u32 nr = 0;
 
 	spin_lock(&l->lock);
 	list_for_each_entry(fi, &l->locals, local_node) {
-		if (fi->registered || fi->reclaimed == l->epoch)
+		if (fi->registered || fi->reclaimed == attempt)
 			continue;
 		if (nr == FLINT_LEASE_RECS_MAX)
 			break;
-		fi->reclaimed = l->epoch;
+		fi->reclaimed = attempt;
 		rec[nr++] = (struct flint_lease_rec){
 			.ino = cpu_to_le64(fi->vfs.i_ino),
 			.kinds = cpu_to_le32(FLINT_LEASE_READ),
@@ -531,11 +538,21 @@ static void flint_lease_reclaimed(struct flint_fs *fs, u64 epoch, const struct f
 	iput(inode);
 }
 
-/*
- * Tell a new leader what we want to keep: what files hang on that it does not
- * know to be open. All else was dropped and is granted anew when needed.
- */
-static int flint_lease_reclaim(struct flint_fs *fs, u64 epoch)
+/* One part of what we tell a new leader. @rep: of @rep_size bytes. */
+static int flint_reclaim_call(struct flint_fs *fs, struct flint_reclaim *body, u32 body_len,
+			      void *rep, u32 rep_size)
+{
+	struct flint_mcall c = {
+		.op = FLINT_OP_SESSION_RECLAIM, .once = true,
+		.body = body, .body_len = body_len,
+		.rep = rep, .rep_size = rep_size,
+		.deadline = jiffies + FLINT_RETURN_TIMEO,
+	};
+
+	return flint_meta_call(fs, &c);
+}
+
+static int flint_reclaim_leases(struct flint_fs *fs, u64 epoch, unsigned long attempt)
 {
 	struct {
 		struct flint_reclaim r;
@@ -548,28 +565,98 @@ static int flint_lease_reclaim(struct flint_fs *fs, u64 epoch)
 		struct flint_reclaimed r;
 		struct flint_lease_rec rec[FLINT_LEASE_RECS_MAX];
 	} rep;
-	struct flint_mcall c = {
-		.op = FLINT_OP_SESSION_RECLAIM, .once = true,
-		.body = &body, .rep = &rep,
-	};
 	u32 nr, i;
 	int err;
 
-	do {
-		nr = flint_lease_locals(&fs->leases, body.rec);
+	while ((nr = flint_lease_locals(&fs->leases, attempt, body.rec))) {
 		body.r.nr_leases = cpu_to_le32(nr);
-		body.r.flags = cpu_to_le32(nr ? 0 : FLINT_RECLAIM_DONE);
-		c.body_len = sizeof(body.r) + nr * sizeof(body.rec[0]);
-		c.rep_size = sizeof(rep.r) + nr * sizeof(rep.rec[0]);
-		c.deadline = jiffies + FLINT_RETURN_TIMEO;
-		err = flint_meta_call(fs, &c);
+		err = flint_reclaim_call(fs, &body.r, sizeof(body.r) + nr * sizeof(body.rec[0]),
+					 &rep, sizeof(rep.r) + nr * sizeof(rep.rec[0]));
 		if (err)
 			return err;
 		for (i = 0; i < nr; i++)
 			flint_lease_reclaimed(fs, epoch, &rep.rec[i]);
-	} while (nr);
-	flint_open_register_lost(fs);
+	}
 	return 0;
+}
+
+/* Next inode with locks that were not named in this attempt, referenced. */
+static struct inode *flint_lease_locked(struct flint_leases *l, unsigned long attempt)
+{
+	struct inode *inode = NULL;
+	struct flint_inode *fi;
+
+	spin_lock(&l->lock);
+	list_for_each_entry(fi, &l->locked, locked_node) {
+		if (fi->locks_named == attempt)
+			continue;
+		fi->locks_named = attempt;
+		inode = igrab(&fi->vfs);
+		if (inode)
+			break;
+	}
+	spin_unlock(&l->lock);
+	return inode;
+}
+
+static int flint_reclaim_locks(struct flint_fs *fs, struct inode *inode, u64 epoch)
+{
+	struct {
+		struct flint_reclaim r;
+		struct flint_lock lock[FLINT_RECLAIM_LOCKS_MAX];
+	} body = {
+		.r.fixed_len = cpu_to_le32(sizeof(body.r)),
+		.r.epoch = cpu_to_le64(epoch),
+	};
+	struct {
+		struct flint_reclaimed r;
+		u8 status[FLINT_RECLAIM_LOCKS_MAX];
+	} rep;
+	u32 nr, i, done;
+	int err;
+
+	for (done = 0; ; done += nr) {
+		nr = flint_lock_name(inode, body.lock, done, FLINT_RECLAIM_LOCKS_MAX);
+		if (!nr)
+			return 0;
+		body.r.nr_locks = cpu_to_le32(nr);
+		err = flint_reclaim_call(fs, &body.r, sizeof(body.r) + nr * sizeof(body.lock[0]),
+					 &rep, sizeof(rep.r) + nr);
+		if (err)
+			return err;
+		for (i = 0; i < nr; i++)
+			if (rep.status[i])
+				pr_warn_ratelimited("%s: a lock on inode %lu was lost when another metadata server took over (%u)\n",
+						    fs->name, inode->i_ino, rep.status[i]);
+	}
+}
+
+/*
+ * Tell a new leader what we want to keep: leases of files that it does not know
+ * to be open, and locks. All else was dropped and is granted anew when needed.
+ */
+static int flint_lease_reclaim(struct flint_fs *fs, u64 epoch)
+{
+	struct flint_reclaim body = {
+		.fixed_len = cpu_to_le32(sizeof(body)),
+		.flags = cpu_to_le32(FLINT_RECLAIM_DONE),
+		.epoch = cpu_to_le64(epoch),
+	};
+	unsigned long attempt = atomic_long_inc_return(&fs->leases.gens);
+	struct flint_reclaimed rep;
+	struct inode *inode;
+	int err;
+
+	err = flint_reclaim_leases(fs, epoch, attempt);
+	while (!err && (inode = flint_lease_locked(&fs->leases, attempt))) {
+		err = flint_reclaim_locks(fs, inode, epoch);
+		iput(inode);
+	}
+	if (!err)
+		err = flint_reclaim_call(fs, &body, sizeof(body), &rep, sizeof(rep));
+	if (!err)
+		flint_open_register_lost(fs);
+	return err;
 }
 
 /**
@@ -625,6 +712,9 @@ void flint_lease_init(struct flint_fs *fs)
 	INIT_LIST_HEAD(&l->recalls);
 	INIT_LIST_HEAD(&l->unleased);
 	INIT_LIST_HEAD(&l->locals);
+	INIT_LIST_HEAD(&l->locked);
+	init_waitqueue_head(&l->lock_wq);
+	get_random_bytes(&l->owners, sizeof(l->owners));
 	INIT_DELAYED_WORK(&l->work, flint_lease_work);
 	INIT_DELAYED_WORK(&l->unmap, flint_lease_unmap);
 }

@@ -1,0 +1,29 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# File locks between two mounts (locks.c), also over a new start of the metadata
+# server.
+# timeout: 600
+. "$(dirname "$0")/lib/cluster.sh"
+
+OTHER=/mnt/other
+
+locks_over_restart()
+{
+	local line
+
+	coproc HOLD { "$B/vm/locks" $MNT $OTHER hold 20; }
+	read -r -t 60 -u "${HOLD[0]}" line && [ "$line" = holding ] || return 1
+	pkill -9 -x flint-metad
+	cluster_start
+	cat <&"${HOLD[0]}"
+	wait "$HOLD_PID"
+}
+
+cluster_start
+mount_flint
+mount_flint "" $OTHER
+"$B/vm/locks" $MNT $OTHER || tap_failed=1
+tap_n=6
+ok "locks outlive a new start of the metadata server" locks_over_restart
+umount_flint $OTHER
+done_testing
