@@ -471,6 +471,8 @@ const struct inode_operations flint_file_iops = {
 	.getattr	= flint_getattr,
 	.setattr	= flint_setattr,
 	.listxattr	= flint_listxattr,
+	.get_acl	= flint_get_acl,
+	.set_acl	= flint_set_acl,
 };
 
 const struct file_operations flint_file_fops = {

@@ -390,6 +390,7 @@ size_t flint_buf_write(struct flint_buf *buf, const void *src, size_t len);
  * @data_len: bytes to send or room
  * @deadline: jiffies after which not to try again; 0: by the mount options
  * @lease: kinds of leases wanted with the answer
+ * @umask: the mode is before umask, which the server applies unless an ACL takes its place
  * @dir_gen: flint_dir_gen() of the directory before the call, or 0
  * @sent: result: jiffies before the last attempt
  * @got: result: bytes of payload that came
@@ -416,6 +417,7 @@ struct flint_mcall {
 	u32 got;
 	bool unknown;
 	u8 lease;
+	bool umask;
 	u8 nr_grants;
 	unsigned long dir_gen;
 	u64 lease_epoch;
@@ -465,6 +467,7 @@ void flint_close_stop(struct flint_fs *fs);
  * @gen, @change, @trunc_epoch, @layout: as the server last said
  * @size: as the server last said; i_size_read() is the same but for writes
  *	that are being announced
+ * @told: flint_attr.flags
  * @valid: jiffies until which the attributes may be used
  * @stale_at: jiffies when FLINT_I_TIMES_STALE was set
  * @known: attributes were set at all
@@ -493,6 +496,7 @@ struct flint_inode {
 	u64 cache_change;
 	u64 ext_want;
 	u64 parent;
+	u32 told;
 	struct timespec64 btime;
 	unsigned long valid;
 	unsigned long stale_at;
@@ -592,6 +596,8 @@ void flint_folios_end(struct inode *inode, const struct bio_vec *bv, unsigned in
 /* ---- xattr.c ---------------------------------------------------------- */
 
 extern const struct xattr_handler *flint_xattr_handlers[];
+struct posix_acl *flint_get_acl(struct inode *inode, int type, bool rcu);
+int flint_set_acl(FLINT_IDMAP *idmap, struct inode *inode, struct posix_acl *acl, int type);
 ssize_t flint_listxattr(struct dentry *dentry, char *list, size_t size);
 
 /* ---- sysfs.c, debugfs.c ----------------------------------------------- */

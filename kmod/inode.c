@@ -56,6 +56,7 @@ struct inode *flint_inode_alloc(struct super_block *sb)
 	fi->cache_change = 0;
 	fi->ext_want = 0;
 	fi->parent = 0;
+	fi->told = 0;
 	fi->valid = jiffies;
 	fi->stale_at = jiffies;
 	fi->known = false;
@@ -151,6 +152,9 @@ static void flint_inode_copy(struct inode *inode, const struct flint_attr *a)
 	struct flint_inode *fi = flint_i(inode);
 	u32 flags = 0;
 
+	if (fi->change != le64_to_cpu(a->change))
+		forget_all_cached_acls(inode);
+	fi->told = le32_to_cpu(a->flags);
 	inode->i_mode = le32_to_cpu(a->mode);
 	inode->i_uid = make_kuid(&init_user_ns, le32_to_cpu(a->uid));
 	inode->i_gid = make_kgid(&init_user_ns, le32_to_cpu(a->gid));
@@ -432,7 +436,9 @@ free:
 
 int flint_permission(FLINT_IDMAP *idmap, struct inode *inode, int mask)
 {
-	if (S_ISDIR(inode->i_mode) && !flint_attr_good(inode)) {
+	bool ask = S_ISDIR(inode->i_mode) || flint_fs(inode->i_sb)->opts.lease;
+
+	if (ask && !flint_attr_good(inode)) {
 		int err;
 
 		if (mask & MAY_NOT_BLOCK)

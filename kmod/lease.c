@@ -27,6 +27,7 @@
 
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/posix_acl.h>
 #include <asm/unaligned.h>
 #include "flint.h"
 
@@ -231,8 +232,10 @@ static void flint_lease_shrink(struct inode *inode, u32 kinds)
 
 	spin_lock(&fi->lock);
 	fi->lease_kinds &= ~kinds;
-	if (kinds & FLINT_LEASE_READ)
+	if (kinds & FLINT_LEASE_READ) {
 		WRITE_ONCE(fi->read_gen, 0);
+		forget_all_cached_acls(inode);
+	}
 	if (kinds & FLINT_LEASE_DIR)
 		WRITE_ONCE(fi->dir_gen, 0);
 	if (!fi->lease_kinds) {

@@ -136,15 +136,36 @@ static void flint_meta_warn(struct flint_fs *fs, const struct flint_leader *l)
 		flint_peer_reason(l->peer));
 }
 
+static void flint_meta_tail(void *p)
+{
+	struct flint_cred_tail tail = {
+		.flags = cpu_to_le32(FLINT_CRED_UMASK),
+		.umask = cpu_to_le32(current_umask()),
+	};
+	struct flint_cred cred;
+
+	flint_cred_fill(&cred);
+	tail.uid = cred.uid;
+	tail.gid = cred.gid;
+	memcpy(p, &tail, sizeof(tail));
+}
+
 static struct flint_req *flint_meta_req(struct flint_mcall *c)
 {
 	struct flint_req *req;
 	u8 *p;
 
-	req = flint_req_alloc(c->op, c->body_len + c->s1_len + c->s2_len, GFP_NOFS);
+	u32 len = c->body_len + c->s1_len + c->s2_len;
+
+	req = flint_req_alloc(c->op, len + (c->umask ? sizeof(struct flint_cred_tail) : 0),
+			      GFP_NOFS);
 	if (!req)
 		return NULL;
 	p = req->body;
+	if (c->umask) {
+		flint_meta_tail(p + len);
+		req->cred = true;
+	}
 	if (c->body_len)
 		memcpy(p, c->body, c->body_len);
 	if (c->s1_len)

@@ -184,7 +184,7 @@ static int flint_make(struct inode *dir, struct dentry *dentry, umode_t mode, de
 	};
 	struct flint_attr attr;
 	struct flint_mcall c = {
-		.op = FLINT_OP_MKNOD, .mutates = true,
+		.op = FLINT_OP_MKNOD, .mutates = true, .umask = !S_ISLNK(mode),
 		.lease = FLINT_LEASE_READ, .dir_gen = flint_dir_gen(dir),
 		.body = &body, .body_len = sizeof(body),
 		.s1 = dentry->d_name.name, .s1_len = dentry->d_name.len,
@@ -464,7 +464,7 @@ static int flint_open_name(struct inode *dir, struct dentry *dentry, unsigned in
 	flint_owner(dir, &mode, &body.cred);
 	body.mode = cpu_to_le32(mode & S_IALLUGO);
 	*c = (struct flint_mcall){
-		.op = FLINT_OP_OPEN, .mutates = true,
+		.op = FLINT_OP_OPEN, .mutates = true, .umask = flags & O_CREAT,
 		.lease = FLINT_LEASE_READ, .dir_gen = flint_dir_gen(dir),
 		.body = &body, .body_len = sizeof(body),
 		.s1 = dentry->d_name.name, .s1_len = dentry->d_name.len,
@@ -575,6 +575,8 @@ const struct inode_operations flint_dir_iops = {
 	.getattr	= flint_getattr,
 	.setattr	= flint_setattr,
 	.listxattr	= flint_listxattr,
+	.get_acl	= flint_get_acl,
+	.set_acl	= flint_set_acl,
 };
 
 const struct inode_operations flint_symlink_iops = {
@@ -585,7 +587,10 @@ const struct inode_operations flint_symlink_iops = {
 };
 
 const struct inode_operations flint_special_iops = {
+	.permission	= flint_permission,
 	.getattr	= flint_getattr,
 	.setattr	= flint_setattr,
 	.listxattr	= flint_listxattr,
+	.get_acl	= flint_get_acl,
+	.set_acl	= flint_set_acl,
 };

@@ -258,6 +258,8 @@ static u32 flint_msg_build(struct flint_net *net, struct flint_slot *slot,
 	h->lease = req->lease;
 	if (req->retry)
 		h->flags |= FLINT_F_RETRY;
+	if (req->cred)
+		h->flags |= FLINT_F_CRED;
 	if (req->dir == FLINT_DIR_OUT)
 		h->data_len = cpu_to_le32(req->data_len);
 

@@ -74,6 +74,7 @@ enum flint_dir {
  * @retry: this seq was sent before
  * @deadline: jiffies; when it passes, the connection is ended and the request
  *	with it (-ETIMEDOUT). Never 0.
+ * @cred: the body ends with a struct flint_cred_tail
  * @lease: kinds of leases wanted with the answer (lease.h); for flint_call() only
  * @only_conn: id of the connection that it must go out on, 0: any
  * @bvec, @nr_bvec, @bv_skip: memory, starting @bv_skip bytes into bvec[0];
@@ -100,6 +101,7 @@ struct flint_req {
 	u16 op;
 	u8 dir;
 	bool retry;
+	bool cred;
 	u8 lease;
 	unsigned int nr_bvec;
 	u32 only_conn;

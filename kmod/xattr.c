@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Extended attributes of the user, trusted and security name spaces. Values
- * travel as payload; nothing is cached.
+ * Extended attributes of the user, trusted and security name spaces, and POSIX
+ * ACLs, which are two more. Values travel as payload; only ACLs are cached.
  */
 #define pr_fmt(fmt) "flintfs: " fmt
 
+#include <linux/fs.h>
+#include <linux/posix_acl_xattr.h>
 #include <linux/xattr.h>
 #include "flint.h"
+
+#define FLINT_ACL_MAX	8192	/* bytes of an ACL as an xattr: some 1,000 entries */
 
 static void flint_xattr_body(struct flint_xattr *body, const struct inode *inode,
 			     const char *name, size_t room, u32 flags)
@@ -55,6 +59,38 @@ static ssize_t flint_xattr_fetch(struct inode *inode, u16 op, const char *name, 
 	return ret;
 }
 
+/* SETXATTR, or REMOVEXATTR without a @value. */
+static int flint_xattr_change(struct inode *inode, const char *name, const void *value,
+			      size_t size, u32 flags)
+{
+	struct flint_attr attr;
+	struct flint_xattr body;
+	struct flint_mcall c = {
+		.op = value ? FLINT_OP_SETXATTR : FLINT_OP_REMOVEXATTR, .mutates = true,
+		.body = &body, .body_len = sizeof(body),
+		.s1 = name, .s1_len = strlen(name),
+		.rep = &attr, .rep_size = sizeof(attr),
+	};
+	int err;
+
+	if (size > FLINT_XATTR_VALUE_MAX)
+		return -E2BIG;
+	flint_xattr_body(&body, inode, name, value ? size : 0, flags);
+	if (value && size) {
+		c.buf = flint_buf_alloc(size, GFP_KERNEL);
+		if (!c.buf)
+			return -ENOMEM;
+		flint_buf_write(c.buf, value, size);
+		c.dir = FLINT_DIR_OUT;
+		c.data_len = size;
+	}
+	err = flint_meta_call(flint_fs(inode->i_sb), &c);
+	if (!err)
+		err = flint_inode_apply(inode, &attr, c.sent);
+	flint_buf_put(c.buf);
+	return err;
+}
+
 static int flint_xattr_get(const struct xattr_handler *handler, struct dentry *dentry,
 			   struct inode *inode, const char *name, void *buffer, size_t size)
 {
@@ -70,35 +106,82 @@ static int flint_xattr_set(const struct xattr_handler *handler, FLINT_IDMAP *idm
 			   const void *value, size_t size, int flags)
 {
 	const char *full = xattr_full_name(handler, name);
-	struct flint_attr attr;
-	struct flint_xattr body;
-	struct flint_mcall c = {
-		.op = value ? FLINT_OP_SETXATTR : FLINT_OP_REMOVEXATTR, .mutates = true,
-		.body = &body, .body_len = sizeof(body),
-		.s1 = full, .s1_len = strlen(full),
-		.rep = &attr, .rep_size = sizeof(attr),
-	};
-	int err;
 
 	if (strlen(full) > FLINT_NAME_MAX)
 		return -ERANGE;
-	if (size > FLINT_XATTR_VALUE_MAX)
-		return -E2BIG;
-	flint_xattr_body(&body, inode, full, value ? size : 0,
-			 (flags & XATTR_CREATE ? FLINT_XATTR_CREATE : 0) |
-			 (flags & XATTR_REPLACE ? FLINT_XATTR_REPLACE : 0));
-	if (value && size) {
-		c.buf = flint_buf_alloc(size, GFP_KERNEL);
-		if (!c.buf)
+	return flint_xattr_change(inode, full, value, size,
+				  (flags & XATTR_CREATE ? FLINT_XATTR_CREATE : 0) |
+				  (flags & XATTR_REPLACE ? FLINT_XATTR_REPLACE : 0));
+}
+
+/* ---- POSIX ACLs --------------------------------------------------------- */
+
+static const char *flint_acl_name(int type)
+{
+	return type == ACL_TYPE_ACCESS ? XATTR_NAME_POSIX_ACL_ACCESS : XATTR_NAME_POSIX_ACL_DEFAULT;
+}
+
+/**
+ * flint_get_acl() - struct inode_operations.get_acl
+ *
+ * The VFS keeps the answer until flint_inode_apply() sees a change of the inode
+ * or its lease ends. An inode's attributes tell whether there is one to be asked
+ * for.
+ */
+struct posix_acl *flint_get_acl(struct inode *inode, int type, bool rcu)
+{
+	u32 bit = type == ACL_TYPE_ACCESS ? FLINT_INO_ACL : FLINT_INO_DEFAULT_ACL;
+	struct posix_acl *acl = NULL;
+	ssize_t len;
+	void *value;
+	int err;
+
+	if (rcu)
+		return ERR_PTR(-ECHILD);
+	err = flint_inode_revalidate(inode);
+	if (err)
+		return ERR_PTR(err);
+	if (!flint_attr_good(inode))
+		forget_cached_acl(inode, type);	/* what the VFS is about to keep */
+	if (!(READ_ONCE(flint_i(inode)->told) & bit))
+		return NULL;
+	value = kmalloc(FLINT_ACL_MAX, GFP_NOFS);
+	if (!value)
+		return ERR_PTR(-ENOMEM);
+	len = flint_xattr_fetch(inode, FLINT_OP_GETXATTR, flint_acl_name(type), value,
+				FLINT_ACL_MAX);
+	if (len > 0)
+		acl = posix_acl_from_xattr(&init_user_ns, value, len);
+	else if (len < 0 && len != -ENODATA)
+		acl = ERR_PTR(len);
+	kfree(value);
+	return acl;
+}
+
+/* struct inode_operations.set_acl; the server lets mode and ACL agree. */
+int flint_set_acl(FLINT_IDMAP *idmap, struct inode *inode, struct posix_acl *acl, int type)
+{
+	void *value = NULL;
+	int len = 0, err;
+
+	if (acl) {
+		len = posix_acl_xattr_size(acl->a_count);
+		if (len > FLINT_ACL_MAX)
+			return -E2BIG;
+		value = kmalloc(len, GFP_NOFS);
+		if (!value)
 			return -ENOMEM;
-		flint_buf_write(c.buf, value, size);
-		c.dir = FLINT_DIR_OUT;
-		c.data_len = size;
+		len = posix_acl_to_xattr(&init_user_ns, acl, value, len);
+		if (len < 0) {
+			kfree(value);
+			return len;
+		}
 	}
-	err = flint_meta_call(flint_fs(inode->i_sb), &c);
-	if (!err)
-		err = flint_inode_apply(inode, &attr, c.sent);
-	flint_buf_put(c.buf);
+	err = flint_xattr_change(inode, flint_acl_name(type), value, len, 0);
+	if (err == -ENODATA && !acl)
+		err = 0;
+	kfree(value);
+	forget_cached_acl(inode, type);
 	return err;
 }
 
@@ -129,5 +212,7 @@ const struct xattr_handler *flint_xattr_handlers[] = {
 	&flint_xattr_user,
 	&flint_xattr_trusted,
 	&flint_xattr_security,
+	&posix_acl_access_xattr_handler,
+	&posix_acl_default_xattr_handler,
 	NULL
 };

@@ -691,6 +691,9 @@ FLINT_ASSERT_SIZE(struct flint_attr, 144);
 
 #define FLINT_INO_IMMUTABLE	0x1
 #define FLINT_INO_APPEND	0x2
+/* Told, not set by SETATTR: there is an xattr system.posix_acl_access, _default. */
+#define FLINT_INO_ACL		0x10000
+#define FLINT_INO_DEFAULT_ACL	0x20000
 
 struct flint_session_open {
 	__le32 fixed_len;
