@@ -22,7 +22,9 @@ static u8 flint_lock_kind(const struct file_lock *fl)
 {
 	if (fl->fl_flags & FL_FLOCK)
 		return FLINT_LOCK_FLOCK;
-	return fl->fl_flags & FL_OFDLCK ? FLINT_LOCK_OFD : FLINT_LOCK_POSIX;
+	/* When the file is closed only the owner tells. */
+	return (fl->fl_flags & FL_OFDLCK) || fl->fl_owner == (fl_owner_t)fl->fl_file ?
+	       FLINT_LOCK_OFD : FLINT_LOCK_POSIX;
 }
 
 static u8 flint_lock_type(const struct file_lock *fl)
