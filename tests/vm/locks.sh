@@ -9,14 +9,14 @@ OTHER=/mnt/other
 
 locks_over_restart()
 {
-	local line
+	local line pid
 
 	coproc HOLD { "$B/vm/locks" $MNT $OTHER hold 20; }
+	pid=$HOLD_PID		# forgotten when it ends
 	read -r -t 60 -u "${HOLD[0]}" line && [ "$line" = holding ] || return 1
 	pkill -9 -x flint-metad
 	cluster_start
-	cat <&"${HOLD[0]}"
-	wait "$HOLD_PID"
+	wait "$pid"
 }
 
 cluster_start
