@@ -16,6 +16,7 @@
 #include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
+#include <asm/unaligned.h>
 #include "flint.h"
 
 #define FLINT_CLOSE_TRIES	60
@@ -136,36 +137,55 @@ static void flint_meta_warn(struct flint_fs *fs, const struct flint_leader *l)
 		flint_peer_reason(l->peer));
 }
 
-static void flint_meta_tail(void *p)
+/* Is it about names, attributes or opening: what permissions are checked for? */
+static bool flint_meta_names(u16 op)
 {
+	return op >= FLINT_OP_LOOKUP && op <= FLINT_OP_APPEND;
+}
+
+/* Supplementary groups that a request tells: where the server maps ids and checks. */
+static u32 flint_meta_groups(const struct flint_fs *fs)
+{
+	return fs->token ? min_t(u32, current_cred()->group_info->ngroups, FLINT_GROUPS_MAX) : 0;
+}
+
+/* The whole of who asks, behind everything else in the body. */
+static void flint_meta_tail(u8 *p, const struct flint_mcall *c, u32 groups)
+{
+	const struct group_info *gi = current_cred()->group_info;
 	struct flint_cred_tail tail = {
-		.flags = cpu_to_le32(FLINT_CRED_UMASK),
-		.umask = cpu_to_le32(current_umask()),
+		.flags = cpu_to_le32(c->umask ? FLINT_CRED_UMASK : 0),
+		.umask = cpu_to_le32(c->umask ? current_umask() : 0),
+		.nr_groups = cpu_to_le32(groups),
 	};
 	struct flint_cred cred;
+	u32 i;
 
+	for (i = 0; i < groups; i++, p += sizeof(__le32))
+		put_unaligned_le32(from_kgid(&init_user_ns, gi->gid[i]), p);
 	flint_cred_fill(&cred);
 	tail.uid = cred.uid;
 	tail.gid = cred.gid;
 	memcpy(p, &tail, sizeof(tail));
 }
 
-static struct flint_req *flint_meta_req(struct flint_mcall *c)
+static struct flint_req *flint_meta_req(struct flint_fs *fs, struct flint_mcall *c)
 {
 	struct flint_req *req;
 	u8 *p;
 
 	u32 len = c->body_len + c->s1_len + c->s2_len;
+	bool cred = c->umask || (fs->token && flint_meta_names(c->op));
+	u32 groups = cred ? flint_meta_groups(fs) : 0;
 
-	req = flint_req_alloc(c->op, len + (c->umask ? sizeof(struct flint_cred_tail) : 0),
-			      GFP_NOFS);
+	req = flint_req_alloc(c->op, len + (cred ? groups * sizeof(__le32) +
+					    sizeof(struct flint_cred_tail) : 0), GFP_NOFS);
 	if (!req)
 		return NULL;
 	p = req->body;
-	if (c->umask) {
-		flint_meta_tail(p + len);
-		req->cred = true;
-	}
+	if (cred)
+		flint_meta_tail(p + len, c, groups);
+	req->cred = cred;
 	if (c->body_len)
 		memcpy(p, c->body, c->body_len);
 	if (c->s1_len)
@@ -207,7 +227,7 @@ static int flint_meta_try(struct flint_fs *fs, struct flint_mcall *c, const stru
 			  const struct flint_leader *l, unsigned long deadline, u32 *status,
 			  bool *now)
 {
-	struct flint_req *req = flint_meta_req(c);
+	struct flint_req *req = flint_meta_req(fs, c);
 	int err;
 
 	if (!req)

@@ -205,7 +205,7 @@ struct mgr_token {
  * @fence_ms: silence after which a server is down: T, or a longer one that servers may
  *	still act upon
  * @recovery_bps, @scrub_days: struct flint_hb_settings
- * @frozen: jobs begin no further moves, chains are not made
+ * @frozen: jobs begin no further moves
  */
 struct mgr_settings {
 	u8 cluster_id[16];

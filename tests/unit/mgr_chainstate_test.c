@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The state machine of a chain: every combination of up to three targets against
- * what the rules say in other words than the code, and long random walks of
- * simulated servers with the invariants checked after every step.
+ * what the rules say in other words than the code. How chains evolve is the
+ * model's business: tests/model/chain.pml runs this same code.
  */
 #include <setjmp.h>
 #include <stdarg.h>
