@@ -596,8 +596,13 @@ void flint_folios_end(struct inode *inode, const struct bio_vec *bv, unsigned in
 /* ---- xattr.c ---------------------------------------------------------- */
 
 extern const struct xattr_handler *flint_xattr_handlers[];
+#ifdef CONFIG_FS_POSIX_ACL
 struct posix_acl *flint_get_acl(struct inode *inode, int type, bool rcu);
 int flint_set_acl(FLINT_IDMAP *idmap, struct inode *inode, struct posix_acl *acl, int type);
+#else
+#define flint_get_acl	NULL
+#define flint_set_acl	NULL
+#endif
 ssize_t flint_listxattr(struct dentry *dentry, char *list, size_t size);
 
 /* ---- sysfs.c, debugfs.c ----------------------------------------------- */

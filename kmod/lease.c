@@ -555,32 +555,36 @@ static int flint_reclaim_call(struct flint_fs *fs, struct flint_reclaim *body, u
 	return flint_meta_call(fs, &c);
 }
 
+struct flint_reclaim_msg {
+	struct flint_reclaim r;
+	struct flint_lease_rec rec[FLINT_LEASE_RECS_MAX];
+};
+
+struct flint_reclaim_ans {
+	struct flint_reclaimed r;
+	struct flint_lease_rec rec[FLINT_LEASE_RECS_MAX];
+};
+
 static int flint_reclaim_leases(struct flint_fs *fs, u64 epoch, unsigned long attempt)
 {
-	struct {
-		struct flint_reclaim r;
-		struct flint_lease_rec rec[FLINT_LEASE_RECS_MAX];
-	} body = {
-		.r.fixed_len = cpu_to_le32(sizeof(body.r)),
-		.r.epoch = cpu_to_le64(epoch),
-	};
-	struct {
-		struct flint_reclaimed r;
-		struct flint_lease_rec rec[FLINT_LEASE_RECS_MAX];
-	} rep;
+	struct flint_reclaim_msg *body = kzalloc(sizeof(*body), GFP_NOFS);
+	struct flint_reclaim_ans *rep = kzalloc(sizeof(*rep), GFP_NOFS);
+	int err = body && rep ? 0 : -ENOMEM;
 	u32 nr, i;
-	int err;
 
-	while ((nr = flint_lease_locals(&fs->leases, attempt, body.rec))) {
-		body.r.nr_leases = cpu_to_le32(nr);
-		err = flint_reclaim_call(fs, &body.r, sizeof(body.r) + nr * sizeof(body.rec[0]),
-					 &rep, sizeof(rep.r) + nr * sizeof(rep.rec[0]));
-		if (err)
-			return err;
-		for (i = 0; i < nr; i++)
-			flint_lease_reclaimed(fs, epoch, &rep.rec[i]);
+	while (!err && (nr = flint_lease_locals(&fs->leases, attempt, body->rec))) {
+		body->r.fixed_len = cpu_to_le32(sizeof(body->r));
+		body->r.epoch = cpu_to_le64(epoch);
+		body->r.nr_leases = cpu_to_le32(nr);
+		err = flint_reclaim_call(fs, &body->r,
+					 sizeof(body->r) + nr * sizeof(body->rec[0]),
+					 rep, sizeof(rep->r) + nr * sizeof(rep->rec[0]));
+		for (i = 0; i < nr && !err; i++)
+			flint_lease_reclaimed(fs, epoch, &rep->rec[i]);
 	}
-	return 0;
+	kfree(body);
+	kfree(rep);
+	return err;
 }
 
 /* Next inode with locks that were not named in this attempt, referenced. */

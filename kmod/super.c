@@ -394,7 +394,8 @@ static int flint_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_op = &flint_super_ops;
 	sb->s_d_op = &flint_dentry_ops;
 	sb->s_xattr = flint_xattr_handlers;
-	sb->s_flags |= SB_POSIXACL;
+	if (IS_ENABLED(CONFIG_FS_POSIX_ACL))
+		sb->s_flags |= SB_POSIXACL;
 	sb->s_maxbytes = MAX_LFS_FILESIZE;
 	sb->s_blocksize = PAGE_SIZE;
 	sb->s_blocksize_bits = PAGE_SHIFT;

@@ -116,13 +116,15 @@ static int flint_xattr_set(const struct xattr_handler *handler, FLINT_IDMAP *idm
 
 /* ---- POSIX ACLs --------------------------------------------------------- */
 
+#ifdef CONFIG_FS_POSIX_ACL
+
 static const char *flint_acl_name(int type)
 {
 	return type == ACL_TYPE_ACCESS ? XATTR_NAME_POSIX_ACL_ACCESS : XATTR_NAME_POSIX_ACL_DEFAULT;
 }
 
-/**
- * flint_get_acl() - struct inode_operations.get_acl
+/*
+ * struct inode_operations.get_acl
  *
  * The VFS keeps the answer until flint_inode_apply() sees a change of the inode
  * or its lease ends. An inode's attributes tell whether there is one to be asked
@@ -184,6 +186,7 @@ int flint_set_acl(FLINT_IDMAP *idmap, struct inode *inode, struct posix_acl *acl
 	forget_cached_acl(inode, type);
 	return err;
 }
+#endif
 
 ssize_t flint_listxattr(struct dentry *dentry, char *list, size_t size)
 {
@@ -212,7 +215,9 @@ const struct xattr_handler *flint_xattr_handlers[] = {
 	&flint_xattr_user,
 	&flint_xattr_trusted,
 	&flint_xattr_security,
+#ifdef CONFIG_FS_POSIX_ACL
 	&posix_acl_access_xattr_handler,
 	&posix_acl_default_xattr_handler,
+#endif
 	NULL
 };
