@@ -121,7 +121,6 @@ static void failed_add(struct chunkd_targets *ts, const char *path, const char *
 {
 	struct failed *f = calloc(1, sizeof(*f));
 
-	flint_err("%s", why);
 	if (!f)
 		return;
 	f->path = strdup(path);
@@ -185,6 +184,7 @@ int chunkd_targets_open(struct flint_chunkd *d, const struct flint_conf_list *pa
 {
 	struct chunkd_targets *ts = calloc(1, sizeof(*ts));
 	struct opening *o = calloc(FLINT_CHUNKD_TARGETS, sizeof(*o));
+	const struct failed *f;
 	unsigned int n, i;
 	int ret = 0;
 
@@ -212,6 +212,9 @@ int chunkd_targets_open(struct flint_chunkd *d, const struct flint_conf_list *pa
 	}
 	if (n && !d->nr_targets && !dirs->nr)
 		ret = -EINVAL;
+	for (f = ts->failed; f; f = f->next)
+		if (!ret || strcmp(f->why, err))	/* the caller says that one */
+			flint_err("%s", f->why);
 	free(o);
 	return ret;
 }
