@@ -28,9 +28,9 @@ mask_and_chmod()
 	as 1000 sh -c "echo y >> $D/f" || return 1
 	chmod 600 $D/f			# the group bits are the mask
 	as 1000 cat $D/f 2> /dev/null && return 1
-	getfacl -c $D/f 2> /dev/null | grep -q '^mask::---' || return 1
+	getfacl -cn $D/f 2> /dev/null | grep -q '^mask::---' || return 1
 	setfacl -b $D/f
-	[ "$(stat -c %a $D/f)" = 600 ] && ! getfacl -c $D/f 2> /dev/null | grep -q mask
+	[ "$(stat -c %a $D/f)" = 600 ] && ! getfacl -cn $D/f 2> /dev/null | grep -q mask
 }
 
 inherits()
@@ -38,8 +38,8 @@ inherits()
 	mkdir $D/d
 	setfacl -d -m u:1000:rwx,g::r,o::- $D/d || return 1
 	(umask 077 && mkdir $D/d/sub && echo in > $D/d/file) || return 1
-	getfacl -c $D/d/sub 2> /dev/null | grep -q '^default:user:1000:rwx' || return 1
-	getfacl -c $D/d/file 2> /dev/null | grep -q '^user:1000:rw' || return 1
+	getfacl -cn $D/d/sub 2> /dev/null | grep -q '^default:user:1000:rwx' || return 1
+	getfacl -cn $D/d/file 2> /dev/null | grep -q '^user:1000:rw' || return 1
 	as 1000 cat $D/d/file > /dev/null
 }
 
