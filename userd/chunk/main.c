@@ -377,7 +377,8 @@ static int net_start(struct run *r, char *err, size_t errlen)
 		r->cluster.loop = d->workers[0].loop;
 		r->cluster.role = FLINT_ROLE_CHUNK;
 		r->cluster.name = r->ep.name;
-		r->cluster.proto = FLINT_PROTO_TCP;
+		r->cluster.proto = r->ep.rdma_port ? FLINT_PROTO_RDMA : FLINT_PROTO_TCP;
+		r->cluster.else_tcp = true;
 		r->cluster.credits = FLINT_CHAIN_CONN_CREDITS;
 		r->cluster.pool = d->pool;
 		r->cluster.max_io = FLINT_STORE_MAX_IO;

@@ -543,18 +543,30 @@ void flint_cluster_call_mgr(struct flint_cluster *c, struct flint_rpc *rpc)
 
 /* ---- nodes -------------------------------------------------------------- */
 
-static int node_address(struct flint_cluster *c, uint32_t node, struct sockaddr_storage *sa)
+static int node_address_of(const struct flint_map_node *n, int proto, struct sockaddr_storage *sa)
+{
+	int i;
+
+	for (i = 0; i < FLINT_NODE_ADDRS; i++)
+		if (n->addrs[i].proto == proto && !flint_addr_from_wire(&n->addrs[i], sa))
+			return 0;
+	return -ENOTCONN;
+}
+
+static int node_address(struct flint_cluster *c, uint32_t node, struct sockaddr_storage *sa,
+			int *proto)
 {
 	struct flint_map_ref *ref = flint_cluster_map(c);
 	const struct flint_map_node *n = ref ? flint_map_node(&ref->map, node) : NULL;
-	int i, rc = n ? -ENOTCONN : -ENOENT;
+	int rc = -ENOENT;
 
-	for (i = 0; n && i < FLINT_NODE_ADDRS; i++)
-		if (n->addrs[i].proto == c->cfg.proto &&
-		    !flint_addr_from_wire(&n->addrs[i], sa)) {
-			rc = 0;
-			break;
-		}
+	*proto = c->cfg.proto;
+	if (n)
+		rc = node_address_of(n, *proto, sa);
+	if (rc == -ENOTCONN && c->cfg.else_tcp) {
+		*proto = FLINT_PROTO_TCP;
+		rc = node_address_of(n, *proto, sa);
+	}
 	flint_map_put(ref);
 	return rc;
 }
@@ -610,9 +622,9 @@ struct flint_peer *flint_cluster_peer(struct flint_cluster *c, uint32_t node, in
 {
 	struct sockaddr_storage sa;
 	struct node_peer **link, *np;
-	int rc;
+	int rc, proto;
 
-	rc = node_address(c, node, &sa);
+	rc = node_address(c, node, &sa, &proto);
 	if (rc)
 		goto fail;
 	for (link = &c->peers; (np = *link); link = &np->next)
@@ -630,7 +642,7 @@ struct flint_peer *flint_cluster_peer(struct flint_cluster *c, uint32_t node, in
 		goto fail;
 	np->node = node;
 	np->addr = sa;
-	np->peer = peer_make(c, c->cfg.proto, &sa, node_state);
+	np->peer = peer_make(c, proto, &sa, node_state);
 	if (!np->peer) {
 		rc = -errno;
 		free(np);

@@ -40,6 +40,7 @@ struct flint_map_ref {
  *	the map names
  * @proto: how to reach other servers: FLINT_PROTO_TCP or FLINT_PROTO_RDMA
  *	(managers are always spoken to over TCP)
+ * @else_tcp: a server that does not offer @proto is reached over TCP
  * @pool: for payloads, see flint_peer_config; may be NULL
  * @max_io, @inline_size, @credits: of connections, 0: default
  * @changed: a new snapshot is current (on the loop); may be NULL
@@ -56,6 +57,7 @@ struct flint_cluster_config {
 	struct sockaddr_storage mgrs[FLINT_MGRS_MAX];
 	unsigned int nr_mgrs;
 	int proto;
+	bool else_tcp;
 	struct flint_pool *pool;
 	uint32_t max_io, inline_size, credits;
 	void (*changed)(void *arg, const struct flint_map *map);
