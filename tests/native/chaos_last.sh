@@ -3,7 +3,7 @@
 # Chains of three on three chunk servers: two of them fail one after the other, and the third serves
 # alone. All are killed at once, and whichever comes back first serves: every member of the last
 # serving set holds all that was acknowledged.
-# timeout: 240
+# timeout: 400
 set -u
 
 . "$(dirname "$0")/../chaos/chaos.bash"
@@ -49,7 +49,7 @@ round()
 	ok "the others catch up" others_return $1
 }
 round chunk1 0
-round chunk2 $((LEASE + 2))	# the managers have noted the set
+round chunk2 $((LEASE + 2 + 6 * SLOW))	# the managers have noted the set
 round chunk3 1
 ok "no answer was unexpected" loads_end
 ok "every history is linearizable" judged

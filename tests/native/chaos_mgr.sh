@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Managers and metadata replicas fail while clients use chains of three, also at the same time as a
 # chunk server: the leader is killed and frozen, a majority is away for a while.
-# timeout: 240
+# timeout: 400
 set -u
 
 . "$(dirname "$0")/../chaos/chaos.bash"

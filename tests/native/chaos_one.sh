@@ -3,7 +3,7 @@
 # Chains of three on five chunk servers: one server after the other is killed, frozen longer than its
 # lease, slowed down and stopped while clients write. I/O goes on within two leases, every history is
 # linearizable, the chains heal by themselves and all replicas are alike in the end.
-# timeout: 200
+# timeout: 400
 set -u
 
 . "$(dirname "$0")/../chaos/chaos.bash"

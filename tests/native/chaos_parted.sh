@@ -3,7 +3,7 @@
 # Chains of three, every chunk server behind a cable of its own: cut off for longer than its lease,
 # deaf towards its neighbour alone, cut off and killed. The rest goes on within two leases, who was cut
 # off answers nothing stale, and comes back by itself.
-# timeout: 240
+# timeout: 400
 set -u
 
 . "$(dirname "$0")/../chaos/net.bash"

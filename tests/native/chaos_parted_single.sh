@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Chunk servers with one replica each, each behind a cable of its own: cut off for longer than their
 # lease, from everybody and from one manager. I/O waits and goes on; no answer is stale.
-# timeout: 150
+# timeout: 400
 set -u
 
 . "$(dirname "$0")/../chaos/net.bash"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Chunks with one replica each: servers are killed, frozen longer than their lease, stopped and all
 # killed at once. There is nobody to go on, so I/O waits; what was read and written is linearizable.
-# timeout: 150
+# timeout: 400
 set -u
 
 . "$(dirname "$0")/../chaos/chaos.bash"

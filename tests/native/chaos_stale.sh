@@ -3,7 +3,7 @@
 # Many clients on a few chunks of chains of three, each of whose members stops for a moment again and
 # again: what the head has and the tail has not, or the other way round, must not be seen. It is aimed at a server
 # that shows a write before its successors have it; on a busy machine not every run meets one.
-# timeout: 150
+# timeout: 400
 set -u
 
 . "$(dirname "$0")/../chaos/chaos.bash"
