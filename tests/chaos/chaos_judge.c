@@ -63,7 +63,7 @@ struct judge {
 	uint32_t cell, cells;
 	uint32_t unit;			/* cells of an object: of a chunk, or 1 */
 	uint64_t slowest, failed, left_out;
-	int bad;
+	int bad, undecided;
 };
 
 static void *must(void *p)
@@ -375,7 +375,11 @@ static void judge_object(struct judge *j, const struct object *o)
 	struct lin_result res;
 
 	lin_check(&o->h, LIN_STEPS, &res);
-	if (res.verdict != LIN_YES) {
+	if (res.verdict == LIN_UNDECIDED) {
+		j->undecided++;
+		printf("inode %" PRIu64 " from byte %" PRIu64 " on, %zu operations: %s\n",
+		       o->key.ino, o->key.nr * j->unit * j->cell, o->h.nr, res.why);
+	} else if (res.verdict != LIN_YES) {
 		j->bad++;
 		printf("inode %" PRIu64 " from byte %" PRIu64 " on, %zu operations: %s\n",
 		       o->key.ino, o->key.nr * j->unit * j->cell, o->h.nr, res.why);
@@ -442,8 +446,8 @@ int main(int argc, char **argv)
 	}
 	printf("%u writes, %zu reads (%" PRIu64 " not judged), %" PRIu64 " of unknown outcome, %u %s, the slowest took %.1f s: %s\n",
 	       HASH_COUNT(j.writes), j.nr_reads, j.left_out, j.failed, HASH_COUNT(j.objects), j.unit == 1 ? "blocks" : "chunks",
-	       (double)j.slowest / 1e9, j.bad ? "NOT LINEARIZABLE" : "linearizable");
-	bad = j.bad || !j.nr_reads;
+	       (double)j.slowest / 1e9, j.bad ? "NOT LINEARIZABLE" : j.undecided ? "not all decided" : "linearizable");
+	bad = j.bad || !j.nr_reads ? 1 : j.undecided ? 3 : 0;
 	judge_free(&j);
 	return bad;
 }
