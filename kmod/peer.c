@@ -131,7 +131,8 @@ static void flint_conn_ping(struct flint_conn *conn)
 	req->done = flint_ping_done;
 	req->conn = conn;
 	req->priv = (void *)(uintptr_t)ktime_get_ns();
-	flint_conn_submit(conn, req, true, &want);
+	if (!flint_conn_submit(conn, req, true, &want) && conn->ops->flush)
+		conn->ops->flush(conn);
 	flint_req_put(req);
 }
 
@@ -143,7 +144,7 @@ static void flint_conn_tick(struct work_struct *work)
 
 	if (READ_ONCE(conn->state) != FLINT_CONN_LIVE)
 		return;
-	if (flint_xprt_broken(conn)) {
+	if (conn->ops->broken(conn)) {
 		flint_conn_fail(conn, -ENOTCONN, "the RDMA device reported a broken queue pair");
 		return;
 	}
@@ -184,7 +185,7 @@ static void flint_conn_bury(struct flint_conn *conn)
 	pr_err("%pISpc: the RDMA device does not flush a dead connection; its memory (up to %u requests) stays locked until it does\n",
 	       &conn->peer->addrs[0], conn->inflight);
 	flint_conn_abort_requests(conn, true);
-	while (!flint_xprt_drain(conn, 60 * HZ))
+	while (!conn->ops->drain(conn, 60 * HZ))
 		pr_warn("%pISpc: still waiting for the RDMA device to flush\n",
 			&conn->peer->addrs[0]);
 	flint_conn_release_zombies(conn);
@@ -209,11 +210,11 @@ static void flint_conn_teardown(struct work_struct *work)
 	spin_lock_bh(&conn->lock);
 	spin_unlock_bh(&conn->lock);
 
-	if (flint_xprt_drain(conn, FLINT_DRAIN_GRACE))
+	if (conn->ops->drain(conn, FLINT_DRAIN_GRACE))
 		flint_conn_abort_requests(conn, false);
 	else
 		flint_conn_bury(conn);
-	flint_xprt_destroy(conn);
+	conn->ops->destroy(conn);
 	flint_conn_set_state(conn, FLINT_CONN_DEAD);
 	if (atomic_dec_and_test(&net->nr_conns))
 		wake_up_all(&net->wq);
@@ -223,15 +224,18 @@ static void flint_conn_teardown(struct work_struct *work)
 /**
  * flint_conn_init() - the part of a connection that is the same for every transport
  * @conn: zeroed
+ * @ops: its transport
  * @peer: whose; a reference is taken
  * @lane: where it will be found from now on, in state NEW
  */
-void flint_conn_init(struct flint_conn *conn, struct flint_peer *peer, struct flint_lane *lane)
+void flint_conn_init(struct flint_conn *conn, const struct flint_xprt_ops *ops,
+		     struct flint_peer *peer, struct flint_lane *lane)
 {
 	static atomic_t last_id = ATOMIC_INIT(0);
 	const struct flint_net_opts *o = &peer->net->opts;
 
 	kref_init(&conn->ref);
+	conn->ops = ops;
 	conn->id = atomic_inc_return(&last_id);
 	kref_get(&peer->ref);
 	atomic_inc(&peer->net->nr_conns);
@@ -262,7 +266,7 @@ static void flint_conn_free(struct kref *ref)
 	struct flint_conn *conn = container_of(ref, struct flint_conn, ref);
 	struct flint_peer *peer = conn->peer;
 
-	flint_xprt_free(conn);
+	conn->ops->free(conn);
 	kref_put(&peer->ref, flint_peer_free);
 }
 
@@ -378,7 +382,7 @@ static void flint_lane_work(struct work_struct *work)
 		return;
 	WRITE_ONCE(lane->tried, jiffies);
 	addr = &peer->addrs[lane->next_addr++ % peer->nr_addrs];
-	conn = flint_xprt_connect(lane, (const struct sockaddr *)addr);
+	conn = flint_xprt_rdma.connect(lane, (const struct sockaddr *)addr);
 	if (IS_ERR(conn)) {
 		queue_delayed_work(flint_cm_wq, &lane->work, HZ);
 		return;
@@ -801,7 +805,7 @@ int flint_transport_init(void)
 	err = flint_req_init();
 	if (err)
 		goto err_io;
-	err = flint_xprt_init();
+	err = flint_rdma_init();
 	if (err)
 		goto err_req;
 	return 0;
@@ -820,7 +824,7 @@ void flint_transport_exit(void)
 	while (!wait_event_timeout(flint_nets_wq, !atomic_read(&flint_nets), 60 * HZ))
 		pr_warn("unloading waits for the connections of %d mounts\n",
 			atomic_read(&flint_nets));
-	flint_xprt_exit();
+	flint_rdma_exit();
 	flush_workqueue(flint_cm_wq);
 	destroy_workqueue(flint_io_wq);
 	destroy_workqueue(flint_cm_wq);

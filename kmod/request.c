@@ -237,7 +237,7 @@ static u64 flint_req_trace(struct flint_net *net, const struct flint_req *req)
 	return z ? z : 1;
 }
 
-static u32 flint_msg_build(struct flint_net *net, struct flint_slot *slot,
+static u32 flint_msg_build(struct flint_conn *conn, struct flint_slot *slot,
 			   const struct flint_req *req, const struct flint_desc *desc, int nr_desc)
 {
 	struct flint_hdr *h = slot->msg;
@@ -252,7 +252,7 @@ static u32 flint_msg_build(struct flint_net *net, struct flint_slot *slot,
 	h->timeout_ms = cpu_to_le32(left > 0 ? max(jiffies_to_msecs(left), 1u) : 1);
 	h->nr_desc = nr_desc;
 	h->body_len = cpu_to_le32(req->body_len);
-	h->trace = cpu_to_le64(flint_req_trace(net, req));
+	h->trace = cpu_to_le64(flint_req_trace(conn->peer->net, req));
 	h->seq = cpu_to_le64(req->seq);
 	h->seq_low = cpu_to_le64(req->seq_low);
 	h->lease = req->lease;
@@ -269,8 +269,11 @@ static u32 flint_msg_build(struct flint_net *net, struct flint_slot *slot,
 	p += req->body_len;
 	if (req->dir == FLINT_DIR_OUT && req->data_len && !nr_desc) {
 		h->flags |= FLINT_F_INLINE;
-		flint_bvec_gather(p, req);
-		p += req->data_len;
+		/* On a stream a larger payload follows from where it is. */
+		if (flint_req_inline(conn, req)) {
+			flint_bvec_gather(p, req);
+			p += req->data_len;
+		}
 	}
 	return p - (u8 *)h;
 }
@@ -326,7 +329,7 @@ static int flint_slot_send(struct flint_conn *conn, struct flint_slot *slot, u32
 		trace_flint_req_send(conn->id, slot->tag, req->op, req->data_len,
 				     ((struct flint_hdr *)slot->msg)->nr_desc, conn->inflight,
 				     le64_to_cpu(((struct flint_hdr *)slot->msg)->trace));
-		err = flint_xprt_post(conn, slot, len);
+		err = conn->ops->post(conn, slot, len);
 	}
 	if (err == -EAGAIN) {
 		slot->state = FLINT_SLOT_PREP;
@@ -354,6 +357,8 @@ static int flint_slot_send(struct flint_conn *conn, struct flint_slot *slot, u32
  * @reserved: use the slot kept for HELLO, AUTH and PING
  * @want: result with -EAGAIN: what to wait for
  *
+ * A transport that has ->flush() sends nothing before that is called.
+ *
  * Return: 0: ->done() will be called; -EAGAIN; -EMSGSIZE, -EIO: never sent.
  */
 int flint_conn_submit(struct flint_conn *conn, struct flint_req *req, bool reserved,
@@ -373,7 +378,7 @@ int flint_conn_submit(struct flint_conn *conn, struct flint_req *req, bool reser
 	if (err)
 		goto cancel;
 	if (req->data_len && !flint_req_inline(conn, req)) {
-		nr_desc = flint_xprt_map(conn, slot, req, desc);
+		nr_desc = conn->ops->map(conn, slot, req, desc);
 		if (nr_desc < 0) {
 			err = nr_desc;
 			*want = FLINT_WANT_MR;
@@ -381,9 +386,9 @@ int flint_conn_submit(struct flint_conn *conn, struct flint_req *req, bool reser
 		}
 	}
 	err = flint_slot_send(conn, slot,
-			      flint_msg_build(conn->peer->net, slot, req, desc, nr_desc), reserved);
+			      flint_msg_build(conn, slot, req, desc, nr_desc), reserved);
 	if (err == -EAGAIN) {
-		flint_xprt_unmap(conn, slot);
+		conn->ops->unmap(conn, slot);
 		goto cancel;
 	}
 	if (err)	/* Partly posted: only a drain tells; the request ends there. */
@@ -395,13 +400,18 @@ cancel:
 	return err;
 }
 
-/* One attempt on whichever connection of the peer is live. */
-static int flint_peer_try(struct flint_peer *peer, struct flint_req *req, enum flint_want *want)
+/*
+ * One attempt on whichever connection of the peer is live. @flush: what to hand to
+ * flint_flush() then, which sleeps.
+ */
+static int flint_peer_try(struct flint_peer *peer, struct flint_req *req, enum flint_want *want,
+			  struct flint_conn **flush)
 {
 	struct flint_conn *conn;
 	int err = -EAGAIN;
 
 	*want = FLINT_WANT_CONN;
+	*flush = NULL;
 	if (READ_ONCE(peer->net->shutdown) || READ_ONCE(peer->closing) ||
 	    READ_ONCE(peer->refused))
 		return -EIO;
@@ -413,8 +423,18 @@ static int flint_peer_try(struct flint_peer *peer, struct flint_req *req, enum f
 		err = -ENOTCONN;
 	else if (conn)
 		err = flint_conn_submit(conn, req, false, want);
+	if (!err && conn->ops->flush && kref_get_unless_zero(&conn->ref))
+		*flush = conn;
 	rcu_read_unlock();
 	return err;
+}
+
+static void flint_flush(struct flint_conn *conn)
+{
+	if (!conn)
+		return;
+	conn->ops->flush(conn);
+	flint_conn_put(conn);
 }
 
 /* Slow path of submission: sleep until there is something to try again with. */
@@ -424,14 +444,16 @@ static int flint_submit_wait(struct flint_peer *peer, struct flint_req *req,
 	for (;;) {
 		wait_queue_head_t *wq = want == FLINT_WANT_MR ? &flint_mr_wq : &peer->wq;
 		long left = (long)(req->deadline - jiffies);
+		struct flint_conn *flush;
 		DEFINE_WAIT(wait);
 		int err;
 
 		/* Exclusive: one credit wakes one; who leaves without using it wakes the next. */
 		prepare_to_wait_exclusive(wq, &wait, TASK_KILLABLE);
-		err = flint_peer_try(peer, req, &want);
+		err = flint_peer_try(peer, req, &want, &flush);
 		if (err != -EAGAIN || left <= 0 || fatal_signal_pending(current)) {
 			finish_wait(wq, &wait);
+			flint_flush(flush);
 			if (err == -EAGAIN)
 				err = left <= 0 ? -ETIMEDOUT : -EINTR;
 			if (err)
@@ -446,6 +468,7 @@ static int flint_submit_wait(struct flint_peer *peer, struct flint_req *req,
 
 int flint_req_submit(struct flint_peer *peer, struct flint_req *req, unsigned int flags)
 {
+	struct flint_conn *flush;
 	enum flint_want want;
 	int err;
 
@@ -453,7 +476,8 @@ int flint_req_submit(struct flint_peer *peer, struct flint_req *req, unsigned in
 			 req->state != FLINT_REQ_NEW))
 		return -EIO;
 	req->peer = peer;
-	err = flint_peer_try(peer, req, &want);
+	err = flint_peer_try(peer, req, &want, &flush);
+	flint_flush(flush);
 	if (err != -EAGAIN || (flags & FLINT_SUBMIT_NOWAIT))
 		return err;
 	might_sleep();
@@ -523,7 +547,7 @@ static const char *flint_reply_fault(const struct flint_conn *conn, const struct
 		return NULL;
 	if (req->dir != FLINT_DIR_IN || m->data_len > req->data_len)
 		return "reply has more payload than there is room for";
-	if (!m->data == flint_req_inline(conn, req))
+	if (!conn->ops->stream && !m->data == flint_req_inline(conn, req))
 		return m->data ? "payload in a reply whose request offered memory" :
 				 "payload announced where no memory was offered";
 	return NULL;
@@ -653,7 +677,7 @@ void flint_conn_abort_requests(struct flint_conn *conn, bool zombie)
 		if (!req)
 			continue;
 		if (!zombie) {
-			flint_xprt_scrap(conn, slot);
+			conn->ops->scrap(conn, slot);
 			spin_lock_bh(&conn->lock);
 			flint_slot_free(conn, slot);
 			spin_unlock_bh(&conn->lock);
@@ -676,7 +700,7 @@ void flint_conn_release_zombies(struct flint_conn *conn)
 
 		if (slot->state != FLINT_SLOT_ZOMBIE)
 			continue;
-		flint_xprt_scrap(conn, slot);
+		conn->ops->scrap(conn, slot);
 		spin_lock_bh(&conn->lock);
 		hold = slot->hold;
 		flint_slot_free(conn, slot);
@@ -816,6 +840,8 @@ int flint_conn_call(struct flint_conn *conn, struct flint_req *req, void *rep, u
 	err = flint_conn_submit(conn, req, true, &want);
 	if (err)
 		return err == -EAGAIN ? -ENOTCONN : err;
+	if (conn->ops->flush)
+		conn->ops->flush(conn);
 	left = max((long)(req->deadline - jiffies), 1L);
 	left = wait_event_timeout(conn->wq, completion_done(reply) ||
 				  READ_ONCE(conn->state) >= FLINT_CONN_DRAINING, left);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Inside the transport half: what request.c, peer.c, auth.c and xprt_rdma.c
- * share. No verbs type appears here.
+ * Inside the transport half: what request.c, peer.c, auth.c and the transports
+ * (struct flint_xprt_ops) share. No verbs type appears here.
  *
  * Objects
  *  flint_net	one mount's view of the network; owns its peers
@@ -41,6 +41,7 @@
 #include "request.h"
 
 struct crypto_shash;
+struct flint_xprt_ops;
 
 #define FLINT_REASON_LEN	120
 #define FLINT_CONNS_MAX		16
@@ -178,6 +179,7 @@ struct flint_slot {
  */
 struct flint_conn {
 	struct kref ref;
+	const struct flint_xprt_ops *ops;
 	u32 id;				/* for traces and logs; never used again */
 	struct flint_peer *peer;
 	struct flint_lane *lane;
@@ -235,7 +237,8 @@ extern struct workqueue_struct *flint_cm_wq;	/* connect, teardown: may sleep lon
 extern struct workqueue_struct *flint_io_wq;	/* WQ_MEM_RECLAIM: ticks, pings */
 void __printf(3, 4) flint_conn_fail(struct flint_conn *conn, int err, const char *fmt, ...);
 bool flint_conn_set_state(struct flint_conn *conn, enum flint_conn_state to);
-void flint_conn_init(struct flint_conn *conn, struct flint_peer *peer, struct flint_lane *lane);
+void flint_conn_init(struct flint_conn *conn, const struct flint_xprt_ops *ops,
+		     struct flint_peer *peer, struct flint_lane *lane);
 void flint_conn_get(struct flint_conn *conn);
 void flint_conn_put(struct flint_conn *conn);
 struct flint_conn *flint_peer_conn(struct flint_peer *peer);
@@ -269,26 +272,43 @@ u32 flint_runs_span(const struct bio_vec *bvec, unsigned int nr, size_t skip, u3
 void flint_cursor_init(struct flint_cursor *cur, const struct bio_vec *bvec, unsigned int nr,
 		       size_t skip, u32 len);
 
-/* xprt_rdma.c: the transport. A second one would make this a table. */
-int flint_xprt_init(void);
-void flint_xprt_exit(void);
-/* Make a connection up to the point where messages can be sent, in state HELLO. */
-struct flint_conn *flint_xprt_connect(struct flint_lane *lane, const struct sockaddr *addr);
-/* Register the request's memory; fills @desc and says how many. -EAGAIN: no region free. */
-int flint_xprt_map(struct flint_conn *conn, struct flint_slot *slot, struct flint_req *req,
+/**
+ * struct flint_xprt_ops - a transport
+ * @name: "rdma" or "tcp"
+ * @stream: payload follows its message and needs no descriptors
+ * @connect: make a connection up to the point where messages can be sent, in state HELLO,
+ *	or failed with its reason. ERR_PTR(-ENOMEM)
+ * @map: make the request's memory ready; fills the descriptors and says how many. -EAGAIN: no
+ *	region free, wait on flint_mr_wq. Called for payloads that do not stand in the message
+ * @unmap: undo @map of a slot that was never posted
+ * @post: send slot->msg; under conn->lock. -EAGAIN: send queue full. Others: fail the connection
+ * @flush: after @post, without locks, may sleep briefly: send what is posted; may be NULL
+ * @scrap: the memory of this slot is dead after a drain
+ * @drain: stop all traffic. true: nothing touches requests' memory any more; waits at most
+ *	for the time-out (jiffies)
+ * @broken: did the device report that the connection is broken? Polled by the tick
+ * @destroy: free everything but the connection itself; after a drain
+ * @free: free the connection, after an RCU grace period
+ */
+struct flint_xprt_ops {
+	const char *name;
+	bool stream;
+	struct flint_conn *(*connect)(struct flint_lane *lane, const struct sockaddr *addr);
+	int (*map)(struct flint_conn *conn, struct flint_slot *slot, struct flint_req *req,
 		   struct flint_desc *desc);
-/* Undo flint_xprt_map() of a slot that was never posted. */
-void flint_xprt_unmap(struct flint_conn *conn, struct flint_slot *slot);
-/* Send slot->msg; under conn->lock. -EAGAIN: send queue full. Others: fail the connection. */
-int flint_xprt_post(struct flint_conn *conn, struct flint_slot *slot, u32 len);
-/* The memory of this slot is dead after a drain: regions go to repair. */
-void flint_xprt_scrap(struct flint_conn *conn, struct flint_slot *slot);
-/* Stop all traffic. true: the device has let go of everything within @timeout. */
-bool flint_xprt_drain(struct flint_conn *conn, unsigned long timeout);
-/* Did the device report that the queue pair is broken? Polled by the tick. */
-bool flint_xprt_broken(struct flint_conn *conn);
-/* Free everything but @conn itself; after a drain. */
-void flint_xprt_destroy(struct flint_conn *conn);
-void flint_xprt_free(struct flint_conn *conn);
+	void (*unmap)(struct flint_conn *conn, struct flint_slot *slot);
+	int (*post)(struct flint_conn *conn, struct flint_slot *slot, u32 len);
+	void (*flush)(struct flint_conn *conn);
+	void (*scrap)(struct flint_conn *conn, struct flint_slot *slot);
+	bool (*drain)(struct flint_conn *conn, unsigned long timeout);
+	bool (*broken)(struct flint_conn *conn);
+	void (*destroy)(struct flint_conn *conn);
+	void (*free)(struct flint_conn *conn);
+};
+
+/* xprt_rdma.c */
+extern const struct flint_xprt_ops flint_xprt_rdma;
+int flint_rdma_init(void);
+void flint_rdma_exit(void);
 
 #endif /* _FLINT_XPRT_H */

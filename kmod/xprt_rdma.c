@@ -270,7 +270,21 @@ static void *flint_arena_buf(const struct flint_arena *a, unsigned int i, u64 *d
 
 /* ---- sending ---------------------------------------------------------- */
 
-int flint_xprt_map(struct flint_conn *conn, struct flint_slot *slot, struct flint_req *req,
+static void flint_rdma_unmap(struct flint_conn *conn, struct flint_slot *slot)
+{
+	struct flint_rdma_slot *rs = to_rs(slot);
+	struct flint_dev *dev = to_rc(conn)->dev;
+	unsigned int i;
+
+	if (!rs->nr_mr)
+		return;
+	for (i = 0; i < rs->nr_mr; i++)
+		flint_mr_unmap(dev, rs->mr[i]);
+	flint_mr_put(dev, rs->mr, rs->nr_mr);
+	rs->nr_mr = 0;
+}
+
+static int flint_rdma_map(struct flint_conn *conn, struct flint_slot *slot, struct flint_req *req,
 		   struct flint_desc *desc)
 {
 	struct flint_rdma_conn *rc = to_rc(conn);
@@ -294,28 +308,14 @@ int flint_xprt_map(struct flint_conn *conn, struct flint_slot *slot, struct flin
 				       req->dir == FLINT_DIR_IN, &desc[i]);
 
 		if (err) {
-			flint_xprt_unmap(conn, slot);
+			flint_rdma_unmap(conn, slot);
 			return err;
 		}
 	}
 	return nr;
 }
 
-void flint_xprt_unmap(struct flint_conn *conn, struct flint_slot *slot)
-{
-	struct flint_rdma_slot *rs = to_rs(slot);
-	struct flint_dev *dev = to_rc(conn)->dev;
-	unsigned int i;
-
-	if (!rs->nr_mr)
-		return;
-	for (i = 0; i < rs->nr_mr; i++)
-		flint_mr_unmap(dev, rs->mr[i]);
-	flint_mr_put(dev, rs->mr, rs->nr_mr);
-	rs->nr_mr = 0;
-}
-
-void flint_xprt_scrap(struct flint_conn *conn, struct flint_slot *slot)
+static void flint_rdma_scrap(struct flint_conn *conn, struct flint_slot *slot)
 {
 	struct flint_rdma_slot *rs = to_rs(slot);
 	struct flint_dev *dev = to_rc(conn)->dev;
@@ -328,7 +328,7 @@ void flint_xprt_scrap(struct flint_conn *conn, struct flint_slot *slot)
 	rs->nr_mr = 0;
 }
 
-int flint_xprt_post(struct flint_conn *conn, struct flint_slot *slot, u32 len)
+static int flint_rdma_post(struct flint_conn *conn, struct flint_slot *slot, u32 len)
 {
 	struct flint_rdma_conn *rc = to_rc(conn);
 	struct flint_rdma_slot *rs = to_rs(slot);
@@ -407,7 +407,7 @@ static void flint_rdma_repost(struct flint_rdma_conn *rc, struct flint_rbuf *rbu
 static void flint_rdma_end(struct flint_rdma_conn *rc, struct flint_rdma_slot *rs,
 			   struct flint_rbuf *rbuf, const struct flint_msg *m)
 {
-	flint_xprt_unmap(&rc->c, &rs->s);
+	flint_rdma_unmap(&rc->c, &rs->s);
 	flint_slot_finish(&rc->c, &rs->s, m);
 	flint_rdma_repost(rc, rbuf);
 }
@@ -610,7 +610,7 @@ static void flint_qp_event(struct ib_event *event, void *context)
 	}
 }
 
-bool flint_xprt_broken(struct flint_conn *conn)
+static bool flint_rdma_broken(struct flint_conn *conn)
 {
 	return READ_ONCE(to_rc(conn)->qp_event);
 }
@@ -825,7 +825,7 @@ static int flint_rdma_establish(struct flint_rdma_conn *rc)
 	return err;
 }
 
-struct flint_conn *flint_xprt_connect(struct flint_lane *lane, const struct sockaddr *addr)
+static struct flint_conn *flint_rdma_connect(struct flint_lane *lane, const struct sockaddr *addr)
 {
 	struct flint_rdma_conn *rc = kzalloc(sizeof(*rc), GFP_KERNEL);
 	int err;
@@ -837,7 +837,7 @@ struct flint_conn *flint_xprt_connect(struct flint_lane *lane, const struct sock
 	atomic_set(&rc->drain_left, 1);
 	rc->drain_rq.done = flint_rdma_drain_rq_done;
 	rc->drain_sq.done = flint_rdma_drain_sq_done;
-	flint_conn_init(&rc->c, lane->peer, lane);
+	flint_conn_init(&rc->c, &flint_xprt_rdma, lane->peer, lane);
 
 	err = flint_rdma_resolve(rc, addr);
 	if (!err)
@@ -883,7 +883,7 @@ static void flint_rdma_drain_start(struct flint_rdma_conn *rc)
 	flint_rdma_drained(rc);		/* the first reference */
 }
 
-bool flint_xprt_drain(struct flint_conn *conn, unsigned long timeout)
+static bool flint_rdma_drain(struct flint_conn *conn, unsigned long timeout)
 {
 	struct flint_rdma_conn *rc = to_rc(conn);
 
@@ -896,7 +896,7 @@ bool flint_xprt_drain(struct flint_conn *conn, unsigned long timeout)
  * Order: no more events from the connection manager, no more work by the
  * device, no more completions; then nothing can touch the buffers.
  */
-void flint_xprt_destroy(struct flint_conn *conn)
+static void flint_rdma_destroy(struct flint_conn *conn)
 {
 	struct flint_rdma_conn *rc = to_rc(conn);
 
@@ -916,7 +916,7 @@ void flint_xprt_destroy(struct flint_conn *conn)
 	}
 }
 
-void flint_xprt_free(struct flint_conn *conn)
+static void flint_rdma_free(struct flint_conn *conn)
 {
 	struct flint_rdma_conn *rc = to_rc(conn);
 
@@ -925,16 +925,29 @@ void flint_xprt_free(struct flint_conn *conn)
 	kfree_rcu(conn, rcu);
 }
 
+const struct flint_xprt_ops flint_xprt_rdma = {
+	.name		= "rdma",
+	.connect	= flint_rdma_connect,
+	.map		= flint_rdma_map,
+	.unmap		= flint_rdma_unmap,
+	.post		= flint_rdma_post,
+	.scrap		= flint_rdma_scrap,
+	.drain		= flint_rdma_drain,
+	.broken		= flint_rdma_broken,
+	.destroy	= flint_rdma_destroy,
+	.free		= flint_rdma_free,
+};
+
 /**
- * flint_xprt_init() - learn of RDMA devices
+ * flint_rdma_init() - learn of RDMA devices
  * Return: 0 or -ENOMEM.
  */
-int flint_xprt_init(void)
+int flint_rdma_init(void)
 {
 	return ib_register_client(&flint_ib_client);
 }
 
-void flint_xprt_exit(void)
+void flint_rdma_exit(void)
 {
 	ib_unregister_client(&flint_ib_client);
 }

@@ -166,6 +166,7 @@ static struct rk_conn *rk_conn(struct kunit *test, enum flint_dir dir, u32 room)
 
 	KUNIT_ASSERT_NOT_NULL(test, k);
 	k->conn.peer = &k->peer;
+	k->conn.ops = &flint_xprt_rdma;
 	k->peer.net = &k->net;
 	spin_lock_init(&k->conn.lock);
 	init_waitqueue_head(&k->conn.wq);
