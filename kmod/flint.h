@@ -586,6 +586,10 @@ int flint_dio_punch(struct inode *inode, loff_t pos, size_t len);
 int flint_dio_folios(struct inode *inode, struct bio_vec *bv, unsigned int nr, loff_t pos,
 		     size_t len);
 
+/* ---- writeback.c ------------------------------------------------------ */
+
+int flint_flush_range(struct inode *inode, loff_t start, loff_t end);
+
 /* ---- mmap.c ----------------------------------------------------------- */
 
 extern const struct address_space_operations flint_aops;
