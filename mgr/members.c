@@ -323,7 +323,8 @@ u32 mgr_beat_apply(struct mgr_state *st, const struct mgr_beat *b, u64 now_ns, u
 			mgr_beat_left_out(st, *node_id, b, &b->targets[i], now_ns);
 		else
 			*changed |= mgr_beat_target(st, *node_id, b, &b->targets[i], now_ns);
-	*changed |= mgr_beat_missing(st, *node_id, b);
+	if (!b->starting)
+		*changed |= mgr_beat_missing(st, *node_id, b);
 	*changed |= mgr_states_of(st, *node_id, false);
 	return FLINT_OK;
 }

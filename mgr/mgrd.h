@@ -193,6 +193,7 @@ struct mgr_beat {
 	struct flint_hb_replica replica;
 	const struct flint_hb_target *targets;
 	u32 nr_targets;
+	bool starting;			/* targets that are not named are not gone */
 };
 
 bool mgr_states_update(struct mgr_state *st);

@@ -241,6 +241,7 @@ static int mgr_beat_parse(const struct flint_call *call, struct flint_heartbeat 
 			       call->msg.body_len, &tail, &tail_len))
 		return -EPROTO;
 	b->role = hb->role;
+	b->starting = hb->flags & FLINT_HB_STARTING;
 	b->incarnation = le64_to_cpu(hb->incarnation);
 	b->nr_targets = le32_to_cpu(hb->nr_targets);
 	b->replica = hb->replica;

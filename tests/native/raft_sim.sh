@@ -23,7 +23,7 @@ result() { # STATUS NAME OUTPUT
 echo "1..2"
 cd "$FLINT_ROOT" || exit 1
 ${CC:-gcc} -std=gnu11 -D_GNU_SOURCE -O2 -w -I. -o "$tmp/raft_sim" tests/sim/raft_sim.c tests/sim/world*.c \
-	userd/raft/raft.c userd/raft/raft_*.c >"$tmp/out" 2>&1 && "$tmp/raft_sim" --runs 5000 >"$tmp/out" 2>&1
+	userd/raft/raft.c userd/raft/raft_[!m]*.c >"$tmp/out" 2>&1 && "$tmp/raft_sim" --runs 5000 >"$tmp/out" 2>&1
 result $? "5000 seeds" "$tmp/out"
 "$BIN/flint-raft-sim" --first 1000001 --runs 120 >"$tmp/out" 2>&1
 result $? "120 seeds under sanitizers" "$tmp/out"

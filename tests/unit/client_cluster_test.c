@@ -467,7 +467,7 @@ static void test_peers(void **state)
 
 static unsigned int refusals, nr_given = 2;
 
-static unsigned int give_targets(void *arg, struct flint_hb_target *t, unsigned int max)
+static int give_targets(void *arg, struct flint_hb_target *t, unsigned int max)
 {
 	unsigned int i, nr = __atomic_load_n(&nr_given, __ATOMIC_RELAXED);
 

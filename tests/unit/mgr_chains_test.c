@@ -37,6 +37,8 @@ static void commit(void)
 	free(cmd);
 }
 
+static bool starting;
+
 /* Server @i (1..3) with target @i speaks; incarnation @inc. Return: its order. */
 static struct flint_hb_order beat(u32 i, u64 inc, u8 local)
 {
@@ -48,7 +50,7 @@ static struct flint_hb_order beat(u32 i, u64 inc, u8 local)
 		.uuid = { i },
 	};
 	struct mgr_beat b = { .role = FLINT_ROLE_CHUNK, .incarnation = inc, .targets = &t,
-			      .nr_targets = 1, .sent_ns = now };
+			      .nr_targets = !starting, .starting = starting, .sent_ns = now };
 	bool changed;
 	u32 id;
 
@@ -149,6 +151,21 @@ static void test_all_die(void **state)
 	beat(1, 11, FLINT_LOCAL_ONLINE);
 	beat(1, 11, FLINT_LOCAL_ONLINE);
 	assert_int_equal(mgr_target_find(st, 1)->state, Y);
+}
+
+/* All die; one is back at once, and its first heartbeats do not name its targets yet. */
+static void test_all_die_one_is_back(void **state)
+{
+	starting = true;
+	beat(1, 11, FLINT_LOCAL_ONLINE);
+	starting = false;
+	is(1, 1, S, 2, S, 3, S);
+	silence();
+	beat(1, 11, FLINT_LOCAL_ONLINE);
+	tick();
+	assert_int_equal(mgr_target_find(st, 1)->state, S);
+	assert_int_equal(beat(1, 11, FLINT_LOCAL_ONLINE).flags, FLINT_HB_ADMITTED);
+	is(2, 1, S, 2, O, 3, O);
 }
 
 static void test_one_dies_then_another(void **state)
@@ -285,6 +302,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_die, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all_die_one_is_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_dies_then_another, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_new_leader, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_disk_fails, setup, teardown),

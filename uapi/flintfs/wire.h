@@ -454,7 +454,8 @@ struct flint_heartbeat {
 	__le32 fixed_len;
 	__le32 node_id;			/* 0: not registered yet, name tells who it is */
 	__u8 role;
-	__u8 reserved0[3];
+	__u8 flags;			/* FLINT_HB_STARTING */
+	__u8 reserved0[2];
 	__le32 nr_targets;		/* flint_hb_target records follow the fixed part */
 	__le64 incarnation;		/* random, one per process start */
 	__le64 sent_boottime_ns;	/* echoed by the reply */
@@ -468,6 +469,7 @@ struct flint_heartbeat {
 };
 
 #define FLINT_HEARTBEAT_MIN	104
+#define FLINT_HB_STARTING	0x1	/* its targets are not told yet: their absence says nothing */
 
 FLINT_ASSERT_SIZE(struct flint_heartbeat, 176);
 

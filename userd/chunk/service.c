@@ -845,17 +845,18 @@ void chunkd_request(void *arg, struct flint_call *call)
 
 /* ---- the cluster -------------------------------------------------------- */
 
-unsigned int chunkd_hb_targets(void *arg, struct flint_hb_target *out, unsigned int max)
+int chunkd_hb_targets(void *arg, struct flint_hb_target *out, unsigned int max)
 {
 	struct flint_chunkd *d = arg;
 	unsigned int i, n = 0;
 
+	if (!chunkd_targets_known(d))
+		return -1;
 	for (i = 0; i < d->nr_targets && n < max; i++) {
 		/* Counters of another thread: a reading that is a moment old does. */
 		const struct flint_store *st = d->targets[i].st;
 		struct flint_hb_target *o = &out[n];
 
-		/* Before the map is known, so may be whose target it is. */
 		if (d->targets[i].gone || !d->targets[i].bound)
 			continue;
 		n++;

@@ -83,7 +83,7 @@ struct flint_chunkd {
 /* flint_server_config.request */
 void chunkd_request(void *arg, struct flint_call *call);
 /* flint_member_config.targets */
-unsigned int chunkd_hb_targets(void *arg, struct flint_hb_target *t, unsigned int max);
+int chunkd_hb_targets(void *arg, struct flint_hb_target *t, unsigned int max);
 /* flint_member_config.settings */
 void chunkd_settings(void *arg, const struct flint_hb_settings *s);
 /* flint_server_config.map_epoch */

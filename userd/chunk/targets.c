@@ -271,6 +271,11 @@ void chunkd_targets_free(struct flint_chunkd *d)
 
 /* ---- the cluster ---------------------------------------------------------- */
 
+bool chunkd_targets_known(const struct flint_chunkd *d)
+{
+	return d->tctl->known;
+}
+
 void chunkd_targets_bind(struct flint_chunkd *d, const struct flint_map *map)
 {
 	struct chunkd_targets *ts = d->tctl;

@@ -37,6 +37,8 @@ void chunkd_targets_free(struct flint_chunkd *d);
 
 /* The map is known, or another one: which targets belong to its cluster? Main loop. */
 void chunkd_targets_bind(struct flint_chunkd *d, const struct flint_map *map);
+/* Is it known yet which they are? Main loop. */
+bool chunkd_targets_known(const struct flint_chunkd *d);
 
 /* FLINT_OP_TARGET_CTL. The connection's loop. */
 void chunkd_targets_request(struct flint_chunkd *d, struct flint_call *call);

@@ -233,8 +233,8 @@ void flint_member_beat(struct flint_member *m)
 {
 	struct flint_heartbeat *hb = (struct flint_heartbeat *)m->body;
 	struct flint_hb_target *targets = (struct flint_hb_target *)(hb + 1);
-	unsigned int nr = 0;
 	struct timespec wall;
+	int nr = 0;
 
 	if (m->open) {
 		m->again = true;
@@ -244,6 +244,10 @@ void flint_member_beat(struct flint_member *m)
 	memset(m->body, 0, sizeof(*hb) + m->cfg.max_targets * sizeof(*targets));
 	if (m->cfg.targets)
 		nr = m->cfg.targets(m->cfg.arg, targets, m->cfg.max_targets);
+	if (nr < 0) {
+		hb->flags = FLINT_HB_STARTING;
+		nr = 0;
+	}
 	hb->fixed_len = cpu_to_le32(sizeof(*hb));
 	hb->node_id = cpu_to_le32(m->node_id);
 	hb->role = m->cfg.role;

@@ -20,7 +20,8 @@ struct flint_member;
  * @role: FLINT_ROLE_CHUNK, FLINT_ROLE_META or FLINT_ROLE_MGR
  * @name: of the node, unique for its role; copied
  * @tcp_port, @rdma_port: offered; 0: not
- * @targets: fills up to @max records, returns how many; NULL: none
+ * @targets: fills up to @max records, returns how many, or -1 while that is not known
+ *	yet: what it held before is then not taken for gone; NULL: none
  * @max_targets: room to ask for, up to 1024
  * @replica: fills in what is said of the daemon's replica (zeroed before); NULL:
  *	it has none. Role and leader decide what the map calls the file systems'
@@ -44,7 +45,7 @@ struct flint_member_config {
 	uint8_t role;
 	const char *name;
 	uint16_t tcp_port, rdma_port;
-	unsigned int (*targets)(void *arg, struct flint_hb_target *t, unsigned int max);
+	int (*targets)(void *arg, struct flint_hb_target *t, unsigned int max);
 	unsigned int max_targets;
 	void (*replica)(void *arg, struct flint_hb_replica *r);
 	void (*ordered)(void *arg, uint32_t order, uint64_t group);
