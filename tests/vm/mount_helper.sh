@@ -52,10 +52,13 @@ no_device()
 # A server of another protocol version: told on connecting (reject-version) or in its HELLO.
 other_version()
 {
-	local pid status
+	local pid status i
 
 	"$B/vm/hostile_server" -m "$1" -p "$2" -k $KEY > /tmp/hostile.log 2>&1 & pid=$!
-	sleep 1
+	for i in $(seq 100); do
+		grep -q listening /tmp/hostile.log && break
+		sleep 0.2
+	done
 	says "manager at $ADDR:$2 speaks another protocol version.*version 9.*1.*install matching" \
 		mount.flintfs "$ADDR:$2:/default" $MNT -o secretfile=$KEY
 	status=$?
