@@ -501,6 +501,125 @@ static void test_hints(void **p)
 	verify(st);
 }
 
+/* O_TMPFILE: no name, no directory's sum, gone with its handle or named by LINK. */
+static void test_nameless(void **p)
+{
+	struct state *st = *p;
+	u32 how = FLINT_OPEN_TMPFILE | FLINT_OPEN_CREATE | FLINT_OPEN_WRITE;
+	u64 d = made(st, st->root, "d", DIR1), a, b, files;
+	struct flint_open_rep o;
+	struct meta_inode i;
+
+	assert_int_equal(do_open(st, d, "x", how, 0600), EINVAL);
+	assert_int_equal(do_open(st, d, NULL, how & ~FLINT_OPEN_CREATE, 0600), EINVAL);
+	assert_int_equal(meta_read_files(&st->s, 1, &files), 0);
+	assert_int_equal(do_open(st, d, NULL, how, 0600), 0);
+	o = rep_open(st);
+	a = le64_to_cpu(o.attr.ino);
+	assert_int_equal(le32_to_cpu(o.attr.nlink), 0);
+	assert_int_equal(le32_to_cpu(o.attr.mode), S_IFREG | 0600);
+	assert_int_equal(le32_to_cpu(o.created), 1);
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, a, 0, 5000, 0), 0);
+	assert_int_equal(meta_read_inode(&st->s, d, &i), 0);
+	assert_true(!i.tree_files && !i.tree_bytes && !i.size);
+	verify(st);
+	assert_int_equal(do_link(st, a, d, "n"), 0);
+	assert_int_equal(le32_to_cpu(rep_attr(st).nlink), 1);
+	assert_int_equal(meta_read_inode(&st->s, d, &i), 0);
+	assert_true(i.tree_files == 1 && i.tree_bytes == 8192 && i.size == 1);
+	verify(st);
+	assert_int_equal(do_link(st, a, st->root, "m"), 0);
+	assert_int_equal(do_unlink(st, d, "n", 0), 0);
+	assert_int_equal(do_unlink(st, st->root, "m", 0), 0);
+	/* What had a name once does not get another. */
+	assert_int_equal(do_link(st, a, d, "again"), ENOENT);
+	assert_int_equal(do_close(st, le64_to_cpu(o.handle), a), 0);
+	verify(st);
+	assert_int_equal(do_open(st, d, NULL, how, 0600), 0);
+	o = rep_open(st);
+	b = le64_to_cpu(o.attr.ino);
+	state_restart(st);
+	assert_int_equal(do_close(st, le64_to_cpu(o.handle), b), 0);
+	assert_int_equal(meta_read_inode(&st->s, b, &i), -ESTALE);
+	assert_int_equal(do_link(st, b, d, "late"), ESTALE);
+	assert_int_equal(set_flags(st, d, FLINT_INO_IMMUTABLE), 0);
+	assert_int_equal(do_open(st, d, NULL, how, 0600), EPERM);
+	assert_int_equal(set_flags(st, d, 0), 0);
+	verify(st);
+}
+
+/* An empty file takes another one's layout, if nobody else can be writing to it. */
+static void test_layout(void **p)
+{
+	struct state *st = *p;
+	u64 f = made(st, st->root, "f", REG), g = made(st, st->root, "g", REG);
+	u64 d = made(st, st->root, "d", DIR1);
+	struct flint_setattr b = { .like = cpu_to_le64(f) };
+	struct flint_attr was, is;
+	u64 h1, h2;
+
+	assert_int_equal(do_setattr(st, f, FLINT_SET_MODE, NULL), 0);
+	was = rep_attr(st);
+	assert_int_equal(do_setattr(st, g, FLINT_SET_LAYOUT, &b), EACCES);
+	assert_int_equal(do_open(st, g, NULL, FLINT_OPEN_WRITE, 0), 0);
+	h1 = le64_to_cpu(rep_open(st).handle);
+	assert_int_equal(do_setattr(st, g, FLINT_SET_LAYOUT | FLINT_SET_MODE, &b), EINVAL);
+	assert_int_equal(do_open(st, g, NULL, FLINT_OPEN_READ, 0), 0);
+	h2 = le64_to_cpu(rep_open(st).handle);
+	assert_int_equal(do_setattr(st, g, FLINT_SET_LAYOUT, &b), EBUSY);
+	assert_int_equal(do_close(st, h2, g), 0);
+	b.like = cpu_to_le64(g);
+	assert_int_equal(do_setattr(st, g, FLINT_SET_LAYOUT, &b), EINVAL);
+	b.like = cpu_to_le64(d);
+	assert_int_equal(do_setattr(st, g, FLINT_SET_LAYOUT, &b), EINVAL);
+	b.like = cpu_to_le64(9999);
+	assert_int_equal(do_setattr(st, g, FLINT_SET_LAYOUT, &b), ESTALE);
+	b.like = cpu_to_le64(f);
+	assert_int_equal(do_setattr(st, g, FLINT_SET_LAYOUT, &b), 0);
+	is = rep_attr(st);
+	assert_memory_equal(&is.layout, &was.layout, sizeof(is.layout));
+	assert_int_equal(le32_to_cpu(is.trunc_epoch), 1);
+	state_restart(st);
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, g, 1, 4096, 0), 0);
+	is = rep_attr(st);
+	assert_memory_equal(&is.layout, &was.layout, sizeof(is.layout));
+	assert_int_equal(do_setattr(st, g, FLINT_SET_LAYOUT, &b), EINVAL);
+	assert_int_equal(do_close(st, h1, g), 0);
+	verify(st);
+}
+
+/* What df shows: the tightest of the trees' and the project's limits. */
+static void test_room(void **p)
+{
+	struct state *st = *p;
+	u64 d = made(st, st->root, "d", DIR1), e = made(st, d, "e", DIR1), f = made(st, e, "f", REG);
+	struct flint_quota_set q = { .kind = cpu_to_le32(FLINT_QUOTA_TREE),
+		.id = cpu_to_le64(d), .space_hard = cpu_to_le64(1 << 20),
+		.inode_soft = cpu_to_le64(10) };
+	struct flint_setattr b = { .project = cpu_to_le32(7) };
+	struct meta_room r;
+
+	assert_int_equal(meta_quota_left(&st->s, f, &r), 0);
+	assert_true(!r.bytes && !r.inodes);
+	assert_int_equal(op2(st, FLINT_OP_QUOTA_SET, &q, sizeof(q), NULL, 0, NULL, 0), 0);
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 0, 10000, 0), 0);
+	assert_int_equal(meta_quota_left(&st->s, e, &r), 0);
+	assert_true(r.bytes == 1 << 20 && r.bytes_used == 12288 && r.inodes == 10 &&
+		    r.inodes_used == 2);
+	assert_int_equal(meta_quota_left(&st->s, st->root, &r), 0);
+	assert_true(!r.bytes && !r.inodes);
+	q.kind = cpu_to_le32(FLINT_QUOTA_PROJECT);
+	q.id = cpu_to_le64(7);
+	q.space_hard = cpu_to_le64(20480);
+	q.inode_soft = 0;
+	assert_int_equal(op2(st, FLINT_OP_QUOTA_SET, &q, sizeof(q), NULL, 0, NULL, 0), 0);
+	assert_int_equal(do_setattr(st, f, FLINT_SET_PROJECT, &b), 0);
+	assert_int_equal(meta_quota_left(&st->s, f, &r), 0);
+	assert_true(r.bytes == 20480 && r.bytes_used == 12288 && r.inodes == 10);
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 0, 30000, 0), EDQUOT);
+	assert_int_equal(meta_quota_left(&st->s, 9999, &r), -ESTALE);
+}
+
 #define T(f)	cmocka_unit_test_setup_teardown(f, state_setup, state_teardown)
 
 int main(void)
@@ -510,7 +629,7 @@ int main(void)
 		T(test_open), T(test_link_unlink), T(test_link_limit), T(test_many_links),
 		T(test_setattr), T(test_flags), T(test_xattr), T(test_extend_append),
 		T(test_other_fs), T(test_malformed), T(test_settle),
-		T(test_hints),
+		T(test_hints), T(test_nameless), T(test_layout), T(test_room),
 	};
 
 	meta_sqlite_init();

@@ -208,6 +208,7 @@ enum flint_op {
 	FLINT_OP_TARGET_STAT	= 0x64,	/* flint_target_req -> flint_target_stat */
 	FLINT_OP_CLONE		= 0x65,	/* m flint_clone -> flint_io_rep: blocks are shared */
 	FLINT_OP_INO_STAT	= 0x67,	/* flint_ino_stat -> flint_ino_stat_rep: where data ends */
+	FLINT_OP_EXTENTS	= 0x68,	/* flint_io -> flint_extents + flint_extent[]: where data is */
 	FLINT_OP_FORWARD	= 0x70,	/* flint_forward, data -> flint_forward_rep (chain.h) */
 	FLINT_OP_FORWARD_CUT	= 0x71,	/* flint_cut -> flint_cut_rep, from the predecessor */
 	FLINT_OP_SYNC		= 0x72,	/* flint_sync, data -> flint_sync_rep, data */
@@ -791,6 +792,7 @@ FLINT_ASSERT_SIZE(struct flint_name_req, 32);
 #define FLINT_SET_MTIME_NOW	0x080
 #define FLINT_SET_FLAGS		0x100
 #define FLINT_SET_PROJECT	0x200
+#define FLINT_SET_LAYOUT	0x400	/* of an empty file, alone: to that of @like */
 
 struct flint_setattr {
 	__le64 ino;
@@ -806,9 +808,12 @@ struct flint_setattr {
 	__le32 project;
 	__le32 reserved;
 	struct flint_cred cred;
+	/* 72 bytes in version 1.0 */
+	__le64 like;			/* LAYOUT: another file, of the same chunk size or not */
 };
 
-FLINT_ASSERT_SIZE(struct flint_setattr, 72);
+FLINT_ASSERT_SIZE(struct flint_setattr, 80);
+#define FLINT_SETATTR_MIN	72
 
 /* struct flint_open.flags */
 #define FLINT_OPEN_READ		0x01
@@ -816,12 +821,14 @@ FLINT_ASSERT_SIZE(struct flint_setattr, 72);
 #define FLINT_OPEN_CREATE	0x04
 #define FLINT_OPEN_EXCL		0x08
 #define FLINT_OPEN_TRUNC	0x10
+#define FLINT_OPEN_TMPFILE	0x20	/* with CREATE, no name: a file in @ino's tree without a name */
 
 /**
  * struct flint_open - lookup, create and open in one round trip
  *
  * With name_len > 0 the file is @name in directory @ino; with name_len 0 it is
- * inode @ino itself. A name that is a directory or a symlink is answered with
+ * inode @ino itself, or with TMPFILE a new file, which gets its first name by
+ * LINK from the session that has it open, or goes with its last handle. A name that is a directory or a symlink is answered with
  * its attributes and handle 0: the caller goes on by itself.
  */
 struct flint_open {
@@ -1275,6 +1282,42 @@ struct flint_io_rep {
 };
 
 FLINT_ASSERT_SIZE(struct flint_io_rep, 16);
+
+/**
+ * struct flint_extents - answer to EXTENTS: which bytes of a file's chunks are no holes
+ * @nr: struct flint_extent that follow, rising, none before what was asked for
+ * @next_index, @next_offset: what lies before this place is known now; 0, 0:
+ *	everything is
+ *
+ * The request names the first place of interest by flint_io's index and offset;
+ * its length is the distance between two chunks of the file that the chain has
+ * (the width of its stripe), of which the first is @index.
+ */
+struct flint_extents {
+	__le32 nr;
+	__le32 next_index;
+	__le32 next_offset;
+	__le32 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_extents, 16);
+
+/**
+ * struct flint_extent - bytes that are no hole
+ * @index: chunk
+ * @count: 1, or more: so many chunks, the stripe's width apart, have the same bytes
+ * @offset, @length: in each of them; length is never 0
+ */
+struct flint_extent {
+	__le32 index;
+	__le32 count;
+	__le32 offset;
+	__le32 length;
+};
+
+FLINT_ASSERT_SIZE(struct flint_extent, 16);
+
+#define FLINT_EXTENTS_MAX	24	/* in one answer */
 
 /**
  * struct flint_clone - a chunk becomes what another one of the same target is

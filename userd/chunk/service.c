@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "extents.h"
 #include "heal.h"
 #include "scrub.h"
 #include "targets.h"
@@ -402,7 +403,7 @@ static bool token_forbids(const struct flint_call *call, u32 fs)
 	const struct flint_token *t = flint_conn_info(call->conn)->token;
 
 	return t && (le32_to_cpu(t->fs) != fs ||
-		     (call->msg.op != FLINT_OP_READ &&
+		     (call->msg.op != FLINT_OP_READ && call->msg.op != FLINT_OP_EXTENTS &&
 		      (le32_to_cpu(t->flags) & FLINT_TOKEN_RDONLY)));
 }
 
@@ -799,6 +800,64 @@ static void request_ino_stat(struct flint_chunkd *d, struct flint_call *call)
 		flint_loop_post(t->worker->loop, &r->task);
 }
 
+/* ---- EXTENTS ------------------------------------------------------------ */
+
+static void extents_begin(struct flint_task *task)
+{
+	struct chunkd_req *r = (void *)((u8 *)task - offsetof(struct chunkd_req, task));
+	const struct flint_index *ix = &r->target->st->index;
+	const struct flint_inode *in = flint_inode_find(ix, r->op.fs, r->op.ino);
+	struct {
+		struct flint_extents h;
+		struct flint_extent e[FLINT_EXTENTS_MAX];
+	} rep = { 0 };
+	u32 nr = 0;
+
+	if (in && in->gen == r->op.gen)
+		nr = flint_extents_find(ix, r->target->st->bs, in, r->op.index, r->op.offset,
+					r->op.length, &rep.h, rep.e);
+	flint_call_reply(r->call, FLINT_OK, &rep, sizeof(rep.h) + nr * sizeof(rep.e[0]), NULL, 0, 0);
+	req_put(r);
+}
+
+static void request_extents(struct flint_chunkd *d, struct flint_call *call)
+{
+	struct chunkd_req *r = NULL;
+	struct chunkd_target *t;
+	struct flint_io io;
+	u32 status;
+
+	if (flint_body_get(&io, sizeof(io), sizeof(io), call->msg.body, call->msg.body_len) ||
+	    !io.ino || call->msg.data_len || !le32_to_cpu(io.length) ||
+	    le32_to_cpu(io.length) > FLINT_STRIPE_MAX) {
+		refuse(call, FLINT_ST_BAD_REQUEST);
+		return;
+	}
+	t = chunkd_target_find(d, le32_to_cpu(io.target));
+	status = token_forbids(call, le32_to_cpu(io.fs)) ? FLINT_ST_AUTH : !t ? FLINT_ST_STALE_MAP :
+		 check_place(d, t, le32_to_cpu(io.chain), le32_to_cpu(io.chain_ver), false);
+	if (status == FLINT_OK)
+		r = req_get(d);
+	if (!r) {
+		refuse(call, status == FLINT_OK ? FLINT_ST_RETRY : status);
+		return;
+	}
+	r->call = call;
+	r->target = t;
+	r->buf = NULL;
+	r->op.fs = le32_to_cpu(io.fs);
+	r->op.ino = le64_to_cpu(io.ino);
+	r->op.gen = le32_to_cpu(io.gen);
+	r->op.index = le32_to_cpu(io.index);
+	r->op.offset = le32_to_cpu(io.offset);
+	r->op.length = le32_to_cpu(io.length);
+	r->task.fn = extents_begin;
+	if (d->nr_workers == 1)
+		extents_begin(&r->task);
+	else
+		flint_loop_post(t->worker->loop, &r->task);
+}
+
 void chunkd_request(void *arg, struct flint_call *call)
 {
 	switch (call->msg.op) {
@@ -828,6 +887,9 @@ void chunkd_request(void *arg, struct flint_call *call)
 		break;
 	case FLINT_OP_SCRUB:
 		heal_request_scrub(arg, call);
+		break;
+	case FLINT_OP_EXTENTS:
+		request_extents(arg, call);
 		break;
 	case FLINT_OP_INO_STAT:
 		request_ino_stat(arg, call);

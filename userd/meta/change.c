@@ -197,6 +197,8 @@ static void add_open(struct metad_change *c, const struct flint_open *b, const u
 
 	if (len)
 		ino = name_ino(c, dir, name, len, &is_dir);
+	if (flags & FLINT_OPEN_TMPFILE)
+		return;		/* nobody knows it yet */
 	if (len && !ino && (flags & FLINT_OPEN_CREATE))
 		lease_change_add(&c->lc, dir, LEASE_SET_ENTRIES);
 	lease_change_add(&c->lc, ino, LEASE_SEE_ATTR);
@@ -293,7 +295,8 @@ static void walk(struct metad_change *c, bool names)
 		lease_change_add(&c->lc, le64_to_cpu(b.restore.id), LEASE_SET_ATTR);
 		break;
 	case FLINT_OP_SETATTR:
-		if (GET(setattr) && !names)
+		if (!flint_body_get(&b.setattr, sizeof(b.setattr), FLINT_SETATTR_MIN, msg->body,
+				    msg->body_len) && !names)
 			lease_change_add(&c->lc, le64_to_cpu(b.setattr.ino), LEASE_SET_ATTR);
 		break;
 	case FLINT_OP_SETXATTR:

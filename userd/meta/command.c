@@ -35,7 +35,7 @@ static const struct op_desc ops[] = {
 	{ FLINT_OP_SESSION_OPEN, sizeof(struct flint_session_open), true, false,
 	  meta_op_session_open },
 	{ FLINT_OP_SESSION_CLOSE, 0, false, false, meta_op_session_close },
-	{ FLINT_OP_SETATTR, sizeof(struct flint_setattr), false, true, meta_op_setattr },
+	{ FLINT_OP_SETATTR, FLINT_SETATTR_MIN, false, true, meta_op_setattr },
 	{ FLINT_OP_OPEN, sizeof(struct flint_open), true, false, meta_op_open },
 	{ FLINT_OP_CLOSE, sizeof(struct flint_close), false, false, meta_op_close },
 	{ FLINT_OP_MKNOD, sizeof(struct flint_mknod), true, true, meta_op_mknod },

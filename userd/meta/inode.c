@@ -17,7 +17,7 @@
 
 void meta_inode_layout(const struct meta_inode *i, struct flint_layout *l)
 {
-	u64 state = i->ino;
+	u64 state = meta_is_reg(i) && i->next_cookie ? i->next_cookie : i->ino;
 
 	memset(l, 0, sizeof(*l));
 	l->version = FLINT_PLACEMENT_V1;

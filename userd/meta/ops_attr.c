@@ -158,7 +158,8 @@ int meta_op_orphan_done(struct meta_op *o)
 
 #define SET_KNOWN	(FLINT_SET_MODE | FLINT_SET_UID | FLINT_SET_GID | FLINT_SET_SIZE | \
 			 FLINT_SET_ATIME | FLINT_SET_MTIME | FLINT_SET_ATIME_NOW | \
-			 FLINT_SET_MTIME_NOW | FLINT_SET_FLAGS | FLINT_SET_PROJECT)
+			 FLINT_SET_MTIME_NOW | FLINT_SET_FLAGS | FLINT_SET_PROJECT | \
+			 FLINT_SET_LAYOUT)
 
 /* May the append-only or immutable inode be changed like this? 0 or EPERM. */
 static int frozen_check(const struct meta_inode *i, u32 valid)
@@ -274,6 +275,43 @@ static bool setattr_ok(const struct flint_setattr *b, u32 valid)
 	       !((valid & FLINT_SET_PROJECT) && le32_to_cpu(b->project) == 0xffffffffu);
 }
 
+/*
+ * An empty file takes the layout of another one, so that the servers can clone
+ * chunks. Who asks is the only one that has it open: nobody writes where its chunks
+ * were. The new epoch keeps out what may be on its way there.
+ */
+static int set_layout(struct meta_op *o, struct meta_inode *i, const struct flint_setattr *b)
+{
+	struct meta_inode *like;
+	struct meta_intent it;
+	int err;
+
+	err = meta_op_inode(o, le64_to_cpu(b->like), 0, &like);
+	if (err)
+		return err;
+	if (!meta_is_reg(i) || !meta_is_reg(like) || i == like || i->size)
+		return EINVAL;
+	if (i->flags & (FLINT_INO_IMMUTABLE | FLINT_INO_APPEND))
+		return EPERM;
+	err = meta_has_open(o, i->ino, FLINT_OPEN_WRITE);
+	if (err)
+		return err;
+	err = meta_intent_get(o->s, i->ino, &it);
+	if (err)
+		return err < 0 ? err : EBUSY;
+	if (meta_open_count(o->s, i->ino) != 1 || i->data)
+		return EBUSY;
+	i->chunk_shift = like->chunk_shift;
+	i->stripe = like->stripe;
+	i->table = like->table;
+	i->table_ver = like->table_ver;
+	i->next_cookie = like->next_cookie ? like->next_cookie : like->ino;
+	i->trunc_epoch++;
+	meta_touch(o, i);
+	meta_reply_attr(o, i);
+	return 0;
+}
+
 int meta_op_setattr(struct meta_op *o)
 {
 	struct flint_setattr b;
@@ -281,7 +319,7 @@ int meta_op_setattr(struct meta_op *o)
 	u32 valid, rest;
 	int err, done = 0;
 
-	if (flint_body_get(&b, sizeof(b), sizeof(b), o->c->body, o->c->body_len))
+	if (flint_body_get(&b, sizeof(b), FLINT_SETATTR_MIN, o->c->body, o->c->body_len))
 		return FLINT_ST_BAD_REQUEST;
 	meta_cred_body(o, &b.cred);
 	valid = le32_to_cpu(b.valid);
@@ -291,6 +329,8 @@ int meta_op_setattr(struct meta_op *o)
 	err = meta_op_inode(o, le64_to_cpu(b.ino), le32_to_cpu(b.gen), &i);
 	if (err)
 		return err;
+	if (valid & FLINT_SET_LAYOUT)
+		return valid == FLINT_SET_LAYOUT ? set_layout(o, i, &b) : EINVAL;
 	if ((valid & FLINT_SET_SIZE) && !meta_is_reg(i))
 		return meta_is_dir(i) ? EISDIR : EINVAL;
 	err = frozen_check(i, valid);

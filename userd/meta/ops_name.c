@@ -229,6 +229,39 @@ static int open_create(struct meta_op *o, const struct flint_open *b, struct met
 	return 0;
 }
 
+/*
+ * A file without a name, in the tree of @dir: charged to who makes it, in no
+ * directory's sum. The handle holds it.
+ */
+static int open_nameless(struct meta_op *o, const struct flint_open *b, struct meta_inode *dir)
+{
+	struct meta_inode *i;
+	u64 handle;
+	int err;
+
+	if (!meta_is_dir(dir))
+		return ENOTDIR;
+	if (o->sn->flags & FLINT_SESSION_RDONLY)
+		return EROFS;
+	err = meta_may_create(o, dir);
+	if (err)
+		return err;
+	err = meta_new_inode(o, dir, S_IFREG | (le32_to_cpu(b->mode) & 07777), &i);
+	if (!err)
+		err = meta_link_del(o->s, i, dir->ino, 0);
+	if (!err)
+		err = handle_new(o, i, le32_to_cpu(b->flags), &handle);
+	if (!err)
+		err = meta_orphan_put(o->s, i->ino, false);
+	if (err)
+		return err;
+	i->nlink = 0;
+	i->flags |= META_INO_NAMELESS;
+	meta_inode_dirty(o->s, i);
+	open_reply(o, i, handle, true);
+	return 0;
+}
+
 /* May it be opened like this? 0 or a status. */
 static int open_check(struct meta_op *o, u32 flags, const struct meta_inode *i)
 {
@@ -293,12 +326,16 @@ int meta_op_open(struct meta_op *o)
 		return FLINT_ST_BAD_REQUEST;
 	flags = le32_to_cpu(b.flags);
 	if (flags & ~(FLINT_OPEN_READ | FLINT_OPEN_WRITE | FLINT_OPEN_CREATE | FLINT_OPEN_EXCL |
-		      FLINT_OPEN_TRUNC))
+		      FLINT_OPEN_TRUNC | FLINT_OPEN_TMPFILE))
+		return EINVAL;
+	if ((flags & FLINT_OPEN_TMPFILE) && (len || !(flags & FLINT_OPEN_CREATE)))
 		return EINVAL;
 	meta_cred_body(o, &b.cred);
 	err = meta_op_inode(o, le64_to_cpu(b.ino), le32_to_cpu(b.gen), &i);
 	if (err)
 		return err;
+	if (flags & FLINT_OPEN_TMPFILE)
+		return open_nameless(o, &b, i);
 	if (!len)
 		return open_existing(o, flags, i);
 
@@ -411,6 +448,24 @@ int meta_op_mknod(struct meta_op *o)
 	return 0;
 }
 
+/* The first name of a file that was made without one. 0, EDQUOT, ENOENT or -errno. */
+static int link_nameless(struct meta_op *o, struct meta_inode *i, struct meta_inode *dir)
+{
+	struct meta_charge c = meta_charge_of(i);
+	int err;
+
+	if (!(i->flags & META_INO_NAMELESS))
+		return ENOENT;
+	err = meta_tree_room(o->s, dir->ino, 0, &c);
+	if (!err)
+		err = meta_tree_add(o->s, dir->ino, 0, &c, 1);
+	if (err)
+		return err;
+	i->parent = dir->ino;
+	i->flags &= ~META_INO_NAMELESS;
+	return meta_orphan_del(o->s, i->ino);
+}
+
 int meta_op_link(struct meta_op *o)
 {
 	struct meta_inode *dir, *i;
@@ -432,16 +487,16 @@ int meta_op_link(struct meta_op *o)
 		return err;
 	if (meta_is_dir(i) || (i->flags & (FLINT_INO_IMMUTABLE | FLINT_INO_APPEND)))
 		return EPERM;
-	if (!i->nlink || (i->flags & META_INO_TRASH))
+	if ((!i->nlink && !(i->flags & META_INO_NAMELESS)) || (i->flags & META_INO_TRASH))
 		return ENOENT;
 	if (dir->project && dir->project != i->project)
 		return EXDEV;
 	if (i->nlink >= META_LINK_MAX)
 		return EMLINK;
 
-	err = meta_dentry_add(o->s, dir, name, len, i->ino, i->mode);
+	err = i->nlink ? meta_link_add(o->s, i, dir->ino) : link_nameless(o, i, dir);
 	if (!err)
-		err = meta_link_add(o->s, i, dir->ino);
+		err = meta_dentry_add(o->s, dir, name, len, i->ino, i->mode);
 	if (err)
 		return err;
 	i->nlink++;

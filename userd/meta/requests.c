@@ -140,13 +140,46 @@ static void chain_space(const struct flint_map *map, u64 *total, u64 *avail)
 	}
 }
 
+/* What limits leave of it where the inode is. */
+static void statfs_limit(struct flint_statfs *st, const struct meta_room *r)
+{
+	u64 left = r->bytes > r->bytes_used ? r->bytes - r->bytes_used : 0;
+	u64 files = r->inodes > r->inodes_used ? r->inodes - r->inodes_used : 0;
+
+	if (r->bytes && r->bytes < le64_to_cpu(st->total)) {
+		st->total = cpu_to_le64(r->bytes);
+		if (left < le64_to_cpu(st->free))
+			st->free = cpu_to_le64(left);
+	}
+	if (r->inodes) {
+		st->files = cpu_to_le64(r->inodes);
+		st->files_free = cpu_to_le64(files);
+	}
+}
+
 static void do_statfs(struct metad *m, struct flint_call *call, u32 fs)
 {
-	struct flint_map_ref *ref = flint_cluster_map(m->cluster);
+	struct flint_map_ref *ref;
 	struct flint_statfs st = { 0 };
 	u64 total = 0, avail = 0, files = 0;
+	struct meta_room room = { 0 };
+	struct flint_ino_req b;
+	struct meta_inode i;
 	int err;
 
+	if (flint_body_get(&b, sizeof(b), sizeof(b), call->msg.body, call->msg.body_len)) {
+		bad_request(call);
+		return;
+	}
+	/* An inode that went meanwhile is no reason to tell nothing. */
+	err = read_inode(m, le64_to_cpu(b.ino), 0, fs, &i);
+	if (!err)
+		err = meta_quota_left(&m->store, i.ino, &room);
+	if (err && err != -ESTALE) {
+		reply_err(call, err);
+		return;
+	}
+	ref = flint_cluster_map(m->cluster);
 	if (ref)
 		chain_space(&ref->map, &total, &avail);
 	flint_map_put(ref);
@@ -161,6 +194,7 @@ static void do_statfs(struct metad *m, struct flint_call *call, u32 fs)
 	st.files_free = cpu_to_le64(1ull << 40);
 	st.block_size = cpu_to_le32(4096);
 	st.name_max = cpu_to_le32(FLINT_NAME_MAX);
+	statfs_limit(&st, &room);
 	flint_call_reply(call, FLINT_OK, &st, sizeof(st), NULL, 0, 0);
 }
 

@@ -50,6 +50,7 @@
 #define META_INO_KEEP	0x00200000u	/* directory: a trash setting of its own */
 #define META_INO_LINKS	0x00400000u	/* file: more than one name, see table "link" */
 #define META_INO_TRASH	0x00800000u	/* its name was removed; it hangs in a hidden directory */
+#define META_INO_NAMELESS 0x02000000u	/* file: it never had a name, and may get one */
 #define META_INO_HIDDEN	0x01000000u	/* a hidden directory: nobody's entry leads to it */
 
 /* struct meta_session.flags beyond FLINT_SESSION_*. */
@@ -66,7 +67,8 @@
 /**
  * struct meta_inode - an inode as the database has it, in host order
  * @layout: of a file its own, of a directory what children inherit
- * @next_cookie: directories: of the next entry
+ * @next_cookie: directories: of the next entry; files: the inode whose layout
+ *	it took (FLINT_SET_LAYOUT), 0: its own
  * @parent: directories: of it ("/" and hidden ones: itself); others: the home,
  *	the directory in whose totals the inode counts
  * @data: files: chunk servers may hold data of it

@@ -604,6 +604,62 @@ int meta_quota_next(struct meta_store *s, u32 fs, u32 kind, u64 after, struct fl
 	return err ? (err < 0 ? err : 0) : 1;
 }
 
+static u64 left_of(u64 limit, u64 used)
+{
+	return limit > used ? limit - used : 0;
+}
+
+static void room_take(struct meta_room *r, const struct meta_quota *q, u64 bytes, u64 inodes)
+{
+	u64 b = q->space_hard ? q->space_hard : q->space_soft;
+	u64 n = q->inode_hard ? q->inode_hard : q->inode_soft;
+
+	if (b && (!r->bytes || left_of(b, bytes) < left_of(r->bytes, r->bytes_used))) {
+		r->bytes = b;
+		r->bytes_used = bytes;
+	}
+	if (n && (!r->inodes || left_of(n, inodes) < left_of(r->inodes, r->inodes_used))) {
+		r->inodes = n;
+		r->inodes_used = inodes;
+	}
+}
+
+int meta_quota_left(struct meta_store *s, u64 ino, struct meta_room *room)
+{
+	struct meta_quota q, l;
+	struct meta_inode i;
+	u64 project;
+	int err;
+
+	memset(room, 0, sizeof(*room));
+	err = meta_read_inode(s, ino, &i);
+	if (err)
+		return err;
+	project = i.project;
+	if (project) {
+		err = quota_get(s, i.fs, FLINT_QUOTA_PROJECT, project, &q);
+		if (err >= 0)
+			err = limits_of(s, i.fs, FLINT_QUOTA_PROJECT, project, &q, &l);
+		if (err < 0)
+			return err;
+		room_take(room, &l, q.space, q.inodes);
+	}
+	while (meta_is_dir(&i) || i.nlink) {
+		if (i.flags & META_INO_QUOTA) {
+			err = quota_get(s, i.fs, FLINT_QUOTA_TREE, i.ino, &q);
+			if (err < 0)
+				return err;
+			room_take(room, &q, i.tree_bytes, i.tree_files + i.tree_dirs);
+		}
+		if (i.parent == i.ino)
+			break;
+		err = meta_read_inode(s, i.parent, &i);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
 /* Set limits; the soft ones count from now. 0 or -errno. */
 static int limits_set(struct meta_op *o, const struct flint_quota_set *b, u64 space, u64 inodes)
 {

@@ -87,6 +87,20 @@ int meta_link_move(struct meta_store *s, struct meta_inode *i, u64 from, u64 to)
 /* The inode goes for good: its charge, its rows, itself. Its tree sums are gone already. */
 int meta_inode_remove(struct meta_store *s, struct meta_inode *i);
 
+/**
+ * struct meta_room - what limits leave of a file system, in one place of it
+ * @bytes, @bytes_used: limit and what is used of it, for the limit that leaves least;
+ *	0: none
+ * @inodes, @inodes_used: likewise
+ */
+struct meta_room {
+	u64 bytes, bytes_used;
+	u64 inodes, inodes_used;
+};
+
+/* The quotas of the trees that hold an inode and of its project; not those of users. 0 or -errno. */
+int meta_quota_left(struct meta_store *s, u64 ino, struct meta_room *room);
+
 /* Limits and usage: 0, ENOENT (a tree that is no directory here), EINVAL or -errno. */
 int meta_quota_read(struct meta_store *s, u32 fs, u32 kind, u64 id, struct flint_quota *out);
 /* The next one that has limits or usage, after @after: 1, 0 or -errno. */
