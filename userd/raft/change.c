@@ -108,7 +108,7 @@ static void probe(struct flint_raft *r, struct flint_raft_change *c)
 	p->rpc.op = FLINT_OP_RAFT_STATUS;
 	p->rpc.in = p->members;
 	p->rpc.in_len = sizeof(p->members);
-	p->rpc.timeout_ms = PROBE_MS * r->unit_ms / 100;
+	p->rpc.timeout_ms = PROBE_MS * r->scale;
 	p->rpc.done = probed;
 	flint_peer_call(p->conn, &p->rpc);
 }
@@ -229,7 +229,7 @@ void flint_raft_change_run(struct flint_raft *r)
 		step_run(r, c);
 	} while (r->change == c && c->state != before);
 	if (r->change == c &&
-	    flint_now_ns() - c->moved_ns > STALLED_MS * (u64)r->unit_ms * 10000)
+	    flint_now_ns() - c->moved_ns > STALLED_MS * (u64)r->scale * 1000000)
 		finish(r, -ETIMEDOUT, "it made no progress for 30 s; what was added stays a learner:"
 				      " remove it, or repeat the command when it can be reached");
 }

@@ -19,7 +19,7 @@
 #include "../base/log.h"
 #include "../net/loop_int.h"
 
-#define UNIT_MS		100
+#define UNIT_MS		60		/* of the core: a heartbeat; times the scale */
 #define DRIFT_PPM	10000
 #define MAX_ENTRY	(1u << 20)
 #define KEEP_BYTES	(64u << 20)
@@ -150,7 +150,7 @@ void flint_raft_read(struct flint_raft *r, struct flint_raft_waiter *w)
 	}
 	w->index = UINT64_MAX;
 	w->token = ++r->read_token;
-	w->due_ns = flint_now_ns() + READ_MS * (u64)r->unit_ms / UNIT_MS * 1000000;
+	w->due_ns = flint_now_ns() + READ_MS * (u64)r->scale * 1000000;
 	w->next = r->reads;
 	r->reads = w;
 	ev.token = w->token;
@@ -366,7 +366,7 @@ static void on_tick(struct flint_timer *t)
 {
 	struct flint_raft *r = t->arg;
 
-	flint_timer_set(r->loop, t, TICK_MS * r->unit_ms / UNIT_MS);
+	flint_timer_set(r->loop, t, TICK_MS * r->scale);
 	if (r->dead)
 		return;
 	check_space(r);
@@ -404,7 +404,7 @@ static int load_entry(void *arg, struct flint_raft_ent *e)
 static int core_start(struct flint_raft *r, char *err, size_t errlen)
 {
 	struct raft_cfg cfg = {
-		.id = r->root.id, .seed = flint_random_u64(), .time_scale = r->unit_ms * 1000000ull,
+		.id = r->root.id, .seed = flint_random_u64(), .time_scale = UNIT_MS * r->scale * 1000000ull,
 		.drift_ppm = DRIFT_PPM, .max_bytes = MSG_BYTES, .inflight_bytes = FLIGHT_BYTES,
 		.inflight_msgs = FLIGHT_MSGS,
 	};
@@ -461,7 +461,7 @@ static int config_take(struct flint_raft *r, const struct flint_raft_config *cfg
 	if (cfg->key)
 		memcpy(r->key, cfg->key, sizeof(r->key));
 	r->has_key = cfg->key;
-	r->unit_ms = UNIT_MS * (cfg->time_scale ? cfg->time_scale : 1);
+	r->scale = cfg->time_scale ? cfg->time_scale : 1;
 	r->max_entry = cfg->max_entry ? cfg->max_entry : MAX_ENTRY;
 	r->keep_bytes = cfg->keep_bytes ? cfg->keep_bytes : KEEP_BYTES;
 	r->applied = cfg->applied;

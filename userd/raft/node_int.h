@@ -31,7 +31,7 @@ struct snaps;
 /**
  * struct flint_raft - a replica
  * @core: decides
- * @unit_ms: 100 ms times the scale
+ * @scale: of all times, 1 or more
  * @root: as it was last given to the writer
  * @st: what flint_raft_status() shows; role, ready, term and leader are kept
  *	current, the rest is filled in when it is asked for
@@ -53,7 +53,7 @@ struct flint_raft {
 	struct flint_addr addr;
 	u8 role, key[FLINT_KEY_LEN], client_id[16];
 	bool has_key;
-	u32 unit_ms;
+	u32 scale;
 	u32 max_entry;
 	u64 keep_bytes;
 

@@ -19,6 +19,8 @@
 #include "../base/crc.h"
 #include "../base/log.h"
 
+#define CONNECT_MS	1000	/* times the scale */
+#define BACKOFF_MS	300	/* times the scale */
 #define RPC_MS		3000	/* times the scale */
 #define HOLD_MS		500	/* times the scale */
 #define HOLD_MAX	32	/* of the connection's credits */
@@ -89,7 +91,7 @@ struct flint_peer *flint_raft_connect(struct flint_raft *r, const struct flint_a
 	struct flint_peer_config cfg = {
 		.loop = r->loop, .proto = FLINT_PROTO_TCP, .role = r->role,
 		.key = r->has_key ? r->key : NULL, .name = r->name,
-		.connect_timeo_ms = r->unit_ms * 10, .backoff_max_ms = r->unit_ms * 5,
+		.connect_timeo_ms = CONNECT_MS * r->scale, .backoff_max_ms = BACKOFF_MS * r->scale,
 		.state = state, .arg = arg,
 	};
 
@@ -244,7 +246,7 @@ void flint_raft_peers_free(struct flint_raft *r)
 
 void flint_raft_peers_tick(struct flint_raft *r)
 {
-	u64 now = flint_now_ns(), old = HOLD_MS * (u64)r->unit_ms * 10000;
+	u64 now = flint_now_ns(), old = HOLD_MS * (u64)r->scale * 1000000;
 	struct peer *p, *next;
 
 	for (p = r->peers; p; p = next) {
@@ -285,7 +287,7 @@ static void out_send(struct out *o)
 		return;
 	}
 	o->rpc.op = FLINT_OP_RAFT_MSG;
-	o->rpc.timeout_ms = RPC_MS * r->unit_ms / 100;
+	o->rpc.timeout_ms = RPC_MS * r->scale;
 	o->rpc.body = &o->body;
 	o->rpc.body_len = sizeof(o->body);
 	o->rpc.out = o->data;

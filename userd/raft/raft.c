@@ -42,6 +42,17 @@ static void arm_election(struct raft *r)
 {
 	u64 shortest = raft_span(r, RAFT_ELECTION);
 
+	r->election_due = r->now + shortest + next_random(r) % (shortest / 2);
+}
+
+/*
+ * Asking changes nothing at others, so it is repeated soon: whoever refused may have
+ * heard the last heartbeat a moment after this member.
+ */
+static void arm_ask(struct raft *r)
+{
+	u64 shortest = raft_span(r, RAFT_ASK);
+
 	r->election_due = r->now + shortest + next_random(r) % shortest;
 }
 
@@ -181,7 +192,7 @@ static void become_precandidate(struct raft *r)
 	r->force_round = 0;
 	r->nr_peers = 0;
 	raft_peers_set(r);
-	arm_election(r);
+	arm_ask(r);
 	if (raft_quorum(r) == 1 && raft_self_voter(r))
 		become_candidate(r);
 	else

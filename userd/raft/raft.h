@@ -62,7 +62,7 @@
 
 /* All times are multiples of raft_cfg.time_scale. */
 #define RAFT_HEARTBEAT		1	/* between heartbeats of a leader */
-#define RAFT_ELECTION		10	/* shortest election timeout; the longest is twice that */
+#define RAFT_ELECTION		10	/* shortest election timeout; the longest is half as long again */
 
 struct raft;
 

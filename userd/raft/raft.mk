@@ -4,7 +4,7 @@
 LIBFLINT_SRCS += userd/raft/node.c userd/raft/drive.c userd/raft/peers.c userd/raft/snap.c \
 	userd/raft/change.c userd/raft/requests.c userd/raft/codec.c userd/raft/db.c \
 	userd/raft/wal.c userd/raft/ents.c userd/raft/work.c \
-	userd/raft/survivor.c userd/raft/raft_metrics.c
+	userd/raft/survivor.c userd/raft/metrics.c
 
 TEST_LIBS_raft_db := -lsqlite3
 FUZZ_LIBS_raft_msg := -lsqlite3

@@ -23,7 +23,9 @@
 #define RAFT_REMOTE_READS	256	/* that wait, of followers */
 #define RAFT_ENTRY_COST		32	/* added to an entry's bytes when limits are applied */
 #define RAFT_NEVER		UINT64_MAX
-#define RAFT_STALL		50	/* time a leader waits for its own disk if there is another */
+#define RAFT_ASK		2	/* shortest time until a pre-vote is repeated; the longest is twice that */
+#define RAFT_HANDOVER		16	/* time a chosen successor has to take over */
+#define RAFT_STALL		80	/* time a leader waits for its own disk if there is another */
 
 /* @seq: update that makes it durable */
 struct raft_slot {

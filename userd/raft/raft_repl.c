@@ -306,7 +306,7 @@ int raft_transfer(struct raft *r, u64 target)
 		return -ENOENT;
 	r->transfer = p->id;
 	r->transfer_sent = false;
-	r->transfer_due = r->now + raft_span(r, RAFT_ELECTION);
+	r->transfer_due = r->now + raft_span(r, RAFT_HANDOVER);
 	transfer_step(r);
 	return 0;
 }

@@ -243,7 +243,7 @@ static void join_ask(struct flint_timer *t)
 	memcpy(j->body.name, r->name, sizeof(j->body.name));
 	j->body.addr = r->addr;
 	j->rpc = (struct flint_rpc){
-		.op = FLINT_OP_RAFT_JOIN, .timeout_ms = JOIN_MS * r->unit_ms / 100,
+		.op = FLINT_OP_RAFT_JOIN, .timeout_ms = JOIN_MS * r->scale,
 		.body = &j->body, .body_len = sizeof(j->body), .done = join_answered,
 	};
 	flint_peer_call(j->conn, &j->rpc);

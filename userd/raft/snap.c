@@ -228,7 +228,7 @@ static void send_piece(struct transfer *t, u32 len, u32 conf_len)
 		.crc = cpu_to_le32(len ? flint_crc32c(0, t->buf, len) : 0),
 	};
 	t->rpc = (struct flint_rpc){
-		.op = FLINT_OP_RAFT_SNAP, .timeout_ms = RPC_MS * r->unit_ms / 100,
+		.op = FLINT_OP_RAFT_SNAP, .timeout_ms = RPC_MS * r->scale,
 		.body = &t->body, .body_len = sizeof(t->body),
 		.out = conf_len ? s->conf : len ? t->buf : NULL, .out_len = conf_len ? conf_len : len,
 		.done = sent,
