@@ -78,16 +78,18 @@ struct flint_stats {
 
 /**
  * struct flint_opts - what mount -o said
- * @addrs: RDMA addresses of the managers
- * @nr_addrs: of them
+ * @dests: where the managers listen
+ * @nr_dests: of them
+ * @proto: transports that may be used: FLINT_PROTO_* or both
  * @key_desc: description of a logon key, or NULL: no authentication
  * @soft: give up after the time-outs below instead of retrying for ever
  * @lease: keep what the server grants leases for; else by time
  * Times are in milliseconds, sizes in bytes.
  */
 struct flint_opts {
-	struct sockaddr_storage addrs[FLINT_NODE_ADDRS];
-	unsigned int nr_addrs;
+	struct flint_dest dests[FLINT_PEER_DESTS];
+	unsigned int nr_dests;
+	u8 proto;
 	char *key_desc;
 	bool soft;
 	bool lease;

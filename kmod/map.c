@@ -309,6 +309,19 @@ static bool flint_addr_get(const struct flint_addr *a, struct sockaddr_storage *
 	return false;
 }
 
+/* Append where a node listens for @proto. Return: how many there are now. */
+static unsigned int flint_map_dests(const struct flint_map_node *node, u8 proto,
+				    struct flint_dest *dests, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < FLINT_NODE_ADDRS; i++)
+		if (proto && node->addrs[i].proto == proto && node->addrs[i].port &&
+		    flint_addr_get(&node->addrs[i], &dests[nr].addr))
+			dests[nr++].proto = proto;
+	return nr;
+}
+
 /**
  * flint_map_peer() - the peer of a node
  * @ref: map
@@ -316,15 +329,15 @@ static bool flint_addr_get(const struct flint_addr *a, struct sockaddr_storage *
  *
  * Context: process, may sleep when the peer is new.
  * Return: the peer, alive as long as @ref; ERR_PTR(-ENOENT) for an unknown
- * node, -EADDRNOTAVAIL for one that offers no RDMA address, or an error of
+ * node, -EADDRNOTAVAIL for one that offers nothing that proto= allows, or an error of
  * flint_peer_get().
  */
 struct flint_peer *flint_map_peer(struct flint_mapref *ref, u32 node_id)
 {
 	const struct flint_map_node *node = flint_map_node(&ref->map, node_id);
-	struct sockaddr_storage *addrs;
 	struct flint_peer *peer, **slot;
-	unsigned int i, nr = 0;
+	struct flint_dest *dests;
+	unsigned int nr;
 
 	if (!node)
 		return ERR_PTR(-ENOENT);
@@ -333,16 +346,15 @@ struct flint_peer *flint_map_peer(struct flint_mapref *ref, u32 node_id)
 	if (peer)
 		return peer;
 
-	addrs = kcalloc(FLINT_NODE_ADDRS, sizeof(*addrs), GFP_NOFS);
-	if (!addrs)
+	dests = kcalloc(FLINT_NODE_ADDRS, sizeof(*dests), GFP_NOFS);
+	if (!dests)
 		return ERR_PTR(-ENOMEM);
-	for (i = 0; i < FLINT_NODE_ADDRS; i++)
-		if (node->addrs[i].proto == FLINT_PROTO_RDMA && node->addrs[i].port &&
-		    flint_addr_get(&node->addrs[i], &addrs[nr]))
-			nr++;
-	peer = nr ? flint_peer_get(ref->fs->net, addrs, nr, node->role) :
+	/* Verbs first: connections are made in this order. */
+	nr = flint_map_dests(node, FLINT_PROTO_RDMA & ref->fs->opts.proto, dests, 0);
+	nr = flint_map_dests(node, FLINT_PROTO_TCP & ref->fs->opts.proto, dests, nr);
+	peer = nr ? flint_peer_get(ref->fs->net, dests, nr, node->role) :
 		    ERR_PTR(-EADDRNOTAVAIL);
-	kfree(addrs);
+	kfree(dests);
 	if (IS_ERR(peer))
 		return peer;
 	if (cmpxchg(slot, NULL, peer)) {

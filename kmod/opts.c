@@ -19,13 +19,21 @@ enum {
 	FLINT_OPT_ADDR, FLINT_OPT_KEY, FLINT_OPT_HARD, FLINT_OPT_SOFT, FLINT_OPT_IO_TIMEO,
 	FLINT_OPT_META_TIMEO, FLINT_OPT_ATTR_TIMEO, FLINT_OPT_ENTRY_TIMEO, FLINT_OPT_NEG_TIMEO,
 	FLINT_OPT_CONNECT_TIMEO, FLINT_OPT_HB_TIMEO, FLINT_OPT_INLINE, FLINT_OPT_MAX_IO,
-	FLINT_OPT_NCONN, FLINT_OPT_CREDITS, FLINT_OPT_SOURCE, FLINT_OPT_LEASE,
+	FLINT_OPT_NCONN, FLINT_OPT_CREDITS, FLINT_OPT_SOURCE, FLINT_OPT_LEASE, FLINT_OPT_PROTO,
+};
+
+static const struct constant_table flint_opt_protos[] = {
+	{ "auto",	FLINT_PROTO_RDMA | FLINT_PROTO_TCP },
+	{ "rdma",	FLINT_PROTO_RDMA },
+	{ "tcp",	FLINT_PROTO_TCP },
+	{}
 };
 
 const struct fs_parameter_spec flint_fs_parameters[] = {
 	fsparam_string("source",	FLINT_OPT_SOURCE),
 	fsparam_string("addr",		FLINT_OPT_ADDR),
 	fsparam_string("key",		FLINT_OPT_KEY),
+	fsparam_enum("proto",		FLINT_OPT_PROTO, flint_opt_protos),
 	fsparam_flag("hard",		FLINT_OPT_HARD),
 	fsparam_flag("soft",		FLINT_OPT_SOFT),
 	fsparam_flag_no("lease",	FLINT_OPT_LEASE),
@@ -44,6 +52,7 @@ const struct fs_parameter_spec flint_fs_parameters[] = {
 };
 
 static const struct flint_opts flint_opts_default = {
+	.proto		= FLINT_PROTO_RDMA,
 	.lease		= true,
 	.io_timeo	= 20000,
 	.meta_timeo	= 30000,
@@ -120,17 +129,24 @@ static int flint_opt_size(struct fs_context *fc, struct fs_parameter *param, u32
 	return 0;
 }
 
-static int flint_opt_addr(struct fs_context *fc, struct flint_opts *opts, const char *s)
+/* [rdma:|tcp:]ADDRESS:PORT */
+static int flint_opt_addr(struct fs_context *fc, struct flint_opts *opts, const char *text)
 {
+	const char *s = text, *host, *end, *colon;
 	struct sockaddr_storage *ss;
-	const char *host = s, *end, *colon;
+	struct flint_dest *dest;
 	u16 port;
 	size_t len;
 	bool ok;
 
-	if (opts->nr_addrs == FLINT_NODE_ADDRS)
-		return invalfc(fc, "addr=: at most %d addresses", FLINT_NODE_ADDRS);
-	ss = &opts->addrs[opts->nr_addrs];
+	if (opts->nr_dests == FLINT_PEER_DESTS)
+		return invalfc(fc, "addr=: at most %d addresses", FLINT_PEER_DESTS);
+	dest = &opts->dests[opts->nr_dests];
+	dest->proto = strstarts(s, "tcp:") ? FLINT_PROTO_TCP : FLINT_PROTO_RDMA;
+	if (strstarts(s, "tcp:") || strstarts(s, "rdma:"))
+		s = strchr(s, ':') + 1;
+	host = s;
+	ss = &dest->addr;
 	colon = strrchr(s, ':');
 	if (!colon || kstrtou16(colon + 1, 10, &port) || !port)
 		goto bad;
@@ -155,11 +171,11 @@ static int flint_opt_addr(struct fs_context *fc, struct flint_opts *opts, const 
 	}
 	if (!ok)
 		goto bad;
-	opts->nr_addrs++;
+	opts->nr_dests++;
 	return 0;
 bad:
-	return invalfc(fc, "addr=%s: give ADDRESS:PORT of a manager's RDMA listener, like 10.0.0.1:7442 or [fd00::1]:7442; for host names use mount.flintfs",
-		       s);
+	return invalfc(fc, "addr=%s: give PROTOCOL:ADDRESS:PORT of a manager's listener, like rdma:10.0.0.1:7442 or tcp:[fd00::1]:7441; for host names use mount.flintfs",
+		       text);
 }
 
 /* HOST[:PORT][,HOST...]:/FS[/subtree] */
@@ -274,6 +290,9 @@ static int flint_parse_param(struct fs_context *fc, struct fs_parameter *param)
 		opts->key_desc = param->string;
 		param->string = NULL;
 		return 0;
+	case FLINT_OPT_PROTO:
+		opts->proto = result.uint_32;
+		return 0;
 	case FLINT_OPT_LEASE:
 		opts->lease = !result.negated;
 		return 0;
@@ -314,6 +333,22 @@ static int flint_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	return -EINVAL;
 }
 
+/* Keep the listeners that proto= allows, verbs first. Return: is there one? */
+static bool flint_opts_dests(struct flint_opts *opts)
+{
+	unsigned int i, j, nr = 0;
+
+	for (i = 0; i < opts->nr_dests; i++)
+		if (opts->dests[i].proto & opts->proto)
+			opts->dests[nr++] = opts->dests[i];
+	opts->nr_dests = nr;
+	for (i = 1; i < nr; i++)
+		for (j = i; j && opts->dests[j].proto == FLINT_PROTO_RDMA &&
+		     opts->dests[j - 1].proto == FLINT_PROTO_TCP; j--)
+			swap(opts->dests[j], opts->dests[j - 1]);
+	return nr;
+}
+
 static int flint_context_get_tree(struct fs_context *fc)
 {
 	struct flint_fs *fs = fc->s_fs_info;
@@ -321,8 +356,10 @@ static int flint_context_get_tree(struct fs_context *fc)
 
 	if (!fc->source)
 		return invalfc(fc, "no source given: mount -t flintfs MANAGER:/FILESYSTEM DIRECTORY");
-	if (!fs->opts.nr_addrs)
+	if (!fs->opts.nr_dests)
 		return invalfc(fc, "no addr= option: mount through mount.flintfs, which resolves the managers' names");
+	if (!flint_opts_dests(&fs->opts))
+		return invalfc(fc, "no addr= option names a listener that proto= allows, like addr=tcp:10.0.0.1:7441 with proto=tcp");
 	if (fs->opts.key_desc) {
 		err = flint_opt_key(fc, fs, fs->opts.key_desc);
 		if (err)
@@ -373,7 +410,7 @@ int flint_init_fs_context(struct fs_context *fc)
 	if (fc->purpose == FS_CONTEXT_FOR_RECONFIGURE) {
 		fs->opts = flint_fs(fc->root->d_sb)->opts;
 		fs->opts.key_desc = NULL;
-		fs->opts.nr_addrs = 0;
+		fs->opts.nr_dests = 0;
 	} else {
 		fs->opts = flint_opts_default;
 	}
@@ -395,8 +432,12 @@ void flint_opts_show(struct seq_file *m, const struct flint_opts *opts)
 	const struct flint_opts *def = &flint_opts_default;
 	unsigned int i;
 
-	for (i = 0; i < opts->nr_addrs; i++)
-		seq_printf(m, ",addr=%pISpc", &opts->addrs[i]);
+	for (i = 0; i < ARRAY_SIZE(flint_opt_protos) - 1; i++)
+		if (flint_opt_protos[i].value == opts->proto)
+			seq_printf(m, ",proto=%s", flint_opt_protos[i].name);
+	for (i = 0; i < opts->nr_dests; i++)
+		seq_printf(m, ",addr=%s:%pISpc", opts->dests[i].proto == FLINT_PROTO_TCP ?
+			   "tcp" : "rdma", &opts->dests[i].addr);
 	seq_puts(m, opts->soft ? ",soft" : ",hard");
 	if (!opts->lease)
 		seq_puts(m, ",nolease");

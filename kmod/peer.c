@@ -183,11 +183,11 @@ static void flint_conn_bury(struct flint_conn *conn)
 
 	atomic_inc(&net->zombies);
 	pr_err("%pISpc: the RDMA device does not flush a dead connection; its memory (up to %u requests) stays locked until it does\n",
-	       &conn->peer->addrs[0], conn->inflight);
+	       &conn->peer->dests[0].addr, conn->inflight);
 	flint_conn_abort_requests(conn, true);
 	while (!conn->ops->drain(conn, 60 * HZ))
 		pr_warn("%pISpc: still waiting for the RDMA device to flush\n",
-			&conn->peer->addrs[0]);
+			&conn->peer->dests[0].addr);
 	flint_conn_release_zombies(conn);
 	atomic_dec(&net->zombies);
 }
@@ -205,7 +205,7 @@ static void flint_conn_teardown(struct work_struct *work)
 	cancel_delayed_work_sync(&conn->tick);
 	while (!wait_event_timeout(conn->wq, !READ_ONCE(conn->preparing), 10 * HZ))
 		pr_warn_ratelimited("%pISpc: waiting for submitters of a dead connection\n",
-				    &conn->peer->addrs[0]);
+				    &conn->peer->dests[0].addr);
 	/* A submitter that was last holds the lock while it wakes us. */
 	spin_lock_bh(&conn->lock);
 	spin_unlock_bh(&conn->lock);
@@ -337,12 +337,13 @@ static void flint_lane_up(struct flint_lane *lane, struct flint_conn *conn)
 	peer->inline_size = conn->lim.inline_size;
 	peer->max_pages = conn->max_pages;
 	peer->max_seg = conn->max_seg;
+	peer->stream = conn->ops->stream;
 	peer->reconnects++;
 	lane->backoff = FLINT_BACKOFF_MIN;
 	lane->complain = 0;
 	spin_unlock_bh(&peer->lock);
 	if (first)
-		pr_info("%pISpc: connected\n", &peer->addrs[0]);
+		pr_info("%pISpc: connected\n", &peer->dests[0].addr);
 	rcu_read_lock();
 	if (peer->net->opts.up && !READ_ONCE(peer->net->shutdown))
 		peer->net->opts.up(peer->net->opts.arg, peer);
@@ -368,12 +369,17 @@ static void flint_lane_retry_later(struct flint_lane *lane, int err)
 	spin_unlock_bh(&peer->lock);
 }
 
+static const struct flint_xprt_ops *flint_xprt_of(const struct flint_dest *dest)
+{
+	return dest->proto == FLINT_PROTO_TCP ? &flint_xprt_tcp : &flint_xprt_rdma;
+}
+
 /* Make one connection. It ends LIVE or with its teardown queued. */
 static void flint_lane_work(struct work_struct *work)
 {
 	struct flint_lane *lane = container_of(to_delayed_work(work), struct flint_lane, work);
 	struct flint_peer *peer = lane->peer;
-	const struct sockaddr_storage *addr;
+	const struct flint_dest *dest;
 	struct flint_conn *conn;
 	int err;
 
@@ -381,8 +387,8 @@ static void flint_lane_work(struct work_struct *work)
 	if (flint_peer_over(peer) || rcu_access_pointer(lane->conn))
 		return;
 	WRITE_ONCE(lane->tried, jiffies);
-	addr = &peer->addrs[lane->next_addr++ % peer->nr_addrs];
-	conn = flint_xprt_rdma.connect(lane, (const struct sockaddr *)addr);
+	dest = &peer->dests[lane->next_dest++ % peer->nr_dests];
+	conn = flint_xprt_of(dest)->connect(lane, (const struct sockaddr *)&dest->addr);
 	if (IS_ERR(conn)) {
 		queue_delayed_work(flint_cm_wq, &lane->work, HZ);
 		return;
@@ -399,7 +405,7 @@ static void flint_lane_work(struct work_struct *work)
 	flint_conn_fail(conn, err ? err : -ENOTCONN, "connecting failed (%d)", err);
 	flint_lane_retry_later(lane, conn->err);
 	if (!flint_peer_over(peer) && (!lane->complain || time_after(jiffies, lane->complain))) {
-		pr_warn("%pISpc: %s; trying again\n", addr, conn->reason);
+		pr_warn("%pISpc: %s; trying again\n", &dest->addr, conn->reason);
 		lane->complain = (jiffies + FLINT_COMPLAIN_EVERY) | 1;
 	}
 	queue_work(flint_cm_wq, &conn->teardown);
@@ -409,9 +415,11 @@ put:
 
 /* ---- peers ------------------------------------------------------------ */
 
-static bool flint_addr_equal(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+static bool flint_dest_equal(const struct flint_dest *p, const struct flint_dest *q)
 {
-	if (a->ss_family != b->ss_family)
+	const struct sockaddr_storage *a = &p->addr, *b = &q->addr;
+
+	if (p->proto != q->proto || a->ss_family != b->ss_family)
 		return false;
 	if (a->ss_family == AF_INET) {
 		const struct sockaddr_in *x = (const void *)a, *y = (const void *)b;
@@ -452,7 +460,7 @@ static void flint_peer_free(struct kref *ref)
 }
 
 static struct flint_peer *flint_peer_new(struct flint_net *net,
-					 const struct sockaddr_storage *addrs,
+					 const struct flint_dest *dests,
 					 unsigned int nr, u8 role)
 {
 	struct flint_peer_obj *o = kzalloc(sizeof(*o), GFP_KERNEL);
@@ -466,8 +474,8 @@ static struct flint_peer *flint_peer_new(struct flint_net *net,
 	atomic_set(&peer->users, 1);
 	kref_get(&net->ref);
 	peer->net = net;
-	memcpy(peer->addrs, addrs, nr * sizeof(*addrs));
-	peer->nr_addrs = nr;
+	memcpy(peer->dests, dests, nr * sizeof(*dests));
+	peer->nr_dests = nr;
 	peer->role = role;
 	spin_lock_init(&peer->lock);
 	init_waitqueue_head(&peer->wq);
@@ -482,13 +490,13 @@ static struct flint_peer *flint_peer_new(struct flint_net *net,
 	return peer;
 }
 
-struct flint_peer *flint_peer_get(struct flint_net *net, const struct sockaddr_storage *addrs,
+struct flint_peer *flint_peer_get(struct flint_net *net, const struct flint_dest *dests,
 				  unsigned int nr, u8 role)
 {
 	struct flint_peer *peer;
 	unsigned int i;
 
-	if (WARN_ON_ONCE(!nr || nr > FLINT_NODE_ADDRS))
+	if (WARN_ON_ONCE(!nr || nr > FLINT_PEER_DESTS))
 		return ERR_PTR(-EIO);
 	mutex_lock(&net->lock);
 	if (net->shutdown) {
@@ -496,10 +504,10 @@ struct flint_peer *flint_peer_get(struct flint_net *net, const struct sockaddr_s
 		goto out;
 	}
 	list_for_each_entry(peer, &net->peers, node)
-		if (flint_addr_equal(&peer->addrs[0], &addrs[0]) &&
+		if (flint_dest_equal(&peer->dests[0], &dests[0]) &&
 		    atomic_inc_not_zero(&peer->users))
 			goto out;
-	peer = flint_peer_new(net, addrs, nr, role);
+	peer = flint_peer_new(net, dests, nr, role);
 	if (!peer) {
 		peer = ERR_PTR(-ENOMEM);
 		goto out;
@@ -571,7 +579,7 @@ u32 flint_bvec_span(struct flint_peer *peer, const struct bio_vec *bvec, unsigne
 	u32 pages = READ_ONCE(peer->max_pages), seg = READ_ONCE(peer->max_seg);
 	u32 want = min_t(size_t, len, flint_peer_max_io(peer));
 
-	if (want <= READ_ONCE(peer->inline_size))
+	if (want <= READ_ONCE(peer->inline_size) || READ_ONCE(peer->stream))
 		return want;
 	return flint_runs_span(bvec, nr, skip, want, pages ? pages : 16, seg ? seg : 65536);
 }
@@ -760,7 +768,7 @@ static void flint_peer_show(struct flint_peer *peer, struct seq_file *m)
 {
 	unsigned int i, up = 0;
 	u32 inflight = 0;
-	const char *state = "none";
+	const char *state = "none", *proto = flint_xprt_of(&peer->dests[0])->name;
 
 	rcu_read_lock();
 	for (i = 0; i < peer->nconn; i++) {
@@ -771,12 +779,13 @@ static void flint_peer_show(struct flint_peer *peer, struct seq_file *m)
 		up += READ_ONCE(conn->state) == FLINT_CONN_LIVE;
 		inflight += READ_ONCE(conn->inflight);
 		state = flint_conn_states[READ_ONCE(conn->state)];
+		proto = conn->ops->name;
 	}
 	rcu_read_unlock();
 	spin_lock_bh(&peer->lock);
-	seq_printf(m, "%pISpc role %u state %s conns %u/%u inflight %u reconnects %u rtt_us %u reason %s\n",
-		   &peer->addrs[0], peer->role, up ? "live" : state, up, peer->nconn, inflight,
-		   peer->reconnects, peer->rtt_us, peer->reason[0] ? peer->reason : "-");
+	seq_printf(m, "%pISpc proto %s role %u state %s conns %u/%u inflight %u reconnects %u rtt_us %u reason %s\n",
+		   &peer->dests[0].addr, proto, peer->role, up ? "live" : state, up, peer->nconn,
+		   inflight, peer->reconnects, peer->rtt_us, peer->reason[0] ? peer->reason : "-");
 	spin_unlock_bh(&peer->lock);
 }
 
@@ -805,11 +814,16 @@ int flint_transport_init(void)
 	err = flint_req_init();
 	if (err)
 		goto err_io;
-	err = flint_rdma_init();
+	err = flint_tcp_init();
 	if (err)
 		goto err_req;
+	err = flint_rdma_init();
+	if (err)
+		goto err_tcp;
 	return 0;
 
+err_tcp:
+	flint_tcp_exit();
 err_req:
 	flint_req_exit();
 err_io:
@@ -826,6 +840,7 @@ void flint_transport_exit(void)
 			atomic_read(&flint_nets));
 	flint_rdma_exit();
 	flush_workqueue(flint_cm_wq);
+	flint_tcp_exit();
 	destroy_workqueue(flint_io_wq);
 	destroy_workqueue(flint_cm_wq);
 	flint_req_exit();

@@ -864,7 +864,7 @@ static void flint_conn_show_inflight(struct flint_conn *conn, struct seq_file *m
 		if (!slot->req || slot->state == FLINT_SLOT_PREP)
 			continue;
 		seq_printf(m, "%pISpc tag %08x op %#x bytes %u age_ms %u left_ms %ld%s\n",
-			   &conn->peer->addrs[0], slot->req->tag, slot->req->op,
+			   &conn->peer->dests[0].addr, slot->req->tag, slot->req->op,
 			   slot->req->data_len, jiffies_to_msecs(jiffies - slot->req->sent),
 			   (long)(slot->req->deadline - jiffies) * 1000 / HZ,
 			   slot->state == FLINT_SLOT_REPLIED ? " replied" : "");

@@ -306,11 +306,23 @@ void flint_net_shutdown(struct flint_net *net);
  */
 void flint_net_destroy(struct flint_net *net);
 
+#define FLINT_PEER_DESTS	8
+
+/**
+ * struct flint_dest - where a server can be reached
+ * @addr: of a listener
+ * @proto: FLINT_PROTO_RDMA or FLINT_PROTO_TCP
+ */
+struct flint_dest {
+	struct sockaddr_storage addr;
+	u8 proto;
+};
+
 /**
  * flint_peer_get() - a server, by its addresses
  * @net: of the mount
- * @addrs: sockaddrs to try in turn (RDMA listeners)
- * @nr: of them, 1..FLINT_NODE_ADDRS
+ * @dests: to try in turn
+ * @nr: of them, 1..FLINT_PEER_DESTS
  * @role: enum flint_role of the server, for messages
  *
  * Finds the peer with the same first address or makes it; connecting begins
@@ -319,7 +331,7 @@ void flint_net_destroy(struct flint_net *net);
  * Return: the peer with a reference, or ERR_PTR(-ENOMEM, -EIO).
  */
 struct flint_peer *flint_peer_get(struct flint_net *net,
-				  const struct sockaddr_storage *addrs,
+				  const struct flint_dest *dests,
 				  unsigned int nr, u8 role);
 void flint_peer_put(struct flint_peer *peer);
 

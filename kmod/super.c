@@ -49,7 +49,7 @@ static int flint_mount_refused(struct fs_context *fc, struct flint_fs *fs,
 	case -EINTR:
 		return err;
 	default:
-		errorfc(fc, "cannot reach %s at %pISpc: %s; check the address, and that it runs with an RDMA port",
+		errorfc(fc, "cannot reach %s at %pISpc: %s; check the address, and that it listens there",
 			who, addr, why);
 		return err == -ETIMEDOUT ? -EHOSTUNREACH : err;
 	}
@@ -100,13 +100,13 @@ static int flint_mount_map(struct fs_context *fc, struct flint_fs *fs)
 {
 	int err;
 
-	fs->mgr = flint_peer_get(fs->net, fs->opts.addrs, fs->opts.nr_addrs, FLINT_ROLE_MGR);
+	fs->mgr = flint_peer_get(fs->net, fs->opts.dests, fs->opts.nr_dests, FLINT_ROLE_MGR);
 	if (IS_ERR(fs->mgr)) {
 		err = PTR_ERR(fs->mgr);
 		fs->mgr = NULL;
 		return err;
 	}
-	err = flint_mount_wait(fc, fs, fs->mgr, "the manager", &fs->opts.addrs[0]);
+	err = flint_mount_wait(fc, fs, fs->mgr, "the manager", &fs->opts.dests[0].addr);
 	if (err)
 		return err;
 	err = flint_map_fetch(fs, 0, jiffies + FLINT_RPC_TIMEO);
@@ -152,7 +152,7 @@ static int flint_mount_meta(struct fs_context *fc, struct flint_fs *fs)
 		node = flint_map_node(&map->map, fs->meta_node);
 		if (flint_leader_get(fs, &l)) {
 			err = -EADDRNOTAVAIL;
-			errorfc(fc, "the metadata server %.64s of \"%s\" has no RDMA address in the map; is it running with --rdma-port?",
+			errorfc(fc, "the metadata server %.64s of \"%s\" has no address in the map that proto= allows; is it running with --rdma-port, or mount with proto=auto?",
 				node ? (const char *)node->name : "?", fs->name);
 			continue;	/* chose the next */
 		}

@@ -99,7 +99,7 @@ struct flint_net {
  * @work: connects; re-armed with back-off
  * @conn: the live connection, or NULL. Written under peer->lock, read under RCU
  * @backoff: jiffies until the next attempt
- * @next_addr: index into peer->addrs
+ * @next_dest: index into peer->dests
  * @tried: jiffies of the last attempt
  */
 struct flint_lane {
@@ -108,7 +108,7 @@ struct flint_lane {
 	struct flint_conn __rcu *conn;
 	unsigned long backoff;
 	unsigned long complain;		/* jiffies: no word of failed attempts before; 0: at once */
-	unsigned int next_addr;
+	unsigned int next_dest;
 	unsigned long tried;
 };
 
@@ -117,8 +117,8 @@ struct flint_peer {
 	atomic_t users;			/* flint_peer_get(); at 0 it closes */
 	struct flint_net *net;
 	struct list_head node;		/* net->peers; under net->lock */
-	struct sockaddr_storage addrs[FLINT_NODE_ADDRS];
-	unsigned int nr_addrs;
+	struct flint_dest dests[FLINT_PEER_DESTS];
+	unsigned int nr_dests;
 	u8 role;
 	spinlock_t lock;		/* lanes' conn, reason, refused, closing */
 	bool closing;
@@ -130,6 +130,7 @@ struct flint_peer {
 	u32 inline_size;
 	u32 max_pages;			/* pages per memory region */
 	u32 max_seg;			/* bytes per DMA segment */
+	bool stream;			/* the newest connection takes any memory */
 	u32 reconnects;
 	u32 rtt_us;
 	unsigned int nconn;
@@ -306,9 +307,10 @@ struct flint_xprt_ops {
 	void (*free)(struct flint_conn *conn);
 };
 
-/* xprt_rdma.c */
-extern const struct flint_xprt_ops flint_xprt_rdma;
+extern const struct flint_xprt_ops flint_xprt_rdma, flint_xprt_tcp;
 int flint_rdma_init(void);
 void flint_rdma_exit(void);
+int flint_tcp_init(void);
+void flint_tcp_exit(void);
 
 #endif /* _FLINT_XPRT_H */

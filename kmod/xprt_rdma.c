@@ -285,7 +285,7 @@ static void flint_rdma_unmap(struct flint_conn *conn, struct flint_slot *slot)
 }
 
 static int flint_rdma_map(struct flint_conn *conn, struct flint_slot *slot, struct flint_req *req,
-		   struct flint_desc *desc)
+			  struct flint_desc *desc)
 {
 	struct flint_rdma_conn *rc = to_rc(conn);
 	struct flint_rdma_slot *rs = to_rs(slot);

@@ -77,24 +77,33 @@ static void test_sources(void **state)
 		"mgr:/0123456789012345678901234567890123456789012345678901234567890123",
 	};
 	struct mnt_source s;
-	char text[FLINT_ADDR_STR];
+	char text[FLINT_ADDR_STR + 8];
 	size_t len, i;
 
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(mnt_source_check(bad[i], &len, err, sizeof(err)), -EINVAL);
 	assert_int_equal(mnt_source_resolve(&s, "192.0.2.1,[2001:db8::1]:99,192.0.2.2:7:/fs/a/b",
-					    err, sizeof(err)), 0);
+					    FLINT_PROTO_RDMA, err, sizeof(err)), 0);
 	assert_int_equal(s.nr, 3);
 	assert_string_equal(flint_addr_format(&s.addrs[0], text, sizeof(text)), "192.0.2.1:7442");
 	assert_string_equal(flint_addr_format(&s.addrs[1], text, sizeof(text)),
 			    "[2001:db8::1]:99");
 	assert_string_equal(flint_addr_format(&s.addrs[2], text, sizeof(text)), "192.0.2.2:7");
 	/* Some managers may be unknown, but not all. */
-	assert_int_equal(mnt_source_resolve(&s, "192.0.2.1,192.0.2.2:99999:/fs", err,
+	assert_int_equal(mnt_source_resolve(&s, "192.0.2.1,192.0.2.2:99999:/fs", FLINT_PROTO_RDMA, err,
 					    sizeof(err)), 0);
 	assert_int_equal(s.nr, 1);
-	assert_true(mnt_source_resolve(&s, "192.0.2.2:99999:/fs", err, sizeof(err)) < 0);
-	assert_true(mnt_source_resolve(&s, ",:/fs", err, sizeof(err)) < 0);
+	assert_true(mnt_source_resolve(&s, "192.0.2.2:99999:/fs", FLINT_PROTO_RDMA, err,
+				       sizeof(err)) < 0);
+	assert_true(mnt_source_resolve(&s, ",:/fs", FLINT_PROTO_RDMA, err, sizeof(err)) < 0);
+	/* Each protocol has its own default port; verbs come first. */
+	assert_int_equal(mnt_source_resolve(&s, "192.0.2.1,192.0.2.2:7:/fs",
+					    FLINT_PROTO_RDMA | FLINT_PROTO_TCP, err, sizeof(err)),
+			 0);
+	assert_int_equal(s.nr, 4);
+	assert_string_equal(mnt_source_addr(&s, 0, text, sizeof(text)), "rdma:192.0.2.1:7442");
+	assert_string_equal(mnt_source_addr(&s, 1, text, sizeof(text)), "tcp:192.0.2.1:7441");
+	assert_string_equal(mnt_source_addr(&s, 3, text, sizeof(text)), "tcp:192.0.2.2:7");
 }
 
 int main(void)

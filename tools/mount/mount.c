@@ -98,10 +98,10 @@ static const char *mnt_errno_words(int err)
 	case ETIMEDOUT:
 	case EHOSTUNREACH:
 	case ENETUNREACH:
-		return "the manager did not answer: check the address, and that its RDMA port (default 7442) can be reached";
+		return "the manager did not answer: check the address, and that its port (default 7442 for RDMA, 7441 for TCP) can be reached";
 	case ECONNREFUSED:
 	case ECONNRESET:
-		return "no manager listens for RDMA at this address: check 'flint status', and that flint-mgrd has an --rdma-port";
+		return "no manager listens at this address: check 'flint status', and for RDMA that flint-mgrd has an --rdma-port";
 	case EACCES:
 	case EKEYREJECTED:
 		return "the cluster refused the key: copy the right key file, or name it with -o secretfile=";
@@ -113,7 +113,7 @@ static const char *mnt_errno_words(int err)
 	case EBUSY:
 		return "the directory is in use: unmount what is there first";
 	case ENODEV:
-		return "no RDMA device reaches this address: check 'rdma link' and the routes";
+		return "no RDMA device reaches this address: check 'rdma link' and the routes, or mount with -o proto=tcp";
 	case EINVAL:
 		return "the kernel does not take these options: see mount.flintfs(8), and 'dmesg | tail'";
 	case EPERM:
@@ -148,14 +148,13 @@ static int mnt_set(struct mnt *m, int fd, const char *name, const char *value)
 /* Everything the file system must know. Return: 0 or -errno. */
 static int mnt_set_all(struct mnt *m, int fd)
 {
-	char addr[FLINT_ADDR_STR];
+	char addr[FLINT_ADDR_STR + 8];
 	unsigned int i;
 	int ret;
 
 	ret = mnt_set(m, fd, "source", m->source);
 	for (i = 0; i < m->src.nr && !ret; i++)
-		ret = mnt_set(m, fd, "addr",
-			      flint_addr_format(&m->src.addrs[i], addr, sizeof(addr)));
+		ret = mnt_set(m, fd, "addr", mnt_source_addr(&m->src, i, addr, sizeof(addr)));
 	if (!ret)
 		ret = mnt_set(m, fd, "key", m->key);
 	if (!ret && m->opts.rdonly)
@@ -203,7 +202,7 @@ words:
 /* Options as the text that mount(2) takes. Return: malloced or NULL. */
 static char *mnt_data(struct mnt *m, bool with_secrets)
 {
-	char *text = NULL, addr[FLINT_ADDR_STR];
+	char *text = NULL, addr[FLINT_ADDR_STR + 8];
 	const char *sep = "";
 	unsigned int i;
 	size_t len;
@@ -212,8 +211,7 @@ static char *mnt_data(struct mnt *m, bool with_secrets)
 	if (!f)
 		return NULL;
 	for (i = 0; with_secrets && i < m->src.nr; i++, sep = ",")
-		fprintf(f, "%saddr=%s", sep,
-			flint_addr_format(&m->src.addrs[i], addr, sizeof(addr)));
+		fprintf(f, "%saddr=%s", sep, mnt_source_addr(&m->src, i, addr, sizeof(addr)));
 	if (with_secrets)
 		fprintf(f, "%skey=%s", sep, m->key);
 	for (i = 0; i < m->opts.nr_fs; i++) {
@@ -243,8 +241,8 @@ static int mnt_new(struct mnt *m)
 	char err[MNT_ERR_LEN] = "out of memory";
 	int ret;
 
-	if (mnt_source_resolve(&m->src, m->source, err, sizeof(err)) ||
-	    mnt_check_rdma(err, sizeof(err)) ||
+	if (mnt_source_resolve(&m->src, m->source, m->opts.proto, err, sizeof(err)) ||
+	    (m->opts.proto == FLINT_PROTO_RDMA && mnt_check_rdma(err, sizeof(err))) ||
 	    mnt_key_add(&m->opts, m->key, err, sizeof(err)))
 		goto fail;
 	if (m->fake)

@@ -36,6 +36,7 @@ struct mnt_opt {
  * @flags: the same as MS_* for mount(2)
  * @keyfile: secretfile=, or the default
  * @tokenfile: token=, used in place of the cluster key, or NULL
+ * @proto: proto= as FLINT_PROTO_*, or both; one that is not known is left to the kernel
  * @reserved: an option that only mount.flintfs itself may give, if one was given
  */
 struct mnt_opts {
@@ -46,6 +47,7 @@ struct mnt_opts {
 	bool rdonly, remount, sloppy;
 	const char *keyfile;
 	const char *tokenfile;
+	unsigned int proto;
 	const char *reserved;
 	char *text;			/* what the pointers lead into */
 };
@@ -55,15 +57,20 @@ void mnt_opts_free(struct mnt_opts *o);
 
 /**
  * struct mnt_source - HOST[:PORT][,HOST[:PORT]...]:/FS[/subtree]
- * @addrs: resolved managers
+ * @addrs: resolved managers, once for each protocol
+ * @proto: "rdma" or "tcp"
  */
 struct mnt_source {
-	struct sockaddr_storage addrs[FLINT_NODE_ADDRS];
+	struct sockaddr_storage addrs[2 * FLINT_NODE_ADDRS];
+	const char *proto[2 * FLINT_NODE_ADDRS];
 	unsigned int nr;
 };
 
 int mnt_source_check(const char *source, size_t *hosts_len, char *err, size_t errlen);
-int mnt_source_resolve(struct mnt_source *s, const char *source, char *err, size_t errlen);
+int mnt_source_resolve(struct mnt_source *s, const char *source, unsigned int proto,
+		       char *err, size_t errlen);
+
+char *mnt_source_addr(const struct mnt_source *s, unsigned int i, char *text, size_t size);
 
 int mnt_check_rdma(char *err, size_t errlen);
 int mnt_load_module(bool verbose, char *err, size_t errlen);

@@ -72,6 +72,13 @@ static bool mnt_take_generic(struct mnt_opts *o, const char *name)
 	return false;
 }
 
+static unsigned int mnt_proto(const char *value)
+{
+	if (!strcmp(value, "tcp"))
+		return FLINT_PROTO_TCP;
+	return strcmp(value, "auto") ? FLINT_PROTO_RDMA : FLINT_PROTO_RDMA | FLINT_PROTO_TCP;
+}
+
 static int mnt_take_one(struct mnt_opts *o, char *name, char *err, size_t errlen)
 {
 	char *value = strchr(name, '=');
@@ -106,6 +113,8 @@ static int mnt_take_one(struct mnt_opts *o, char *name, char *err, size_t errlen
 		o->reserved = name;	/* a remount brings them back from the mount table */
 		return 0;
 	}
+	if (!strcmp(name, "proto") && value)
+		o->proto = mnt_proto(value);
 	if (o->nr_fs == MNT_OPTS_MAX) {
 		snprintf(err, errlen, "more than %d options", MNT_OPTS_MAX);
 		return -EINVAL;
@@ -127,8 +136,10 @@ int mnt_opts_parse(struct mnt_opts *o, const char *text, char *err, size_t errle
 	char *all, *part, *save = NULL;
 	int ret;
 
-	if (!o->keyfile)
+	if (!o->keyfile) {
 		o->keyfile = FLINT_KEY_FILE;
+		o->proto = FLINT_PROTO_RDMA;
+	}
 	if (o->text) {
 		snprintf(err, errlen, "give all options in one -o, separated by commas");
 		return -EINVAL;
@@ -181,14 +192,58 @@ int mnt_source_check(const char *source, size_t *hosts_len, char *err, size_t er
 	return 0;
 }
 
+/* Append one manager's address for each protocol. Return: 0 or -errno with a sentence. */
+static int mnt_source_add(struct mnt_source *s, const char *host, unsigned int proto, char *err,
+			  size_t errlen)
+{
+	static const struct {
+		const char *name;
+		unsigned int proto;
+		uint16_t port;
+	} all[] = {
+		{ "rdma", FLINT_PROTO_RDMA, FLINT_PORT_MGR_RDMA },
+		{ "tcp", FLINT_PROTO_TCP, FLINT_PORT_MGR_TCP },
+	};
+	size_t i;
+	int ret;
+
+	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (!(proto & all[i].proto))
+			continue;
+		ret = flint_addr_parse(host, all[i].port, &s->addrs[s->nr], err, errlen);
+		if (ret)
+			return ret;
+		s->proto[s->nr++] = all[i].name;
+	}
+	return 0;
+}
+
+/**
+ * mnt_source_addr() - an address as the kernel takes it
+ * @i: below s->nr
+ * @size: FLINT_ADDR_STR + 8 or more
+ *
+ * Return: @text, such as "tcp:10.0.0.1:7441".
+ */
+char *mnt_source_addr(const struct mnt_source *s, unsigned int i, char *text, size_t size)
+{
+	char addr[FLINT_ADDR_STR];
+
+	snprintf(text, size, "%s:%s", s->proto[i],
+		 flint_addr_format(&s->addrs[i], addr, sizeof(addr)));
+	return text;
+}
+
 /**
  * mnt_source_resolve() - addresses of the managers
+ * @proto: FLINT_PROTO_*; a port in @source is meant for each
  *
  * One that cannot be resolved is left out while another can.
  *
  * Return: 0 or -errno with a sentence.
  */
-int mnt_source_resolve(struct mnt_source *s, const char *source, char *err, size_t errlen)
+int mnt_source_resolve(struct mnt_source *s, const char *source, unsigned int proto,
+		       char *err, size_t errlen)
 {
 	char *hosts, *part, *save = NULL;
 	size_t len;
@@ -204,11 +259,9 @@ int mnt_source_resolve(struct mnt_source *s, const char *source, char *err, size
 	}
 	s->nr = 0;
 	for (part = strtok_r(hosts, ",", &save); part; part = strtok_r(NULL, ",", &save)) {
-		if (s->nr == FLINT_NODE_ADDRS)
+		if (s->nr + 2 > 2 * FLINT_NODE_ADDRS)
 			break;
-		ret = flint_addr_parse(part, FLINT_PORT_MGR_RDMA, &s->addrs[s->nr], err, errlen);
-		if (!ret)
-			s->nr++;
+		ret = mnt_source_add(s, part, proto, err, errlen);
 	}
 	free(hosts);
 	if (!s->nr && !ret) {

@@ -35,7 +35,7 @@ int mnt_check_rdma(char *err, size_t errlen)
 	if (found)
 		return 0;
 	snprintf(err, errlen,
-		 "this machine has no RDMA device: load your adapter's driver, or make a software device with 'modprobe rdma_rxe && rdma link add rxe0 type rxe netdev eth0'");
+		 "this machine has no RDMA device: load your adapter's driver, or make a software device with 'modprobe rdma_rxe && rdma link add rxe0 type rxe netdev eth0', or mount with -o proto=tcp");
 	return -ENODEV;
 }
 

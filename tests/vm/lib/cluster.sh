@@ -58,13 +58,14 @@ cluster_stop() { "$B/bin/flint" down $STATE > /tmp/down.log 2>&1; }
 # kill -9 every daemon of the cluster at once.
 cluster_kill() { pkill -9 -x 'flint-mgrd|flint-metad|flint-chunkd'; sleep 0.2; }
 
-# mount_flint [mount options] [directory]
+# mount_flint [mount options] [directory]; $MOUNT_OPTS go to every mount of a test.
 mount_flint()
 {
 	local dir=${2:-$MNT}
 
 	mkdir -p "$dir"
-	mount -t flintfs -o "secretfile=$KEY${1:+,$1}" "$ADDR:/default" "$dir" || bail "mount failed"
+	mount -t flintfs -o "secretfile=$KEY${MOUNT_OPTS:+,$MOUNT_OPTS}${1:+,$1}" "$ADDR:/default" "$dir" ||
+		bail "mount failed"
 }
 
 # The kernel closes the files of a process that died with io_uring requests a little later than it.

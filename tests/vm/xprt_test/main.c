@@ -40,6 +40,9 @@ MODULE_PARM_DESC(expect, "ok, fail, refused, shutdown, idle, dead or load");
 static char *key = "";
 module_param(key, charp, 0400);
 MODULE_PARM_DESC(key, "cluster key, 64 hex digits, or empty");
+static bool tcp;
+module_param(tcp, bool, 0444);
+MODULE_PARM_DESC(tcp, "over TCP");
 static uint loops;
 module_param(loops, uint, 0444);
 MODULE_PARM_DESC(loops, "4 KiB and 1 MiB reads to time");
@@ -459,8 +462,8 @@ static int xt_run(struct flint_peer *peer)
 
 static int __init xt_init(void)
 {
-	struct sockaddr_storage ss = { 0 };
-	struct sockaddr_in *sin = (struct sockaddr_in *)&ss;
+	struct flint_dest dest = { .proto = tcp ? FLINT_PROTO_TCP : FLINT_PROTO_RDMA };
+	struct sockaddr_in *sin = (struct sockaddr_in *)&dest.addr;
 	u8 raw[FLINT_KEY_LEN];
 	struct flint_net_opts opts = {
 		.net = &init_net,
@@ -493,7 +496,7 @@ static int __init xt_init(void)
 		err = PTR_ERR(net);
 		goto out;
 	}
-	peer = flint_peer_get(net, &ss, 1, FLINT_ROLE_CHUNK);
+	peer = flint_peer_get(net, &dest, 1, FLINT_ROLE_CHUNK);
 	if (IS_ERR(peer)) {
 		err = PTR_ERR(peer);
 	} else {
