@@ -253,6 +253,17 @@ static bool mgr_beat_missing(struct mgr_state *st, u32 node, const struct mgr_be
 	return changed;
 }
 
+/* Wrong disks that this node offered, and offers no longer. */
+static void mgr_beat_right(struct mgr_state *st, u32 node, u64 now_ns)
+{
+	u32 i;
+
+	for (i = 0; i < st->nr_targets; i++)
+		if (st->targets[i].live.foreign_node == node &&
+		    st->targets[i].live.foreign_ns != now_ns)
+			st->targets[i].live.foreign_node = 0;
+}
+
 static void mgr_node_event(struct mgr_state *st, const struct mgr_node *n, u8 to, u8 reason)
 {
 	struct mgr_event ev = {
@@ -323,8 +334,10 @@ u32 mgr_beat_apply(struct mgr_state *st, const struct mgr_beat *b, u64 now_ns, u
 			mgr_beat_left_out(st, *node_id, b, &b->targets[i], now_ns);
 		else
 			*changed |= mgr_beat_target(st, *node_id, b, &b->targets[i], now_ns);
-	if (!b->starting)
+	if (!b->starting) {
+		mgr_beat_right(st, *node_id, now_ns);
 		*changed |= mgr_beat_missing(st, *node_id, b);
+	}
 	*changed |= mgr_states_of(st, *node_id, false);
 	return FLINT_OK;
 }

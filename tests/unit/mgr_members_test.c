@@ -135,6 +135,9 @@ static void test_foreign(void **state)
 	assert_int_equal(mgr_target_find(st, 9)->node, id);
 	mgr_beat_target_order(st, 12, &o);
 	assert_false(o.flags & FLINT_HB_ADMITTED);
+	/* The right disk is back: nothing is left to complain about. */
+	assert_int_equal(apply(beat(FLINT_ROLE_CHUNK, "c1", 13, &t, 1), 10 * SEC, &id, &changed), 0);
+	assert_int_equal(mgr_target_find(st, 7)->live.foreign_node, 0);
 }
 
 static void test_refusals(void **state)

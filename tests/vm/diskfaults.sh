@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Disks under chains of three that fail (dm error), fail now and then (dm-flakey), are slow (dm-delay),
 # fill up, are damaged, swapped or doubled: words, other disks go on, and the data is right.
-# timeout: 900
+# timeout: 400
 DATA_MIB=1536
 TARGET_SIZE=96M
 . "$(dirname "$0")/lib/cluster.sh"
@@ -88,6 +88,18 @@ full()
 	return 1
 }
 
+until_said()	# SECONDS WORDS: chunk3's log or the status has them
+{
+	local end=$((SECONDS + $1))
+
+	while [ $SECONDS -lt $end ]; do
+		(log chunk3 | tail -n 5; fl status) > /tmp/words 2>&1
+		grep -i -- "$2" /tmp/words | sed 's/^/# /' | grep . && return
+		sleep 0.5
+	done
+	sed 's/^/# /' /tmp/words
+	return 1
+}
 # bad WORDS COMMAND: chunk3's target is spoilt by the command while its server is stopped; the server or
 # the status says so, the others serve.
 bad()
@@ -97,11 +109,14 @@ bad()
 	kill -9 "$(pid chunk3)"
 	cp --sparse=always $STATE/chunk3/target $STATE/kept
 	"$@" || return 1
-	timeout 60 "$B/bin/flint" up $STATE > /tmp/up.log 2>&1
+	# It waits for a cluster that is well, which this one will not be.
+	timeout 60 "$B/bin/flint" up $STATE > /tmp/up.log 2>&1 &
+	local up=$! status
 	goes_on
-	local status=$?
-	(log chunk3 | tail -n 5; fl status) > /tmp/words
-	grep -i -- "$words" /tmp/words | sed 's/^/# /' | grep . || { sed 's/^/# /' /tmp/words; status=1; }
+	status=$?
+	until_said 60 "$words" || status=1
+	kill $up 2> /dev/null
+	wait $up
 	kill -9 "$(pid chunk3)" 2> /dev/null
 	mv $STATE/kept $STATE/chunk3/target
 	cluster_start
