@@ -19,6 +19,7 @@
  * struct mgr_beater
  * @peer: connection to @addr, replaced when the leader changes
  * @turn: of the managers to join
+ * @node_id: that we were given
  */
 struct mgr_beater {
 	struct mgr *m;
@@ -29,6 +30,7 @@ struct mgr_beater {
 	struct flint_heartbeat body;
 	bool open;
 	unsigned int turn;
+	u32 node_id;
 };
 
 static void beat_replica(struct mgr *m, struct flint_hb_replica *r)
@@ -95,6 +97,13 @@ static void beat_later(struct mgr_beater *b)
 	flint_timer_set(b->m->loop, &b->timer, BEAT_MS * b->m->time_scale);
 }
 
+static void beat_answered(struct mgr_beater *b, const struct flint_heartbeat_rep *rep)
+{
+	b->node_id = le32_to_cpu(rep->node_id);
+	if (le32_to_cpu(rep->order) == FLINT_ORDER_REMOVED)
+		mgr_removed(b->m);
+}
+
 static void on_beat_done(struct flint_rpc *rpc)
 {
 	struct mgr_beater *b = rpc->priv;
@@ -106,9 +115,8 @@ static void on_beat_done(struct flint_rpc *rpc)
 	if (rpc->err || rpc->status)
 		b->turn++;
 	else if (!flint_body_get(&rep, sizeof(rep), FLINT_HEARTBEAT_REP_MIN, rpc->rep_body,
-				 rpc->rep_len) &&
-		 le32_to_cpu(rep.order) == FLINT_ORDER_REMOVED)
-		mgr_removed(b->m);
+				 rpc->rep_len))
+		beat_answered(b, &rep);
 	if (!rpc->err && rpc->status && rpc->status != FLINT_ST_NOT_LEADER &&
 	    rpc->status != FLINT_ST_RETRY)
 		flint_warn_rl("the leading manager refuses the heartbeat of \"%s\" (status %u): see its log",
@@ -149,6 +157,7 @@ static void on_timer(struct flint_timer *t)
 	memset(&b->body, 0, sizeof(b->body));
 	b->body.fixed_len = cpu_to_le32(sizeof(b->body));
 	b->body.role = FLINT_ROLE_MGR;
+	b->body.node_id = cpu_to_le32(b->node_id);
 	b->body.incarnation = cpu_to_le64(m->incarnation);
 	snprintf((char *)b->body.name, sizeof(b->body.name), "%s", m->name);
 	b->body.tcp_port = cpu_to_le16(m->ep->tcp_port);

@@ -302,8 +302,9 @@ static json_t *mgr_view_json(const struct mgr_group_view *v)
 				  "snapshot_total", (json_int_t)v->m[i].total));
 	}
 	mgr_view_risk(v, risk, sizeof(risk));
-	return json_pack("{s:I, s:I, s:I, s:i, s:i, s:i, s:s, s:o}", "group", (json_int_t)v->group,
-			 "term", (json_int_t)v->term, "last", (json_int_t)v->last,
+	return json_pack("{s:o, s:I, s:I, s:i, s:i, s:i, s:s, s:o}", "group",
+			 json_sprintf("%016llx", (unsigned long long)v->group), "term",
+			 (json_int_t)v->term, "last", (json_int_t)v->last,
 			 "voters", (int)v->voters, "missing", (int)v->missing, "tolerates",
 			 v->voters ? (int)((v->voters - 1) / 2) - (int)v->missing : 0, "risk",
 			 v->voters ? risk : "", "members", members);
