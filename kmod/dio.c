@@ -21,6 +21,9 @@
  *    epoch. A truncation in between makes it start again, or counts as later.
  *  - Every asynchronous dio has a deadline, every attempt too. A synchronous
  *    one on a hard mount ends when its task is killed.
+ *  - Direct requests are atomic: they end, and let go of their memory, in softirq
+ *    context. What has to sleep then (marking pages dirty, ending a write, freeing
+ *    what a killed waiter left) goes to a work.
  */
 #define pr_fmt(fmt) "flintfs: " fmt
 
@@ -46,8 +49,11 @@ struct flint_mem {
 	bool dirty;			/* PINNED: the device wrote */
 	unsigned int nr;
 	size_t len;
+	struct work_struct work;	/* PINNED: release, where pages are to be marked dirty */
 	struct bio_vec bv[];
 };
+
+static struct workqueue_struct *flint_unpin_wq;
 
 /* A place in a flint_mem. */
 struct flint_mempos {
@@ -67,12 +73,43 @@ static void flint_mem_unpin(struct flint_mem *mem)
 	}
 }
 
+static void flint_mem_work(struct work_struct *work)
+{
+	struct flint_mem *mem = container_of(work, struct flint_mem, work);
+
+	flint_mem_unpin(mem);
+	kvfree(mem);
+}
+
+/*
+ * Without sleeping: a page that is dirty already, as the memory of most programs
+ * is, need not be locked to be marked. A page cleaned right after this is written
+ * back with what the device wrote.
+ */
+static bool flint_mem_unpin_atomic(struct flint_mem *mem)
+{
+	unsigned int i;
+
+	for (i = 0; mem->dirty && i < mem->nr; i++)
+		if (!PageDirty(compound_head(mem->bv[i].bv_page)))
+			return false;
+	mem->dirty = false;
+	flint_mem_unpin(mem);
+	return true;
+}
+
 static void flint_mem_release(struct flint_hold *hold)
 {
 	struct flint_mem *mem = container_of(hold, struct flint_mem, hold);
 	unsigned int i;
 
-	if (mem->kind == FLINT_MEM_PINNED)
+	if (mem->kind == FLINT_MEM_PINNED && in_interrupt()) {
+		if (!flint_mem_unpin_atomic(mem)) {
+			INIT_WORK(&mem->work, flint_mem_work);
+			queue_work(flint_unpin_wq, &mem->work);
+			return;
+		}
+	} else if (mem->kind == FLINT_MEM_PINNED)
 		flint_mem_unpin(mem);
 	else
 		for (i = 0; i < mem->nr; i++)
@@ -283,7 +320,16 @@ static void flint_mem_zero(const struct flint_mem *mem, size_t at, size_t len)
 
 enum flint_dio_kind { FLINT_DIO_SYNC, FLINT_DIO_ASYNC, FLINT_DIO_CACHE };
 
+/*
+ * struct flint_dio - one call
+ *
+ * The first three are made with the slab: the kernel then does not clear objects
+ * that are cleared here.
+ */
 struct flint_dio {
+	spinlock_t lock;		/* good, err */
+	struct completion done;
+	struct work_struct work;
 	refcount_t ref;			/* the engine's, and a synchronous waiter's */
 	atomic_t pending;		/* pieces, and the submitter until it is through */
 	u8 kind;
@@ -300,14 +346,13 @@ struct flint_dio {
 	size_t size;
 	size_t tail;			/* CACHE: bytes beyond the end of file */
 	unsigned long deadline;		/* jiffies; 0: none */
-	spinlock_t lock;		/* the next two */
 	size_t good;			/* no error before this byte */
 	int err;
-	struct completion done;
-	struct work_struct work;
 };
 
+/* @again is made with the slab, as above. */
 struct flint_piece {
+	struct delayed_work again;
 	struct flint_dio *dio;
 	struct flint_seq seq;
 	struct flint_mempos at;
@@ -321,7 +366,6 @@ struct flint_piece {
 	bool sent;			/* the server may have seen this sequence */
 	u8 bad;				/* answers that failed a checksum */
 	bool refresh;
-	struct delayed_work again;
 };
 
 static struct kmem_cache *flint_dio_cache;
@@ -332,11 +376,30 @@ static int flint_dio_start(struct flint_dio *dio, bool nowait);
 static void flint_dio_unpend(struct flint_dio *dio);
 static void flint_dio_work(struct work_struct *work);
 
+static void flint_dio_ctor(void *p)
+{
+	struct flint_dio *dio = p;
+
+	spin_lock_init(&dio->lock);
+	init_completion(&dio->done);
+	INIT_WORK(&dio->work, flint_dio_work);
+}
+
+static void flint_piece_ctor(void *p)
+{
+	struct flint_piece *piece = p;
+
+	INIT_DELAYED_WORK(&piece->again, flint_piece_again);
+}
+
 int flint_dio_init(void)
 {
-	flint_dio_cache = KMEM_CACHE(flint_dio, SLAB_HWCACHE_ALIGN);
-	flint_piece_cache = KMEM_CACHE(flint_piece, SLAB_HWCACHE_ALIGN);
-	if (flint_dio_cache && flint_piece_cache)
+	flint_dio_cache = kmem_cache_create("flint_dio", sizeof(struct flint_dio), 0,
+					    SLAB_HWCACHE_ALIGN, flint_dio_ctor);
+	flint_piece_cache = kmem_cache_create("flint_piece", sizeof(struct flint_piece), 0,
+					      SLAB_HWCACHE_ALIGN, flint_piece_ctor);
+	flint_unpin_wq = alloc_workqueue("flintfs_unpin", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+	if (flint_dio_cache && flint_piece_cache && flint_unpin_wq)
 		return 0;
 	flint_dio_exit();
 	return -ENOMEM;
@@ -344,6 +407,8 @@ int flint_dio_init(void)
 
 void flint_dio_exit(void)
 {
+	if (flint_unpin_wq)
+		destroy_workqueue(flint_unpin_wq);
 	kmem_cache_destroy(flint_piece_cache);
 	kmem_cache_destroy(flint_dio_cache);
 }
@@ -352,12 +417,14 @@ void flint_dio_exit(void)
 static struct flint_dio *flint_dio_alloc(struct inode *inode, struct flint_mem *mem, u8 kind,
 					 bool write, loff_t pos)
 {
-	struct flint_dio *dio = kmem_cache_zalloc(flint_dio_cache, GFP_NOFS);
+	struct flint_dio *dio = kmem_cache_alloc(flint_dio_cache, GFP_NOFS);
 
 	if (!dio) {
 		flint_mem_put(mem);
 		return NULL;
 	}
+	memset_after(dio, 0, work);
+	reinit_completion(&dio->done);
 	refcount_set(&dio->ref, kind == FLINT_DIO_SYNC ? 2 : 1);
 	atomic_set(&dio->pending, 1);
 	dio->kind = kind;
@@ -369,9 +436,6 @@ static struct flint_dio *flint_dio_alloc(struct inode *inode, struct flint_mem *
 	dio->size = mem->len;
 	dio->good = mem->len;
 	dio->epoch = READ_ONCE(flint_i(inode)->trunc_epoch);
-	spin_lock_init(&dio->lock);
-	init_completion(&dio->done);
-	INIT_WORK(&dio->work, flint_dio_work);
 	if (kind == FLINT_DIO_SYNC)
 		ihold(inode);
 	flint_fs_begin(dio->fs);
@@ -544,17 +608,17 @@ static struct flint_piece *flint_piece_new(struct flint_dio *dio, size_t rel,
 					   const struct flint_mempos *at,
 					   const struct flint_iopart *part)
 {
-	struct flint_piece *piece = kmem_cache_zalloc(flint_piece_cache, GFP_NOFS);
+	struct flint_piece *piece = kmem_cache_alloc(flint_piece_cache, GFP_NOFS);
 
 	if (!piece)
 		return NULL;
+	memset_after(piece, 0, again);
 	piece->dio = dio;
 	piece->rel = rel;
 	piece->at = *at;
 	piece->index = part->index;
 	piece->offset = part->offset;
 	piece->len = part->len;
-	INIT_DELAYED_WORK(&piece->again, flint_piece_again);
 	if (dio->write)
 		flint_seq_begin(dio->fs, &piece->seq);
 	atomic_inc(&dio->pending);
@@ -837,6 +901,7 @@ static int flint_piece_send(struct flint_piece *piece, unsigned int flags,
 		req->hold = &dio->mem->hold;
 	}
 	req->done = flint_piece_done;
+	req->atomic = dio->kind == FLINT_DIO_SYNC || dio->kind == FLINT_DIO_ASYNC;
 	req->priv = piece;
 	req->deadline = jiffies + FLINT_RPC_TIMEO;
 	if (dio->deadline && time_after(req->deadline, dio->deadline))

@@ -29,17 +29,17 @@
 /* Context: any. The sequence is unfinished until flint_seq_end(). */
 void flint_seq_begin(struct flint_fs *fs, struct flint_seq *s)
 {
-	spin_lock(&fs->seq_lock);
+	spin_lock_bh(&fs->seq_lock);
 	s->seq = ++fs->seq_next;
 	list_add_tail(&s->node, &fs->seq_open);
-	spin_unlock(&fs->seq_lock);
+	spin_unlock_bh(&fs->seq_lock);
 }
 
 void flint_seq_end(struct flint_fs *fs, struct flint_seq *s)
 {
-	spin_lock(&fs->seq_lock);
+	spin_lock_bh(&fs->seq_lock);
 	list_del(&s->node);
-	spin_unlock(&fs->seq_lock);
+	spin_unlock_bh(&fs->seq_lock);
 }
 
 /* The lowest unfinished sequence. */
@@ -48,10 +48,10 @@ u64 flint_seq_low(struct flint_fs *fs)
 	struct flint_seq *first;
 	u64 low;
 
-	spin_lock(&fs->seq_lock);
+	spin_lock_bh(&fs->seq_lock);
 	first = list_first_entry_or_null(&fs->seq_open, struct flint_seq, node);
 	low = first ? first->seq : fs->seq_next;
-	spin_unlock(&fs->seq_lock);
+	spin_unlock_bh(&fs->seq_lock);
 	return low;
 }
 

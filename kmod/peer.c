@@ -808,7 +808,7 @@ int flint_transport_init(void)
 	flint_cm_wq = alloc_workqueue("flint_cm", WQ_UNBOUND, 0);
 	if (!flint_cm_wq)
 		return err;
-	flint_io_wq = alloc_workqueue("flint_io", WQ_MEM_RECLAIM, 0);
+	flint_io_wq = alloc_workqueue("flint_io", WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);
 	if (!flint_io_wq)
 		goto err_cm;
 	err = flint_req_init();

@@ -22,13 +22,23 @@
 
 static struct kmem_cache *flint_req_cache;
 
+/* Of a new slab. With it the kernel does not clear every request, most of which is reply buffer. */
+static void flint_req_ctor(void *p)
+{
+	struct flint_req_obj *o = p;
+
+	init_completion(&o->reply);
+}
+
 /**
  * flint_req_init() - make the cache of requests
  * Return: 0 or -ENOMEM.
  */
 int flint_req_init(void)
 {
-	flint_req_cache = KMEM_CACHE(flint_req_obj, SLAB_RECLAIM_ACCOUNT);
+	flint_req_cache = kmem_cache_create("flint_req_obj", sizeof(struct flint_req_obj),
+					    __alignof__(struct flint_req_obj),
+					    SLAB_RECLAIM_ACCOUNT, flint_req_ctor);
 	return flint_req_cache ? 0 : -ENOMEM;
 }
 
@@ -56,7 +66,7 @@ struct flint_req *flint_req_alloc(u16 op, u32 body_len, gfp_t gfp)
 		memset(o->body, 0, body_len);
 		o->r.body = o->body;
 	}
-	init_completion(&o->reply);
+	reinit_completion(&o->reply);
 	o->r.op = op;
 	o->r.body_len = body_len;
 	refcount_set(&o->r.ref, 1);
@@ -602,6 +612,10 @@ struct flint_slot *flint_slot_reply(struct flint_conn *conn, const struct flint_
 			if (!fault) {
 				slot->state = FLINT_SLOT_REPLIED;
 				slot->tag = 0;
+				slot->atomic = slot->req->atomic &&
+					       m->data_len <= FLINT_ATOMIC_DATA;
+				/* Here, where replies are in order. */
+				conn->credits = min_t(u32, m->credits, conn->depth);
 			}
 		}
 		spin_unlock_bh(&conn->lock);
@@ -618,6 +632,8 @@ struct flint_slot *flint_slot_reply(struct flint_conn *conn, const struct flint_
  * @slot: REPLIED (or taken by a zombie meanwhile); its regions are dead and
  *	back in the pool
  * @m: the reply; its buffer is posted again only after this returns
+ *
+ * Context: process, or softirq when the slot is atomic.
  */
 void flint_slot_finish(struct flint_conn *conn, struct flint_slot *slot,
 		       const struct flint_msg *m)
@@ -632,7 +648,6 @@ void flint_slot_finish(struct flint_conn *conn, struct flint_slot *slot,
 	else
 		hold = slot->hold;
 	flint_slot_free(conn, slot);
-	conn->credits = min_t(u32, m->credits, conn->depth);
 	spin_unlock_bh(&conn->lock);
 
 	flint_peer_wake(conn->peer);

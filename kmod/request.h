@@ -8,8 +8,8 @@
  *  - The submitter fills the body and, for requests that move data, the
  *    memory (bvec) and the hold that keeps this memory alive.
  *  - flint_req_submit() hands it to a connection. From then on exactly one
- *    call of ->done() follows, in process context, whatever happens: reply,
- *    dead connection, deadline, shutdown.
+ *    call of ->done() follows, in process context unless the request is
+ *    @atomic, whatever happens: reply, dead connection, deadline, shutdown.
  *  - A waiter that is killed only drops its reference; the request goes on
  *    and ends by itself.
  *
@@ -40,7 +40,8 @@ struct seq_file;
 /**
  * struct flint_hold - keeps the memory of one or more requests alive
  * @ref: submitter's plus one per request that a device may still touch
- * @release: called in process context when the last reference goes; unpins
+ * @release: called when the last reference goes; unpins. In softirq context only
+ *	if an atomic request has this hold
  */
 struct flint_hold {
 	refcount_t ref;
@@ -75,6 +76,8 @@ enum flint_dir {
  * @deadline: jiffies; when it passes, the connection is ended and the request
  *	with it (-ETIMEDOUT). Never 0.
  * @cred: the body ends with a struct flint_cred_tail
+ * @atomic: ->done() and the hold's release do not sleep: they may be called in
+ *	softirq context when the reply has little payload
  * @lease: kinds of leases wanted with the answer (lease.h); for flint_call() only
  * @only_conn: id of the connection that it must go out on, 0: any
  * @bvec, @nr_bvec, @bv_skip: memory, starting @bv_skip bytes into bvec[0];
@@ -102,6 +105,7 @@ struct flint_req {
 	u8 dir;
 	bool retry;
 	bool cred;
+	bool atomic;
 	u8 lease;
 	unsigned int nr_bvec;
 	u32 only_conn;

@@ -52,6 +52,7 @@ struct flint_xprt_ops;
 #define FLINT_COMPLAIN_EVERY	(60 * HZ)	/* of failed attempts */
 #define FLINT_BACKOFF_MAX	(10 * HZ)
 #define FLINT_MIN_IO		4096
+#define FLINT_ATOMIC_DATA	16384	/* larger payloads are checked in process context */
 #define FLINT_BODY_EMBED	320		/* body bytes that need no extra allocation */
 #define FLINT_REP_EMBED		368		/* the same for a copied reply and its leases */
 
@@ -160,6 +161,7 @@ enum flint_slot_state {
  * @msg: message buffer, FLINT_CTRL_SIZE + inline size
  * @tag: generation and index as on the wire while SENT, else 0
  * @gen: of the next use; never such that the tag would be 0
+ * @atomic: REPLIED: flint_slot_finish() may be called in softirq context, too
  */
 struct flint_slot {
 	struct flint_req *req;
@@ -169,6 +171,7 @@ struct flint_slot {
 	u16 gen;
 	u16 idx;
 	u8 state;
+	bool atomic;
 };
 
 /**
@@ -235,7 +238,7 @@ void flint_slots_free(struct flint_conn *conn, void *mem);
 
 /* peer.c */
 extern struct workqueue_struct *flint_cm_wq;	/* connect, teardown: may sleep long */
-extern struct workqueue_struct *flint_io_wq;	/* WQ_MEM_RECLAIM: ticks, pings */
+extern struct workqueue_struct *flint_io_wq;	/* WQ_MEM_RECLAIM: replies, ticks, pings */
 void __printf(3, 4) flint_conn_fail(struct flint_conn *conn, int err, const char *fmt, ...);
 bool flint_conn_set_state(struct flint_conn *conn, enum flint_conn_state to);
 void flint_conn_init(struct flint_conn *conn, const struct flint_xprt_ops *ops,

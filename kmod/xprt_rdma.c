@@ -3,9 +3,12 @@
  * Verbs transport: devices, connecting through rdma_cm, queue pairs,
  * completions, draining.
  *
- * A connection has one RC queue pair and one completion queue, polled from a
- * work item, so that completions of one connection come one at a time and in
- * process context. A request is posted as one chain: REG_MR for each memory
+ * A connection has one RC queue pair and one completion queue, polled in a
+ * software interrupt, one completion at a time. There a request that allows it
+ * (slot->atomic: small transfers of files) ends, so that its waiter is the
+ * first process to run. All other replies, and pushes, are put in line for a
+ * work item, which takes them in their order, one at a time and in process
+ * context. A request is posted as one chain: REG_MR for each memory
  * region, then SEND, with one doorbell. Sends are signaled only every so often:
  * a reply proves that its request was received, so nothing waits for the
  * send's own completion; the signaled ones free the send queue.
@@ -15,8 +18,9 @@
  * that many are ever outstanding, as a slot is not free before they are done)
  * and a drain marker, so that posting never fails for want of room. The
  * receive queue holds a buffer per slot, which is all that can be answered,
- * FLINT_RX_SPARE for pushes and for those that are being looked at or wait to
- * be posted again in a batch, and a drain marker.
+ * FLINT_RX_SPARE for pushes and for those that are being looked at (by the
+ * software interrupt and by the work) or wait to be posted again in a batch,
+ * and a drain marker.
  *
  * The handlers of the connection manager only note what happened and return
  * 0; destroying is the teardown's (peer.c).
@@ -28,7 +32,7 @@
 #include "xprt_rdma.h"
 #include "flint_trace.h"
 
-#define FLINT_RX_SPARE	(FLINT_PUSH_WINDOW + FLINT_RX_BATCH)
+#define FLINT_RX_SPARE	(FLINT_PUSH_WINDOW + FLINT_RX_BATCH + 1)
 #define FLINT_RX_BATCH	8
 #define FLINT_ACK_TIMEOUT 18	/* 4.096 us * 2^18: 1.07 s */
 #define FLINT_ARENA_BLOCK 32768
@@ -54,17 +58,26 @@ struct flint_arena {
 	enum dma_data_direction dir;
 };
 
+/*
+ * struct flint_rbuf - a receive buffer
+ * @node: in rc->later, or in the work's own list
+ * @rs: whose reply it holds; NULL: a push
+ * @msg: what it holds, checked
+ */
 struct flint_rbuf {
 	struct ib_cqe cqe;
 	struct ib_recv_wr wr;
 	struct ib_sge sge;
 	void *buf;
+	struct list_head node;
+	struct flint_rdma_slot *rs;
+	struct flint_msg msg;
 };
 
 /*
  * struct flint_rdma_slot - a slot and its work requests
  * @cover: send queue entries that the completion of the signaled send frees
- * @rbuf, @reply: the reply while regions are being invalidated
+ * @rbuf: the reply while regions are being invalidated
  */
 struct flint_rdma_slot {
 	struct flint_slot s;
@@ -77,7 +90,6 @@ struct flint_rdma_slot {
 	struct ib_cqe inv_cqe;
 	u32 cover;
 	struct flint_rbuf *rbuf;
-	struct flint_msg reply;
 };
 
 enum flint_cm_stage {
@@ -98,9 +110,12 @@ struct flint_rdma_conn {
 	struct flint_arena tx, rx;
 	struct flint_rbuf *rbufs;
 	unsigned int nr_rbufs;
-	struct ib_recv_wr *repost;	/* chain; touched by completions only */
+	spinlock_t later_lock;		/* @later; a leaf */
+	struct list_head later;		/* replies and pushes for @work */
+	struct work_struct work;
+	struct ib_recv_wr *repost;	/* chain; it and the next four under c.lock */
 	unsigned int nr_repost;
-	u32 sq_size;			/* the rest of these under c.lock */
+	u32 sq_size;
 	u32 sq_used;
 	u32 sq_unsig;
 	bool qp_event;
@@ -386,30 +401,63 @@ static void flint_rdma_send_done(struct ib_cq *cq, struct ib_wc *wc)
 
 static void flint_rdma_repost(struct flint_rdma_conn *rc, struct flint_rbuf *rbuf)
 {
-	struct ib_recv_wr *chain;
 	int err = 0;
 
+	spin_lock_bh(&rc->c.lock);
 	rbuf->wr.next = rc->repost;
 	rc->repost = &rbuf->wr;
-	if (++rc->nr_repost < FLINT_RX_BATCH)
-		return;
-	chain = rc->repost;
-	rc->repost = NULL;
-	rc->nr_repost = 0;
-	spin_lock_bh(&rc->c.lock);
-	if (rc->c.state < FLINT_CONN_DRAINING)
-		err = ib_post_recv(rc->qp, chain, NULL);
+	if (++rc->nr_repost == FLINT_RX_BATCH) {
+		if (rc->c.state < FLINT_CONN_DRAINING)
+			err = ib_post_recv(rc->qp, rc->repost, NULL);
+		rc->repost = NULL;
+		rc->nr_repost = 0;
+	}
 	spin_unlock_bh(&rc->c.lock);
 	if (err)
 		flint_conn_fail(&rc->c, -EIO, "posting receives failed (%d)", err);
 }
 
-static void flint_rdma_end(struct flint_rdma_conn *rc, struct flint_rdma_slot *rs,
-			   struct flint_rbuf *rbuf, const struct flint_msg *m)
+/* A request ends, or a push is heard; then the buffer waits for the next message. */
+static void flint_rdma_end(struct flint_rdma_conn *rc, struct flint_rbuf *rbuf)
+{
+	if (rbuf->rs)
+		flint_slot_finish(&rc->c, &rbuf->rs->s, &rbuf->msg);
+	else
+		flint_conn_pushed(&rc->c, &rbuf->msg);
+	flint_rdma_repost(rc, rbuf);
+}
+
+/* What needs process context, in the order in which it came. */
+static void flint_rdma_work(struct work_struct *work)
+{
+	struct flint_rdma_conn *rc = container_of(work, struct flint_rdma_conn, work);
+	struct flint_rbuf *rbuf, *next;
+	LIST_HEAD(list);
+
+	spin_lock_bh(&rc->later_lock);
+	list_splice_init(&rc->later, &list);
+	spin_unlock_bh(&rc->later_lock);
+	list_for_each_entry_safe(rbuf, next, &list, node)
+		flint_rdma_end(rc, rbuf);
+}
+
+static void flint_rdma_later(struct flint_rdma_conn *rc, struct flint_rbuf *rbuf)
+{
+	spin_lock_bh(&rc->later_lock);
+	list_add_tail(&rbuf->node, &rc->later);
+	spin_unlock_bh(&rc->later_lock);
+	queue_work(flint_io_wq, &rc->work);
+}
+
+/* The reply is here and its regions are dead. */
+static void flint_rdma_replied(struct flint_rdma_conn *rc, struct flint_rdma_slot *rs,
+			       struct flint_rbuf *rbuf)
 {
 	flint_rdma_unmap(&rc->c, &rs->s);
-	flint_slot_finish(&rc->c, &rs->s, m);
-	flint_rdma_repost(rc, rbuf);
+	if (rs->s.atomic)
+		flint_rdma_end(rc, rbuf);
+	else
+		flint_rdma_later(rc, rbuf);
 }
 
 /* The last LOCAL_INV of a slot: all of them are done, as the send queue is in order. */
@@ -425,7 +473,7 @@ static void flint_rdma_inv_done(struct ib_cq *cq, struct ib_wc *wc)
 	}
 	for (i = 0; i < rs->nr_mr; i++)
 		rs->mr[i]->valid = false;
-	flint_rdma_end(rc, rs, rs->rbuf, &rs->reply);
+	flint_rdma_replied(rc, rs, rs->rbuf);
 }
 
 /* Invalidate what the server left valid; the request ends when that is done. */
@@ -485,8 +533,8 @@ static void flint_rdma_recv_done(struct ib_cq *cq, struct ib_wc *wc)
 	struct flint_rbuf *rbuf = container_of(wc->wr_cqe, struct flint_rbuf, cqe);
 	struct flint_rdma_conn *rc = cq->cq_context;
 	struct flint_rdma_slot *rs;
+	struct flint_msg *m = &rbuf->msg;
 	struct flint_slot *slot;
-	struct flint_msg m;
 	int err;
 
 	if (wc->status != IB_WC_SUCCESS) {
@@ -494,21 +542,22 @@ static void flint_rdma_recv_done(struct ib_cq *cq, struct ib_wc *wc)
 		return;
 	}
 	ib_dma_sync_single_for_cpu(rc->dev->ibdev, rbuf->sge.addr, wc->byte_len, DMA_FROM_DEVICE);
-	err = flint_msg_parse(rbuf->buf, wc->byte_len, &rc->c.lim, &m);
+	err = flint_msg_parse(rbuf->buf, wc->byte_len, &rc->c.lim, m);
 	if (err) {
 		flint_conn_fail(&rc->c, err, "malformed message of %u bytes (%d)", wc->byte_len,
 				err);
 		return;
 	}
-	if (m.flags & FLINT_F_PUSH) {
-		flint_conn_pushed(&rc->c, &m);
-		flint_rdma_repost(rc, rbuf);
+	rbuf->rs = NULL;
+	if (m->flags & FLINT_F_PUSH) {
+		flint_rdma_later(rc, rbuf);
 		return;
 	}
-	slot = flint_slot_reply(&rc->c, &m);
+	slot = flint_slot_reply(&rc->c, m);
 	if (!slot)
 		return;
 	rs = to_rs(slot);
+	rbuf->rs = rs;
 	if ((wc->wc_flags & IB_WC_WITH_INVALIDATE) &&
 	    !flint_rdma_reminv(rs, wc->ex.invalidate_rkey)) {
 		flint_conn_fail(&rc->c, -EPROTO,
@@ -516,11 +565,10 @@ static void flint_rdma_recv_done(struct ib_cq *cq, struct ib_wc *wc)
 		return;
 	}
 	if (!flint_rdma_any_valid(rs)) {
-		flint_rdma_end(rc, rs, rbuf, &m);
+		flint_rdma_replied(rc, rs, rbuf);
 		return;
 	}
 	rs->rbuf = rbuf;
-	rs->reply = m;
 	flint_rdma_invalidate(rc, rs);
 }
 
@@ -668,7 +716,7 @@ static int flint_rdma_create_queues(struct flint_rdma_conn *rc, u32 depth)
 	    attr.cap.max_send_wr + attr.cap.max_recv_wr > ibdev->attrs.max_cqe)
 		return -EMSGSIZE;
 	rc->cq = ib_alloc_cq_any(ibdev, rc, attr.cap.max_send_wr + attr.cap.max_recv_wr,
-				 IB_POLL_WORKQUEUE);
+				 IB_POLL_SOFTIRQ);
 	if (IS_ERR(rc->cq)) {
 		err = PTR_ERR(rc->cq);
 		rc->cq = NULL;
@@ -833,6 +881,9 @@ static struct flint_conn *flint_rdma_connect(struct flint_lane *lane, const stru
 	BUILD_BUG_ON(offsetof(struct flint_rdma_conn, c));
 	if (!rc)
 		return ERR_PTR(-ENOMEM);
+	spin_lock_init(&rc->later_lock);
+	INIT_LIST_HEAD(&rc->later);
+	INIT_WORK(&rc->work, flint_rdma_work);
 	init_completion(&rc->drained);
 	atomic_set(&rc->drain_left, 1);
 	rc->drain_rq.done = flint_rdma_drain_rq_done;
@@ -889,7 +940,11 @@ static bool flint_rdma_drain(struct flint_conn *conn, unsigned long timeout)
 
 	if (!rc->draining)
 		flint_rdma_drain_start(rc);
-	return wait_for_completion_timeout(&rc->drained, timeout);
+	if (!wait_for_completion_timeout(&rc->drained, timeout))
+		return false;
+	/* No completion comes any more; what they left to the work ends now. */
+	flush_work(&rc->work);
+	return true;
 }
 
 /*
@@ -909,6 +964,7 @@ static void flint_rdma_destroy(struct flint_conn *conn)
 	if (rc->cq)
 		ib_free_cq(rc->cq);
 	rc->cq = NULL;
+	cancel_work_sync(&rc->work);
 	if (rc->dev) {
 		flint_arena_free(&rc->tx, rc->dev->ibdev);
 		flint_arena_free(&rc->rx, rc->dev->ibdev);
