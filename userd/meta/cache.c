@@ -4,12 +4,13 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include "../base/hash.h"
 #include "store.h"
 
 #define OBJ_GUESS	256	/* bytes of a usual object, for the number of buckets */
-#define BUCKETS_MIN	1024
+#define BUCKETS_MIN	1024	/* a multiple of 512 */
 #define BUCKETS_MAX	(1ull << 28)
 #define TRIM_BUCKETS	64	/* that the hand passes at once */
 #define TRIM_FREES	256
@@ -56,16 +57,27 @@ static void free_list(struct meta_cache *c, struct meta_obj *o)
 	}
 }
 
+/* The table is made for the memory that there is: most of it may be empty, and is passed quickly. */
+static void free_buckets(struct meta_cache *c)
+{
+	static const struct meta_obj *const none[512];
+	u64 b, i;
+
+	for (b = 0; c->objects && b <= c->mask; b += 512) {
+		if (!memcmp(c->bucket + b, none, sizeof(none)))
+			continue;
+		for (i = b; i < b + 512; i++)
+			free_list(c, c->bucket[i]);
+	}
+}
+
 void meta_cache_free(struct meta_cache *c)
 {
-	u64 b;
-
 	if (!c->bucket)
 		return;
-	for (b = 0; b <= c->mask; b++)
-		free_list(c, c->bucket[b]);
 	free_list(c, c->retired);
 	free_list(c, c->doomed);
+	free_buckets(c);
 	meta_vec_free(&c->inodes);
 	meta_vec_free(&c->dents);
 	free(c->touched);
