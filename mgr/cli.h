@@ -213,6 +213,7 @@ int cli_mgr_replace(struct cli *c);
 int cli_mgr_transfer(struct cli *c);
 int cli_mgr_restart(struct cli *c);
 int cli_mgr_rescue(struct cli *c);
+int cli_mgr_backup(struct cli *c);
 int cli_mgr_restore(struct cli *c);
 
 int cli_log_show(struct cli *c);

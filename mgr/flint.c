@@ -173,6 +173,11 @@ static const struct argp_option cli_opts_offline[] = {
 	CLI_DRY, CLI_YES, CLI_JSON, { 0 },
 };
 
+static const struct argp_option cli_opts_state[] = {
+	{ "state", CLI_OPT_STATE, "DIR", 0, "State directory (default: that of the installed daemon)", 0 },
+	CLI_JSON, { 0 },
+};
+
 static const struct argp_option cli_opts_node[] = {
 	{ "node", CLI_OPT_NODE, "NAME", 0, "Only this daemon (default: all of the cluster)", 0 },
 	CLI_JSON, CLI_API, { 0 },
@@ -408,8 +413,11 @@ static const struct cli_cmd cli_cmds[] = {
 	{ "mgr", "restart", cli_mgr_restart, 0, 1, true, "[NAME]",
 	  "Restart managers without an interruption: with --dir all of them in turn, else that of this machine by systemd.",
 	  cli_opts_api },
+	{ "mgr", "backup", cli_mgr_backup, 1, 1, false, "FILE",
+	  "Copy the managers' state to FILE, on the machine of one of them, while it runs.",
+	  cli_opts_state },
 	{ "mgr", "restore", cli_mgr_restore, 1, 1, false, "FILE",
-	  "Make a copy of a manager's state.db the state of a manager that does not run.",
+	  "Make a backup of the managers' state that of a manager that does not run.",
 	  cli_opts_offline },
 	{ "mgr", "rescue", cli_mgr_rescue, 0, 0, false, NULL,
 	  "LAST RESORT: make the manager of this machine, which is stopped, the only one, when more than half are lost for good.",

@@ -18,7 +18,7 @@ $(eval $(call program,flint-mgrd,$(MGRD_SRCS),-lsqlite3 -lmicrohttpd -ljansson -
 FLINT_SRCS := mgr/flint.c mgr/cli_api.c mgr/cli_show.c mgr/cli_chain.c mgr/cli_ground.c \
 	mgr/cli_make.c mgr/cli_history.c mgr/cli_hold.c mgr/cli_job.c mgr/cli_ops.c mgr/cli_token.c mgr/cli_local.c mgr/cli_log.c mgr/cli_doctor.c mgr/redact.c mgr/cli_fs.c mgr/cli_quota.c \
 	mgr/cli_trash.c mgr/cli_rpc.c mgr/cli_chunk.c mgr/cli_group.c \
-	mgr/cli_replica.c mgr/cli_meta.c mgr/up.c mgr/upproc.c mgr/upmember.c mgr/httpauth.c mgr/cli_bench.c $(patsubst %,mgr/bench/%.c,\
+	mgr/cli_replica.c mgr/cli_meta.c mgr/cli_mgrstate.c mgr/up.c mgr/upproc.c mgr/upmember.c mgr/httpauth.c mgr/cli_bench.c $(patsubst %,mgr/bench/%.c,\
 	hist load leased cluster yard works report machine dataload netyard simrows data) $(PLACE_SRCS)
 
 $(eval $(call program,flint,$(FLINT_SRCS),-ljansson -lcurl -lsqlite3))

@@ -22,7 +22,9 @@ backup_at_work()
 backup_listed() { json 'len(d["backups"]) >= 2' meta backups && said_of_backup; }
 said_of_backup() { says 'meta-' fl meta backups; }
 named_twice() { says 'exists already' fl meta backup "$W/good.db"; }
-backup_good() { fl meta backup "$W/good.db" && [ -s "$W/good.db" ] && sqlite3 "$D/mgr/state.db" ".backup $W/mgr.db"; }
+backup_good() { fl meta backup "$W/good.db" && [ -s "$W/good.db" ] && "$BIN/flint" mgr backup "$W/mgr.db" --state "$D/mgr" &&
+	[ "$(stat -c %a "$W/mgr.db")" = 600 ] && not "$BIN/flint" mgr backup "$W/mgr.db" --state "$D/mgr" &&
+	not "$BIN/flint" mgr backup "$W/none" --state "$W"; }
 later_change() { fl fs create later; }
 
 stop_and_empty()
