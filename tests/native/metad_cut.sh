@@ -35,7 +35,7 @@ finish() {
 trap finish EXIT
 
 becomes() { # QUERY WANTED
-	for _ in $(seq 100); do
+	for _ in $(seq 300); do
 		[ "$(sql "$1")" = "$2" ] && return 0
 		sleep 0.2
 	done
@@ -66,7 +66,9 @@ mkfifo "$DIR/hold"
 cut hold f 1000001 <"$DIR/hold" >"$DIR/hold.out" 2>&1 &
 job=$!
 exec 9>"$DIR/hold"
-for _ in $(seq 100); do grep -q removed "$DIR/hold.out" && break; sleep 0.1; done
+for _ in $(seq 600); do grep -q removed "$DIR/hold.out" && break; sleep 0.1; done
+grep -q removed "$DIR/hold.out"
+result $? "a file is removed while it is open"
 kill -9 "$(pid meta)" "$(pid chunk1)" "$(pid chunk2)"
 up >>"$DIR/up.out" 2>&1
 becomes "SELECT ready FROM orphan" 0
