@@ -78,7 +78,8 @@ enum flint_lease_op {
 	FLINT_OP_LOCK		= 0x45,	/* m flint_lock -> flint_lock_rep */
 	FLINT_OP_LOCK_TEST	= 0x46,	/* flint_lock -> flint_lock_rep */
 	FLINT_OP_LOCK_CANCEL	= 0x47,	/* m flint_lock -> flint_lock_rep */
-	FLINT_OP_DIR_CREATE	= 0x48,	/* m delegated creates, flint_dir_create + names -> - */
+	FLINT_OP_DIR_CREATE	= 0x48,	/* m flint_dir_create, data: flint_dir_rec[] -> _created */
+	FLINT_OP_INO_GRANT	= 0x49,	/* m flint_ino_grant -> flint_ino_granted */
 };
 
 /* A status of its own: this leader has not heard yet what the session holds. */
@@ -256,21 +257,101 @@ struct flint_reclaimed {
 
 FLINT_ASSERT_SIZE(struct flint_reclaimed, 16);
 
+/* ---- delegated creates ------------------------------------------------------ */
+
 /**
- * struct flint_dir_create - creates made under a dir-write lease
+ * struct flint_ino_grant - inode numbers for what the session will create itself
+ * @nr: wanted, 1..FLINT_INO_GRANT_MAX
  *
- * Layout reserved for delegated creates: the holder made @nr entries in memory
- * with inode numbers from the range granted to it; records follow as
- * flint_mknod with its name, each preceded by the inode number.
+ * They are used in rising order. A new grant takes the place of the one before: what
+ * was made with its numbers is told first.
  */
-struct flint_dir_create {
-	__le32 fixed_len;
+struct flint_ino_grant {
 	__le32 nr;
-	__le64 parent;
-	__le64 lease_seq;		/* of the dir-write lease they were made under */
+	__le32 reserved;
 };
 
-FLINT_ASSERT_SIZE(struct flint_dir_create, 24);
+FLINT_ASSERT_SIZE(struct flint_ino_grant, 8);
+
+#define FLINT_INO_GRANT_MAX	4096
+
+/* The numbers from @first up to, but without, @end; never given to anybody else. */
+struct flint_ino_granted {
+	__le64 first;
+	__le64 end;
+};
+
+FLINT_ASSERT_SIZE(struct flint_ino_granted, 16);
+
+/**
+ * struct flint_dir_create - creates made under dir-write leases
+ *
+ * The payload has @nr records, in the order in which they were made. Each of them
+ * is in a directory that the session holds dir-write on, or in one that a record
+ * before it made. They are executed in this order up to the first that is refused.
+ */
+struct flint_dir_create {
+	__le32 nr;
+	__le32 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_dir_create, 8);
+
+#define FLINT_DIR_BATCH_MAX	65536	/* bytes of records in a request */
+
+/**
+ * struct flint_dir_rec - one delegated create; name and target follow
+ * @rec_len: of the whole record, a multiple of 8
+ * @name_len: bytes of name
+ * @target_len: symlinks: bytes of target behind the name
+ * @flags: FLINT_OPEN_READ, FLINT_OPEN_WRITE: it is open here; the server keeps
+ *	FLINT_DIR_HANDLE(ino) for it
+ * @mode: type and permission bits, after umask
+ * @ino: of the session's granted numbers, greater than that of the record before
+ * @time: when it was made, ns since the epoch: its times, but no later than the
+ *	command's own
+ */
+struct flint_dir_rec {
+	__le16 rec_len;
+	__le16 name_len;
+	__le16 target_len;
+	__le16 flags;
+	__le32 mode;
+	__le32 reserved;
+	__le64 ino;
+	__le64 parent;
+	__le64 time;
+	__le32 rdev_major;
+	__le32 rdev_minor;
+	struct flint_cred cred;
+};
+
+FLINT_ASSERT_SIZE(struct flint_dir_rec, 56);
+
+/* Name of the handle of a file that was open when it was told: above those that OPEN gives. */
+#define FLINT_DIR_HANDLE(ino)	((1ull << 62) | (ino))
+
+/**
+ * struct flint_dir_created - what became of them
+ * @nr: records that were executed
+ * @status: of the one behind them, when there is one
+ * @flags: FLINT_DIR_CREATED_*
+ * @leased: of the executed ones the first so many are leased read, directories not
+ *	counted, under the number of the grant with ino 0 that comes along
+ * @time: of the command: no time stamp of a record is later
+ */
+struct flint_dir_created {
+	__le32 nr;
+	__le32 status;
+	__le32 leased;
+	__le32 flags;
+	__le64 time;
+};
+
+FLINT_ASSERT_SIZE(struct flint_dir_created, 24);
+
+/* Each directory that was made is leased read, dir and dir-write under that number. */
+#define FLINT_DIR_CREATED_DIRS	0x1
 
 /* ---- chunk servers ----------------------------------------------------- */
 
@@ -341,6 +422,41 @@ static inline int flint_lease_list_get(const u8 *body, u32 len, struct flint_lea
 		return -EPROTO;
 	*recs = body + fixed;
 	return 0;
+}
+
+/* Bytes of a create's record. */
+static inline u32 flint_dir_rec_len(u32 name_len, u32 target_len)
+{
+	return ((u32)sizeof(struct flint_dir_rec) + name_len + target_len + 7) & ~7u;
+}
+
+/**
+ * flint_dir_rec_next() - step through the records of DIR_CREATE
+ * @buf: payload
+ * @len: bytes of it
+ * @pos: in: offset of the record; out: offset of the next one
+ * @r: result: the fixed part
+ * @name: result: r->name_len bytes, then r->target_len bytes
+ *
+ * Return: 1 with a record, 0 at the end, -EPROTO when the payload is malformed.
+ */
+static inline int flint_dir_rec_next(const u8 *buf, u32 len, u32 *pos, struct flint_dir_rec *r,
+				     const u8 **name)
+{
+	u32 at = *pos, rec;
+
+	if (at == len)
+		return 0;
+	if (at > len || len - at < sizeof(*r))
+		return -EPROTO;
+	memcpy(r, buf + at, sizeof(*r));
+	rec = le16_to_cpu(r->rec_len);
+	if (rec != flint_dir_rec_len(le16_to_cpu(r->name_len), le16_to_cpu(r->target_len)) ||
+	    rec > len - at)
+		return -EPROTO;
+	*name = buf + at + sizeof(*r);
+	*pos = at + rec;
+	return 1;
 }
 
 /* Is a record's content possible at all? */

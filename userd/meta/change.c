@@ -196,6 +196,8 @@ static void add_open(struct metad_change *c, const struct flint_open *b, const u
 	bool is_dir;
 
 	if (len)
+		lease_change_add(&c->lc, dir, LEASE_SEE_ENTRIES);
+	if (len)
 		ino = name_ino(c, dir, name, len, &is_dir);
 	if (flags & FLINT_OPEN_TMPFILE)
 		return;		/* nobody knows it yet */
@@ -338,16 +340,24 @@ static void change_go(struct metad_change *c)
 	again(m, call, sid, fs);
 }
 
+static void change_leases(struct metad_change *c);
+
 static void change_run(struct flint_task *t)
 {
 	struct metad_change *c = (struct metad_change *)
 		((char *)t - offsetof(struct metad_change, task));
 
 	c->posted = false;
-	if (c->dead)
+	if (c->dead) {
 		free(c);
-	else
+	} else if (c->again) {
 		change_go(c);
+	} else {
+		/* Who gave a lease back may have told of names first: look what they are now. */
+		lease_change_end(metad_lease_table(c->m), &c->lc);
+		c->lc.nr = 0;
+		change_leases(c);
+	}
 }
 
 /* From inside the table: go on when it is in order. */
@@ -482,15 +492,23 @@ u32 metad_change_done(struct metad *m, struct flint_call *call, u32 status, u8 *
 	struct metad_grants g = { 0 };
 	struct flint_attr attr;
 	u32 kinds = FLINT_LEASE_READ, at = 0;
+	const void *data;
+	u32 data_len;
 	u64 sid, ino;
 
 	if (!c)
 		return len;
 	sid = c->sid;
+	data = c->data;
+	data_len = c->data_len;
 	call->priv = NULL;
 	if (status == FLINT_OK && (msg->op == FLINT_OP_OPEN || msg->op == FLINT_OP_CLOSE))
 		count_writer(m, sid, msg, body, len);
 	change_free(c);
+	if (status == FLINT_OK && msg->op == FLINT_OP_INO_GRANT)
+		metad_hints_load(m, metad_session_by_id(m, sid));
+	if (status == FLINT_OK && msg->op == FLINT_OP_DIR_CREATE)
+		return metad_delegate_done(m, call, sid, data, data_len, body, len);
 	/* A repeated request may be answered with attributes of long ago. */
 	if (status != FLINT_OK || !msg->lease || (msg->flags & FLINT_F_RETRY))
 		return len;
@@ -500,7 +518,7 @@ u32 metad_change_done(struct metad *m, struct flint_call *call, u32 status, u8 *
 		kinds |= FLINT_LEASE_WRITE;
 		break;
 	case FLINT_OP_MKNOD:
-		kinds |= FLINT_LEASE_DIR;
+		kinds |= FLINT_LEASE_DIR | FLINT_LEASE_DIR_WRITE;
 		break;
 	case FLINT_OP_EXTEND:
 		kinds |= FLINT_LEASE_WRITE;
@@ -516,7 +534,7 @@ u32 metad_change_done(struct metad *m, struct flint_call *call, u32 status, u8 *
 	memcpy(&attr, body + at, sizeof(attr));
 	ino = le64_to_cpu(attr.ino);
 	if (!S_ISDIR(le32_to_cpu(attr.mode)))
-		kinds &= ~FLINT_LEASE_DIR;
+		kinds &= ~(u32)(FLINT_LEASE_DIR | FLINT_LEASE_DIR_WRITE);
 	metad_grant(m, call, sid, ino, kinds, &g);
 	return metad_grants_put(call, &g, body, len);
 }

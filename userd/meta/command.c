@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "command.h"
+#include "../../uapi/flintfs/lease.h"
 #include "../base/crc.h"
 #include "../../uapi/flintfs/token.h"
 
@@ -40,6 +41,8 @@ static const struct op_desc ops[] = {
 	{ FLINT_OP_CLOSE, sizeof(struct flint_close), false, false, meta_op_close },
 	{ FLINT_OP_MKNOD, sizeof(struct flint_mknod), true, true, meta_op_mknod },
 	{ FLINT_OP_LINK, sizeof(struct flint_link), true, true, meta_op_link },
+	{ FLINT_OP_DIR_CREATE, sizeof(struct flint_dir_create), false, true, meta_op_dir_create },
+	{ FLINT_OP_INO_GRANT, sizeof(struct flint_ino_grant), false, true, meta_op_ino_grant },
 	{ FLINT_OP_UNLINK, sizeof(struct flint_name_req), true, true, meta_op_unlink },
 	{ FLINT_OP_RENAME, sizeof(struct flint_rename), true, true, meta_op_rename },
 	{ FLINT_OP_SETXATTR, sizeof(struct flint_xattr), true, true, meta_op_setxattr },
@@ -196,6 +199,7 @@ int meta_command_check(u16 op, const void *body, u32 len, u32 data_len)
 	if (!d || len < d->min)
 		return -EPROTO;
 	if (data_len > (op == FLINT_OP_SETXATTR ? FLINT_XATTR_VALUE_MAX :
+			op == FLINT_OP_DIR_CREATE ? FLINT_DIR_BATCH_MAX :
 			op == FLINT_OP_SESSION_OPEN ? FLINT_TOKEN_MAX : 0))
 		return -EPROTO;
 	if (!d->strings)

@@ -35,7 +35,7 @@
  * @version: META_COMMAND_VERSION
  * @op: enum flint_op or META_OP_*, with META_OP_CRED
  * @body_len: bytes of the operation's wire body that follow
- * @data_len: bytes of payload after it (SETXATTR)
+ * @data_len: bytes of payload after it (SETXATTR, DIR_CREATE)
  * @crc: CRC-32C of everything, with this field and @ts 0: also the digest of
  *	the arguments that tells a retry from another request
  * @ts: ns since the epoch, greater than that of every command before it
@@ -84,7 +84,7 @@ FLINT_ASSERT_SIZE(struct meta_hint_arg, 72);
  * @op may have META_OP_CRED set, and @body_len then counts the credentials;
  * while the command is applied, neither is so any more.
  *
- * @data is the payload of SETXATTR. Of a SESSION_OPEN it is what the server put
+ * @data is the payload of SETXATTR and DIR_CREATE. Of a SESSION_OPEN it is what the server put
  * there: the token (struct flint_token and its path, verified and not expired) of
  * the connection that asks; nothing for a holder of the cluster key. So what a
  * session may do is decided by the command alone, alike on every replica.
@@ -154,6 +154,7 @@ int meta_apply(struct meta_store *s, const u8 *in, u32 len, struct meta_reply *r
  * @digest: of the arguments
  * @cred: who asks; see meta_cred_body()
  * @rep: to fill
+ * @ino: number that the next new inode gets, 0: the next there is
  *
  * Operations return 0, a positive enum flint_status that refuses (nothing was
  * changed), or -errno of the database.
@@ -165,6 +166,7 @@ struct meta_op {
 	u32 digest;
 	struct meta_cred cred;
 	struct meta_reply *rep;
+	u64 ino;
 };
 
 int meta_op_session_open(struct meta_op *o);
@@ -176,6 +178,8 @@ int meta_op_fs_create(struct meta_op *o);
 int meta_op_open(struct meta_op *o);
 int meta_op_close(struct meta_op *o);
 int meta_op_mknod(struct meta_op *o);
+int meta_op_dir_create(struct meta_op *o);
+int meta_op_ino_grant(struct meta_op *o);
 int meta_op_link(struct meta_op *o);
 int meta_op_unlink(struct meta_op *o);
 int meta_op_rename(struct meta_op *o);
@@ -225,6 +229,15 @@ void meta_touch_dir(struct meta_op *o, struct meta_inode *dir);
  * Return: 0, EDQUOT with nothing done, or -errno.
  */
 int meta_new_inode(struct meta_op *o, struct meta_inode *dir, u32 mode, struct meta_inode **out);
+/**
+ * meta_mknod() - a new name with its inode
+ * @b: body of a MKNOD; not checked yet
+ * @name, @tail: what follows it
+ *
+ * Return: 0, the statuses of MKNOD with nothing done, or -errno.
+ */
+int meta_mknod(struct meta_op *o, const struct flint_mknod *b, const u8 *name, u32 tail,
+	       struct meta_inode **out);
 /*
  * An entry of @dir was removed that led to a file or to an empty directory: links, sums, and
  * the inode itself if that was all that held it. 0 or -errno.

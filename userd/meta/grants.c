@@ -295,6 +295,9 @@ void metad_grant(struct metad *m, const struct flint_call *call, u64 sid, u64 in
 	/* Under a limit every byte is asked for before it is acknowledged. */
 	if ((kinds & FLINT_LEASE_WRITE) && meta_size_limited(&m->store, i))
 		kinds &= ~FLINT_LEASE_WRITE;
+	/* Who made the directory knows its names, as long as there are none by others. */
+	if ((kinds & FLINT_LEASE_DIR_WRITE) && (i->size || !metad_may_delegate(m, sid, i)))
+		kinds &= ~FLINT_LEASE_DIR_WRITE;
 	if (!kinds || call->lease || g->nr == FLINT_LEASE_GRANTS_MAX || !flint_conn_info(call->conn)->pushes ||
 	    !metad_hint(m, sid, ino))
 		return;

@@ -114,6 +114,19 @@ bool metad_change_see(struct metad *m, struct flint_call *call, u64 sid, u32 fs,
  */
 u32 metad_change_done(struct metad *m, struct flint_call *call, u32 status, u8 *body, u32 len);
 
+/* ---- delegate.c ----------------------------------------------------------------------- */
+
+/* May the session get dir-write on a directory that it has made, as far as limits and rules go? */
+bool metad_may_delegate(struct metad *m, u64 sid, const struct meta_inode *dir);
+/*
+ * May this batch of delegated creates be executed? FLINT_OK; ESTALE: a directory that the
+ * session has no dir-write lease on; EINVAL: malformed; RETRY: no memory.
+ */
+u32 metad_delegate_check(struct metad *m, u64 sid, const u8 *data, u32 len);
+/* It was: account of writers, leases. As metad_change_done(). */
+u32 metad_delegate_done(struct metad *m, struct flint_call *call, u64 sid, const u8 *data,
+			u32 data_len, u8 *body, u32 len);
+
 /* ---- own.c ---------------------------------------------------------------------------- */
 
 struct metad_own;

@@ -172,15 +172,20 @@ void meta_inode_dirty(struct meta_store *s, struct meta_inode *i)
 	obj_dirty(s, &i->o, &s->cache.inodes);
 }
 
-struct meta_inode *meta_inode_new(struct meta_store *s)
+struct meta_inode *meta_inode_new(struct meta_store *s, u64 ino)
 {
-	struct meta_inode *i = meta_obj_new(&s->cache, META_K_INODE, sizeof(*i));
+	struct meta_inode *i = meta_obj_new(&s->cache, META_K_INODE, sizeof(*i)), *old;
 
 	if (!i || touch(s, i, 0)) {
 		nomem(s);
 		return NULL;
 	}
-	i->ino = s->c.next_ino++;
+	i->ino = ino ? ino : s->c.next_ino++;
+	old = meta_cache_inode(&s->cache, i->ino);
+	if (old && meta_obj_clean(&s->cache, &old->o)) {	/* was looked for in vain */
+		meta_obj_remove(&s->cache, &old->o);
+		meta_obj_free(&s->cache, &old->o);
+	}
 	i->gen = 1;
 	i->o.born = s->cache.gen;
 	i->o.ref = 1;
@@ -543,6 +548,8 @@ int meta_session_del(struct meta_store *s, struct meta_session *sn)
 	err = meta_row_del_prefix(s, META_T_REPLY, key, klen);
 	if (!err)
 		err = meta_row_del(s, META_T_HINT, key, klen);
+	if (!err)
+		err = meta_row_del(s, META_T_INOGRANT, key, klen);
 	if (!err)
 		err = meta_row_del(s, META_T_SESSION, key, klen);
 	if (err)

@@ -420,8 +420,11 @@ static struct lease *grant(struct lease_table *t, u64 sid, u64 ino, u32 kinds, u
 	le = lease_find(t, ino, sid);
 	if (!le && t->st.leases >= t->cfg.max_leases) {
 		evict(t, now);
-		t->st.refusals++;
-		return NULL;
+		/* Below a directory that was delegated there may be promises already. */
+		if (!(kinds & FLINT_LEASE_DIR_WRITE)) {
+			t->st.refusals++;
+			return NULL;
+		}
 	}
 	o = obj_get(t, ino);
 	if (!o)

@@ -4,11 +4,11 @@
 META_CORE := userd/meta/store.c userd/meta/cache.c userd/meta/db.c userd/meta/flush.c \
 	userd/meta/verify.c userd/meta/work.c userd/meta/backup.c userd/meta/inode.c userd/meta/table.c userd/meta/command.c \
 	userd/meta/ops_session.c \
-	userd/meta/ops_name.c userd/meta/ops_rename.c userd/meta/ops_attr.c userd/meta/ops_xattr.c \
+	userd/meta/ops_name.c userd/meta/ops_batch.c userd/meta/ops_rename.c userd/meta/ops_attr.c userd/meta/ops_xattr.c \
 	userd/meta/access.c userd/meta/acl.c userd/meta/usage.c userd/meta/trash.c userd/meta/admin.c \
 	userd/meta/read.c
 META_SERVER := $(META_CORE) userd/meta/log_raft.c userd/meta/replica.c userd/meta/sessions.c \
-	userd/meta/lease.c userd/meta/grants.c userd/meta/hints.c userd/meta/own.c userd/meta/settle.c userd/meta/fence.c userd/meta/change.c userd/meta/lock.c userd/meta/locks.c \
+	userd/meta/lease.c userd/meta/grants.c userd/meta/hints.c userd/meta/own.c userd/meta/settle.c userd/meta/fence.c userd/meta/change.c userd/meta/delegate.c userd/meta/lock.c userd/meta/locks.c \
 	userd/meta/requests.c userd/meta/jobs.c userd/meta/adminreq.c \
 	userd/meta/mutate.c userd/meta/reaper.c userd/meta/metrics.c userd/meta/main.c
 

@@ -189,6 +189,8 @@ static bool grows(u16 op)
 {
 	switch (op) {
 	case FLINT_OP_MKNOD:
+	case FLINT_OP_DIR_CREATE:
+	case FLINT_OP_INO_GRANT:
 	case FLINT_OP_LINK:
 	case FLINT_OP_SETXATTR:
 	case FLINT_OP_EXTEND:

@@ -115,7 +115,7 @@ int meta_new_inode(struct meta_op *o, struct meta_inode *dir, u32 mode, struct m
 	err = inode_room(o, dir, &like);
 	if (err)
 		return err;
-	i = meta_inode_new(o->s);
+	i = meta_inode_new(o->s, o->ino);
 	if (!i)
 		return -ENOMEM;
 	i->fs = like.fs;
@@ -418,34 +418,44 @@ static int mknod_make(struct meta_op *o, const struct flint_mknod *b, struct met
 	return 0;
 }
 
-int meta_op_mknod(struct meta_op *o)
+int meta_mknod(struct meta_op *o, const struct flint_mknod *b, const u8 *name, u32 tail,
+	       struct meta_inode **out)
 {
-	struct meta_inode *dir, *i;
-	struct flint_mknod b;
-	const u8 *name;
-	u32 tail, mode;
+	u32 mode = le32_to_cpu(b->mode);
+	struct meta_inode *dir;
 	int err;
 
-	if (flint_body_get_var(&b, sizeof(b), sizeof(b), o->c->body, o->c->body_len, &name, &tail))
-		return FLINT_ST_BAD_REQUEST;
-	err = mknod_check(&b, tail, name);
+	err = mknod_check(b, tail, name);
 	if (err)
 		return err;
-	meta_cred_body(o, &b.cred);
-	mode = le32_to_cpu(b.mode);
-	err = name_free(o, le64_to_cpu(b.parent), name, le32_to_cpu(b.name_len), &dir);
+	meta_cred_body(o, &b->cred);
+	err = name_free(o, le64_to_cpu(b->parent), name, le32_to_cpu(b->name_len), &dir);
 	if (err)
 		return err;
 	if ((S_ISCHR(mode) || S_ISBLK(mode)) && !meta_is_root(o))
 		return EPERM;
 	if (S_ISDIR(mode) && dir->nlink >= META_LINK_MAX)
 		return EMLINK;
-	err = mknod_make(o, &b, dir, name, &i);
-	if (err)
-		return err;
-	meta_touch_dir(o, dir);
-	meta_reply_attr(o, i);
-	return 0;
+	err = mknod_make(o, b, dir, name, out);
+	if (!err)
+		meta_touch_dir(o, dir);
+	return err;
+}
+
+int meta_op_mknod(struct meta_op *o)
+{
+	struct meta_inode *i;
+	struct flint_mknod b;
+	const u8 *name;
+	u32 tail;
+	int err;
+
+	if (flint_body_get_var(&b, sizeof(b), sizeof(b), o->c->body, o->c->body_len, &name, &tail))
+		return FLINT_ST_BAD_REQUEST;
+	err = meta_mknod(o, &b, name, tail, &i);
+	if (!err)
+		meta_reply_attr(o, i);
+	return err;
 }
 
 /* The first name of a file that was made without one. 0, EDQUOT, ENOENT or -errno. */

@@ -60,7 +60,7 @@ int meta_op_fs_create(struct meta_op *o)
 	if (f || meta_fs_by_name(o->s, (const char *)b.name))
 		return EEXIST;
 
-	root = meta_inode_new(o->s);
+	root = meta_inode_new(o->s, 0);
 	if (!root)
 		return -ENOMEM;
 	err = meta_fs_add(o->s, id, (const char *)b.name, root->ino);

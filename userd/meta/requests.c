@@ -70,6 +70,8 @@ static void do_lookup(struct metad *m, struct flint_call *call, u64 sid, u32 fs)
 		bad_request(call);
 		return;
 	}
+	if (metad_change_see(m, call, sid, fs, le64_to_cpu(b.parent), do_lookup))
+		return;
 	err = flint_name_check(name, len);
 	if (!err)
 		err = meta_read_lookup(&m->store, fs, le64_to_cpu(b.parent), name, len, &i);
@@ -341,14 +343,24 @@ static void do_payload_read(struct metad *m, struct flint_call *call, u64 sid, u
 	flint_buf_wait(m->pool, &r->w);
 }
 
+static void do_readdir(struct metad *m, struct flint_call *call, u64 sid, u32 fs)
+{
+	struct flint_readdir b;
+
+	if (flint_body_get(&b, sizeof(b), sizeof(b), call->msg.body, call->msg.body_len))
+		bad_request(call);
+	else if (!metad_change_see(m, call, sid, fs, le64_to_cpu(b.ino), do_readdir))
+		do_payload_read(m, call, sid, fs);
+}
+
 /* ---- dispatch ---------------------------------------------------------------- */
 
 /* A mutation's payload arrived. */
 static void pulled(struct flint_call *call, int err)
 {
 	struct metad *m = call->priv;
+	u32 fs, status;
 	u64 sid;
-	u32 fs;
 
 	if (!m->leading) {
 		metad_not_leader(m, call);
@@ -358,7 +370,13 @@ static void pulled(struct flint_call *call, int err)
 		flint_call_reply(call, err ? EIO : FLINT_ST_NO_SESSION, NULL, 0, NULL, 0, 0);
 		return;
 	}
-	metad_change_mutate(m, call, sid, fs, call->payload->data, call->msg.data_len);
+	call->priv = NULL;
+	status = call->msg.op == FLINT_OP_DIR_CREATE ?
+		 metad_delegate_check(m, sid, call->payload->data, call->msg.data_len) : FLINT_OK;
+	if (status)
+		flint_call_reply(call, status, NULL, 0, NULL, 0, 0);
+	else
+		metad_change_mutate(m, call, sid, fs, call->payload->data, call->msg.data_len);
 }
 
 static void with_session(struct metad *m, struct flint_call *call)
@@ -398,6 +416,8 @@ static void with_session(struct metad *m, struct flint_call *call)
 		do_statfs(m, call, fs);
 		break;
 	case FLINT_OP_READDIR:
+		do_readdir(m, call, sid, fs);
+		break;
 	case FLINT_OP_READLINK:
 	case FLINT_OP_GETXATTR:
 	case FLINT_OP_LISTXATTR:
@@ -418,6 +438,13 @@ static void with_session(struct metad *m, struct flint_call *call)
 			flint_call_pull(call, pulled);
 		else
 			metad_change_mutate(m, call, sid, fs, NULL, 0);
+		break;
+	case FLINT_OP_DIR_CREATE:
+		call->priv = m;
+		if (call->msg.data_len && call->msg.data_len <= FLINT_DIR_BATCH_MAX)
+			flint_call_pull(call, pulled);
+		else
+			bad_request(call);
 		break;
 	default:
 		metad_change_mutate(m, call, sid, fs, NULL, 0);
@@ -442,7 +469,7 @@ static void as_leader(struct metad *m, struct flint_call *call)
 			flint_call_reply(call, FLINT_ST_AUTH, NULL, 0, NULL, 0, 0);
 		break;
 	case FLINT_OP_SESSION_CLOSE:
-	case FLINT_OP_LEASE_RETURN ... FLINT_OP_LOCK_CANCEL:
+	case FLINT_OP_LEASE_RETURN ... FLINT_OP_INO_GRANT:
 	case FLINT_OP_LOOKUP ... FLINT_OP_APPEND:
 	case FLINT_OP_DIRSTAT ... FLINT_OP_RMTREE_STAT:
 		with_session(m, call);

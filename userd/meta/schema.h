@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The tables of meta.db, version 3. Documentation/metadata.rst explains them.
+ * The tables of meta.db, version 4. Documentation/metadata.rst explains them.
  * The small tables are made from meta_table_descs[].
  *
  * Times are stored once: atime, mtime and ctime as their distance from btime,
@@ -99,6 +99,7 @@ META_SQL_USAGE("4", "project", " WHERE project != 0")
 static const char *const meta_schema_steps[][2] = {
 	{ meta_schema_from_1, meta_schema_from_1_rows },
 	{ "", "" },	/* 3: table hint */
+	{ "", "" },	/* 4: table inogrant */
 };
 
 /* Columns of an inode in the order of meta_db_inode_row(). */

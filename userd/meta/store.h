@@ -29,7 +29,7 @@
 #include "cache.h"
 #include "db.h"
 
-#define META_SCHEMA_VERSION	3
+#define META_SCHEMA_VERSION	4
 #define META_LINK_MAX		0x7fffffffu
 #define META_COOKIE_FIRST	16	/* below it: "." and ".." and the client's own */
 #define META_XATTR_LIST_MAX	65536
@@ -301,8 +301,8 @@ int meta_store_fail(struct meta_store *s, int err, const char *why);
 int meta_inode_get(struct meta_store *s, u64 ino, struct meta_inode **out);
 /* To look at: cheaper. As above. */
 int meta_inode_peek(struct meta_store *s, u64 ino, const struct meta_inode **out);
-/* A new zeroed inode with the next number, dirty; a directory's mode must be given. */
-struct meta_inode *meta_inode_new(struct meta_store *s);
+/* A new zeroed inode with number @ino (0: the next), dirty; a directory's mode must be given. */
+struct meta_inode *meta_inode_new(struct meta_store *s, u64 ino);
 /* It was changed, or is about to be, in this command. */
 void meta_inode_dirty(struct meta_store *s, struct meta_inode *i);
 /* Remove it with its xattrs and symlink target. */

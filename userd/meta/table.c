@@ -35,6 +35,7 @@ const struct meta_table_desc meta_table_descs[META_T_NR] = {
 	[META_T_KEEP] = { "keep", "fs ino", "qq", "seconds", "q", true },
 	[META_T_DIRNAME] = { "dirname", "ino", "q", "name", "b", false },
 	[META_T_HINT] = { "hint", "sid", "q", "buckets", "b", true },
+	[META_T_INOGRANT] = { "inogrant", "sid", "q", "first end", "qq", true },
 };
 
 /* ---- SQL --------------------------------------------------------------------- */
@@ -614,6 +615,25 @@ int meta_hint_put(struct meta_store *s, u64 sid, const u8 *bits)
 	u8 key[META_KEY_MAX];
 
 	return meta_row_put(s, META_T_HINT, key, meta_key1(key, sid), bits, LEASE_HINT_BYTES);
+}
+
+int meta_inogrant_get(struct meta_store *s, u64 sid, struct meta_inogrant *g)
+{
+	u8 key[META_KEY_MAX];
+	struct meta_row r;
+	int err = meta_row_get(s, META_T_INOGRANT, key, meta_key1(key, sid), &r);
+
+	memset(g, 0, sizeof(*g));
+	if (err == 1 && r.vlen == sizeof(*g))
+		memcpy(g, r.val, r.vlen);
+	return err < 0 ? err : 0;
+}
+
+int meta_inogrant_put(struct meta_store *s, u64 sid, const struct meta_inogrant *g)
+{
+	u8 key[META_KEY_MAX];
+
+	return meta_row_put(s, META_T_INOGRANT, key, meta_key1(key, sid), g, sizeof(*g));
 }
 
 int meta_handle_add(struct meta_store *s, const struct meta_handle *h)

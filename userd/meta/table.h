@@ -27,7 +27,7 @@ enum meta_table_id {
 	META_T_SETTING, META_T_FS, META_T_SYMLINK, META_T_XATTR, META_T_SESSION, META_T_HANDLE,
 	META_T_REPLY, META_T_ORPHAN, META_T_INTENT, META_T_INTENT_SEQ,
 	META_T_LINK, META_T_QUOTA, META_T_TRASH, META_T_EXPIRY, META_T_HIDDEN, META_T_KEEP,
-	META_T_DIRNAME, META_T_HINT,
+	META_T_DIRNAME, META_T_HINT, META_T_INOGRANT,
 	META_T_NR
 };
 
@@ -160,6 +160,15 @@ int meta_handle_del(struct meta_store *s, const struct meta_handle *h);
 /* What a session may hold leases in (lease_hint_bucket()); none: anything. @bits: LEASE_HINT_BYTES. */
 int meta_hint_get(struct meta_store *s, u64 sid, u8 *bits);
 int meta_hint_put(struct meta_store *s, u64 sid, const u8 *bits);
+
+/* Inode numbers that a session may still create with: from @first to before @end. */
+struct meta_inogrant {
+	u64 first, end;
+};
+
+/* All 0 when there are none. 0 or -errno. */
+int meta_inogrant_get(struct meta_store *s, u64 sid, struct meta_inogrant *g);
+int meta_inogrant_put(struct meta_store *s, u64 sid, const struct meta_inogrant *g);
 
 int meta_intent_get(struct meta_store *s, u64 ino, struct meta_intent *it);
 int meta_intent_by_seq(struct meta_store *s, u64 sid, u64 seq, struct meta_intent *it);

@@ -49,7 +49,7 @@ static int hidden_dir(struct meta_op *o, u32 fs, enum meta_hidden which, struct 
 		return err;
 	if (ino)
 		return meta_inode_get(o->s, ino, out);
-	i = meta_inode_new(o->s);
+	i = meta_inode_new(o->s, 0);
 	if (!i)
 		return -ENOMEM;
 	i->fs = fs;

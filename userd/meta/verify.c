@@ -138,6 +138,9 @@ int meta_checksum_scan(struct meta_db *d, u64 *sum, meta_progress *progress, voi
 
 /* Each counts rows that must not be; the text says what they would be. */
 static const char *const verify_sql[][2] = {
+	{ "granted inode numbers without a session, or that exist already",
+	  "SELECT count(*) FROM inogrant g LEFT JOIN session s ON s.id=g.sid WHERE s.id IS NULL"
+	  " OR EXISTS (SELECT 1 FROM inode i WHERE i.ino >= g.first AND i.ino < g.end)" },
 	{ "hints of leases without a session",
 	  "SELECT count(*) FROM hint h LEFT JOIN session s ON s.id=h.sid WHERE s.id IS NULL" },
 	{ "entries without an inode",

@@ -37,7 +37,7 @@ const char *flint_op_name(uint16_t op)
 		[FLINT_OP_SESSION_RENEW] = "session_renew",
 		[FLINT_OP_SESSION_RECLAIM] = "session_reclaim",
 		[FLINT_OP_LOCK_TEST] = "lock_test", [FLINT_OP_LOCK_CANCEL] = "lock_cancel",
-		[FLINT_OP_DIR_CREATE] = "dir_create",
+		[FLINT_OP_DIR_CREATE] = "dir_create", [FLINT_OP_INO_GRANT] = "ino_grant",
 		[FLINT_OP_RAFT_MSG] = "raft_msg", [FLINT_OP_RAFT_SNAP] = "raft_snap",
 		[FLINT_OP_RAFT_STATUS] = "raft_status", [FLINT_OP_RAFT_CHANGE] = "raft_change",
 		[FLINT_OP_RAFT_JOIN] = "raft_join",
