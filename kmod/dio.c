@@ -1144,6 +1144,16 @@ static int flint_dio_prepare(struct kiocb *iocb, struct iov_iter *iter, bool wri
 	return 0;
 }
 
+/* Data is written to what the metadata server knows. */
+static int flint_dio_known(const struct kiocb *iocb, bool write)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+
+	if (!write || likely(!flint_delegate_has(inode)))
+		return 0;
+	return iocb->ki_flags & IOCB_NOWAIT ? -EAGAIN : flint_delegate_settle(inode);
+}
+
 /**
  * flint_dio_rw() - read or write without the page cache
  * @iocb: position, flags; asynchronous only for IOCB_DIRECT
@@ -1168,7 +1178,9 @@ ssize_t flint_dio_rw(struct kiocb *iocb, struct iov_iter *iter, bool write)
 			iov_iter_truncate(iter, size - iocb->ki_pos);
 		}
 	}
-	ret = flint_dio_prepare(iocb, iter, write);
+	ret = flint_dio_known(iocb, write);
+	if (!ret)
+		ret = flint_dio_prepare(iocb, iter, write);
 	if (ret)
 		goto out;
 	if (!is_sync_kiocb(iocb) && (iocb->ki_flags & IOCB_DIRECT) && flint_dio_fits(iter))

@@ -65,7 +65,7 @@ static int flint_dir_fetch(struct inode *dir, struct flint_dirpage *page, loff_t
 	};
 	struct flint_readdir_rep rep;
 	struct flint_mcall c = {
-		.op = FLINT_OP_READDIR, .dir_gen = flint_dir_gen(dir),
+		.op = FLINT_OP_READDIR, .inode = dir, .dir_gen = flint_dir_gen(dir),
 		.lease = FLINT_LEASE_READ | FLINT_LEASE_DIR,
 		.body = &body, .body_len = sizeof(body),
 		.rep = &rep, .rep_size = sizeof(rep),
@@ -237,10 +237,12 @@ static loff_t flint_dir_llseek(struct file *file, loff_t offset, int whence)
 	return ret;
 }
 
-/* Acknowledged changes are durable: nothing to do. */
+/* Acknowledged changes are durable; what was made without a request has to be told. */
 static int flint_dir_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
-	return READ_ONCE(flint_fs(file_inode(file)->i_sb)->shutdown) ? -EIO : 0;
+	if (READ_ONCE(flint_fs(file_inode(file)->i_sb)->shutdown))
+		return -EIO;
+	return flint_delegate_fsync(file);
 }
 
 const struct file_operations flint_dir_fops = {

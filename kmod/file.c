@@ -67,6 +67,7 @@ static int flint_file_open(struct inode *inode, struct file *file)
 	struct flint_open_rep rep;
 	struct flint_mcall c = {
 		.op = FLINT_OP_OPEN, .mutates = true, .lease = FLINT_LEASE_READ,
+		.inode = inode,
 		.body = &body, .body_len = sizeof(body),
 		.rep = &rep, .rep_size = sizeof(rep),
 	};
@@ -111,6 +112,8 @@ static int flint_file_release(struct inode *inode, struct file *file)
 		flint_release_local(inode);
 		return 0;
 	}
+	if (h->promised && flint_delegate_close(inode, h))
+		return 0;
 	if ((file->f_mode & FMODE_WRITE) &&
 	    test_and_clear_bit(FLINT_I_MTIME_DIRTY, &fi->state)) {
 		h->touch = true;
@@ -136,7 +139,7 @@ static int flint_extend_call(struct inode *inode, u64 end, u32 epoch, unsigned l
 	};
 	struct flint_attr attr;
 	struct flint_mcall c = {
-		.op = FLINT_OP_EXTEND, .mutates = true,
+		.op = FLINT_OP_EXTEND, .mutates = true, .inode = inode,
 		.body = &body, .body_len = sizeof(body),
 		.rep = &attr, .rep_size = sizeof(attr),
 		.deadline = deadline,
@@ -234,7 +237,7 @@ static int flint_append(struct inode *inode, u64 len, loff_t *pos)
 	};
 	struct flint_append_rep rep;
 	struct flint_mcall c = {
-		.op = FLINT_OP_APPEND, .mutates = true,
+		.op = FLINT_OP_APPEND, .mutates = true, .inode = inode,
 		.body = &body, .body_len = sizeof(body),
 		.rep = &rep, .rep_size = sizeof(rep),
 	};
@@ -397,10 +400,12 @@ static ssize_t flint_write_iter(struct kiocb *iocb, struct iov_iter *from)
 static int flint_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
 	struct inode *inode = file_inode(file);
+	int err;
 
 	if (READ_ONCE(flint_fs(inode->i_sb)->shutdown))
 		return -EIO;
-	return datasync ? 0 : flint_inode_touch(inode, 0);
+	err = datasync ? 0 : flint_inode_touch(inode, 0);
+	return err ? err : flint_delegate_fsync(file);
 }
 
 static loff_t flint_llseek(struct file *file, loff_t offset, int whence)

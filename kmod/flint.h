@@ -62,6 +62,7 @@ enum flint_stat {
 	FLINT_STAT_META_MOVES,
 	FLINT_STAT_LEASES,
 	FLINT_STAT_RECALLS,
+	FLINT_STAT_DELEGATED,
 	FLINT_STAT_NR
 };
 
@@ -84,6 +85,7 @@ struct flint_stats {
  * @key_desc: description of a logon key, or NULL: no authentication
  * @soft: give up after the time-outs below instead of retrying for ever
  * @lease: keep what the server grants leases for; else by time
+ * @delegate: make files in new directories without a request, and tell of them soon
  * Times are in milliseconds, sizes in bytes.
  */
 struct flint_opts {
@@ -93,6 +95,7 @@ struct flint_opts {
 	char *key_desc;
 	bool soft;
 	bool lease;
+	bool delegate;
 	unsigned int io_timeo;
 	unsigned int meta_timeo;
 	unsigned int attr_timeo;
@@ -161,6 +164,7 @@ struct flint_leases {
 struct flint_handle;
 struct flint_mcall;
 
+bool flint_lease_trusted(const struct flint_leases *l);
 bool flint_attr_good(const struct inode *inode);
 bool flint_pages_leased(const struct inode *inode);
 unsigned long flint_dir_gen(const struct inode *dir);
@@ -173,12 +177,60 @@ unsigned long flint_lease_take(struct flint_mcall *c, struct inode *dir, struct 
 			       const struct flint_attr *a);
 void flint_lease_unmap_later(struct inode *inode);
 void flint_lease_evict(struct inode *inode);
+void flint_lease_settle(struct inode *inode);
 int flint_lease_push(void *arg, u32 conn, const struct flint_msg *m);
 void flint_lease_up(void *arg, struct flint_peer *peer);
 int flint_lease_renew(struct flint_fs *fs);
 void flint_lease_renew_now(struct flint_fs *fs);
 void flint_lease_init(struct flint_fs *fs);
 void flint_lease_stop(struct flint_fs *fs);
+
+/* ---- delegate.c -------------------------------------------------------- */
+
+/**
+ * struct flint_delegate - what was made without a request; see delegate.c
+ * @ino_lock: serialises those who make: the next two
+ * @ino_next, @ino_end: inode numbers left
+ * @lock: protects the next five; readers of @made and @done need it not
+ * @queue, @sent: promises (struct flint_promise) in the order they were made
+ * @nr: of @queue
+ * @made: number of the last promise
+ * @done: all promises up to this number are told, taken back, or failed
+ * @told: @done grew
+ * @work: tells
+ * @off_until: jiffies until which nothing is made, as there are no numbers
+ */
+struct flint_delegate {
+	struct mutex ino_lock;		/* see above */
+	u64 ino_next;
+	u64 ino_end;
+	spinlock_t lock;		/* see above */
+	struct list_head queue;
+	struct list_head sent;
+	u32 nr;
+	u64 made;
+	u64 done;
+	wait_queue_head_t told;
+	struct delayed_work work;
+	unsigned long off_until;
+};
+
+int flint_delegate_flush(struct flint_fs *fs, unsigned long timeout);
+bool flint_delegate_has(const struct inode *inode);
+int flint_delegate_settle(struct inode *inode);
+int flint_delegate_before(struct flint_fs *fs, const struct flint_mcall *c);
+int flint_delegate_fsync(struct file *file);
+bool flint_delegate_absent(const struct inode *dir);
+void flint_delegate_incomplete(struct inode *dir);
+void flint_delegate_made_dir(struct inode *dir);
+u8 flint_delegate_wanted(const struct flint_fs *fs);
+struct inode *flint_delegate_make(struct inode *dir, struct dentry *dentry, umode_t mode, dev_t dev,
+				  const char *target, u32 flags);
+bool flint_delegate_close(struct inode *inode, struct flint_handle *h);
+bool flint_delegate_cancel(struct inode *inode);
+u32 flint_delegate_locals(struct flint_fs *fs, unsigned long attempt, struct flint_lease_rec *rec);
+void flint_delegate_init(struct flint_fs *fs);
+void flint_delegate_stop(struct flint_fs *fs);
 
 /* ---- open.c ----------------------------------------------------------- */
 
@@ -230,6 +282,7 @@ struct flint_fs {
 	struct work_struct map_now;		/* a reply named a newer epoch */
 	struct delayed_work keepalive;
 	struct flint_leases leases;
+	struct flint_delegate delegate;
 	unsigned long heard;			/* jiffies of the last answer of ... */
 	u32 heard_of;				/* ... this metadata server */
 
@@ -384,6 +437,8 @@ size_t flint_buf_write(struct flint_buf *buf, const void *src, size_t len);
  * @op: enum flint_op
  * @mutates: carries a sequence number
  * @once: one attempt only, whatever the mount options
+ * @forever: until there is an answer, or the mount is shut down
+ * @inode: all that the operation is about, or its directory; NULL: more than that
  * @body, @body_len: the operation's structure
  * @s1, @s1_len, @s2, @s2_len: strings behind it
  * @rep, @rep_size: where the reply body goes; a shorter one is an error
@@ -403,7 +458,9 @@ struct flint_mcall {
 	u16 op;
 	bool mutates;
 	bool once;
+	bool forever;
 	u8 dir;
+	const struct inode *inode;
 	const void *body;
 	u32 body_len;
 	const void *s1;
@@ -445,6 +502,7 @@ struct flint_handle {
 	u64 ino;
 	unsigned int tries;
 	u32 asked;			/* node that it was sent to */
+	bool promised;			/* opened by a delegated create */
 	/* When the file was written in place: tell the times before closing. */
 	bool touch;
 	struct flint_extend ext;
@@ -485,6 +543,12 @@ void flint_close_stop(struct flint_fs *fs);
  * @locked_node, @locks_named: on leases.locked; attempt that named the locks; likewise
  * @read_gen, @dir_gen: generation of a READ and of a DIR lease, 0: not held
  * @attr_gen: of the READ lease that the attributes are good under
+ * @delegated: names may be made here without a request; under leases.lock
+ * @complete: all names of the directory are in the dcache
+ * @promise: of the inode, not told yet; @promised: so many are in the directory; both
+ *	under delegate.lock
+ * @broken: what the promise failed with
+ * @dw_reclaimed: as @reclaimed, of the DIR_WRITE lease; under delegate.lock
  * @place: the file's chains in the layout's table, computed when first needed
  */
 struct flint_inode {
@@ -518,6 +582,12 @@ struct flint_inode {
 	unsigned long read_gen;
 	unsigned long dir_gen;
 	unsigned long attr_gen;
+	bool delegated;
+	bool complete;
+	int broken;
+	struct flint_promise *promise;
+	u32 promised;
+	unsigned long dw_reclaimed;
 	struct flint_layout layout;
 	unsigned long state;
 	atomic_t lost;
@@ -560,6 +630,7 @@ int flint_permission(FLINT_IDMAP *idmap, struct inode *inode, int mask);
 /* ---- namei.c ---------------------------------------------------------- */
 
 extern const struct dentry_operations flint_dentry_ops;
+void flint_owner(const struct inode *dir, umode_t *mode, struct flint_cred *cred);
 extern const struct inode_operations flint_dir_iops;
 extern const struct inode_operations flint_symlink_iops;
 extern const struct inode_operations flint_special_iops;

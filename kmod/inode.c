@@ -75,6 +75,12 @@ struct inode *flint_inode_alloc(struct super_block *sb)
 	fi->read_gen = 0;
 	fi->dir_gen = 0;
 	fi->attr_gen = 0;
+	fi->delegated = false;
+	fi->complete = false;
+	fi->broken = 0;
+	fi->promise = NULL;
+	fi->promised = 0;
+	fi->dw_reclaimed = 0;
 	fi->state = 0;
 	atomic_set(&fi->lost, 0);
 	fi->place = NULL;
@@ -323,7 +329,7 @@ int flint_inode_refresh(struct inode *inode, unsigned long deadline)
 	};
 	struct flint_attr attr;
 	struct flint_mcall c = {
-		.op = FLINT_OP_GETATTR, .lease = FLINT_LEASE_READ,
+		.op = FLINT_OP_GETATTR, .lease = FLINT_LEASE_READ, .inode = inode,
 		.body = &body, .body_len = sizeof(body),
 		.rep = &attr, .rep_size = sizeof(attr),
 		.deadline = deadline,
@@ -514,7 +520,7 @@ int flint_setattr(FLINT_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
 	struct flint_setattr body = {};
 	struct flint_attr rep;
 	struct flint_mcall c = {
-		.op = FLINT_OP_SETATTR, .mutates = true,
+		.op = FLINT_OP_SETATTR, .mutates = true, .inode = inode,
 		.body = &body, .body_len = sizeof(body),
 		.rep = &rep, .rep_size = sizeof(rep),
 	};

@@ -47,7 +47,7 @@ struct flint_recall {
 
 /* ---- may it be used? ---------------------------------------------------- */
 
-static bool flint_lease_trusted(const struct flint_leases *l)
+bool flint_lease_trusted(const struct flint_leases *l)
 {
 	return ktime_get_coarse_boottime_ns() < READ_ONCE(l->trusted);
 }
@@ -103,7 +103,7 @@ static u32 flint_lease_screen(const struct flint_leases *l, u64 ino, u32 kinds, 
 	for (i = 0; i < FLINT_RECALLS_KEPT; i++)
 		if (l->recent[i].ino == ino && l->recent[i].seq >= seq)
 			kinds &= ~l->recent[i].kinds;
-	return kinds & (FLINT_LEASE_READ | FLINT_LEASE_DIR);
+	return kinds & (FLINT_LEASE_READ | FLINT_LEASE_DIR | FLINT_LEASE_DIR_WRITE);
 }
 
 /**
@@ -133,10 +133,13 @@ unsigned long flint_lease_hold(struct inode *inode, u64 epoch, u32 kinds, u64 se
 		list_add_tail(&fi->lease_node, &l->held);
 		flint_stat_inc(fs, FLINT_STAT_LEASES);
 	}
-	if (kinds & ~fi->lease_kinds & FLINT_LEASE_READ)
+	/* What was promised is good already, and stays so. */
+	if ((kinds & ~fi->lease_kinds & FLINT_LEASE_READ) && !fi->read_gen)
 		fi->read_gen = atomic_long_inc_return(&l->gens);
-	if (kinds & ~fi->lease_kinds & FLINT_LEASE_DIR)
+	if ((kinds & ~fi->lease_kinds & FLINT_LEASE_DIR) && !fi->dir_gen)
 		fi->dir_gen = atomic_long_inc_return(&l->gens);
+	if (kinds & FLINT_LEASE_DIR_WRITE)
+		fi->delegated = true;
 	fi->lease_kinds |= kinds;
 	fi->lease_seq = max(fi->lease_seq, seq);
 	if (a && (kinds & FLINT_LEASE_READ) && fi->change == le64_to_cpu(a->change))
@@ -238,11 +241,28 @@ static void flint_lease_shrink(struct inode *inode, u32 kinds)
 	}
 	if (kinds & FLINT_LEASE_DIR)
 		WRITE_ONCE(fi->dir_gen, 0);
+	if (kinds & FLINT_LEASE_DIR_WRITE) {
+		WRITE_ONCE(fi->delegated, false);
+		WRITE_ONCE(fi->complete, false);
+	}
 	if (!fi->lease_kinds) {
 		list_del_init(&fi->lease_node);
 		fi->lease_seq = 0;	/* another leadership counts anew */
 	}
 	spin_unlock(&fi->lock);
+}
+
+/**
+ * flint_lease_settle() - a promise is over: only what is leased is good from now on
+ * @inode: that was promised
+ */
+void flint_lease_settle(struct inode *inode)
+{
+	struct flint_leases *l = &flint_fs(inode->i_sb)->leases;
+
+	spin_lock(&l->lock);
+	flint_lease_shrink(inode, FLINT_LEASE_KINDS & ~flint_i(inode)->lease_kinds);
+	spin_unlock(&l->lock);
 }
 
 /* Nothing of the file is served from memory any more; maps fault again. */
@@ -428,6 +448,10 @@ static bool flint_lease_recall(struct flint_fs *fs, const struct flint_lease_rec
 	else
 		flint_lease_shrink(inode, kinds);
 	spin_unlock(&l->lock);
+	/* The server ends the session when it waits too long; that would end them, too. */
+	if (ours && (kinds & FLINT_LEASE_DIR_WRITE) &&
+	    flint_delegate_flush(fs, msecs_to_jiffies(fs->lease_ms)))
+		ours = false;
 	if (ours && (kinds & FLINT_LEASE_READ)) {
 		flint_open_register(inode);
 		flint_lease_drop_pages(inode);
@@ -537,7 +561,7 @@ static void flint_lease_reclaimed(struct flint_fs *fs, u64 epoch, const struct f
 
 	if (!inode)
 		return;
-	flint_lease_hold(inode, epoch, FLINT_LEASE_READ, le64_to_cpu(r->seq), NULL);
+	flint_lease_hold(inode, epoch, le32_to_cpu(r->kinds), le64_to_cpu(r->seq), NULL);
 	iput(inode);
 }
 
@@ -572,7 +596,12 @@ static int flint_reclaim_leases(struct flint_fs *fs, u64 epoch, unsigned long at
 	int err = body && rep ? 0 : -ENOMEM;
 	u32 nr, i;
 
-	while (!err && (nr = flint_lease_locals(&fs->leases, attempt, body->rec))) {
+	while (!err) {
+		nr = flint_lease_locals(&fs->leases, attempt, body->rec);
+		if (!nr)
+			nr = flint_delegate_locals(fs, attempt, body->rec);
+		if (!nr)
+			break;
 		body->r.fixed_len = cpu_to_le32(sizeof(body->r));
 		body->r.epoch = cpu_to_le64(epoch);
 		body->r.nr_leases = cpu_to_le32(nr);

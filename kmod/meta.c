@@ -324,10 +324,13 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 
 	if (!end) {
 		end = jiffies + msecs_to_jiffies(fs->opts.meta_timeo);
-		forever = !fs->opts.soft && !(current->flags & PF_KTHREAD);
+		forever = c->forever || (!fs->opts.soft && !(current->flags & PF_KTHREAD));
 	}
-	flint_stat_inc(fs, FLINT_STAT_META_OPS);
 	c->unknown = false;
+	err = flint_delegate_before(fs, c);
+	if (err)
+		return err;
+	flint_stat_inc(fs, FLINT_STAT_META_OPS);
 	if (c->mutates)
 		flint_seq_begin(fs, &seq);
 	for (;;) {
@@ -336,7 +339,7 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 		if (!forever && time_after(until, end))
 			until = end;
 		err = flint_meta_ask(fs, c, c->mutates ? &seq : NULL, until, &status, &now);
-		if (c->once || !flint_meta_again(err, status))
+		if (c->once || (!flint_meta_again(err, status) && !(c->forever && err == -ENOMEM)))
 			break;
 		flint_stat_inc(fs, FLINT_STAT_RETRIES);
 		/* Two servers that name each other must not be asked in a circle. */

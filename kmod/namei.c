@@ -56,7 +56,8 @@ static int flint_name_call(struct inode *dir, const struct qstr *name, u16 op, u
 		return -ENAMETOOLONG;
 	flint_cred_fill(&body.cred);
 	*c = (struct flint_mcall){
-		.op = op, .mutates = op != FLINT_OP_LOOKUP, .dir_gen = flint_dir_gen(dir),
+		.op = op, .mutates = op != FLINT_OP_LOOKUP,
+		.inode = op == FLINT_OP_LOOKUP ? dir : NULL, .dir_gen = flint_dir_gen(dir),
 		.lease = op == FLINT_OP_LOOKUP ? FLINT_LEASE_READ | FLINT_LEASE_DIR : 0,
 		.body = &body, .body_len = sizeof(body),
 		.s1 = name->name, .s1_len = name->len,
@@ -124,12 +125,24 @@ static int flint_d_revalidate(struct dentry *dentry, unsigned int flags)
 		ret = 1;
 	else
 		ret = flint_revalidate_slow(d_inode(parent), dentry);
+	if (!ret && d_really_is_positive(dentry))
+		flint_delegate_incomplete(d_inode(parent));
 	dput(parent);
 	return ret;
 }
 
+/* Context: dentry->d_lock held. */
+static void flint_d_prune(struct dentry *dentry)
+{
+	struct inode *dir = d_inode(dentry->d_parent);
+
+	if (dir && d_really_is_positive(dentry))
+		flint_delegate_incomplete(dir);
+}
+
 const struct dentry_operations flint_dentry_ops = {
 	.d_revalidate = flint_d_revalidate,
+	.d_prune = flint_d_prune,
 };
 
 /* ---- looking up ------------------------------------------------------- */
@@ -140,9 +153,14 @@ static struct dentry *flint_lookup(struct inode *dir, struct dentry *dentry, uns
 	struct dentry *alias;
 	struct flint_attr attr;
 	struct flint_mcall c;
-	unsigned long gen = 0;
+	unsigned long gen = flint_dir_gen(dir);
 	int err;
 
+	if (dentry->d_name.len <= FLINT_NAME_MAX && flint_delegate_absent(dir)) {
+		flint_dentry_time(dentry, NULL, jiffies, gen);
+		return d_splice_alias(NULL, dentry);
+	}
+	gen = 0;
 	err = flint_name_call(dir, &dentry->d_name, FLINT_OP_LOOKUP, 0, &attr, sizeof(attr), &c);
 	if (err && err != -ENOENT)
 		return ERR_PTR(err);
@@ -161,7 +179,7 @@ static struct dentry *flint_lookup(struct inode *dir, struct dentry *dentry, uns
 /* ---- creating --------------------------------------------------------- */
 
 /* Who will own it: a directory with S_ISGID hands its group down. */
-static void flint_owner(const struct inode *dir, umode_t *mode, struct flint_cred *cred)
+void flint_owner(const struct inode *dir, umode_t *mode, struct flint_cred *cred)
 {
 	flint_cred_fill(cred);
 	if (dir->i_mode & S_ISGID) {
@@ -184,7 +202,7 @@ static int flint_make(struct inode *dir, struct dentry *dentry, umode_t mode, de
 	};
 	struct flint_attr attr;
 	struct flint_mcall c = {
-		.op = FLINT_OP_MKNOD, .mutates = true, .umask = !S_ISLNK(mode),
+		.op = FLINT_OP_MKNOD, .mutates = true, .umask = !S_ISLNK(mode), .inode = dir,
 		.lease = FLINT_LEASE_READ, .dir_gen = flint_dir_gen(dir),
 		.body = &body, .body_len = sizeof(body),
 		.s1 = dentry->d_name.name, .s1_len = dentry->d_name.len,
@@ -196,12 +214,23 @@ static int flint_make(struct inode *dir, struct dentry *dentry, umode_t mode, de
 
 	if (dentry->d_name.len > FLINT_NAME_MAX)
 		return -ENAMETOOLONG;
+	inode = flint_delegate_make(dir, dentry, mode, dev, target, 0);
+	if (IS_ERR(inode))
+		return PTR_ERR(inode);
+	if (inode) {
+		d_instantiate(dentry, inode);
+		return 0;
+	}
+	if (S_ISDIR(mode))
+		c.lease |= flint_delegate_wanted(flint_fs(dir->i_sb));
 	flint_owner(dir, &mode, &body.cred);
 	body.mode = cpu_to_le32(mode);
 	err = flint_meta_call(flint_fs(dir->i_sb), &c);
 	if (err) {
-		if (c.unknown || err == -EEXIST)
+		if (c.unknown || err == -EEXIST) {
 			d_drop(dentry);
+			flint_delegate_incomplete(dir);
+		}
 		if (c.unknown)
 			flint_inode_stale(dir);
 		return err;
@@ -210,9 +239,12 @@ static int flint_make(struct inode *dir, struct dentry *dentry, umode_t mode, de
 	inode = flint_iget(dir->i_sb, &attr, c.sent);
 	if (IS_ERR(inode)) {
 		d_drop(dentry);
+		flint_delegate_incomplete(dir);
 		return PTR_ERR(inode);
 	}
 	flint_dentry_time(dentry, &attr, c.sent, flint_lease_take(&c, dir, inode, &attr));
+	if (S_ISDIR(mode))
+		flint_delegate_made_dir(inode);
 	d_instantiate(dentry, inode);
 	return 0;
 }
@@ -267,8 +299,8 @@ static int flint_link(struct dentry *old, struct inode *dir, struct dentry *dent
 	if (!err)
 		err = flint_inode_apply(inode, &attr, c.sent);
 	if (err) {
-		if (c.unknown || err == -EEXIST)
-			d_drop(dentry);
+		d_drop(dentry);
+		flint_delegate_incomplete(dir);
 		if (c.unknown)
 			flint_inode_stale(dir);
 		return err;
@@ -289,6 +321,12 @@ static int flint_remove(struct inode *dir, struct dentry *dentry, u32 flags)
 	struct flint_mcall c;
 	int err;
 
+	if (flint_delegate_cancel(inode)) {
+		flint_inode_stale(dir);
+		flint_inode_set_nlink(inode, 0);
+		flint_dentry_time(dentry, NULL, jiffies, flint_dir_gen(dir));
+		return 0;
+	}
 	err = flint_remove_begin(inode);
 	if (err)
 		return err;
@@ -380,6 +418,8 @@ static int flint_rename(FLINT_IDMAP *idmap, struct inode *old_dir, struct dentry
 		if (c.unknown) {
 			flint_inode_stale(old_dir);
 			flint_inode_stale(new_dir);
+			flint_delegate_incomplete(old_dir);
+			flint_delegate_incomplete(new_dir);
 		}
 		return err;
 	}
@@ -464,7 +504,7 @@ static int flint_open_name(struct inode *dir, struct dentry *dentry, unsigned in
 	flint_owner(dir, &mode, &body.cred);
 	body.mode = cpu_to_le32(mode & S_IALLUGO);
 	*c = (struct flint_mcall){
-		.op = FLINT_OP_OPEN, .mutates = true, .umask = flags & O_CREAT,
+		.op = FLINT_OP_OPEN, .mutates = true, .umask = flags & O_CREAT, .inode = dir,
 		.lease = FLINT_LEASE_READ, .dir_gen = flint_dir_gen(dir),
 		.body = &body, .body_len = sizeof(body),
 		.s1 = dentry->d_name.name, .s1_len = dentry->d_name.len,
@@ -483,8 +523,10 @@ static struct dentry *flint_open_splice(struct inode *dir, struct dentry *dentry
 
 	if (attr) {
 		inode = flint_iget(dir->i_sb, attr, c->sent);
-		if (IS_ERR(inode))
+		if (IS_ERR(inode)) {
+			flint_delegate_incomplete(dir);
 			return ERR_CAST(inode);
+		}
 	}
 	if (!d_unhashed(dentry))
 		d_drop(dentry);
@@ -503,12 +545,50 @@ static int flint_open_fail(struct inode *dir, struct dentry *dentry, struct file
 
 	if (c->unknown && (flags & O_CREAT)) {
 		d_drop(dentry);
+		flint_delegate_incomplete(dir);
 		flint_inode_stale(dir);
 	}
 	if (err != -ENOENT || (flags & O_CREAT))
 		return err;
 	alias = flint_open_splice(dir, dentry, NULL, c);
 	return IS_ERR(alias) ? PTR_ERR(alias) : finish_no_open(file, alias);
+}
+
+/* A new file without a request. Return: 0, an error, or -EAGAIN: ask the server. */
+static int flint_open_delegated(struct inode *dir, struct dentry *dentry, struct file *file,
+				unsigned int flags, umode_t mode)
+{
+	struct flint_handle *h;
+	struct inode *inode;
+	int err;
+
+	if (!(flags & O_CREAT) || (flags & O_DIRECTORY) || !READ_ONCE(flint_i(dir)->delegated))
+		return -EAGAIN;
+	h = flint_handle_new(flint_fs(dir->i_sb), 0, 0);
+	if (!h)
+		return -ENOMEM;
+	inode = flint_delegate_make(dir, dentry, S_IFREG | (mode & S_IALLUGO), 0, NULL,
+				    flint_open_flags(flags) & (FLINT_OPEN_READ | FLINT_OPEN_WRITE));
+	if (IS_ERR_OR_NULL(inode)) {
+		kfree(h);
+		return inode ? PTR_ERR(inode) : -EAGAIN;
+	}
+	h->handle = FLINT_DIR_HANDLE(inode->i_ino);
+	h->ino = inode->i_ino;
+	h->promised = true;
+	if (d_in_lookup(dentry))
+		d_add(dentry, inode);
+	else
+		d_instantiate(dentry, inode);
+	file->f_mode |= FMODE_CREATED;
+	file->private_data = h;
+	err = finish_open(file, dentry, flint_file_adopt);
+	if (!err || (file->f_mode & FMODE_OPENED))
+		return err;
+	file->private_data = NULL;
+	if (!flint_delegate_close(inode, h))
+		flint_handle_close(h);
+	return err;
 }
 
 static int flint_atomic_open(struct inode *dir, struct dentry *dentry, struct file *file,
@@ -528,6 +608,9 @@ static int flint_atomic_open(struct inode *dir, struct dentry *dentry, struct fi
 		alias = flint_lookup(dir, dentry, 0);
 		return IS_ERR(alias) ? PTR_ERR(alias) : finish_no_open(file, alias);
 	}
+	err = flint_open_delegated(dir, dentry, file, flags, mode);
+	if (err != -EAGAIN)
+		return err;
 	err = flint_open_name(dir, dentry, flags, mode, &rep, &c);
 	if (err)
 		return flint_open_fail(dir, dentry, file, flags, err, &c);

@@ -20,6 +20,7 @@ enum {
 	FLINT_OPT_META_TIMEO, FLINT_OPT_ATTR_TIMEO, FLINT_OPT_ENTRY_TIMEO, FLINT_OPT_NEG_TIMEO,
 	FLINT_OPT_CONNECT_TIMEO, FLINT_OPT_HB_TIMEO, FLINT_OPT_INLINE, FLINT_OPT_MAX_IO,
 	FLINT_OPT_NCONN, FLINT_OPT_CREDITS, FLINT_OPT_SOURCE, FLINT_OPT_LEASE, FLINT_OPT_PROTO,
+	FLINT_OPT_DELEGATE,
 };
 
 static const struct constant_table flint_opt_protos[] = {
@@ -37,6 +38,7 @@ const struct fs_parameter_spec flint_fs_parameters[] = {
 	fsparam_flag("hard",		FLINT_OPT_HARD),
 	fsparam_flag("soft",		FLINT_OPT_SOFT),
 	fsparam_flag_no("lease",	FLINT_OPT_LEASE),
+	fsparam_flag_no("delegate",	FLINT_OPT_DELEGATE),
 	fsparam_string("io_timeo",	FLINT_OPT_IO_TIMEO),
 	fsparam_string("meta_timeo",	FLINT_OPT_META_TIMEO),
 	fsparam_string("attr_timeo",	FLINT_OPT_ATTR_TIMEO),
@@ -296,6 +298,9 @@ static int flint_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	case FLINT_OPT_LEASE:
 		opts->lease = !result.negated;
 		return 0;
+	case FLINT_OPT_DELEGATE:
+		opts->delegate = !result.negated;
+		return 0;
 	case FLINT_OPT_HARD:
 	case FLINT_OPT_SOFT:
 		opts->soft = opt == FLINT_OPT_SOFT;
@@ -441,6 +446,8 @@ void flint_opts_show(struct seq_file *m, const struct flint_opts *opts)
 	seq_puts(m, opts->soft ? ",soft" : ",hard");
 	if (!opts->lease)
 		seq_puts(m, ",nolease");
+	if (opts->delegate)
+		seq_puts(m, ",delegate");
 	flint_show_time(m, "io_timeo", opts->io_timeo, UINT_MAX);
 	flint_show_time(m, "meta_timeo", opts->meta_timeo, UINT_MAX);
 	flint_show_time(m, "attr_timeo", opts->attr_timeo, def->attr_timeo);

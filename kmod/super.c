@@ -257,6 +257,19 @@ void flint_fs_abort(struct flint_fs *fs)
 	WRITE_ONCE(fs->shutdown, true);
 	if (fs->net)
 		flint_net_shutdown(fs->net);
+	wake_up_all(&fs->delegate.told);
+}
+
+/* Written data is durable as it is acknowledged; what was made here may not be told yet. */
+static int flint_sync_fs(struct super_block *sb, int wait)
+{
+	struct flint_fs *fs = flint_fs(sb);
+
+	if (wait)
+		return flint_delegate_flush(fs, 0);
+	if (!READ_ONCE(fs->shutdown))
+		mod_delayed_work(fs->wq, &fs->delegate.work, 0);
+	return 0;
 }
 
 static void flint_umount_begin(struct super_block *sb)
@@ -285,6 +298,7 @@ const char * const flint_stat_names[FLINT_STAT_NR] = {
 	[FLINT_STAT_META_MOVES]		= "meta_moves",
 	[FLINT_STAT_LEASES]		= "leases",
 	[FLINT_STAT_RECALLS]		= "recalls",
+	[FLINT_STAT_DELEGATED]		= "delegated",
 };
 
 u64 flint_stats_sum(struct flint_fs *fs, enum flint_stat stat)
@@ -313,6 +327,7 @@ static const struct super_operations flint_super_ops = {
 	.free_inode	= flint_inode_free,
 	.evict_inode	= flint_inode_evict,
 	.drop_inode	= generic_drop_inode,
+	.sync_fs	= flint_sync_fs,
 	.statfs		= flint_statfs,
 	.umount_begin	= flint_umount_begin,
 	.show_options	= flint_show_options,
@@ -334,6 +349,7 @@ static int flint_fs_init(struct flint_fs *fs, struct fs_context *fc)
 	flint_map_init(fs);
 	flint_leader_init(fs);
 	flint_lease_init(fs);
+	flint_delegate_init(fs);
 	flint_close_start(fs);
 	fs->stats = alloc_percpu(struct flint_stats);
 	if (!fs->stats)
@@ -349,6 +365,10 @@ static void flint_fs_stop(struct flint_fs *fs)
 
 	if (!fs->wq)
 		return;
+	if (!READ_ONCE(fs->shutdown) && fs->session_epoch &&
+	    flint_delegate_flush(fs, 10 * HZ))
+		pr_warn("%s: the metadata server does not answer: files made just before the unmount are lost\n",
+			fs->name);
 	/* Let CLOSEs of an orderly unmount reach the server. */
 	if (!READ_ONCE(fs->shutdown) && fs->session_epoch) {
 		mod_delayed_work(fs->wq, &fs->close_work, 0);
@@ -356,6 +376,7 @@ static void flint_fs_stop(struct flint_fs *fs)
 		flint_session_close(fs);
 	}
 	flint_fs_abort(fs);
+	flint_delegate_stop(fs);
 	mod_delayed_work(fs->wq, &fs->close_work, 0);
 	while (!wait_event_timeout(fs->idle, !atomic_read(&fs->inflight), 30 * HZ))
 		pr_warn("%s: unmount waits for %d requests to end\n", fs->name,
