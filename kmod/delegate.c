@@ -93,18 +93,17 @@ int flint_delegate_flush(struct flint_fs *fs, unsigned long timeout)
 {
 	struct flint_delegate *d = &fs->delegate;
 	u64 nr = flint_delegate_last(d);
+	long left;
 
 	if (flint_delegate_done(fs, nr))
 		return READ_ONCE(fs->shutdown) ? -EIO : 0;
 	mod_delayed_work(fs->wq, &d->work, 0);
 	if (!timeout && (fs->opts.soft || (current->flags & PF_KTHREAD)))
 		timeout = msecs_to_jiffies(fs->opts.meta_timeo);
-	if (timeout) {
-		if (!wait_event_timeout(d->told, flint_delegate_done(fs, nr), timeout))
-			return -EIO;
-	} else if (wait_event_killable(d->told, flint_delegate_done(fs, nr))) {
-		return -EINTR;
-	}
+	left = timeout ? wait_event_killable_timeout(d->told, flint_delegate_done(fs, nr), timeout) :
+	       wait_event_killable(d->told, flint_delegate_done(fs, nr)) ? : 1;
+	if (left <= 0)
+		return left ? -EINTR : -EIO;
 	return READ_ONCE(fs->shutdown) ? -EIO : 0;
 }
 

@@ -11,6 +11,7 @@
 #include <sanitizer/lsan_interface.h>
 #include "../../userd/meta/admin.h"
 #include "../../userd/meta/command.h"
+#include "../../uapi/flintfs/lease.h"
 #include "../../userd/meta/verify.h"
 
 #define BATCH	256
@@ -21,7 +22,7 @@ static const u16 ops[] = {
 	FLINT_OP_REMOVEXATTR, FLINT_OP_EXTEND, FLINT_OP_APPEND, FLINT_OP_FS_CREATE,
 	META_OP_TRUNC_DONE, META_OP_ORPHAN_DONE, FLINT_OP_QUOTA_SET, FLINT_OP_TRASH_SET,
 	FLINT_OP_TRASH_RESTORE, FLINT_OP_TRASH_EMPTY, FLINT_OP_RMTREE, META_OP_TRASH_EXPIRE,
-	META_OP_RMTREE_STEP,
+	META_OP_RMTREE_STEP, FLINT_OP_INO_GRANT, FLINT_OP_DIR_CREATE,
 };
 
 static const u16 reads[] = {
@@ -140,9 +141,14 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t len)
 	/* 8-byte alignment is the network's promise for bodies; the codec copies all the same. */
 	c.body = data + 1;
 	c.body_len = len - 1;
+	if (c.op == FLINT_OP_DIR_CREATE && c.body_len > sizeof(struct flint_dir_create)) {
+		c.body_len = sizeof(struct flint_dir_create);
+		c.data = data + 1 + c.body_len;
+		c.data_len = len - 1 - c.body_len;
+	}
 	/* What comes into memory hangs in a table that LeakSanitizer does not look into. */
 	__lsan_disable();
-	if (!meta_command_check(c.op, c.body, c.body_len, 0) && c.op != FLINT_OP_SESSION_CLOSE)
+	if (!meta_command_check(c.op, c.body, c.body_len, c.data_len) && c.op != FLINT_OP_SESSION_CLOSE)
 		apply(&c, &rep);
 	read_one(data, len);
 	__lsan_enable();

@@ -620,6 +620,156 @@ static void test_room(void **p)
 	assert_int_equal(meta_quota_left(&st->s, 9999, &r), -ESTALE);
 }
 
+/* ---- delegated creates ------------------------------------------------------- */
+
+struct batch {
+	u32 nr, len;
+	u8 data[4096];
+};
+
+static void add_rec(struct batch *b, u64 ino, u64 parent, const char *name, u32 mode, u32 flags)
+{
+	const char *target = S_ISLNK(mode) ? "there" : "";
+	struct flint_dir_rec r = {
+		.rec_len = cpu_to_le16(flint_dir_rec_len(strlen(name), strlen(target))),
+		.name_len = cpu_to_le16(strlen(name)), .target_len = cpu_to_le16(strlen(target)),
+		.flags = cpu_to_le16(flags), .mode = cpu_to_le32(mode), .ino = cpu_to_le64(ino),
+		.parent = cpu_to_le64(parent), .time = cpu_to_le64(2),
+		.cred = { .uid = cpu_to_le32(1000), .gid = cpu_to_le32(100) },
+	};
+	u8 *p = b->data + b->len;
+
+	assert_true(b->len + le16_to_cpu(r.rec_len) <= sizeof(b->data));
+	memset(p, 0, le16_to_cpu(r.rec_len));
+	memcpy(p, &r, sizeof(r));
+	memcpy(p + sizeof(r), name, strlen(name));
+	memcpy(p + sizeof(r) + strlen(name), target, strlen(target));
+	b->len += le16_to_cpu(r.rec_len);
+	b->nr++;
+}
+
+/* Return: the request's status, or that of the record that was refused; *@nr were executed. */
+static u32 do_batch(struct state *st, const struct batch *b, u32 *nr)
+{
+	struct flint_dir_create body = { .nr = cpu_to_le32(b->nr) };
+	struct meta_command c = {
+		.op = FLINT_OP_DIR_CREATE, .sid = st->sid, .seq = ++st->seq, .seq_low = st->seq,
+		.body = &body, .body_len = sizeof(body), .data = b->data, .data_len = b->len,
+	};
+	struct flint_dir_created rep = { 0 };
+	u32 status = apply(st, &c);
+
+	if (!status)
+		memcpy(&rep, st->rep.body, sizeof(rep));
+	*nr = le32_to_cpu(rep.nr);
+	return status ? status : le32_to_cpu(rep.status);
+}
+
+static u64 grant(struct state *st, u32 nr)
+{
+	struct flint_ino_grant b = { .nr = cpu_to_le32(nr) };
+	struct flint_ino_granted g;
+
+	assert_int_equal(op2(st, FLINT_OP_INO_GRANT, &b, sizeof(b), NULL, 0, NULL, 0), 0);
+	memcpy(&g, st->rep.body, sizeof(g));
+	assert_int_equal(le64_to_cpu(g.end) - le64_to_cpu(g.first), nr);
+	return le64_to_cpu(g.first);
+}
+
+static void test_dir_create(void **p)
+{
+	struct state *st = *p;
+	u64 first = grant(st, 10), d = made(st, st->root, "d", DIR1);
+	struct batch b = { 0 };
+	struct meta_inode i;
+	u32 nr;
+
+	assert_int_equal(d, first + 10);
+	add_rec(&b, first, d, "sub", S_IFDIR | 0750, 0);
+	add_rec(&b, first + 1, first, "f", S_IFREG | 0640, FLINT_OPEN_WRITE);
+	add_rec(&b, first + 4, d, "l", S_IFLNK | 0777, 0);
+	assert_int_equal(do_batch(st, &b, &nr), 0);
+	assert_int_equal(nr, 3);
+	assert_int_equal(at(st, first, "f"), first + 1);
+	i = get(st, first + 1);
+	assert_int_equal(i.mode, S_IFREG | 0640);
+	assert_int_equal(i.uid, 1000);
+	assert_true(i.btime == 2 && i.mtime == 2);
+	assert_int_equal(get(st, d).size, 2);
+	assert_int_equal(get(st, d).nlink, 3);
+	assert_int_equal(get(st, first + 4).size, 5);
+	/* Open since it was made: it outlives its name. */
+	assert_int_equal(do_unlink(st, first, "f", 0), 0);
+	assert_false(gone(st, first + 1));
+	assert_int_equal(do_close(st, FLINT_DIR_HANDLE(first + 1), first + 1), 0);
+	assert_true(gone(st, first + 1));
+
+	/* Up to the first that is refused. */
+	b = (struct batch){ 0 };
+	add_rec(&b, first + 5, d, "a", REG, 0);
+	add_rec(&b, first + 6, d, "l", REG, 0);
+	add_rec(&b, first + 7, d, "b", REG, 0);
+	assert_int_equal(do_batch(st, &b, &nr), EEXIST);
+	assert_int_equal(nr, 1);
+	assert_int_equal(get(st, d).size, 3);
+	verify(st);
+}
+
+/* One record for each of @modes: all refused with EINVAL. */
+static void refused_recs(struct state *st, u64 ino, u64 dir)
+{
+	static const u32 modes[] = { S_IFDIR | 0755, S_IFIFO | 0600, 0644 };
+	struct batch b;
+	u32 nr, i;
+
+	for (i = 0; i < 3; i++) {	/* not to be opened, no type */
+		b = (struct batch){ 0 };
+		add_rec(&b, ino, dir, "x", modes[i], i < 2 ? FLINT_OPEN_READ : 0);
+		assert_int_equal(do_batch(st, &b, &nr), EINVAL);
+	}
+	b = (struct batch){ 0 };
+	add_rec(&b, ino, dir, "a/b", REG, 0);
+	assert_int_equal(do_batch(st, &b, &nr), EINVAL);
+	b = (struct batch){ 0 };
+	add_rec(&b, ino, 999999, "x", REG, 0);
+	assert_int_equal(do_batch(st, &b, &nr), ESTALE);
+	b.nr = 2;			/* there is one */
+	assert_int_equal(do_batch(st, &b, &nr), FLINT_ST_BAD_REQUEST);
+	b.nr = 1;
+	b.len -= 8;
+	assert_int_equal(do_batch(st, &b, &nr), FLINT_ST_BAD_REQUEST);
+}
+
+static u32 one_rec(struct state *st, u64 ino, u64 dir, const char *name)
+{
+	struct batch b = { 0 };
+	u32 nr;
+
+	add_rec(&b, ino, dir, name, REG, 0);
+	return do_batch(st, &b, &nr);
+}
+
+static void test_dir_create_refused(void **p)
+{
+	struct flint_ino_grant none = { 0 }, many = { .nr = cpu_to_le32(FLINT_INO_GRANT_MAX + 1) };
+	struct state *st = *p;
+	u64 d = made(st, st->root, "d", DIR1), first = grant(st, 4);
+
+	assert_int_equal(op2(st, FLINT_OP_INO_GRANT, &none, sizeof(none), NULL, 0, NULL, 0), EINVAL);
+	assert_int_equal(op2(st, FLINT_OP_INO_GRANT, &many, sizeof(many), NULL, 0, NULL, 0), EINVAL);
+	assert_int_equal(one_rec(st, first - 1, d, "x"), EINVAL);	/* not granted */
+	assert_int_equal(one_rec(st, first + 4, d, "x"), EINVAL);
+	refused_recs(st, first, d);
+	assert_int_equal(one_rec(st, first + 1, d, "x"), 0);
+	assert_int_equal(one_rec(st, first, d, "y"), EINVAL);		/* numbers rise */
+	assert_int_equal(one_rec(st, first + 1, d, "y"), EINVAL);
+	/* A new grant ends the old one; a session's end ends it, too. */
+	assert_true(grant(st, 1) > first + 3);
+	assert_int_equal(one_rec(st, first + 2, d, "z"), EINVAL);
+	assert_int_equal(session_close(st), 0);
+	verify(st);
+}
+
 #define T(f)	cmocka_unit_test_setup_teardown(f, state_setup, state_teardown)
 
 int main(void)
@@ -630,6 +780,7 @@ int main(void)
 		T(test_setattr), T(test_flags), T(test_xattr), T(test_extend_append),
 		T(test_other_fs), T(test_malformed), T(test_settle),
 		T(test_hints), T(test_nameless), T(test_layout), T(test_room),
+		T(test_dir_create), T(test_dir_create_refused),
 	};
 
 	meta_sqlite_init();

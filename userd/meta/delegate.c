@@ -107,7 +107,7 @@ static u32 grant_made(struct metad *m, u64 sid, const u8 *data, u32 len, u32 nr,
 
 	for (n = 0; n < nr && flint_dir_rec_next(data, len, &pos, &r, &name) > 0; n++) {
 		ino = le64_to_cpu(r.ino);
-		if (!S_ISDIR(le32_to_cpu(r.mode)) != !dirs &&
+		if (!S_ISDIR(le32_to_cpu(r.mode)) == !dirs &&
 		    (!metad_hint(m, sid, ino) ||
 		     lease_grant_at(t, sid, ino, kinds, now, seq) != kinds))
 			break;

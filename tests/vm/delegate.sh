@@ -1,0 +1,143 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Delegated creates: many files in a directory of one's own cost a few requests, others see them
+# the moment they look, and neither a restart of the metadata server nor its silence loses or hangs
+# anything that was synced.
+# timeout: 600
+. "$(dirname "$0")/lib/cluster.sh"
+
+OTHER=/mnt/other
+
+# counter NAME: of the mount at $MNT.
+counter()
+{
+	awk -v dir="$MNT" -v name="$1" '$1 == "device" { found = $5 == dir }
+		found { for (i = 1; i <= NF; i++) if (split($i, p, "=") == 2 && p[1] == name) print p[2] }' \
+		/proc/self/mountstats | head -1
+}
+
+# costs MOST COMMAND...
+costs()
+{
+	local most=$1 before after
+
+	shift
+	before=$(counter meta_ops)
+	"$@" > /dev/null || return 1
+	after=$(counter meta_ops)
+	echo "# $1: $((after - before)) requests"
+	[ $((after - before)) -le "$most" ]
+}
+
+make_many()
+{
+	local d=$MNT/many i
+
+	mkdir $d || return 1
+	for i in $(seq 10); do mkdir $d/sub$i || return 1; done
+	for i in $(seq 990); do : > $d/sub$((i % 10 + 1))/file$i || return 1; done
+	ln -s nowhere $d/link && mkfifo $d/fifo
+}
+
+few_requests()
+{
+	local before
+
+	before=$(counter delegated)
+	costs 30 make_many || return 1
+	echo "# $(($(counter delegated) - before)) made without a request"
+	[ $(($(counter delegated) - before)) -ge 1000 ]
+}
+
+seen_at_once()
+{
+	[ "$(find $OTHER/many | wc -l)" = 1003 ] || return 1
+	[ "$(readlink $OTHER/many/link)" = nowhere ] && [ -p $OTHER/many/fifo ]
+}
+
+make_here() { local i; mkdir $MNT/own && for i in $(seq 100); do : > $MNT/own/f$i || return 1; done; }
+look_here()
+{
+	local i
+
+	for i in $(seq 100); do [ -f $MNT/own/f$i ] && [ ! -e $MNT/own/g$i ] || return 1; done
+	! mkdir $MNT/own/f7 2> /dev/null
+}
+
+known_here()
+{
+	costs 15 make_here && costs 3 look_here || return 1
+	rm $MNT/own/f1 && [ ! -e $MNT/own/f1 ] && [ ! -e $OTHER/own/f1 ] && [ -e $OTHER/own/f2 ]
+}
+
+owners()
+{
+	mkdir $MNT/group && chgrp 77 $MNT/group && chmod 2775 $MNT/group && mkdir $MNT/group/d || return 1
+	(umask 027; : > $MNT/group/d/f)
+	[ "$(stat -c %g:%a $MNT/group/d $MNT/group/d/f | tr '\n' ' ')" = "77:2755 77:640 " ] || return 1
+	[ "$(stat -c %g:%a $OTHER/group/d $OTHER/group/d/f | tr '\n' ' ')" = "77:2755 77:640 " ]
+}
+
+# What is open when it is told is open at the server: it lives on without a name.
+open_and_removed()
+{
+	mkdir $MNT/held && exec 5<> $MNT/held/f || return 1
+	sync $MNT/held && rm $OTHER/held/f || return 1
+	echo kept >&5 && exec 6< /dev/fd/5 || return 1
+	exec 5>&- 6<&-
+	[ ! -e $MNT/held/f ]
+}
+
+data_too()
+{
+	local i
+
+	mkdir $MNT/data
+	for i in $(seq 30); do echo "$i" > $MNT/data/f$i; done
+	[ "$(cat $OTHER/data/f* | sort -n | tail -1)" = 30 ]
+}
+
+over_restart()
+{
+	local i pid
+
+	mkdir $MNT/restart
+	(for i in $(seq 400); do : > $MNT/restart/f$i || exit 1; done) &
+	pid=$!
+	sleep 0.3
+	pkill -9 -x flint-metad
+	cluster_start
+	wait $pid && sync $MNT/restart || return 1
+	[ "$(ls $OTHER/restart | wc -l)" = 400 ]
+}
+
+silent_server()
+{
+	local begun=$SECONDS
+
+	mkdir $MNT/silent && : > $MNT/silent/synced && sync $MNT/silent || return 1
+	pkill -STOP -x flint-metad
+	: > $MNT/silent/lost
+	(cat $MNT/silent/none; sync -f $MNT) 2> /dev/null &
+	sleep 1
+	kill -9 $!
+	umount -f $MNT 2> /dev/null
+	umount -l $MNT 2> /dev/null
+	pkill -CONT -x flint-metad
+	[ $((SECONDS - begun)) -lt 60 ] && [ -e $OTHER/silent/synced ]
+}
+
+cluster_start
+mount_flint delegate
+mount_flint delegate $OTHER
+ok "a thousand files cost a few requests" few_requests
+ok "another mount sees them at once" seen_at_once
+ok "what is there and what is not is known here" known_here
+ok "owners and modes as the server would give them" owners
+ok "an open file is open for the server, too" open_and_removed
+ok "data of such files" data_too
+ok "two mounts agree on what either makes" "$B/vm/delegate" $MNT $OTHER "${ROUNDS:-40}"
+ok "a new start of the metadata server loses nothing" over_restart
+ok "a silent one hangs nothing" silent_server
+umount_flint $OTHER
+done_testing
