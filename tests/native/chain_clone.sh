@@ -13,10 +13,14 @@ port_of() { field '[a.rsplit(":",1)[1] for t in d["targets"] if t["id"] == '"$1"
 version() { field 'd["chains"][0]["version"]' chain list; }
 clone() { local head=$(serving | cut -d' ' -f1); "$BIN/flint-chunkclone" "$(port_of "$head")" "$D/cluster.key" 1 "$(version)" "$head"; }
 
-echo 1..5
+# As many bytes everywhere: the clone shares its source's blocks on every replica, not on the head only.
+shared() { json 'len(d["targets"]) == 3 and len({t["used"] for t in d["targets"]}) == 1 and d["targets"][0]["used"] > 0' target list; }
+
+echo 1..6
 ok "three chunk servers, one chain of three" up --chunk-servers 3 --replicas 3
 ok "all three serve" until_ok 20 three
 ok "a chunk is cloned, the source changed, the clone read" clone
 ok "the replicas are the same" fl chain compare
+ok "and share the same blocks" until_ok 20 shared
 ok "no sanitizer has complained" no_sanitizer
 done_testing

@@ -145,6 +145,15 @@ static void test_bodies(void **state)
 	b.io.flags = 0;
 	b.kind = FLINT_FWD_DROP;
 	assert_int_equal(flint_forward_kind(&b, 0), -1);
+	w = b;
+	w.kind = FLINT_FWD_CLONE;
+	w.flags = 0;
+	w.io.offset = 0;
+	w.io.length = 0;
+	assert_int_equal(flint_forward_kind(&w, 0), FLINT_SOP_CLONE);
+	assert_int_equal(flint_forward_kind(&w, 1), -1);
+	w.flags = FLINT_FWD_FIRST;
+	assert_int_equal(flint_forward_kind(&w, 0), -1);
 	b.flags = FLINT_FWD_SYNC;
 	b.seq = 0;
 	assert_int_equal(flint_forward_kind(&b, 0), FLINT_SOP_DROP);

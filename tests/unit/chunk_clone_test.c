@@ -198,6 +198,38 @@ static void test_damage(void **state)
 	stop(&w);
 }
 
+/* As a predecessor gives it: only of the very version that it cloned. */
+static void test_given(void **state)
+{
+	struct flint_chunk *a;
+	struct flint_sop *op;
+	struct world w;
+	u64 seq;
+
+	start(&w);
+	put(&w, 100, 0, 0, CHUNK, 1);
+	a = flint_chunk_find(&w.st->index, 1, 100, 0);
+	for (seq = 50; seq < 54; seq++) {
+		op = new_op(FLINT_SOP_CLONE, 100, 1, 0, 0);
+		op->given = true;
+		op->seq = seq;
+		op->version = 1;
+		op->tag = flint_request_tag(op->client, op->session, 53);
+		op->src_ino = seq == 52 ? 102 : 100;
+		op->src_gen = 1;
+		op->src_version = a->version + (seq == 50);
+		op->src_tag = a->tag ^ (seq == 51);
+		wait_op(w.d, w.st, op);
+		assert_int_equal(op->status, seq == 53 ? FLINT_OK : FLINT_ST_NEED_WHOLE);
+		free_op(op);
+		verify(&w);
+	}
+	assert_true(flint_chunk_find(&w.st->index, 1, 100, 1)->flags & FLINT_CHUNK_SHARES);
+	assert_int_equal(flint_chunk_find(&w.st->index, 1, 100, 1)->start, a->start);
+	expect(&w, 100, 1, CHUNK, 0, CHUNK, 1);
+	stop(&w);
+}
+
 /* The table against an array. */
 static void test_table(void **state)
 {
@@ -230,6 +262,7 @@ int main(void)
 		cmocka_unit_test(test_sharing),
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_given),
 		cmocka_unit_test(test_table),
 	};
 

@@ -17,6 +17,7 @@ enum flint_forward_kind {
 	FLINT_FWD_PUNCH		= 2,	/* io's range becomes zeros, no payload */
 	FLINT_FWD_WHOLE		= 3,	/* the chunk becomes what follows, whatever it was */
 	FLINT_FWD_DROP		= 4,	/* the chunk is not there */
+	FLINT_FWD_CLONE		= 5,	/* it becomes what another one is: flint_forward_clone */
 };
 
 /*
@@ -63,6 +64,26 @@ struct flint_forward {
 };
 
 FLINT_ASSERT_SIZE(struct flint_forward, 144);
+
+/**
+ * struct flint_forward_clone - FLINT_FWD_CLONE: no payload, io's range is empty
+ * @src_ino, @src_gen, @src_epoch, @src_index: as in the client's CLONE
+ * @src_version, @src_tag: of the chunk that was cloned; 0: there was none. A
+ *	receiver whose source is at anything else answers FLINT_ST_NEED_WHOLE; one
+ *	that does not know this kind answers FLINT_ST_BAD_REQUEST: both get a copy
+ */
+struct flint_forward_clone {
+	struct flint_forward fwd;
+	__le64 src_ino;
+	__le64 src_version;
+	__le64 src_tag;
+	__le32 src_gen;
+	__le32 src_epoch;
+	__le32 src_index;
+	__le32 reserved;
+};
+
+FLINT_ASSERT_SIZE(struct flint_forward_clone, 184);
 
 /**
  * struct flint_forward_rep - the receiver and all behind it have the change

@@ -67,6 +67,9 @@ int flint_forward_kind(const struct flint_forward *b, u32 data_len);
 /* What @b, which was found to be @kind, asks for. Callbacks and data are the caller's. */
 void flint_forward_op(const struct flint_forward *b, int kind, struct flint_sop *op);
 
+/* What a CLONE names besides. */
+void flint_forward_source(const struct flint_forward_clone *b, struct flint_sop *op);
+
 /**
  * struct flint_fwd - a held change on its way to the replicas behind us
  *

@@ -19,7 +19,7 @@ static u32 source_find(struct flint_sop *op, struct flint_chunk **c)
 
 	*c = NULL;
 	if (op->src_ino == op->ino && op->src_index == op->index)
-		return FLINT_ST_BAD_REQUEST;
+		return op->given ? FLINT_ST_NEED_WHOLE : FLINT_ST_BAD_REQUEST;
 	if (in && (op->src_gen < in->adm_gen ||
 		   (op->src_gen == in->gen && ((in->flags & FLINT_CUT_REMOVE) ||
 					       op->src_epoch < in->epoch))))
@@ -33,7 +33,7 @@ static u32 source_find(struct flint_sop *op, struct flint_chunk **c)
 	if (op->given && *c && (*c)->tag != op->src_tag)
 		return FLINT_ST_NEED_WHOLE;
 	if (*c && (*c)->shift != op->shift)
-		return FLINT_ST_BAD_REQUEST;
+		return op->given ? FLINT_ST_NEED_WHOLE : FLINT_ST_BAD_REQUEST;
 	return FLINT_OK;
 }
 

@@ -54,6 +54,7 @@ struct chunkd_send {
 	u8 level;
 	union {
 		struct flint_forward fwd;
+		struct flint_forward_clone clone;
 		struct flint_cut cut;
 	} body;
 	void *owner;
@@ -627,6 +628,18 @@ static void fwd_whole_done(struct chunkd_whole *w, u32 status)
 		fwd_pause(f);
 }
 
+/*
+ * Must the chunk go as a whole? What the change was made upon is not there; of a
+ * clone, its source is not, or the receiver does not know how to.
+ */
+static bool wants_whole(const struct flint_fwd *f, const struct chunkd_send *s)
+{
+	if (s->err || f->op->kind == FLINT_SOP_CUT)
+		return false;
+	return s->status == FLINT_ST_NEED_WHOLE ||
+	       (f->op->kind == FLINT_SOP_CLONE && s->status == FLINT_ST_BAD_REQUEST);
+}
+
 static void fwd_refused(struct flint_fwd *f, const struct chunkd_send *s)
 {
 	if (f->tries == TRIES_WARN)
@@ -654,7 +667,7 @@ static void fwd_answered(struct chunkd_send *s)
 		fwd_end(f, FLINT_OK);
 	} else if (!send_current(s, f->t)) {
 		fwd_go(f);
-	} else if (!s->err && s->status == FLINT_ST_NEED_WHOLE && f->op->kind != FLINT_SOP_CUT) {
+	} else if (wants_whole(f, s)) {
 		if (!whole_start(f->t, f->op, 0, f->trace, fwd_whole_done, f, &f->whole))
 			fwd_pause(f);
 	} else {
@@ -669,9 +682,9 @@ static void fill_change(struct flint_fwd *f, struct chunkd_send *s)
 
 	forward_fill(b, f->t, op);
 	b->kind = op->kind == FLINT_SOP_PUNCH ? FLINT_FWD_PUNCH : FLINT_FWD_WRITE;
+	b->size = cpu_to_le32(op->have_size);
 	b->io.offset = cpu_to_le32(op->offset);
 	b->io.length = cpu_to_le32(op->length);
-	b->size = cpu_to_le32(op->have_size);
 	if (op->kind != FLINT_SOP_WRITE)
 		return;
 	if (!f->has_crc && !op->check_crc)
@@ -683,6 +696,25 @@ static void fill_change(struct flint_fwd *f, struct chunkd_send *s)
 	s->buf = f->buf;
 	s->rpc.out = op->data;
 	s->rpc.out_len = op->length;
+}
+
+/* By name: the source is behind us too, and both share its blocks there. Return: bytes. */
+static u32 fill_clone(struct flint_fwd *f, struct chunkd_send *s)
+{
+	struct flint_sop *op = f->op;
+	struct flint_forward_clone *b = &s->body.clone;
+
+	memset(b, 0, sizeof(*b));
+	forward_fill(&b->fwd, f->t, op);
+	b->fwd.kind = FLINT_FWD_CLONE;
+	b->fwd.size = cpu_to_le32(op->have_size);
+	b->src_ino = cpu_to_le64(op->src_ino);
+	b->src_gen = cpu_to_le32(op->src_gen);
+	b->src_epoch = cpu_to_le32(op->src_epoch);
+	b->src_index = cpu_to_le32(op->src_index);
+	b->src_version = cpu_to_le64(op->src_version);
+	b->src_tag = cpu_to_le64(op->src_tag);
+	return sizeof(*b);
 }
 
 static void fill_cut(struct flint_fwd *f, struct chunkd_send *s)
@@ -703,6 +735,7 @@ static void fwd_go(struct flint_fwd *f)
 {
 	const struct flint_place *p = &f->t->at;
 	bool cut = f->op->kind == FLINT_SOP_CUT;
+	u32 len = cut ? sizeof(struct flint_cut) : sizeof(struct flint_forward);
 	struct chunkd_send *s;
 
 	flint_timer_cancel(f->t->worker->loop, &f->pause);
@@ -722,11 +755,6 @@ static void fwd_go(struct flint_fwd *f)
 			fwd_pause(f);
 		return;
 	}
-	if (f->op->kind == FLINT_SOP_CLONE) {	/* its source may be at another version there */
-		if (!whole_start(f->t, f->op, 0, f->trace, fwd_whole_done, f, &f->whole))
-			fwd_pause(f);
-		return;
-	}
 	s = send_get(f->t);
 	if (!s) {
 		fwd_pause(f);
@@ -734,13 +762,14 @@ static void fwd_go(struct flint_fwd *f)
 	}
 	if (cut)
 		fill_cut(f, s);
+	else if (f->op->kind == FLINT_SOP_CLONE)
+		len = fill_clone(f, s);
 	else
 		fill_change(f, s);
 	s->owner = f;
 	s->fn = fwd_answered;
 	f->send = s;
-	send_start(s, cut ? FLINT_OP_FORWARD_CUT : FLINT_OP_FORWARD,
-		   cut ? sizeof(s->body.cut) : sizeof(s->body.fwd), f->trace);
+	send_start(s, cut ? FLINT_OP_FORWARD_CUT : FLINT_OP_FORWARD, len, f->trace);
 }
 
 void flint_fwd_begin(struct flint_fwd *f)

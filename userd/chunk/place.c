@@ -75,6 +75,9 @@ int flint_forward_kind(const struct flint_forward *b, u32 data_len)
 		       (len || !size) ? FLINT_SOP_REPLACE : -1;
 	case FLINT_FWD_DROP:
 		return !data_len && !len && sync ? FLINT_SOP_DROP : -1;
+	case FLINT_FWD_CLONE:
+		return !data_len && !len && !off && b->version && b->tag && !b->flags ?
+		       FLINT_SOP_CLONE : -1;
 	default:
 		return -1;
 	}
@@ -105,4 +108,14 @@ void flint_forward_op(const struct flint_forward *b, int kind, struct flint_sop 
 	op->print = le32_to_cpu(b->print);
 	op->whole = b->flags & (FLINT_FWD_FIRST | FLINT_FWD_LAST);
 	op->size = le32_to_cpu(b->size);
+}
+
+void flint_forward_source(const struct flint_forward_clone *b, struct flint_sop *op)
+{
+	op->src_ino = le64_to_cpu(b->src_ino);
+	op->src_gen = le32_to_cpu(b->src_gen);
+	op->src_epoch = le32_to_cpu(b->src_epoch);
+	op->src_index = le32_to_cpu(b->src_index);
+	op->src_version = le64_to_cpu(b->src_version);
+	op->src_tag = le64_to_cpu(b->src_tag);
 }

@@ -650,7 +650,8 @@ static void forward_begin(struct flint_task *task)
 static void request_forward(struct flint_chunkd *d, struct flint_call *call)
 {
 	struct chunkd_target *t;
-	struct flint_forward b;
+	struct flint_forward_clone b;
+	struct flint_forward *fwd = &b.fwd;
 	struct chunkd_req *r;
 	u32 status;
 	int kind;
@@ -659,23 +660,24 @@ static void request_forward(struct flint_chunkd *d, struct flint_call *call)
 		refuse(call, FLINT_ST_AUTH);
 		return;
 	}
-	kind = flint_body_get(&b, sizeof(b), sizeof(b), call->msg.body, call->msg.body_len) ? -1 :
-	       flint_forward_kind(&b, call->msg.data_len);
-	if (kind < 0) {
+	kind = flint_body_get(&b, sizeof(b), sizeof(*fwd), call->msg.body, call->msg.body_len) ? -1 :
+	       flint_forward_kind(fwd, call->msg.data_len);
+	if (kind < 0 || (kind == FLINT_SOP_CLONE && !b.src_ino)) {
 		refuse(call, FLINT_ST_BAD_REQUEST);
 		return;
 	}
-	t = chunkd_target_find(d, le32_to_cpu(b.io.target));
-	status = t ? check_place(d, t, le32_to_cpu(b.io.chain), le32_to_cpu(b.io.chain_ver), true) :
+	t = chunkd_target_find(d, le32_to_cpu(fwd->io.target));
+	status = t ? check_place(d, t, le32_to_cpu(fwd->io.chain), le32_to_cpu(fwd->io.chain_ver), true) :
 		     FLINT_ST_STALE_MAP;
 	r = status == FLINT_OK ? req_get(d) : NULL;
 	if (!r) {
 		refuse(call, status == FLINT_OK ? FLINT_ST_RETRY : status);
 		return;
 	}
-	req_begin(r, call, t, le32_to_cpu(b.io.chain), le32_to_cpu(b.io.chain_ver),
-		  le32_to_cpu(b.from));
-	flint_forward_op(&b, kind, &r->op);
+	req_begin(r, call, t, le32_to_cpu(fwd->io.chain), le32_to_cpu(fwd->io.chain_ver),
+		  le32_to_cpu(fwd->from));
+	flint_forward_op(fwd, kind, &r->op);
+	flint_forward_source(&b, &r->op);
 	if (kind == FLINT_SOP_REPLACE && !(r->op.whole & FLINT_FWD_LAST))
 		r->op.durable = NULL;	/* only what is whole is passed on */
 	r->task.fn = forward_begin;
