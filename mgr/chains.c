@@ -16,6 +16,8 @@
 #include "chainstate.h"
 #include "mgrd.h"
 
+#define DEAF_MAX_NS	600000000000ull
+
 /* ---- facts to members -------------------------------------------------- */
 
 /* When it became known that a serving member is gone, or must begin anew; 0: neither. */
@@ -424,14 +426,14 @@ static int chain_spare(struct mgr_state *st, const struct mgr_chain *c, const st
 }
 
 static int target_wish(struct mgr_state *st, struct mgr_chain *c, struct mgr_target *t, u8 wish,
-		       char *err, size_t errlen)
+		       u8 why, char *err, size_t errlen)
 {
 	int ret = wish ? chain_spare(st, c, t, err, errlen) : 0;
 
 	if (ret)
 		return ret;
 	if (t->wish != wish) {
-		chain_event(st, c, t, MGR_EV_WISH, t->wish, wish, MGR_WHY_OPERATOR);
+		chain_event(st, c, t, MGR_EV_WISH, t->wish, wish, why);
 		t->wish = wish;
 		t->dirty = true;
 	}
@@ -467,7 +469,7 @@ int mgr_chain_drop_target(struct mgr_state *st, u32 chain, u32 target, char *err
 			 target, chain);
 		return -EBUSY;
 	}
-	return target_wish(st, c, t, MGR_WISH_DROP, err, errlen);
+	return target_wish(st, c, t, MGR_WISH_DROP, MGR_WHY_OPERATOR, err, errlen);
 }
 
 /**
@@ -487,7 +489,103 @@ int mgr_target_hold(struct mgr_state *st, u32 target, bool off, char *err, size_
 		return off ? -ENOENT : 0;
 	}
 	return target_wish(st, mgr_chain_find(st, t->chain), t, off ? MGR_WISH_OFF : MGR_WISH_NONE,
-			   err, errlen);
+			   MGR_WHY_OPERATOR, err, errlen);
+}
+
+/* ---- members that cannot reach each other ------------------------------- */
+
+/* For how long it stays out: two leases, twice as long each time, ten minutes at most. */
+static u64 deaf_hold_ns(const struct mgr_state *st, const struct mgr_target *t)
+{
+	u64 ns = 2000000ull * st->set.lease_ms << (t->live.deaf_times < 8 ? t->live.deaf_times : 8);
+
+	return ns < DEAF_MAX_NS ? ns : DEAF_MAX_NS;
+}
+
+/* Who has to go: the one behind, or @t itself if it has had no answer from another one just before. */
+static struct mgr_target *deaf_choose(struct mgr_state *st, const struct mgr_chain *c,
+				      struct mgr_target *t, u64 now_ns)
+{
+	struct mgr_target *succ = NULL, *o;
+	u32 i;
+
+	for (i = 0; i < c->nr; i++) {
+		o = mgr_target_find(st, c->targets[i]);
+		if (o->wish == MGR_WISH_DEAF && o->state == FLINT_TARGET_SERVING)
+			return NULL;	/* one at a time */
+		if (i && c->targets[i - 1] == t->id && o->state >= FLINT_TARGET_SYNCING)
+			succ = o;
+	}
+	for (i = 0; i < c->nr && succ; i++) {
+		o = mgr_target_find(st, c->targets[i]);
+		if (o != succ && o->live.deaf_by == t->id &&
+		    now_ns < o->live.deaf_ns + deaf_hold_ns(st, o))
+			return t;
+	}
+	return succ;
+}
+
+/**
+ * mgr_chain_stuck() - the target behind @t answers no change: what follows
+ * @t: its heartbeat was taken in
+ *
+ * Both are heard by the managers, but not by each other: as long as that lasts no
+ * write of the chain would end. The one behind is left out, for a while, if the
+ * chain can spare it.
+ *
+ * Return: did anything change? The caller commits.
+ */
+bool mgr_chain_stuck(struct mgr_state *st, struct mgr_target *t, u64 now_ns)
+{
+	struct mgr_chain *c = t->chain ? mgr_chain_find(st, t->chain) : NULL;
+	struct mgr_target *out;
+	char why[MGR_ERR_LEN];
+
+	if (!c || !(t->live.flags & FLINT_HBT_STUCK) || t->state != FLINT_TARGET_SERVING ||
+	    t->wish || t->live.chain_ver != c->version)
+		return false;
+	out = deaf_choose(st, c, t, now_ns);
+	if (!out || out->wish ||
+	    target_wish(st, c, out, MGR_WISH_DEAF, MGR_WHY_DEAF, why, sizeof(why)))
+		return false;
+	if (now_ns > out->live.deaf_ns + DEAF_MAX_NS)
+		out->live.deaf_times = 0;
+	out->live.deaf_by = t->id;
+	out->live.deaf_ns = now_ns + deaf_hold_ns(st, out);
+	out->live.deaf_times += out->live.deaf_times < 8;
+	flint_warn("target %u has no answer from the one behind it: target %u stays out of chain %u for %u s",
+		   t->id, out->id, c->id,
+		   (u32)((out->live.deaf_ns - now_ns) / 1000000000));
+	return true;
+}
+
+/**
+ * mgr_deaf_apply() - let those return whose time is over
+ * @now_ns: CLOCK_BOOTTIME
+ *
+ * A new leader does not know since when they are out: they wait anew.
+ *
+ * Return: did anything change? The caller commits.
+ */
+bool mgr_deaf_apply(struct mgr_state *st, u64 now_ns)
+{
+	bool changed = false;
+	char why[MGR_ERR_LEN];
+	u32 i;
+
+	for (i = 0; i < st->nr_targets; i++) {
+		struct mgr_target *t = &st->targets[i];
+
+		if (t->wish != MGR_WISH_DEAF || t->state == FLINT_TARGET_SERVING)
+			continue;
+		if (!t->live.deaf_ns)
+			t->live.deaf_ns = now_ns + deaf_hold_ns(st, t);
+		if (now_ns < t->live.deaf_ns)
+			continue;
+		changed |= !target_wish(st, mgr_chain_find(st, t->chain), t, MGR_WISH_NONE,
+					MGR_WHY_AGAIN, why, sizeof(why));
+	}
+	return changed;
 }
 
 /**

@@ -29,11 +29,12 @@ enum mgr_chain_holds {
 	MGR_CHAIN_NR
 };
 
-/* What operators want of a target. */
+/* What operators, or the managers themselves, want of a target. */
 enum mgr_wish {
 	MGR_WISH_NONE		= 0,
 	MGR_WISH_OFF		= 1,	/* stay out of the chain's work */
 	MGR_WISH_DROP		= 2,	/* leave the chain for good */
+	MGR_WISH_DEAF		= 3,	/* the managers': stay out for a while, it cannot be reached */
 };
 
 /**

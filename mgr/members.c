@@ -339,6 +339,9 @@ u32 mgr_beat_apply(struct mgr_state *st, const struct mgr_beat *b, u64 now_ns, u
 		*changed |= mgr_beat_missing(st, *node_id, b);
 	}
 	*changed |= mgr_states_of(st, *node_id, false);
+	for (i = 0; i < st->nr_targets; i++)
+		if (st->targets[i].node == *node_id)
+			*changed |= mgr_chain_stuck(st, &st->targets[i], now_ns);
 	return FLINT_OK;
 }
 

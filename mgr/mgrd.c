@@ -228,6 +228,7 @@ static void mgr_tick_lead(struct mgr *m, u64 now)
 		for (i = 0; i < m->next->nr_nodes; i++)
 			m->next->nodes[i].silent_ns = now;
 	changed = mgr_silence_apply(m->next, now);
+	changed |= mgr_deaf_apply(m->next, now);
 	changed |= mgr_usage_apply(m->next, all);
 	changed |= mgr_lease_follow(m);
 	if (all)

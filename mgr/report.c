@@ -536,6 +536,7 @@ json_t *mgr_report_targets(struct mgr *m)
 				  (json_int_t)t->capacity, "used", (json_int_t)mgr_target_used(m, t),
 				  "draining", (int)mgr_target_draining(m->st, t), "wish",
 				  t->wish == MGR_WISH_OFF ? "offline" :
+				  t->wish == MGR_WISH_DEAF ? "deaf" :
 				  t->wish == MGR_WISH_DROP ? "leave" : ""));
 	}
 	return json_pack("{s:o}", "targets", list);

@@ -224,6 +224,11 @@ static void problems_disk(struct mgr *m, json_t *list, const struct mgr_target *
 			 node, FULL_PERCENT);
 		mgr_problem(list, what, "delete files or add targets");
 	}
+	if (t->wish == MGR_WISH_DEAF) {
+		snprintf(what, sizeof(what), "target %u on %s is left out for a while: target %u got no answer from it, though both are up",
+			 t->id, node, live->live.deaf_by);
+		mgr_problem(list, what, "check the network between the two servers; it is tried again by itself");
+	}
 	if (t->wish == MGR_WISH_OFF) {
 		snprintf(what, sizeof(what), "target %u on %s is kept offline on purpose", t->id, node);
 		mgr_problem(list, what, "when the work on it is done, let it return: 'flint target online ID'");
@@ -328,11 +333,13 @@ static const char * const mgr_reasons[] = {
 	[MGR_WHY_NO_SOURCE] = "nobody serves that it could recover from",
 	[MGR_WHY_STOPPED] = "it stopped serving by itself", [MGR_WHY_OPERATOR] = "asked for",
 	[MGR_WHY_LOSS] = "ASKED FOR, THOUGH DATA MAY BE LOST",
+	[MGR_WHY_DEAF] = "the one in front of it had no answer from it, though both are up",
+	[MGR_WHY_AGAIN] = "perhaps it can be reached again",
 };
 
 static const char * const mgr_wishes[] = {
 	[MGR_WISH_NONE] = "take part", [MGR_WISH_OFF] = "stay offline",
-	[MGR_WISH_DROP] = "leave its chain",
+	[MGR_WISH_DROP] = "leave its chain", [MGR_WISH_DEAF] = "stay out for a while",
 };
 
 static const char *reason_words(u8 reason)

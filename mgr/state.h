@@ -62,6 +62,9 @@ struct mgr_node {
  * @stopped_ns: when its process said that it no longer serves what it was given
  * @sync_ns, @sync_from: when the recovery that it drives was first heard of, and how
  *	far it was
+ * @deaf_ns: while wish is DEAF: when it may return; afterwards: when it did
+ * @deaf_times: how often that happened lately
+ * @deaf_by: target that had no answer from it
  * Others as in struct flint_hb_target.
  */
 struct mgr_target_live {
@@ -75,6 +78,9 @@ struct mgr_target_live {
 	u64 foreign_ns;
 	u32 foreign_node;
 	bool foreign_copy;
+	u64 deaf_ns;
+	u32 deaf_by;
+	u8 deaf_times;
 };
 
 /**
@@ -145,6 +151,8 @@ enum mgr_reason {
 	MGR_WHY_STOPPED		= 10,	/* it stopped serving by itself */
 	MGR_WHY_OPERATOR	= 11,
 	MGR_WHY_LOSS		= 12,	/* an operator: serve what is here, whatever is missing */
+	MGR_WHY_DEAF		= 13,	/* the one in front of it has no answer from it */
+	MGR_WHY_AGAIN		= 14,	/* perhaps it can be reached again */
 };
 
 enum mgr_event_kind {
@@ -306,6 +314,10 @@ int mgr_table_create(struct mgr_state *st, u32 table, const u32 *chains, u32 nr,
 		     char *err, size_t errlen);
 int mgr_chain_add_target(struct mgr_state *st, u32 chain, u32 target, char *err, size_t errlen);
 int mgr_chain_drop_target(struct mgr_state *st, u32 chain, u32 target, char *err, size_t errlen);
+/* Somebody in its chain has no answer from the one behind. Return: did anything change? */
+bool mgr_chain_stuck(struct mgr_state *st, struct mgr_target *t, u64 now_ns);
+/* Those that were left out for that return after a while. Return: did anything change? */
+bool mgr_deaf_apply(struct mgr_state *st, u64 now_ns);
 int mgr_target_hold(struct mgr_state *st, u32 target, bool off, char *err, size_t errlen);
 int mgr_target_promote(struct mgr_state *st, u32 target, char *err, size_t errlen);
 int mgr_target_drain(struct mgr_state *st, u32 target, bool on, char *err, size_t errlen);

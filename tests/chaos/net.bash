@@ -47,13 +47,20 @@ parted_for()
 	sleep "$s"
 	for v; do ip link set "${CABLE[$v]}" up; done
 }
+deaf()
+{
+	say "$1 and $2 do not hear each other"
+	nsenter -t "$(sed -n 3p "$W/cmd.$1")" -n ip neigh replace "$2" lladdr 02:00:00:00:00:99 dev eth0 nud permanent
+}
+hears()
+{
+	say "$1 and $2 hear each other again"
+	nsenter -t "$(sed -n 3p "$W/cmd.$1")" -n ip neigh del "$2" dev eth0
+}
 # deaf_for SECONDS A ADDRESS: A and the daemon at ADDRESS do not hear each other; all others hear both.
 deaf_for()
 {
-	local s=$1 a=$2 addr=$3 holder
-	holder=$(sed -n 3p "$W/cmd.$a")
-	say "$a and $addr do not hear each other for $s s"
-	nsenter -t "$holder" -n ip neigh replace "$addr" lladdr 02:00:00:00:00:99 dev eth0 nud permanent
-	sleep "$s"
-	nsenter -t "$holder" -n ip neigh del "$addr" dev eth0
+	deaf "$2" "$3"
+	sleep "$1"
+	hears "$2" "$3"
 }

@@ -37,7 +37,7 @@ static void commit(void)
 	free(cmd);
 }
 
-static bool starting;
+static bool starting, stuck;
 
 /* Server @i (1..3) with target @i speaks; incarnation @inc. Return: its order. */
 static struct flint_hb_order beat(u32 i, u64 inc, u8 local)
@@ -47,7 +47,7 @@ static struct flint_hb_order beat(u32 i, u64 inc, u8 local)
 	struct flint_hb_target t = {
 		.target_id = cpu_to_le32(i), .local_state = local,
 		.capacity = cpu_to_le64(1 << 30), .chain_ver = cpu_to_le32(c ? c->version : 0),
-		.uuid = { i },
+		.uuid = { i }, .flags = cpu_to_le32(stuck ? FLINT_HBT_STUCK : 0),
 	};
 	struct mgr_beat b = { .role = FLINT_ROLE_CHUNK, .incarnation = inc, .targets = &t,
 			      .nr_targets = !starting, .starting = starting, .sent_ns = now };
@@ -246,6 +246,64 @@ static void test_hold(void **state)
 	assert_int_equal(mgr_target_hold(st, 1, true, why, sizeof(why)), -EBUSY);
 }
 
+/* Server @i says that the one behind it answers nothing. */
+static void beat_stuck(u32 i, u64 inc)
+{
+	stuck = true;
+	beat(i, inc, FLINT_LOCAL_UPTODATE);
+	stuck = false;
+}
+
+static void test_deaf(void **state)
+{
+	beat_stuck(1, 10);
+	assert_int_equal(mgr_target_find(other, 2)->wish, MGR_WISH_DEAF);
+	beat_stuck(2, 20);			/* one at a time */
+	assert_int_equal(mgr_target_find(other, 3)->wish, MGR_WISH_NONE);
+	assert_int_equal(beat(2, 20, FLINT_LOCAL_UPTODATE).state, O);
+	beat(2, 20, FLINT_LOCAL_ONLINE);
+	beat(3, 30, FLINT_LOCAL_UPTODATE);
+	beat(1, 10, FLINT_LOCAL_UPTODATE);
+	is(2, 1, S, 3, S, 2, O);
+	/* It may return after two leases. */
+	assert_false(mgr_deaf_apply(st, now));
+	assert_false(mgr_deaf_apply(st, now + 10 * SEC));
+	assert_true(mgr_deaf_apply(st, now + 12 * SEC));
+	commit();
+	is(3, 1, S, 3, S, 2, Y);
+	/* The one that is last now does not reach it either: out again, for longer. */
+	beat_stuck(3, 30);
+	is(4, 1, S, 3, S, 2, O);
+	assert_false(mgr_deaf_apply(st, now + 20 * SEC));
+	assert_true(mgr_deaf_apply(st, now + 24 * SEC));
+	commit();
+	beat(2, 20, FLINT_LOCAL_UPTODATE);
+	is(6, 1, S, 3, S, 2, S);
+	/* Who has no answer from the next one either is itself not heard. */
+	beat_stuck(1, 10);
+	assert_int_equal(mgr_target_find(other, 3)->wish, MGR_WISH_DEAF);
+	beat(3, 30, FLINT_LOCAL_ONLINE);
+	beat(2, 20, FLINT_LOCAL_UPTODATE);
+	beat(1, 10, FLINT_LOCAL_UPTODATE);
+	is(7, 1, S, 2, S, 3, O);
+	beat_stuck(1, 10);
+	assert_int_equal(mgr_target_find(other, 2)->wish, MGR_WISH_NONE);
+	assert_int_equal(mgr_target_find(other, 1)->wish, MGR_WISH_DEAF);
+	/* What an operator wants of it goes first; a new leader lets it wait anew. */
+	beat(1, 10, FLINT_LOCAL_ONLINE);
+	beat(2, 20, FLINT_LOCAL_UPTODATE);
+	is(8, 2, S, 1, O, 3, O);
+	mgr_target_find(st, 3)->live.deaf_ns = 0;
+	mgr_target_find(st, 3)->live.deaf_times = 0;
+	assert_false(mgr_deaf_apply(st, now));
+	assert_int_equal(mgr_target_hold(st, 1, false, why, sizeof(why)), 0);
+	commit();
+	assert_int_equal(mgr_target_find(other, 1)->wish, MGR_WISH_NONE);
+	/* The last one is never left out. */
+	beat_stuck(2, 20);
+	assert_int_equal(mgr_target_find(other, 2)->wish, MGR_WISH_NONE);
+}
+
 static void test_drop_and_add(void **state)
 {
 	assert_int_equal(mgr_chain_drop_target(st, 1, 2, why, sizeof(why)), 0);
@@ -307,6 +365,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_new_leader, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_disk_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hold, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_deaf, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drop_and_add, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_promote, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_old_heartbeat, setup, teardown),

@@ -499,6 +499,7 @@ FLINT_ASSERT_SIZE(struct flint_hb_target, 80);
 #define FLINT_HBT_CONFLICT	0x4	/* recovery found what it must not guess about */
 #define FLINT_HBT_SCRUBBING	0x8
 #define FLINT_HBT_LOST		0x10	/* some of its data is damaged on every replica */
+#define FLINT_HBT_STUCK		0x20	/* the target behind it answers no change */
 
 /**
  * struct flint_hb_settings - what operators may change at run time ("flint set")

@@ -47,6 +47,7 @@ struct chunkd_link {
 struct chunkd_send {
 	struct flint_task task;
 	struct flint_chunkd *d;
+	struct chunkd_target *t;
 	struct chunkd_worker *worker;
 	struct flint_rpc rpc;
 	struct flint_buf *buf;		/* a reference while it may be sent from */
@@ -94,6 +95,7 @@ static struct chunkd_send *send_get(struct chunkd_target *t)
 	memset(s, 0, sizeof(*s));
 	s->all = all;
 	s->d = d;
+	s->t = t;
 	s->worker = t->worker;
 	s->node = p->succ_node;
 	s->target = p->succ;
@@ -131,11 +133,22 @@ void flint_sends_free(struct flint_chunkd *d)
 	}
 }
 
+/*
+ * From now on forwards wait, or none does: heartbeats tell of those that wait for
+ * long (service.c). On the worker.
+ */
+static void fwd_waits(struct chunkd_target *t)
+{
+	atomic_store_explicit(&t->fwd_ns, t->fwds ? flint_now_ns() : 0, memory_order_relaxed);
+}
+
 /* On the worker. */
 static void send_answered(struct flint_task *task)
 {
 	struct chunkd_send *s = (void *)((u8 *)task - offsetof(struct chunkd_send, task));
 
+	if (!s->err)	/* whatever it says: it hears, and is heard */
+		fwd_waits(s->t);
 	if (s->owner)
 		s->fn(s);
 	send_put(s);
@@ -597,6 +610,8 @@ static void fwd_end(struct flint_fwd *f, u32 status)
 	flint_timer_cancel(f->t->worker->loop, &f->pause);
 	send_leave(f->send);
 	f->send = NULL;
+	if (!f->t->fwds)
+		fwd_waits(f->t);
 	f->done(f, status);
 }
 
@@ -787,6 +802,8 @@ void flint_fwd_begin(struct flint_fwd *f)
 	if (f->next)
 		f->next->pprev = &f->next;
 	t->fwds = f;
+	if (!f->next)
+		fwd_waits(t);
 	fwd_go(f);
 }
 
@@ -822,6 +839,7 @@ void flint_fwd_moved(struct chunkd_target *t)
 		f->tries = 0;
 		fwd_go(f);
 	}
+	fwd_waits(t);
 }
 
 void flint_fwd_stop(struct chunkd_target *t)

@@ -909,6 +909,26 @@ void chunkd_request(void *arg, struct flint_call *call)
 
 /* ---- the cluster -------------------------------------------------------- */
 
+/*
+ * Does the target behind @t answer no change, though it has had a lease's time?
+ * Seen twice: if it was we who stood still, answers have come in meanwhile. A
+ * change waits for all that are behind it, so whoever is nearer to the one that is
+ * stuck speaks first.
+ */
+static bool forwards_stuck(const struct flint_chunkd *d, struct chunkd_target *t)
+{
+	u64 since = atomic_load_explicit(&t->fwd_ns, memory_order_relaxed), now = flint_now_ns();
+	u64 limit = flint_member_lease_ms(d->member) * 1000000ull / 3 * (t->told.pos ? 2 : 3);
+
+	if (!since || !limit || now < since + limit) {
+		t->stuck_ns = 0;
+		return false;
+	}
+	if (!t->stuck_ns)
+		t->stuck_ns = now;
+	return now - t->stuck_ns > limit / 12;
+}
+
 int chunkd_hb_targets(void *arg, struct flint_hb_target *out, unsigned int max)
 {
 	struct flint_chunkd *d = arg;
@@ -932,6 +952,8 @@ int chunkd_hb_targets(void *arg, struct flint_hb_target *out, unsigned int max)
 		o->capacity = cpu_to_le64(flint_store_capacity(st));
 		o->used = cpu_to_le64(flint_store_used(st));
 		memcpy(o->uuid, st->uuid, sizeof(o->uuid));
+		if (forwards_stuck(d, &d->targets[i]))
+			o->flags = cpu_to_le32(FLINT_HBT_STUCK);
 		heal_beat(d->targets[i].heal, o);
 	}
 	return n;

@@ -39,9 +39,11 @@ struct chunkd_target {
 	/* main loop */
 	struct flint_place told;	/* newest that the worker was told */
 	struct flint_hb_order order;	/* newest */
+	u64 stuck_ns;			/* since when forwards seem to be stuck; 0: they are not */
 	struct flint_task beat;		/* posted there: the managers should know at once */
 	/* any */
 	atomic_bool beating;		/* beat is posted */
+	_Atomic u64 fwd_ns;		/* forwards wait since then without any answer; 0: none waits */
 	atomic_bool off;		/* must not go on, see flint_chain_offline() */
 	_Atomic u32 synced;		/* chain version in which recovery ended */
 	/* set by the main loop, read by any (targets.c) */

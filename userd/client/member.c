@@ -54,6 +54,11 @@ uint64_t flint_member_incarnation(const struct flint_member *m)
 	return m->incarnation;
 }
 
+uint32_t flint_member_lease_ms(const struct flint_member *m)
+{
+	return m->lease_ms;
+}
+
 uint64_t flint_member_lease_end_ns(const struct flint_member *m)
 {
 	return __atomic_load_n(&m->serve_end_ns, __ATOMIC_ACQUIRE);

@@ -70,6 +70,8 @@ uint64_t flint_member_incarnation(const struct flint_member *m);
 uint32_t flint_member_node_id(const struct flint_member *m);
 /* Any thread. May requests be served now (send time + 2/3 lease not reached)? */
 bool flint_member_lease_valid(const struct flint_member *m);
+/* On the loop. T of the last answer, 0 before the first one. */
+uint32_t flint_member_lease_ms(const struct flint_member *m);
 /* Any thread. CLOCK_BOOTTIME ns at which that ends; 0 before the first answer. */
 uint64_t flint_member_lease_end_ns(const struct flint_member *m);
 
