@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * /sys/kernel/debug/flintfs/<fsid>-<n>/: requests in flight and peers, for
- * finding out what a mount waits for. No stable format.
+ * finding out what a mount waits for. Documentation/ABI/debugfs-flintfs describes
+ * each; a line is words in pairs, to which more may be added.
  */
 #define pr_fmt(fmt) "flintfs: " fmt
 
@@ -16,6 +17,7 @@ static int inflight_show(struct seq_file *m, void *v)
 	struct flint_fs *fs = m->private;
 
 	flint_net_show_inflight(fs->net, m);
+	flint_meta_show_retrying(fs, m);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(inflight);

@@ -33,6 +33,7 @@
 #include <linux/sched/signal.h>
 #include <asm/unaligned.h>
 #include "flint.h"
+#include "flint_trace.h"
 
 #define FLINT_RETRY_MIN		(HZ / 20)
 #define FLINT_RETRY_MAX		HZ
@@ -465,6 +466,16 @@ static void flint_dio_put(struct flint_dio *dio, bool defer)
 		flint_dio_free(dio);
 }
 
+/* Tell whoever listens. Context: any but hard interrupts. */
+void flint_write_error(struct inode *inode, loff_t pos, size_t len, int err)
+{
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+
+	trace_flint_write_error(fs->instance, inode->i_ino, pos, len, err);
+	flint_event(fs, FLINT_EV_WRITE_ERROR,
+		    &(struct flint_event){ .ino = inode->i_ino, .err = err });
+}
+
 /* The bytes from @rel on are not good. */
 static void flint_dio_error(struct flint_dio *dio, size_t rel, int err)
 {
@@ -476,6 +487,8 @@ static void flint_dio_error(struct flint_dio *dio, size_t rel, int err)
 		dio->err = err;
 	}
 	spin_unlock_irqrestore(&dio->lock, flags);
+	if (dio->write && err != -EAGAIN && err != -EINTR)
+		flint_write_error(dio->inode, dio->pos + rel, dio->size - rel, err);
 }
 
 static ssize_t flint_dio_result(const struct flint_dio *dio)
@@ -892,6 +905,7 @@ static int flint_piece_send(struct flint_piece *piece, unsigned int flags,
 		req->seq_low = flint_seq_low(dio->fs);
 		req->retry = piece->sent;
 	}
+	req->tries = piece->tries;
 	if (!dio->punch) {
 		req->dir = dio->write ? FLINT_DIR_OUT : FLINT_DIR_IN;
 		req->bvec = dio->mem->bv + piece->at.i;

@@ -32,6 +32,7 @@
 #include "compat/compat.h"
 #include "iosplit.h"
 #include "request.h"
+#include "../uapi/flintfs/netlink.h"
 
 #define FLINT_FS_TYPE		"flintfs"
 #define FLINT_SUPER_MAGIC	0x464c4e54
@@ -301,6 +302,11 @@ struct flint_fs {
 	unsigned long statfs_time;
 	bool statfs_ok;
 
+	spinlock_t retry_lock;			/* @retrying */
+	struct list_head retrying;		/* struct flint_mcall that were not answered yet */
+	u32 aborts;				/* times that all requests were aborted by hand */
+
+	struct list_head nl_node;		/* netlink.c's */
 	struct flint_stats __percpu *stats;
 	struct kobject kobj;
 	bool kobj_added;
@@ -330,6 +336,8 @@ static inline void flint_fs_end(struct flint_fs *fs)
 
 int flint_get_tree(struct fs_context *fc);
 void flint_fs_abort(struct flint_fs *fs);
+int flint_fs_abort_requests(struct flint_fs *fs, const char *peer);
+const char *flint_fs_state(struct flint_fs *fs);
 u64 flint_stats_sum(struct flint_fs *fs, enum flint_stat stat);
 extern const char * const flint_stat_names[FLINT_STAT_NR];
 extern struct file_system_type flint_fs_type;
@@ -358,6 +366,7 @@ struct flint_route {
 };
 
 struct flint_mapref *flint_map_get(struct flint_fs *fs);
+u64 flint_map_epoch(struct flint_fs *fs);
 void flint_map_put(struct flint_mapref *ref);
 int flint_map_fetch(struct flint_fs *fs, u32 wait_ms, unsigned long deadline);
 void flint_map_seen(struct flint_fs *fs, u64 epoch);
@@ -453,6 +462,8 @@ size_t flint_buf_write(struct flint_buf *buf, const void *src, size_t len);
  * @got: result: bytes of payload that came
  * @unknown: result: the server may have executed it although we failed
  * @lease_epoch, @grants, @nr_grants: result, for flint_lease_take()
+ * @begun, @tries, @pid: when, how often so far, and for whom
+ * @retry_node: on fs->retrying from the first attempt on that failed
  */
 struct flint_mcall {
 	u16 op;
@@ -481,9 +492,14 @@ struct flint_mcall {
 	unsigned long dir_gen;
 	u64 lease_epoch;
 	struct flint_lease_grant grants[4];
+	unsigned long begun;
+	u32 tries;
+	pid_t pid;
+	struct list_head retry_node;
 };
 
 int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c);
+void flint_meta_show_retrying(struct flint_fs *fs, struct seq_file *m);
 int flint_session_open(struct flint_fs *fs, bool rdonly, struct flint_attr *root);
 void flint_session_close(struct flint_fs *fs);
 void flint_cred_fill(struct flint_cred *cred);
@@ -655,6 +671,7 @@ int flint_extend(struct inode *inode, u64 end, u32 epoch, unsigned long deadline
 int flint_dio_init(void);
 void flint_dio_exit(void);
 ssize_t flint_dio_rw(struct kiocb *iocb, struct iov_iter *iter, bool write);
+void flint_write_error(struct inode *inode, loff_t pos, size_t len, int err);
 int flint_dio_punch(struct inode *inode, loff_t pos, size_t len);
 int flint_dio_folios(struct inode *inode, struct bio_vec *bv, unsigned int nr, loff_t pos,
 		     size_t len);
@@ -692,5 +709,27 @@ void flint_debugfs_init(void);
 void flint_debugfs_exit(void);
 void flint_debugfs_add(struct flint_fs *fs);
 void flint_debugfs_del(struct flint_fs *fs);
+
+/* ---- netlink.c -------------------------------------------------------- */
+
+/**
+ * struct flint_event - particulars of an event; see enum flint_nl_event
+ */
+struct flint_event {
+	const char *peer;
+	const char *reason;
+	u64 ino;
+	u64 value;
+	u32 node;
+	int err;
+	u8 role;
+};
+
+int flint_nl_init(void);
+void flint_nl_exit(void);
+void flint_nl_add(struct flint_fs *fs);
+void flint_nl_del(struct flint_fs *fs);
+void flint_event(struct flint_fs *fs, enum flint_nl_event what, const struct flint_event *e);
+void flint_peer_changed(void *arg, struct flint_peer *peer, bool up);
 
 #endif /* _FLINT_H */

@@ -21,6 +21,7 @@
 #define pr_fmt(fmt) "flintfs: " fmt
 
 #include "flint.h"
+#include "flint_trace.h"
 
 /* While there are others to ask, wait no longer for a connection. */
 #define FLINT_LEADER_WAIT	HZ
@@ -64,6 +65,8 @@ static void flint_leader_move(struct flint_fs *fs, u32 from, u32 to)
 	if (from == to || cmpxchg(&fs->meta_node, from, to) != from)
 		return;
 	flint_stat_inc(fs, FLINT_STAT_META_MOVES);
+	trace_flint_meta_move(fs->instance, from, to);
+	flint_event(fs, FLINT_EV_META_MOVED, &(struct flint_event){ .node = to });
 	pr_debug("%s: asking metadata server %u instead of %u\n", fs->name, to, from);
 }
 

@@ -30,6 +30,7 @@
 #include <linux/posix_acl.h>
 #include <asm/unaligned.h>
 #include "flint.h"
+#include "flint_trace.h"
 
 #define FLINT_RETURN_TIMEO	(5 * HZ)
 #define FLINT_RETURN_DELAY	(HZ / 10)	/* leases of evicted inodes gather so long */
@@ -147,6 +148,7 @@ unsigned long flint_lease_hold(struct inode *inode, u64 epoch, u32 kinds, u64 se
 	if (kinds & FLINT_LEASE_DIR)
 		gen = fi->dir_gen;
 	spin_unlock(&fi->lock);
+	trace_flint_lease_take(fs->instance, inode->i_ino, kinds, seq);
 out:
 	spin_unlock(&l->lock);
 	return gen;
@@ -321,6 +323,7 @@ static void flint_lease_drop_all(struct flint_fs *fs, u64 epoch)
 	struct flint_leases *l = &fs->leases;
 	struct flint_inode *fi;
 	struct inode *inode;
+	u64 nr = 0;
 
 	spin_lock(&l->lock);
 	l->epoch = 0;
@@ -331,6 +334,7 @@ static void flint_lease_drop_all(struct flint_fs *fs, u64 epoch)
 		fi = list_first_entry(&l->held, struct flint_inode, lease_node);
 		inode = igrab(&fi->vfs);
 		flint_lease_shrink(&fi->vfs, FLINT_LEASE_KINDS);
+		nr++;
 		if (!inode)
 			continue;	/* on its way out */
 		spin_unlock(&l->lock);
@@ -340,6 +344,9 @@ static void flint_lease_drop_all(struct flint_fs *fs, u64 epoch)
 	}
 	l->epoch = epoch;
 	spin_unlock(&l->lock);
+	trace_flint_lease_drop(fs->instance, epoch, nr);
+	if (nr)
+		flint_event(fs, FLINT_EV_LEASES_LOST, &(struct flint_event){ .value = nr });
 }
 
 /**
@@ -435,6 +442,7 @@ static bool flint_lease_recall(struct flint_fs *fs, const struct flint_lease_rec
 	bool ours = true;
 
 	flint_stat_inc(fs, FLINT_STAT_RECALLS);
+	trace_flint_lease_recall(fs->instance, ino, kinds, seq);
 	spin_lock(&l->lock);
 	flint_lease_note(l, ino, kinds, seq);
 	spin_unlock(&l->lock);
@@ -467,6 +475,7 @@ static void flint_lease_return(struct flint_fs *fs, u32 conn, u64 push, u64 epoc
 	struct flint_lease_list *list;
 	struct flint_leader leader;
 	struct flint_req *req;
+	int err;
 
 	if (flint_leader_get(fs, &leader))
 		return;
@@ -480,8 +489,10 @@ static void flint_lease_return(struct flint_fs *fs, u32 conn, u64 push, u64 epoc
 		memcpy(list + 1, rec, nr * sizeof(*rec));
 		req->only_conn = conn;
 		req->deadline = jiffies + FLINT_RETURN_TIMEO;
-		if (!flint_call(leader.peer, req, NULL, 0, 0))
+		err = flint_call(leader.peer, req, NULL, 0, 0);
+		if (!err)
 			flint_lease_heard(fs, NULL, req);
+		trace_flint_lease_return(fs->instance, push, nr, err);
 		flint_req_put(req);
 	}
 	flint_leader_put(&leader);
@@ -635,6 +646,14 @@ static struct inode *flint_lease_locked(struct flint_leases *l, unsigned long at
 	return inode;
 }
 
+static void flint_lock_lost(struct flint_fs *fs, const struct inode *inode, u32 status)
+{
+	trace_flint_lock_lost(fs->instance, inode->i_ino, status);
+	flint_event(fs, FLINT_EV_LOCK_LOST, &(struct flint_event){ .ino = inode->i_ino });
+	pr_warn_ratelimited("%s: a lock on inode %lu was lost when another metadata server took over (%u)\n",
+			    fs->name, inode->i_ino, status);
+}
+
 static int flint_reclaim_locks(struct flint_fs *fs, struct inode *inode, u64 epoch)
 {
 	struct {
@@ -662,8 +681,7 @@ static int flint_reclaim_locks(struct flint_fs *fs, struct inode *inode, u64 epo
 			return err;
 		for (i = 0; i < nr; i++)
 			if (rep.status[i])
-				pr_warn_ratelimited("%s: a lock on inode %lu was lost when another metadata server took over (%u)\n",
-						    fs->name, inode->i_ino, rep.status[i]);
+				flint_lock_lost(fs, inode, rep.status[i]);
 	}
 }
 

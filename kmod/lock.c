@@ -15,6 +15,7 @@
 #include <linux/fs.h>
 #include <linux/siphash.h>
 #include "flint.h"
+#include "flint_trace.h"
 
 #define FLINT_LOCK_ASK	HZ
 
@@ -77,7 +78,7 @@ static int flint_lock_give_up(struct flint_fs *fs, const struct flint_lock *l)
 	return err == -ENOENT ? 0 : err ? err : -EINTR;
 }
 
-static int flint_lock_wait(struct flint_fs *fs, struct flint_lock *l)
+static int flint_lock_wait_queued(struct flint_fs *fs, struct flint_lock *l)
 {
 	struct flint_leases *ls = &fs->leases;
 	struct flint_lock_rep rep;
@@ -97,6 +98,18 @@ static int flint_lock_wait(struct flint_fs *fs, struct flint_lock *l)
 						     FLINT_LOCK_ASK) < 0)
 			return flint_lock_give_up(fs, l);
 	}
+}
+
+static int flint_lock_wait(struct flint_fs *fs, struct flint_lock *l)
+{
+	unsigned long begun = jiffies;
+	u64 ino = le64_to_cpu(l->ino);
+	int err;
+
+	trace_flint_lock_wait(fs->instance, ino, l->kind, l->type);
+	err = flint_lock_wait_queued(fs, l);
+	trace_flint_lock_done(fs->instance, ino, err, jiffies_to_msecs(jiffies - begun));
+	return err;
 }
 
 /* Context: completion; a LOCK_EVENT was pushed. */

@@ -14,6 +14,7 @@
 #include <linux/in6.h>
 #include <linux/mm.h>
 #include "flint.h"
+#include "flint_trace.h"
 
 #define FLINT_MAP_WAIT_MS	10000
 #define FLINT_MAP_FIRST_LEN	65536
@@ -57,7 +58,8 @@ void flint_map_put(struct flint_mapref *ref)
 		kref_put(&ref->ref, flint_map_release);
 }
 
-static u64 flint_map_epoch(struct flint_fs *fs)
+/* Of the map in use; 0: there is none. Context: any. */
+u64 flint_map_epoch(struct flint_fs *fs)
 {
 	struct flint_mapref *ref;
 	u64 epoch = 0;
@@ -131,6 +133,8 @@ static int flint_map_install(struct flint_fs *fs, void *image, u32 len)
 	spin_unlock(&fs->map_lock);
 	if (old != ref) {
 		flint_stat_inc(fs, FLINT_STAT_MAP_UPDATES);
+		trace_flint_map(fs->instance, old ? old->map.epoch : 0, map.epoch, map.nr_nodes,
+				map.nr_chains);
 		flint_leader_map(fs, old, ref);
 		flint_replica_map(old, ref);
 	}

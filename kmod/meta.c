@@ -16,8 +16,11 @@
 #include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/seq_file.h>
 #include <asm/unaligned.h>
 #include "flint.h"
+#include "flint_trace.h"
+#include "../uapi/flintfs/names.h"
 
 #define FLINT_CLOSE_TRIES	60
 #define FLINT_PAUSE_MIN		(HZ / 20)
@@ -238,6 +241,7 @@ static int flint_meta_try(struct flint_fs *fs, struct flint_mcall *c, const stru
 		req->retry = c->unknown;
 	}
 	req->deadline = deadline;
+	req->tries = min_t(u32, c->tries, U16_MAX);
 	req->lease = flint_lease_ask(fs, c);
 	c->sent = jiffies;
 	err = flint_call(l->peer, req, c->rep, c->rep_size, c->rep_size);
@@ -289,6 +293,55 @@ static bool flint_meta_again(int err, u32 status)
 	       status == FLINT_ST_RECLAIM;
 }
 
+static void flint_session_lost(struct flint_fs *fs, u32 status)
+{
+	const char *why = status == FLINT_ST_FENCED ? "fenced" : "it does not know the session";
+
+	trace_flint_session_lost(fs->instance, fs->session_epoch, status);
+	flint_event(fs, FLINT_EV_SESSION_LOST, &(struct flint_event){ .reason = why });
+	pr_err_ratelimited("%s: the metadata server ended this mount's session; unmount and mount again\n",
+			   fs->name);
+}
+
+/* ---- calls that were not answered at once ------------------------------- */
+
+static void flint_meta_retry(struct flint_fs *fs, struct flint_mcall *c, int err, u32 status)
+{
+	flint_stat_inc(fs, FLINT_STAT_RETRIES);
+	trace_flint_meta_retry(fs->instance, c->op, ++c->tries, err, status);
+	if (c->tries > 1)
+		return;
+	c->pid = task_tgid_nr(current);
+	spin_lock(&fs->retry_lock);
+	list_add_tail(&c->retry_node, &fs->retrying);
+	spin_unlock(&fs->retry_lock);
+}
+
+static void flint_meta_retry_end(struct flint_fs *fs, struct flint_mcall *c)
+{
+	if (!c->tries)
+		return;
+	spin_lock(&fs->retry_lock);
+	list_del(&c->retry_node);
+	spin_unlock(&fs->retry_lock);
+}
+
+/* For debugfs: calls between two attempts, or whose next attempt is listed as well. */
+void flint_meta_show_retrying(struct flint_fs *fs, struct seq_file *m)
+{
+	const struct flint_mcall *c;
+	const char *op;
+
+	spin_lock(&fs->retry_lock);
+	list_for_each_entry(c, &fs->retrying, retry_node) {
+		op = flint_op_name(c->op);
+		seq_printf(m, "metadata-server-%u state retrying op %s op_nr %#x tag 0 bytes %u age_ms %u left_ms - attempts %u pid %d\n",
+			   READ_ONCE(fs->meta_node), op ? op : "?", c->op, c->data_len,
+			   jiffies_to_msecs(jiffies - c->begun), c->tries, c->pid);
+	}
+	spin_unlock(&fs->retry_lock);
+}
+
 static int flint_meta_result(struct flint_fs *fs, struct flint_mcall *c, int err, u32 status)
 {
 	if (err == -ENOTCONN || err == -ETIMEDOUT) {
@@ -299,8 +352,7 @@ static int flint_meta_result(struct flint_fs *fs, struct flint_mcall *c, int err
 		return err;
 	c->unknown = false;
 	if (status == FLINT_ST_FENCED || status == FLINT_ST_NO_SESSION)
-		pr_err_ratelimited("%s: the metadata server ended this mount's session; unmount and mount again\n",
-				   fs->name);
+		flint_session_lost(fs, status);
 	return flint_status_errno(status);
 }
 
@@ -318,8 +370,8 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 	unsigned long end = c->deadline, pause = FLINT_PAUSE_MIN;
 	unsigned int hops = 0;
 	struct flint_seq seq;
+	u32 status = 0, aborts = READ_ONCE(fs->aborts);
 	bool forever = false, now;
-	u32 status = 0;
 	int err;
 
 	if (!end) {
@@ -327,6 +379,8 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 		forever = c->forever || (!fs->opts.soft && !(current->flags & PF_KTHREAD));
 	}
 	c->unknown = false;
+	c->begun = jiffies;
+	c->tries = 0;
 	err = flint_delegate_before(fs, c);
 	if (err)
 		return err;
@@ -341,7 +395,7 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 		err = flint_meta_ask(fs, c, c->mutates ? &seq : NULL, until, &status, &now);
 		if (c->once || (!flint_meta_again(err, status) && !(c->forever && err == -ENOMEM)))
 			break;
-		flint_stat_inc(fs, FLINT_STAT_RETRIES);
+		flint_meta_retry(fs, c, err, status);
 		/* Two servers that name each other must not be asked in a circle. */
 		if (now && hops++ < FLINT_HOPS_MAX)
 			continue;
@@ -353,7 +407,12 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 			break;
 		}
 		pause = min_t(unsigned long, pause * 2, FLINT_PAUSE_MAX);
+		if (READ_ONCE(fs->aborts) != aborts) {
+			err = -EIO;
+			break;
+		}
 	}
+	flint_meta_retry_end(fs, c);
 	if (c->mutates)
 		flint_seq_end(fs, &seq);
 	return flint_meta_result(fs, c, err, status);
@@ -449,7 +508,9 @@ static void flint_close_done(struct flint_req *req)
 		flint_meta_follow(h->fs, &l, req->err, req);
 		flint_leader_put(&l);
 	}
-	if (flint_meta_again(req->err, req->status) && ++h->tries < FLINT_CLOSE_TRIES &&
+	/* An abort by hand, too: handles are not what anybody waits for. */
+	if ((flint_meta_again(req->err, req->status) || req->err == -EIO) &&
+	    ++h->tries < FLINT_CLOSE_TRIES &&
 	    !READ_ONCE(h->fs->shutdown)) {
 		flint_close_queue(h, HZ / 2);
 	} else if (h->stage == FLINT_CLOSE_TOUCH && !req->err) {
@@ -491,6 +552,7 @@ static int flint_close_send(struct flint_handle *h)
 	req->seq = touch ? h->ext_seq.seq : h->seq.seq;
 	req->seq_low = flint_seq_low(fs);
 	req->retry = h->tries > 0;
+	req->tries = h->tries;
 	req->deadline = jiffies + FLINT_RPC_TIMEO;
 	req->done = flint_close_done;
 	req->priv = h;

@@ -18,7 +18,6 @@
 
 #include <linux/random.h>
 #include <linux/sched/signal.h>
-#include <linux/seq_file.h>
 #include <net/net_namespace.h>
 #include "xprt.h"
 #define CREATE_TRACE_POINTS
@@ -34,14 +33,6 @@ static void flint_lane_work(struct work_struct *work);
 static void flint_peer_close_work(struct work_struct *work);
 
 /* ---- connections ------------------------------------------------------ */
-
-static const char * const flint_conn_states[] = {
-	[FLINT_CONN_NEW] = "connecting",
-	[FLINT_CONN_HELLO] = "hello",
-	[FLINT_CONN_LIVE] = "live",
-	[FLINT_CONN_DRAINING] = "draining",
-	[FLINT_CONN_DEAD] = "dead",
-};
 
 /* Legal transitions: a bit per next state. */
 static const u8 flint_conn_next[] = {
@@ -160,6 +151,17 @@ static void flint_conn_tick(struct work_struct *work)
 	queue_delayed_work(flint_io_wq, &conn->tick, FLINT_TICK);
 }
 
+/* The first connection is up, or the last one down: tell whom it concerns. */
+static void flint_peer_event(struct flint_peer *peer, bool up)
+{
+	struct flint_net *net = peer->net;
+
+	rcu_read_lock();
+	if (net->opts.event && !READ_ONCE(net->shutdown) && !READ_ONCE(peer->closing))
+		net->opts.event(net->opts.arg, peer, up);
+	rcu_read_unlock();
+}
+
 static void flint_conn_detach(struct flint_conn *conn)
 {
 	struct flint_peer *peer = conn->peer;
@@ -175,6 +177,8 @@ static void flint_conn_detach(struct flint_conn *conn)
 		queue_delayed_work(flint_cm_wq, &lane->work, lane->backoff);
 	spin_unlock_bh(&peer->lock);
 	wake_up_all(&peer->wq);
+	if (conn->was_live && !flint_peer_live(peer))
+		flint_peer_event(peer, false);
 }
 
 static void flint_conn_bury(struct flint_conn *conn)
@@ -342,8 +346,10 @@ static void flint_lane_up(struct flint_lane *lane, struct flint_conn *conn)
 	lane->backoff = FLINT_BACKOFF_MIN;
 	lane->complain = 0;
 	spin_unlock_bh(&peer->lock);
-	if (first)
+	if (first) {
 		pr_info("%pISpc: connected\n", &peer->dests[0].addr);
+		flint_peer_event(peer, true);
+	}
 	rcu_read_lock();
 	if (peer->net->opts.up && !READ_ONCE(peer->net->shutdown))
 		peer->net->opts.up(peer->net->opts.arg, peer);
@@ -369,7 +375,7 @@ static void flint_lane_retry_later(struct flint_lane *lane, int err)
 	spin_unlock_bh(&peer->lock);
 }
 
-static const struct flint_xprt_ops *flint_xprt_of(const struct flint_dest *dest)
+const struct flint_xprt_ops *flint_xprt_of(const struct flint_dest *dest)
 {
 	return dest->proto == FLINT_PROTO_TCP ? &flint_xprt_tcp : &flint_xprt_rdma;
 }
@@ -395,6 +401,7 @@ static void flint_lane_work(struct work_struct *work)
 	}
 	err = READ_ONCE(conn->state) == FLINT_CONN_HELLO ? flint_auth_handshake(conn) : conn->err;
 	flint_conn_get(conn);	/* once LIVE, its teardown may come and go at any time */
+	conn->was_live = !err;
 	if (!err && flint_conn_set_state(conn, FLINT_CONN_LIVE)) {
 		flint_lane_up(lane, conn);
 		if (flint_peer_over(peer))	/* it may have missed us before LIVE */
@@ -435,6 +442,7 @@ static void flint_net_free(struct kref *ref)
 
 	put_net(net->opts.net);
 	flint_auth_free(net);
+	flint_lat_free(&net->lat);
 	kfree(net->token);
 	kfree_sensitive(net);
 	if (atomic_dec_and_test(&flint_nets))
@@ -455,6 +463,7 @@ static void flint_peer_free(struct kref *ref)
 	struct flint_peer *peer = container_of(ref, struct flint_peer, ref);
 	struct flint_net *net = peer->net;
 
+	flint_lat_free(&peer->lat);
 	kfree(container_of(peer, struct flint_peer_obj, p));
 	kref_put(&net->ref, flint_net_free);
 }
@@ -470,6 +479,10 @@ static struct flint_peer *flint_peer_new(struct flint_net *net,
 	if (!o)
 		return NULL;
 	peer = &o->p;
+	if (flint_lat_init(&peer->lat, role == FLINT_ROLE_CHUNK)) {
+		kfree(o);
+		return NULL;
+	}
 	kref_init(&peer->ref);
 	atomic_set(&peer->users, 1);
 	kref_get(&net->ref);
@@ -478,6 +491,7 @@ static struct flint_peer *flint_peer_new(struct flint_net *net,
 	peer->nr_dests = nr;
 	peer->role = role;
 	spin_lock_init(&peer->lock);
+	INIT_LIST_HEAD(&peer->waiters);
 	init_waitqueue_head(&peer->wq);
 	INIT_WORK(&o->close, flint_peer_close_work);
 	strscpy(peer->reason, "not connected yet", sizeof(peer->reason));
@@ -726,13 +740,16 @@ struct flint_net *flint_net_create(const struct flint_net_opts *opts)
 	mutex_init(&net->lock);
 	INIT_LIST_HEAD(&net->peers);
 	init_waitqueue_head(&net->wq);
-	err = flint_auth_alloc(net);
+	err = flint_lat_init(&net->lat, false);
+	if (!err)
+		err = flint_auth_alloc(net);
 	if (err)
 		goto free;
 	get_net(opts->net);
 	atomic_inc(&flint_nets);
 	return net;
 free:
+	flint_lat_free(&net->lat);
 	kfree(net->token);
 	kfree_sensitive(net);
 	return ERR_PTR(err);
@@ -762,41 +779,6 @@ void flint_net_destroy(struct flint_net *net)
 		pr_warn("%d connections are still being closed; the module cannot be unloaded before\n",
 			atomic_read(&net->nr_conns));
 	kref_put(&net->ref, flint_net_free);
-}
-
-static void flint_peer_show(struct flint_peer *peer, struct seq_file *m)
-{
-	unsigned int i, up = 0;
-	u32 inflight = 0;
-	const char *state = "none", *proto = flint_xprt_of(&peer->dests[0])->name;
-
-	rcu_read_lock();
-	for (i = 0; i < peer->nconn; i++) {
-		struct flint_conn *conn = rcu_dereference(peer->lanes[i].conn);
-
-		if (!conn)
-			continue;
-		up += READ_ONCE(conn->state) == FLINT_CONN_LIVE;
-		inflight += READ_ONCE(conn->inflight);
-		state = flint_conn_states[READ_ONCE(conn->state)];
-		proto = conn->ops->name;
-	}
-	rcu_read_unlock();
-	spin_lock_bh(&peer->lock);
-	seq_printf(m, "%pISpc proto %s role %u state %s conns %u/%u inflight %u reconnects %u rtt_us %u reason %s\n",
-		   &peer->dests[0].addr, proto, peer->role, up ? "live" : state, up, peer->nconn,
-		   inflight, peer->reconnects, peer->rtt_us, peer->reason[0] ? peer->reason : "-");
-	spin_unlock_bh(&peer->lock);
-}
-
-void flint_net_show_peers(struct flint_net *net, struct seq_file *m)
-{
-	struct flint_peer *peer;
-
-	mutex_lock(&net->lock);
-	list_for_each_entry(peer, &net->peers, node)
-		flint_peer_show(peer, m);
-	mutex_unlock(&net->lock);
 }
 
 /* ---- module ----------------------------------------------------------- */

@@ -15,7 +15,6 @@
 #define pr_fmt(fmt) "flintfs: " fmt
 
 #include <linux/sched/signal.h>
-#include <linux/seq_file.h>
 #include <asm/unaligned.h>
 #include "xprt.h"
 #include "flint_trace.h"
@@ -447,9 +446,9 @@ static void flint_flush(struct flint_conn *conn)
 	flint_conn_put(conn);
 }
 
-/* Slow path of submission: sleep until there is something to try again with. */
-static int flint_submit_wait(struct flint_peer *peer, struct flint_req *req,
-			     enum flint_want want)
+/* Sleep until there is something to try again with. @aborts: of the peer, when it began. */
+static int flint_submit_sleep(struct flint_peer *peer, struct flint_req *req,
+			      enum flint_want want, u32 aborts)
 {
 	for (;;) {
 		wait_queue_head_t *wq = want == FLINT_WANT_MR ? &flint_mr_wq : &peer->wq;
@@ -460,7 +459,9 @@ static int flint_submit_wait(struct flint_peer *peer, struct flint_req *req,
 
 		/* Exclusive: one credit wakes one; who leaves without using it wakes the next. */
 		prepare_to_wait_exclusive(wq, &wait, TASK_KILLABLE);
-		err = flint_peer_try(peer, req, &want, &flush);
+		flush = NULL;
+		err = READ_ONCE(peer->aborts) == aborts ?
+		      flint_peer_try(peer, req, &want, &flush) : -EIO;
 		if (err != -EAGAIN || left <= 0 || fatal_signal_pending(current)) {
 			finish_wait(wq, &wait);
 			flint_flush(flush);
@@ -476,6 +477,28 @@ static int flint_submit_wait(struct flint_peer *peer, struct flint_req *req,
 	}
 }
 
+/* Slow path of submission. */
+static int flint_submit_wait(struct flint_peer *peer, struct flint_req *req,
+			     enum flint_want want)
+{
+	struct flint_waiter w = { .req = req, .since = jiffies };
+	u32 aborts;
+	int err;
+
+	/* While it is listed the request is ours, so that it may be looked at. */
+	spin_lock_bh(&peer->lock);
+	aborts = peer->aborts;
+	list_add_tail(&w.node, &peer->waiters);
+	spin_unlock_bh(&peer->lock);
+	flint_req_get(req);
+	err = flint_submit_sleep(peer, req, want, aborts);
+	spin_lock_bh(&peer->lock);
+	list_del(&w.node);
+	spin_unlock_bh(&peer->lock);
+	flint_req_put(req);
+	return err;
+}
+
 int flint_req_submit(struct flint_peer *peer, struct flint_req *req, unsigned int flags)
 {
 	struct flint_conn *flush;
@@ -486,6 +509,8 @@ int flint_req_submit(struct flint_peer *peer, struct flint_req *req, unsigned in
 			 req->state != FLINT_REQ_NEW))
 		return -EIO;
 	req->peer = peer;
+	req->begun = ktime_get_ns();
+	req->pid = task_tgid_nr(current);
 	err = flint_peer_try(peer, req, &want, &flush);
 	flint_flush(flush);
 	if (err != -EAGAIN || (flags & FLINT_SUBMIT_NOWAIT))
@@ -497,13 +522,25 @@ int flint_req_submit(struct flint_peer *peer, struct flint_req *req, unsigned in
 
 /* ---- completion ------------------------------------------------------- */
 
+/* Count how long it took, from submission on. Return: that, in us; by the tick if not submitted. */
+static u32 flint_req_took(const struct flint_req *req, int err)
+{
+	u64 ns;
+
+	if (!req->begun)
+		return jiffies_to_usecs(jiffies - req->sent);
+	ns = ktime_get_ns() - req->begun;
+	flint_lat_add(&req->peer->lat, req->op, ns, err);
+	flint_lat_add(&req->peer->net->lat, req->op, ns, err);
+	return min_t(u64, div_u64(ns, NSEC_PER_USEC), U32_MAX);
+}
+
 /* The request's end. @hold: drop it (else it is the zombie's now). */
 static void flint_req_end(struct flint_req *req, int err, bool hold)
 {
 	req->err = err;
 	req->state = FLINT_REQ_DONE;
-	trace_flint_req_end(req->tag, req->op, err, req->status,
-			    jiffies_to_msecs(jiffies - req->sent));
+	trace_flint_req_end(req->tag, req->op, err, req->status, flint_req_took(req, err));
 	if (hold && req->hold)
 		flint_hold_put(req->hold);
 	req->done(req);
@@ -659,7 +696,7 @@ void flint_slot_finish(struct flint_conn *conn, struct flint_slot *slot,
 
 static int flint_abort_err(const struct flint_conn *conn, const struct flint_req *req, bool zombie)
 {
-	if (zombie || READ_ONCE(conn->peer->net->shutdown))
+	if (zombie || conn->err == -ECANCELED || READ_ONCE(conn->peer->net->shutdown))
 		return -EIO;
 	return time_after_eq(jiffies, req->deadline) ? -ETIMEDOUT : -ENOTCONN;
 }
@@ -863,45 +900,4 @@ int flint_conn_call(struct flint_conn *conn, struct flint_req *req, void *rep, u
 	if (completion_done(reply))
 		return flint_call_result(req, rep, rep_size, rep_min);
 	return left ? -ENOTCONN : -ETIMEDOUT;
-}
-
-/* ---- seen from outside ------------------------------------------------ */
-
-static void flint_conn_show_inflight(struct flint_conn *conn, struct seq_file *m)
-{
-	u32 i;
-
-	spin_lock_bh(&conn->lock);
-	/* Not yet DEAD under the lock: the table stays until we let go of it. */
-	for (i = 0; conn->state != FLINT_CONN_DEAD && i <= conn->depth && conn->slots; i++) {
-		const struct flint_slot *slot = conn->slots[i];
-
-		if (!slot->req || slot->state == FLINT_SLOT_PREP)
-			continue;
-		seq_printf(m, "%pISpc tag %08x op %#x bytes %u age_ms %u left_ms %ld%s\n",
-			   &conn->peer->dests[0].addr, slot->req->tag, slot->req->op,
-			   slot->req->data_len, jiffies_to_msecs(jiffies - slot->req->sent),
-			   (long)(slot->req->deadline - jiffies) * 1000 / HZ,
-			   slot->state == FLINT_SLOT_REPLIED ? " replied" : "");
-	}
-	spin_unlock_bh(&conn->lock);
-}
-
-void flint_net_show_inflight(struct flint_net *net, struct seq_file *m)
-{
-	struct flint_peer *peer;
-	unsigned int i;
-
-	mutex_lock(&net->lock);
-	list_for_each_entry(peer, &net->peers, node) {
-		rcu_read_lock();
-		for (i = 0; i < peer->nconn; i++) {
-			struct flint_conn *conn = rcu_dereference(peer->lanes[i].conn);
-
-			if (conn && READ_ONCE(conn->state) >= FLINT_CONN_HELLO)
-				flint_conn_show_inflight(conn, m);
-		}
-		rcu_read_unlock();
-	}
-	mutex_unlock(&net->lock);
 }

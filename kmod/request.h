@@ -84,6 +84,7 @@ enum flint_dir {
  *	the array must live as long as @hold
  * @data_len: bytes of payload to send, or room for a reply's payload
  * @hold: keeps the memory alive; required when @dir is not NONE
+ * @tries: attempts before this one
  * @done: called once; may not sleep for long and may not submit with waiting
  * @priv: the submitter's
  *
@@ -107,6 +108,7 @@ struct flint_req {
 	bool cred;
 	bool atomic;
 	u8 lease;
+	u16 tries;
 	unsigned int nr_bvec;
 	u32 only_conn;
 	u64 seq;
@@ -138,6 +140,8 @@ struct flint_req {
 	u8 state;
 	u32 tag;
 	unsigned long sent;
+	u64 begun;		/* ktime ns of the submission, 0: not counted */
+	pid_t pid;		/* process that submitted */
 	struct list_head node;
 	struct flint_peer *peer;
 	void *conn;
@@ -265,7 +269,9 @@ int flint_peer_refused(struct flint_peer *peer);
  *	flint_net_shutdown() and a grace period are over. Returns 0, or an error
  *	that ends the connection
  * @up: a connection was made; may be NULL. In an RCU read section as @push
- * @arg: for both
+ * @event: the first connection of a peer is up, or its last one that was is down; may be
+ *	NULL. In an RCU read section as @push
+ * @arg: for all three
  */
 struct flint_net_opts {
 	struct net *net;
@@ -281,6 +287,7 @@ struct flint_net_opts {
 	u32 nconn;
 	int (*push)(void *arg, u32 conn, const struct flint_msg *m);
 	void (*up)(void *arg, struct flint_peer *peer);
+	void (*event)(void *arg, struct flint_peer *peer, bool up);
 	void *arg;
 };
 
@@ -345,9 +352,65 @@ void flint_peer_put(struct flint_peer *peer);
  */
 int flint_peer_wait(struct flint_peer *peer, unsigned long timeout);
 
-/* Requests in flight of a mount, one line each: debugfs "inflight". */
+/* ---- seen from outside: show.c ---------------------------------------- */
+
+#define FLINT_PEER_ADDR_LEN	64
+
+/**
+ * struct flint_peer_info - how a peer is
+ * @addr: address and port
+ * @state: of its connections in a word
+ * @proto: "rdma", "tcp"
+ * @conns, @lanes: connections that are up, and that there should be
+ * @reason: of the last failure, "-": none
+ */
+struct flint_peer_info {
+	char addr[FLINT_PEER_ADDR_LEN];
+	u8 role;
+	const char *state;
+	const char *proto;
+	u32 conns;
+	u32 lanes;
+	u32 inflight;
+	u32 reconnects;
+	u32 rtt_us;
+	char reason[120];
+};
+
+struct flint_lat;
+
+void flint_peer_info(struct flint_peer *peer, struct flint_peer_info *info);
+const struct flint_lat *flint_peer_lat(const struct flint_peer *peer);
+const struct flint_lat *flint_net_lat(const struct flint_net *net);
+
+/**
+ * flint_net_peer() - look at one of the peers
+ * @net: the network
+ * @n: counts them from 0
+ * @fn: called with the peer, which stays for that long; under a mutex
+ * @arg: for it
+ *
+ * Return: what @fn returned, or -ENOENT: there are no more.
+ */
+int flint_net_peer(struct flint_net *net, unsigned int n,
+		   int (*fn)(struct flint_peer *peer, void *arg), void *arg);
+
+/**
+ * flint_net_abort() - end what is in flight and what waits, with -EIO
+ * @net: the network
+ * @addr: of the peer as flint_peer_info() says it, or NULL: of all peers
+ * @nr: result: requests that were in flight
+ *
+ * What is submitted afterwards is tried as ever.
+ *
+ * Context: process.
+ * Return: 0, or -ENOENT: no such peer.
+ */
+int flint_net_abort(struct flint_net *net, const char *addr, u32 *nr);
+
+/* Requests in flight and submitters that wait, one line each: debugfs "inflight". */
 void flint_net_show_inflight(struct flint_net *net, struct seq_file *m);
-/* Peers, one line each: address, state, connections, reconnects, rtt_us, reason. */
+/* Peers, one line each: debugfs "peers". */
 void flint_net_show_peers(struct flint_net *net, struct seq_file *m);
 
 int flint_transport_init(void);

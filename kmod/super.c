@@ -18,6 +18,7 @@
 #include <linux/utsname.h>
 #include <net/net_namespace.h>
 #include "flint.h"
+#include "latency.h"
 
 static atomic_t flint_instances;
 
@@ -79,6 +80,7 @@ static int flint_mount_net(struct fs_context *fc, struct flint_fs *fs)
 		.nconn = fs->opts.nconn,
 		.push = fs->opts.lease ? flint_lease_push : NULL,
 		.up = fs->opts.lease ? flint_lease_up : NULL,
+		.event = flint_peer_changed,
 		.arg = fs,
 	};
 
@@ -272,6 +274,33 @@ static int flint_sync_fs(struct super_block *sb, int wait)
 	return 0;
 }
 
+/**
+ * flint_fs_abort_requests() - end what is in flight now with -EIO
+ * @fs: mount
+ * @peer: only requests to the server with this address, as "peers" in debugfs
+ *	says it; NULL: all
+ *
+ * Unlike after flint_fs_abort() the mount goes on working.
+ *
+ * Context: process.
+ * Return: 0, or -ENOENT: no such server.
+ */
+int flint_fs_abort_requests(struct flint_fs *fs, const char *peer)
+{
+	u32 nr;
+	int err;
+
+	if (!peer)
+		WRITE_ONCE(fs->aborts, READ_ONCE(fs->aborts) + 1);
+	err = flint_net_abort(fs->net, peer, &nr);
+	if (err)
+		return err;
+	pr_warn("%s: %u requests to %s were aborted by hand: they end with an I/O error\n",
+		fs->name, nr, peer ? peer : "all servers");
+	flint_event(fs, FLINT_EV_ABORTED, &(struct flint_event){ .peer = peer, .value = nr });
+	return 0;
+}
+
 static void flint_umount_begin(struct super_block *sb)
 {
 	flint_fs_abort(flint_fs(sb));
@@ -311,14 +340,30 @@ u64 flint_stats_sum(struct flint_fs *fs, enum flint_stat stat)
 	return sum;
 }
 
+/* A line for each operation that ended yet. */
+static void flint_show_latency(struct seq_file *m, const struct flint_lat *lat)
+{
+	struct flint_lat_row sum;
+	unsigned int row;
+
+	for (row = 0; row < flint_lat_rows(lat); row++)
+		if (flint_lat_sum(lat, row, &sum))
+			seq_printf(m, "\n\t%s: count=%llu failed=%llu total_us=%llu p50_us=%u p99_us=%u",
+				   flint_lat_name(lat, row), sum.count, sum.failed,
+				   div_u64(sum.sum_ns, NSEC_PER_USEC),
+				   flint_lat_quantile_us(&sum, 500),
+				   flint_lat_quantile_us(&sum, 990));
+}
+
 static int flint_show_stats(struct seq_file *m, struct dentry *root)
 {
 	struct flint_fs *fs = flint_fs(root->d_sb);
 	int i;
 
-	seq_puts(m, "statvers=1");
+	seq_puts(m, "statvers=2");
 	for (i = 0; i < FLINT_STAT_NR; i++)
 		seq_printf(m, " %s=%llu", flint_stat_names[i], flint_stats_sum(fs, i));
+	flint_show_latency(m, flint_net_lat(fs->net));
 	return 0;
 }
 
@@ -338,6 +383,7 @@ static const struct super_operations flint_super_ops = {
 
 static int flint_fs_init(struct flint_fs *fs, struct fs_context *fc)
 {
+	INIT_LIST_HEAD(&fs->nl_node);
 	fs->instance = atomic_inc_return(&flint_instances);
 	fs->netns = get_net(fc->net_ns);
 	spin_lock_init(&fs->map_lock);
@@ -345,6 +391,8 @@ static int flint_fs_init(struct flint_fs *fs, struct fs_context *fc)
 	INIT_LIST_HEAD(&fs->seq_open);
 	atomic_set(&fs->inflight, 0);
 	init_waitqueue_head(&fs->idle);
+	spin_lock_init(&fs->retry_lock);
+	INIT_LIST_HEAD(&fs->retrying);
 	fs->next_warn = jiffies;
 	flint_map_init(fs);
 	flint_leader_init(fs);
@@ -441,6 +489,7 @@ static int flint_fill_super(struct super_block *sb, struct fs_context *fc)
 	if (err)
 		return err;
 	flint_debugfs_add(fs);
+	flint_nl_add(fs);
 	flint_map_start(fs);
 	flint_leader_start(fs);
 	return 0;
@@ -455,6 +504,7 @@ static void flint_kill_sb(struct super_block *sb)
 {
 	struct flint_fs *fs = flint_fs(sb);
 
+	flint_nl_del(fs);
 	flint_debugfs_del(fs);
 	flint_sysfs_del(fs);
 	flint_fs_stop(fs);
@@ -489,10 +539,15 @@ static int __init flint_init(void)
 	if (err)
 		goto transport;
 	flint_debugfs_init();
-	err = register_filesystem(&flint_fs_type);
+	err = flint_nl_init();
 	if (err)
 		goto sysfs;
+	err = register_filesystem(&flint_fs_type);
+	if (err)
+		goto netlink;
 	return 0;
+netlink:
+	flint_nl_exit();
 sysfs:
 	flint_debugfs_exit();
 	flint_sysfs_exit();
@@ -508,6 +563,7 @@ inodes:
 static void __exit flint_exit(void)
 {
 	unregister_filesystem(&flint_fs_type);
+	flint_nl_exit();
 	flint_debugfs_exit();
 	flint_sysfs_exit();
 	flint_transport_exit();

@@ -23,13 +23,14 @@ static struct flint_attribute flint_attr_##_name = {			\
 	.show = _name##_show,						\
 }
 
-static ssize_t state_show(struct flint_fs *fs, char *buf)
+/* "live", "connecting", "refused" or "aborted". Context: process. */
+const char *flint_fs_state(struct flint_fs *fs)
 {
 	const char *state = "connecting";
 	struct flint_leader l;
 
 	if (READ_ONCE(fs->shutdown))
-		return sysfs_emit(buf, "aborted\n");
+		return "aborted";
 	if (!flint_leader_get(fs, &l)) {
 		if (flint_peer_refused(l.peer))
 			state = "refused";
@@ -37,7 +38,12 @@ static ssize_t state_show(struct flint_fs *fs, char *buf)
 			state = "live";
 		flint_leader_put(&l);
 	}
-	return sysfs_emit(buf, "%s\n", state);
+	return state;
+}
+
+static ssize_t state_show(struct flint_fs *fs, char *buf)
+{
+	return sysfs_emit(buf, "%s\n", flint_fs_state(fs));
 }
 FLINT_ATTR_RO(state);
 
@@ -109,6 +115,25 @@ static struct flint_attribute flint_attr_abort = {
 	.store = abort_store,
 };
 
+static ssize_t abort_requests_store(struct flint_fs *fs, const char *buf, size_t len)
+{
+	char peer[FLINT_PEER_ADDR_LEN];
+	int err;
+
+	if (strscpy(peer, buf, sizeof(peer)) < 0)
+		return -EINVAL;
+	strim(peer);
+	if (!peer[0])
+		return -EINVAL;
+	err = flint_fs_abort_requests(fs, strcmp(peer, "all") ? peer : NULL);
+	return err ? err : len;
+}
+
+static struct flint_attribute flint_attr_abort_requests = {
+	.attr = { .name = "abort_requests", .mode = 0200 },
+	.store = abort_requests_store,
+};
+
 static struct attribute *flint_attrs[] = {
 	&flint_attr_state.attr,
 	&flint_attr_reason.attr,
@@ -119,6 +144,7 @@ static struct attribute *flint_attrs[] = {
 	&flint_attr_map_epoch.attr,
 	&flint_attr_inflight.attr,
 	&flint_attr_abort.attr,
+	&flint_attr_abort_requests.attr,
 	NULL
 };
 ATTRIBUTE_GROUPS(flint);

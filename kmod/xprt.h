@@ -38,6 +38,7 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
+#include "latency.h"
 #include "request.h"
 
 struct crypto_shash;
@@ -93,6 +94,7 @@ struct flint_net {
 	atomic_t nr_conns;		/* not yet torn down */
 	wait_queue_head_t wq;		/* nr_conns fell to 0 */
 	atomic_t zombies;
+	struct flint_lat lat;		/* of all its peers */
 };
 
 /**
@@ -113,6 +115,13 @@ struct flint_lane {
 	unsigned long tried;
 };
 
+/* A submitter that waits for a connection, a credit or a region; on its stack. */
+struct flint_waiter {
+	struct list_head node;		/* peer->waiters; under peer->lock */
+	struct flint_req *req;
+	unsigned long since;		/* jiffies */
+};
+
 struct flint_peer {
 	struct kref ref;		/* users, lanes' works, connections */
 	atomic_t users;			/* flint_peer_get(); at 0 it closes */
@@ -121,7 +130,7 @@ struct flint_peer {
 	struct flint_dest dests[FLINT_PEER_DESTS];
 	unsigned int nr_dests;
 	u8 role;
-	spinlock_t lock;		/* lanes' conn, reason, refused, closing */
+	spinlock_t lock;		/* lanes' conn, reason, refused, closing, waiters, aborts */
 	bool closing;
 	int refused;
 	char reason[FLINT_REASON_LEN];
@@ -134,6 +143,9 @@ struct flint_peer {
 	bool stream;			/* the newest connection takes any memory */
 	u32 reconnects;
 	u32 rtt_us;
+	u32 aborts;			/* times that its requests were aborted by hand */
+	struct list_head waiters;
+	struct flint_lat lat;
 	unsigned int nconn;
 	struct flint_lane lanes[FLINT_CONNS_MAX];
 };
@@ -205,6 +217,8 @@ struct flint_conn {
 	u32 max_pages;
 	u32 max_seg;
 
+	bool was_live;			/* the connect work's and the teardown's */
+
 	unsigned long last_rx;
 	unsigned long last_tx;
 	struct delayed_work tick;
@@ -245,6 +259,7 @@ void flint_conn_init(struct flint_conn *conn, const struct flint_xprt_ops *ops,
 		     struct flint_peer *peer, struct flint_lane *lane);
 void flint_conn_get(struct flint_conn *conn);
 void flint_conn_put(struct flint_conn *conn);
+const struct flint_xprt_ops *flint_xprt_of(const struct flint_dest *dest);
 struct flint_conn *flint_peer_conn(struct flint_peer *peer);
 struct flint_conn *flint_peer_conn_find(struct flint_peer *peer, u32 id);
 

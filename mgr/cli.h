@@ -18,6 +18,8 @@
  *	cli_chunk.c	scrub; comparing the replicas of a chain
  *	cli_log.c	log levels and lines, metrics of daemons; cli_doctor.c: all of it
  *	cli_local.c	mounts, version, shell completion
+ *	cli_client.c	what mounts do and wait for; cli_top.c: per second; cli_netlink.c: the
+ *			module's netlink family
  *	cli_fs.c	the way into a file system; du, fs rmtree
  *	cli_quota.c	quotas
  *	cli_trash.c	the trash
@@ -109,6 +111,8 @@ enum cli_opt {
 	CLI_OPT_COMMAND,
 	CLI_OPT_RACK,
 	CLI_OPT_HOST,
+	CLI_OPT_INTERVAL,
+	CLI_OPT_COUNT,
 	CLI_OPT_END,
 };
 
@@ -192,6 +196,13 @@ int cli_token_create(struct cli *c);
 int cli_token_show(struct cli *c);
 int cli_token_ls(struct cli *c);
 int cli_token_revoke(struct cli *c);
+
+int cli_client_stat(struct cli *c);
+int cli_client_top(struct cli *c);
+int cli_client_events(struct cli *c);
+int cli_client_inflight(struct cli *c);
+int cli_client_abort(struct cli *c);
+int cli_client_trace(struct cli *c);
 
 int cli_meta_status(struct cli *c);
 int cli_meta_add(struct cli *c);

@@ -247,6 +247,27 @@ static const struct argp_option cli_opts_bench_data[] = {
 	CLI_JSON, { 0 },
 };
 
+#define CLI_COUNT(what) { "count", CLI_OPT_COUNT, "N", 0, "End after so many " what, 1 }
+
+static const struct argp_option cli_opts_client_top[] = {
+	{ "interval", CLI_OPT_INTERVAL, "SECONDS", 0, "Between two looks (default 2)", 1 },
+	CLI_COUNT("looks"), CLI_JSON, { 0 },
+};
+
+static const struct argp_option cli_opts_client_events[] = {
+	CLI_COUNT("events"), CLI_JSON, { 0 },
+};
+
+static const struct argp_option cli_opts_client_trace[] = {
+	{ "only", CLI_OPT_ONLY, "EVENT,...", 0, "Only these tracepoints (default: all of the module)", 1 },
+	CLI_COUNT("lines"), { 0 },
+};
+
+static const struct argp_option cli_opts_client_abort[] = {
+	{ "dry-run", CLI_OPT_DRY_RUN, NULL, 0, "Only say what would happen", 0 },
+	CLI_JSON, { 0 },
+};
+
 static const struct cli_cmd cli_cmds[] = {
 	{ NULL, "up", cli_up, 1, 1, false, "DIR",
 	  "Start a whole cluster on this machine, with its state in DIR. Running it again starts what does not run.",
@@ -444,6 +465,21 @@ static const struct cli_cmd cli_cmds[] = {
 	{ NULL, "map", cli_map, 0, 0, true, NULL, "Print the cluster map.", cli_opts_api },
 	{ NULL, "mounts", cli_mounts, 0, 0, false, NULL, "List FlintFS mounts of this machine.",
 	  cli_opts_json },
+	{ "client", "stat", cli_client_stat, 0, 1, false, "[MOUNT]",
+	  "Print what mounts of this machine counted, and how long their requests took, by operation and by server. MOUNT is a directory or a number of 'flint mounts'.",
+	  cli_opts_json },
+	{ "client", "top", cli_client_top, 0, 1, false, "[MOUNT]",
+	  "Print again and again what mounts do per second.", cli_opts_client_top },
+	{ "client", "inflight", cli_client_inflight, 0, 1, false, "[MOUNT]",
+	  "List the requests that wait for a server, the oldest first.", cli_opts_json },
+	{ "client", "events", cli_client_events, 0, 1, false, "[MOUNT]",
+	  "Print what happens to mounts: servers lost and found, sessions, leases, failed writes.",
+	  cli_opts_client_events },
+	{ "client", "trace", cli_client_trace, 0, 0, false, NULL,
+	  "Print every step of every request, until interrupted.", cli_opts_client_trace },
+	{ "client", "abort", cli_client_abort, 1, 2, false, "MOUNT [SERVER]",
+	  "End the requests that a mount has under way now, or those to one server, with an I/O error. The mount goes on working.",
+	  cli_opts_client_abort },
 	{ NULL, "version", cli_version, 0, 0, false, NULL, "Print versions.", cli_opts_json },
 	{ "bench", "meta", cli_bench_meta, 1, 1, false, "DIR",
 	  "Measure the metadata service: clusters of its own, with their state in DIR, against yardsticks on the same disk.",

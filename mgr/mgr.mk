@@ -16,12 +16,13 @@ MGRD_SRCS := mgr/mgrd.c $(MGR_STATE) mgr/replica.c mgr/worker.c mgr/members.c mg
 $(eval $(call program,flint-mgrd,$(MGRD_SRCS),-lsqlite3 -lmicrohttpd -ljansson -lxxhash))
 
 FLINT_SRCS := mgr/flint.c mgr/cli_api.c mgr/cli_show.c mgr/cli_chain.c mgr/cli_ground.c \
-	mgr/cli_make.c mgr/cli_history.c mgr/cli_hold.c mgr/cli_job.c mgr/cli_ops.c mgr/cli_token.c mgr/cli_local.c mgr/cli_log.c mgr/cli_doctor.c mgr/redact.c mgr/cli_fs.c mgr/cli_quota.c \
+	mgr/cli_make.c mgr/cli_history.c mgr/cli_hold.c mgr/cli_job.c mgr/cli_ops.c mgr/cli_token.c mgr/cli_local.c mgr/cli_client.c mgr/cli_top.c mgr/cli_netlink.c mgr/cli_log.c mgr/cli_doctor.c mgr/redact.c mgr/cli_fs.c mgr/cli_quota.c \
 	mgr/cli_trash.c mgr/cli_rpc.c mgr/cli_chunk.c mgr/cli_group.c \
 	mgr/cli_replica.c mgr/cli_meta.c mgr/cli_mgrstate.c mgr/up.c mgr/upproc.c mgr/upmember.c mgr/httpauth.c mgr/cli_bench.c $(patsubst %,mgr/bench/%.c,\
 	hist load leased cluster yard works report machine dataload netyard simrows data) $(PLACE_SRCS)
 
-$(eval $(call program,flint,$(FLINT_SRCS),-ljansson -lcurl -lsqlite3))
+$(eval $(call program,flint,$(FLINT_SRCS),-ljansson -lcurl -lsqlite3 -lnl-3))
+$(B)/mgr/cli_netlink.o: override CFLAGS += -isystem /usr/include/libnl3
 
 TEST_SRCS_mgr_members := mgr/members.c mgr/chains.c mgr/chainstate.c mgr/image.c mgr/state.c mgr/command.c
 TEST_LIBS_mgr_members := -lxxhash

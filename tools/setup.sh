@@ -9,7 +9,7 @@ packages=(
 	gcc libc6-dev make pkg-config bc bison flex libelf-dev kmod linux-headers-amd64
 	libibverbs-dev librdmacm-dev libssl-dev libisal-dev libinih-dev libxxhash-dev uthash-dev
 	liburing-dev libsqlite3-dev libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev
-	libfuse3-dev uuid-dev keyutils
+	libfuse3-dev libnl-3-dev uuid-dev keyutils
 	# virtual machine
 	qemu-system-x86 busybox-static python3 dpkg-dev iproute2 rdma-core ibverbs-providers
 	# tests and checks

@@ -9,6 +9,7 @@
 
 #include "../base/metrics.h"
 #include "net.h"
+#include "../../uapi/flintfs/names.h"
 
 #define FLINT_STAT_OPS		128	/* operations of the protocol have lower numbers */
 /* errno values, the last of them for all that are larger, then FLINT_ST_* */
@@ -39,8 +40,6 @@ void flint_stats_request(struct flint_srv_stats *s, uint16_t op, uint32_t status
 void flint_stats_print(FILE *f, const char *prefix, struct flint_srv_stats *const *s,
 		       unsigned int nr);
 
-/* "read"; NULL: not known. */
-const char *flint_op_name(uint16_t op);
 /* "OK", "ENOENT", "STALE_MAP", or the number in @buf. */
 const char *flint_status_name(uint32_t status, char *buf, size_t len);
 
