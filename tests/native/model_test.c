@@ -38,6 +38,7 @@
 #define CLIENTS_MAX	16
 #define THREADS_MAX	16
 #define KEEP_S		86400
+#define TOLD		400
 
 struct options {
 	char *mgr, *key, *fs;
@@ -102,6 +103,7 @@ struct worker {
 	uint64_t rng;
 	unsigned int at;
 	char what[200];
+	char told[TOLD][280];		/* the last operations */
 	struct node *root, *all;
 	int live;
 	bool keep;
@@ -136,6 +138,21 @@ static unsigned int pick(struct worker *w, unsigned int n)
 	return rnd(w) % n;
 }
 
+/* Of the last operations those on the directory or inode that the failed one is about. */
+static void tell(const struct worker *w)
+{
+	const char *at = strstr(w->what, " in ");
+	char ino[32];
+	uint64_t i;
+
+	at = at ? at : strstr(w->what, " of ");
+	if (!at || sscanf(at + 4, "%31[0-9]", ino) != 1)
+		return;
+	for (i = w->done < TOLD ? 0 : w->done - TOLD; i < w->done; i++)
+		if (strstr(w->told[i % TOLD], ino))
+			fprintf(stderr, "  %llu: %s\n", (unsigned long long)i, w->told[i % TOLD]);
+}
+
 static void wrong(struct worker *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void wrong(struct worker *w, const char *fmt, ...)
 {
@@ -147,6 +164,7 @@ static void wrong(struct worker *w, const char *fmt, ...)
 	va_end(ap);
 	fprintf(stderr, "thread %u, operation %llu: %s: %s\n", w->at, (unsigned long long)w->done,
 		w->what, text);
+	tell(w);
 	atomic_store(&failed, true);
 }
 
@@ -757,8 +775,11 @@ static void one(struct worker *w)
 		op_setattr, op_link, op_unlink, op_unlink, op_rename, op_rename, op_open, op_close,
 		op_xattr, op_xattr, op_rmtree, op_restore, op_empty,
 	};
+	uint64_t start = flint_now_ns();
+	unsigned int at;
 
-	w->fs = client[pick(w, o.clients)];
+	at = pick(w, o.clients);
+	w->fs = client[at];
 	w->what[0] = 0;
 	if (w->live > LIVE_MAX && pick(w, 3))
 		op_unlink(w);
@@ -766,6 +787,8 @@ static void one(struct worker *w)
 		list(w, pick_dir(w));
 	else
 		ops[pick(w, sizeof(ops) / sizeof(ops[0]))](w);
+	snprintf(w->told[w->done % TOLD], sizeof(w->told[0]), "at %.3f, client %u, took %llu ms: %s",
+		 start / 1e9, at, (unsigned long long)(flint_now_ns() - start) / 1000000, w->what);
 	w->done++;
 	if (verbose && w->what[0])
 		fprintf(stderr, "%u: %s\n", w->at, w->what);
