@@ -706,6 +706,42 @@ static void grown(const char *path, uint64_t end)
 	flint_fs_close(fs);
 }
 
+static int drop_entry(void *arg, const struct flint_fs_entry *e)
+{
+	(void)arg;
+	(void)e;
+	return 0;
+}
+
+/* The same session brings back what it has removed, and removes a tree: where is the server's to know. */
+static void own_trash(struct flint_fs *fs, struct flint_fs *other, uint64_t dir, uint64_t file)
+{
+	struct flint_rmtree_rep rep;
+	struct flint_attr attr;
+	uint64_t nr;
+	int rc, i;
+
+	rc = flint_fs_trash_set(fs, dir, 3600);
+	rc |= flint_fs_unlink(fs, dir, "kept");
+	usleep(1500000);
+	for (i = 0; i < 2; i++)
+		rc |= flint_fs_readdir(fs, dir, 0, false, drop_entry, NULL);
+	rc |= flint_fs_lookup(fs, dir, "kept", &attr) != -ENOENT;
+	ok(!rc, "a name that went into the trash is known to be absent");
+	rc = flint_fs_trash_restore(fs, file, 0, NULL, &attr);
+	rc |= flint_fs_lookup(fs, dir, "kept", &attr);
+	ok(!rc && ino_of(&attr) == file, "restored by the same session it is there");
+	rc = flint_fs_mkdir(fs, dir, "again", 0755, &attr);
+	rc |= flint_fs_lookup(fs, dir, "again", &attr);
+	rc |= flint_fs_rmtree(fs, dir, "again", FLINT_NAME_NO_TRASH, &rep);
+	ok(!rc && flint_fs_lookup(fs, dir, "again", &attr) == -ENOENT,
+	   "a tree that it removes is not");
+	rc = flint_fs_unlink(fs, dir, "kept") | flint_fs_getattr(fs, file, &attr);
+	rc |= flint_fs_trash_empty(other, file, 0, &nr);
+	ok(!rc && flint_fs_getattr(fs, file, &attr) == -ESTALE,
+	   "what others empty out of the trash is gone for who removed it, too");
+}
+
 /* Trees are taken apart by the server: links and entries go that others have in memory. */
 static void own(void)
 {
@@ -750,6 +786,7 @@ static void own(void)
 	ok(rc == -ENOENT || rc == -ESTALE, "nor the entry");
 	rc = flint_fs_getattr(b, ino_of(&sub), &attr);
 	ok(rc == -ESTALE, "nor the directory");
+	own_trash(b, a, ino_of(&top), ino_of(&file));
 	flint_fs_close(b);
 	flint_fs_close(a);
 }

@@ -68,6 +68,7 @@ struct fs_cache {
 	const struct cache_ops *ops;
 	void *arg;
 	uint32_t max, nr_names, nr_held;
+	uint32_t blind;			/* changes under way that could be anywhere */
 	uint64_t clock, floor;
 	uint64_t reply;
 	struct node *nodes;
@@ -419,7 +420,8 @@ static void dentry_end(struct fs_cache *c, struct dentry *d, bool known, uint64_
 		d->overlapped = true;
 	node_unbusy(c, n);
 	d->mut_clock = c->clock;
-	d->known = known && held && n->held_clock <= begun && !d->busy && !d->overlapped;
+	d->known = known && held && n->held_clock <= begun && !d->busy && !d->overlapped &&
+		   !c->blind && c->floor <= begun;
 	d->ino = to;
 	d->cookie = 0;
 	n->listed = n->scanning = false;
@@ -453,12 +455,30 @@ void cache_mut_end(struct fs_cache *c, struct cache_mut *m, bool known, const ui
 	trim(c);
 }
 
+void cache_blind_begin(struct fs_cache *c)
+{
+	struct node *n, *tmp;
+
+	c->blind++;
+	HASH_ITER(hh, c->nodes, n, tmp) {
+		n->attr_ok = false;
+		names_drop(c, n);
+		node_put(c, n);
+	}
+}
+
+void cache_blind_end(struct fs_cache *c)
+{
+	c->blind--;
+	floor_raise(c, ++c->clock);
+}
+
 /* ---- what replies say ------------------------------------------------------------------------ */
 
 static bool fresh_enough(const struct fs_cache *c, uint64_t mut_clock, uint32_t busy,
 			 uint64_t since)
 {
-	return !busy && mut_clock <= since && c->floor <= since;
+	return !busy && !c->blind && mut_clock <= since && c->floor <= since;
 }
 
 void cache_reply(struct fs_cache *c)
@@ -492,7 +512,7 @@ static struct dentry *name_keep(struct fs_cache *c, struct node *n, const char *
 {
 	struct dentry *d = dentry_find(c, n->ino, name, len);
 
-	if (d ? !fresh_enough(c, d->mut_clock, d->busy, since) : c->floor > since)
+	if (!fresh_enough(c, d ? d->mut_clock : 0, d ? d->busy : 0, since))
 		return NULL;
 	d = d ? d : dentry_get(c, n, name, len);
 	if (!d)

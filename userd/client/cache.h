@@ -70,6 +70,14 @@ int cache_mut_begin(struct fs_cache *c, struct cache_mut *m);
  */
 void cache_mut_end(struct fs_cache *c, struct cache_mut *m, bool known, const uint64_t *to);
 
+/*
+ * A change of our own that may touch anything: where is known to the server only.
+ * Leases stay; what is kept under them is forgotten, and nothing new is kept until
+ * it has ended.
+ */
+void cache_blind_begin(struct fs_cache *c);
+void cache_blind_end(struct fs_cache *c);
+
 /* ---- what replies say ------------------------------------------------------------- */
 
 /* Before what one reply says is told: its grants and its contents belong together. */

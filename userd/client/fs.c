@@ -51,6 +51,8 @@ static void op_finish(struct fs_op *op, int err)
 		op_log(op, err);
 	if (op->touches && fs->cache)
 		cache_mut_end(fs->cache, &op->mut, false, NULL);
+	if (op->blind && fs->cache)
+		cache_blind_end(fs->cache);
 	if (op->mutating) {
 		if (op->seq_prev)
 			op->seq_prev->seq_next = op->seq_next;
@@ -314,6 +316,8 @@ void fs_op_start(struct fs_op *op)
 		op->mut = (struct cache_mut){ .ino = { op->touches } };
 		cache_mut_begin(fs->cache, &op->mut);
 	}
+	if (op->blind && fs->cache)
+		cache_blind_begin(fs->cache);
 	if (op->mutating) {
 		op->rpc.seq = ++fs->next_seq;
 		op->seq_prev = fs->seq_last;
@@ -432,6 +436,7 @@ static void sync_start(struct flint_task *t)
 	op->rpc.in_len = call->in_len;
 	op->mutating = call->mutating;
 	op->touches = call->touches;
+	op->blind = call->blind;
 	op->deadline_ns = flint_now_ns() +
 		(call->timeout_ms ? call->timeout_ms : sc->fs->timeout_ms) * 1000000ull;
 	op->route = fs_route_meta;

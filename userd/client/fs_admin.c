@@ -16,6 +16,9 @@ static int simple(struct flint_fs *fs, uint16_t op, bool mutating, const void *b
 	struct fs_call call = {
 		.op = op, .mutating = mutating, .body = body, .body_len = len,
 		.rep = rep, .rep_size = rep_len, .rep_min = rep_len,
+		/* Whole trees go, or come back where they were: what we keep may be about them. */
+		.blind = op == FLINT_OP_TRASH_RESTORE || op == FLINT_OP_TRASH_EMPTY ||
+			 op == FLINT_OP_RMTREE,
 	};
 
 	return fs_call(fs, &call);

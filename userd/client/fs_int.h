@@ -93,6 +93,7 @@ struct fs_op {
 	struct flint_rpc rpc;
 	bool mutating;
 	uint64_t touches;		/* inode whose attributes it changes, 0: none, or fs_async.c sees to it */
+	bool blind;			/* it may change anything */
 	uint64_t deadline_ns;
 	int (*route)(struct fs_op *op, uint32_t *node);
 	bool (*elsewhere)(struct fs_op *op);
@@ -137,6 +138,7 @@ struct fs_call {
 	bool mutating;
 	bool cred;			/* @body ends with fs_cred_tail() */
 	uint64_t touches;
+	bool blind;			/* see struct fs_op */
 	const void *body;
 	uint32_t body_len;
 	const void *out;

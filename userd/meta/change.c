@@ -227,6 +227,7 @@ static void walk(struct metad_change *c, bool names)
 		struct flint_xattr xattr;
 		struct flint_extend extend;
 		struct flint_trash_restore restore;
+		struct flint_trash_empty empty;
 	} b;
 	struct meta_trash trash;
 	const u8 *s = NULL;
@@ -295,6 +296,13 @@ static void walk(struct metad_change *c, bool names)
 			dir1 = trash.parent;
 		lease_change_add(&c->lc, dir1, LEASE_SET_ENTRIES);
 		lease_change_add(&c->lc, le64_to_cpu(b.restore.id), LEASE_SET_ATTR);
+		break;
+	case FLINT_OP_TRASH_EMPTY:
+		/* Nobody is granted anything there; who removed it may have what it held before. */
+		if (names || !GET(empty))
+			return;
+		lease_change_add(&c->lc, le64_to_cpu(b.empty.id), LEASE_SET_ATTR);
+		lease_change_add(&c->lc, le64_to_cpu(b.empty.id), LEASE_SET_ENTRIES);
 		break;
 	case FLINT_OP_SETATTR:
 		if (!flint_body_get(&b.setattr, sizeof(b.setattr), FLINT_SETATTR_MIN, msg->body,
