@@ -88,7 +88,7 @@ void flint_meta_submit(struct flint_meta_req *req);
 
 /**
  * struct flint_fs_stats - counters of a session since it was opened
- * @requests: sent to metadata servers, repetitions included
+ * @requests: sent to metadata servers, repetitions included; but not renewals
  * @cached_attr, @cached_lookup, @cached_negative, @cached_open, @cached_readdir:
  *	calls that needed no request
  * @grants: leases granted (kinds that were not held before)

@@ -12,7 +12,9 @@
  * losing leases: an answer that comes later shows that the session lives.
  *
  * A metadata server that does not answer is left when another one turns out to
- * lead: every second without an answer, the next one of the map is asked.
+ * lead: every second without an answer, the next one of the map is asked. Who
+ * holds something and asks for nothing renews each second all the same: a new
+ * leader lets nobody change what such a session may hold before it has said so.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,6 +24,7 @@
 
 #define TICK_MS		250
 #define SILENT_NS	1000000000ull
+#define IDLE_NS		1000000000ull
 
 /* LEASE_RETURN on its way. */
 struct give_back {
@@ -401,7 +404,7 @@ void fs_lease_renew(struct flint_fs *fs)
 	};
 	fs->renew_node = fs->meta_node;
 	fs->renew_open = true;
-	fs->requests++;
+	fs->asked_ns = flint_now_ns();
 	if (flint_cluster_call(fs->cluster, fs->meta_node, &fs->renew_rpc)) {
 		fs->renew_open = false;
 		fs_meta_elsewhere(fs, fs->meta_node, NULL);
@@ -449,7 +452,6 @@ static void probe(struct flint_fs *fs)
 		.done = probe_done, .priv = fs,
 	};
 	fs->probe_open = true;
-	fs->requests++;
 	if (flint_cluster_call(fs->cluster, node, &fs->probe_rpc))
 		fs->probe_open = false;
 }
@@ -460,7 +462,8 @@ static void on_tick(struct flint_timer *t)
 	uint64_t now = flint_now_ns();
 
 	flint_timer_set(fs->loop, t, TICK_MS);
-	if (now - fs->renewed_ns > fs->lease_ms * 1000000ull / 3 || (fs->cache && !fs->lease_epoch))
+	if (now - fs->renewed_ns > fs->lease_ms * 1000000ull / 3 || (fs->cache && !fs->lease_epoch) ||
+	    (fs->cache && cache_held(fs->cache) && now - fs->answered_ns > IDLE_NS))
 		fs_lease_renew(fs);
 	if ((fs->meta_open || fs->renew_open) && now - fs->answered_ns > SILENT_NS &&
 	    now - fs->asked_ns > SILENT_NS)
