@@ -16,7 +16,7 @@ packages=(
 	libcmocka-dev sparse gcovr clang libclang-rt-dev perl xz-utils curl jq acl attr procps psmisc
 	e2fsprogs xfsprogs strace sqlite3 spin
 	# demonstration and benchmark
-	fio perftest ibverbs-utils nfs-kernel-server nfs-common fuse3 librocksdb-dev
+	fio perftest ibverbs-utils nfs-kernel-server nfs-common iperf3 fuse3 librocksdb-dev
 )
 
 if [ "${1:-}" = --print ]; then

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * flint-load WORK DIR COUNT [SIZE]: one kind of work, COUNT times, from one
- * thread, timed by CLOCK_MONOTONIC; prints nanoseconds in all.
+ * thread, timed by CLOCK_MONOTONIC; prints nanoseconds in all, and the median
+ * of one (of works that are not counted one by one: the mean).
  *
  *	fill	make DIR/data of COUNT x SIZE bytes, on stable storage
  *	read	read SIZE bytes at a random aligned place of DIR/data, O_DIRECT
@@ -9,6 +10,13 @@
  *	deep	read with 32 requests in flight, by io_uring
  *	make	make COUNT files DIR/sNNN of SIZE bytes (not a work: prepares small)
  *	small	open, read SIZE bytes, close, of each of them, O_DIRECT
+ *	whole	the same by one readv() of SIZE rounded up to 4 KiB, as the O_DIRECT
+ *		reader of DLIO does; the file's own size must come back
+ *	stream	read DIR/data from its start, SIZE bytes at a time, buffered
+ *	save	write DIR/save, COUNT times SIZE bytes, and fsync() it: a checkpoint
+ *	index	read SIZE bytes at a random place of DIR/data, mapped
+ *	model	map DIR/data, read its first MiB, then SIZE bytes at a random
+ *		aligned place, as a loader of model weights does
  *	create	create and close COUNT files DIR/fNNN
  *	stat	stat each of them
  *	unlink	remove each of them
@@ -23,7 +31,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,6 +48,8 @@ struct load {
 	int fd;				/* of DIR/data, or -1 */
 	uint64_t seed;
 	unsigned long places;		/* SIZE-aligned places in DIR/data */
+	const char *map;		/* DIR/data */
+	volatile char sum;		/* of what was read through it */
 };
 
 struct work {
@@ -120,6 +132,36 @@ static int small_prepare(struct load *l)
 	return make_dirs(l, 's');
 }
 
+static int stream_prepare(struct load *l)
+{
+	return open_data(l, O_RDONLY);
+}
+
+static int save_prepare(struct load *l)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/save", l->dir);
+	l->fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_DIRECT, 0644);
+	return l->fd < 0 ? -1 : 0;
+}
+
+static int map_prepare(struct load *l)
+{
+	size_t len;
+	void *p;
+
+	if (stream_prepare(l))
+		return -1;
+	len = l->places * l->size;
+	p = len ? mmap(NULL, len, PROT_READ, MAP_SHARED, l->fd, 0) : MAP_FAILED;
+	if (p == MAP_FAILED)
+		return -1;
+	madvise(p, len, MADV_RANDOM);
+	l->map = p;
+	return 0;
+}
+
 static int all_of_it(struct load *l, ssize_t n)
 {
 	if (n == (ssize_t)l->size)
@@ -149,6 +191,44 @@ static int write_one(struct load *l, unsigned long i)
 	off_t at = (off_t)(next_random(l) % l->places * l->size);
 
 	return all_of_it(l, pwrite(l->fd, l->buf, l->size, at));
+}
+
+static int stream_one(struct load *l, unsigned long i)
+{
+	if (!(i % l->places) && lseek(l->fd, 0, SEEK_SET))
+		return -1;
+	return all_of_it(l, read(l->fd, l->buf, l->size));
+}
+
+static int save_one(struct load *l, unsigned long i)
+{
+	if (all_of_it(l, write(l->fd, l->buf, l->size)))
+		return -1;
+	return i + 1 == l->count ? fsync(l->fd) : 0;
+}
+
+/* One byte of every cache line: what uses the data costs the same everywhere. */
+static void map_read(struct load *l, size_t at, size_t len)
+{
+	char sum = 0;
+	size_t i;
+
+	for (i = 0; i < len; i += 64)
+		sum = (char)(sum + l->map[at + i]);
+	l->sum = sum;
+}
+
+static int index_one(struct load *l, unsigned long i)
+{
+	map_read(l, next_random(l) % l->places * l->size, l->size);
+	return 0;
+}
+
+static int model_one(struct load *l, unsigned long i)
+{
+	if (!i)
+		map_read(l, 0, l->places * l->size < 1 << 20 ? l->places * l->size : 1 << 20);
+	return index_one(l, i);
 }
 
 /* Ask for one more block into the buffer of slot @slot. */
@@ -203,12 +283,26 @@ static int with_file(struct load *l, char kind, unsigned long i, int flags)
 
 static int make_one(struct load *l, unsigned long i)
 {
-	return with_file(l, 's', i, O_CREAT | O_WRONLY | O_DIRECT);
+	return with_file(l, 's', i, O_CREAT | O_WRONLY | (l->size % 4096 ? 0 : O_DIRECT));
 }
 
 static int small_one(struct load *l, unsigned long i)
 {
 	return with_file(l, 's', i, O_RDONLY | O_DIRECT);
+}
+
+static int whole_one(struct load *l, unsigned long i)
+{
+	struct iovec iov = { .iov_base = l->buf, .iov_len = (l->size + 4095) & ~(size_t)4095 };
+	char path[4096];
+	int fd, rc;
+
+	file_name(l, 's', i, path, sizeof(path));
+	fd = open(path, O_RDONLY | O_DIRECT);
+	if (fd < 0)
+		return -1;
+	rc = all_of_it(l, readv(fd, &iov, 1));
+	return close(fd) || rc ? -1 : 0;
 }
 
 static int create_one(struct load *l, unsigned long i)
@@ -240,6 +334,11 @@ static const struct work works[] = {
 	{ "deep", io_prepare, NULL, deep_all },
 	{ "make", small_prepare, make_one, NULL },
 	{ "small", small_prepare, small_one, NULL },
+	{ "whole", small_prepare, whole_one, NULL },
+	{ "stream", stream_prepare, stream_one, NULL },
+	{ "save", save_prepare, save_one, NULL },
+	{ "index", map_prepare, index_one, NULL },
+	{ "model", map_prepare, model_one, NULL },
 	{ "create", files_prepare, create_one, NULL },
 	{ "stat", files_prepare, stat_one, NULL },
 	{ "unlink", files_prepare, unlink_one, NULL },
@@ -255,38 +354,70 @@ static const struct work *work_find(const char *name)
 	return NULL;
 }
 
+static int earlier(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* All of the work; @took: of each one. Return: 0 or -1. */
+static int run(struct load *l, const struct work *w, uint64_t *took)
+{
+	uint64_t from = now_ns(), to;
+	unsigned long i;
+
+	if (w->all) {
+		if (w->all(l))
+			return -1;
+		to = now_ns();
+		for (i = 0; i < l->count; i++)
+			took[i] = (to - from) / l->count;
+		return 0;
+	}
+	for (i = 0; i < l->count; i++, from = to) {
+		if (w->one(l, i))
+			return -1;
+		to = now_ns();
+		took[i] = to - from;
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct load l = { .fd = -1, .seed = 88172645463325252u };
 	const struct work *w = argc >= 4 ? work_find(argv[1]) : NULL;
-	unsigned long i;
-	uint64_t start;
+	uint64_t start, *took;
+	size_t room;
 
 	if (!w) {
-		fprintf(stderr, "usage: flint-load fill|read|write|deep|make|small|create|stat|unlink "
-			"DIR COUNT [SIZE]\n");
+		fprintf(stderr, "usage: flint-load fill|read|write|deep|make|small|whole|stream|save|"
+			"index|model|create|stat|unlink DIR COUNT [SIZE]\n");
 		return 2;
 	}
 	l.dir = argv[2];
 	l.count = strtoul(argv[3], NULL, 0);
 	l.size = argc > 4 ? strtoul(argv[4], NULL, 0) : 4096;
-	if (!l.count || !l.size || posix_memalign((void **)&l.buf, 4096, l.size * DEPTH)) {
+	room = w->all ? l.size * DEPTH : (l.size + 4095) & ~(size_t)4095;
+	took = l.count ? calloc(l.count, sizeof(*took)) : NULL;
+	if (!l.size || !took || posix_memalign((void **)&l.buf, 4096, room)) {
 		fprintf(stderr, "flint-load: COUNT and SIZE must be positive numbers\n");
 		return 2;
 	}
-	memset(l.buf, 'x', l.size * DEPTH);
+	memset(l.buf, 'x', room);
 	if (w->prepare(&l)) {
 		fprintf(stderr, "flint-load: preparing %s in %s: %s\n", w->name, l.dir, strerror(errno));
 		return 1;
 	}
 	start = now_ns();
-	for (i = 0; i < (w->all ? 1 : l.count); i++) {
-		if (w->all ? w->all(&l) : w->one(&l, i)) {
-			fprintf(stderr, "flint-load: %s %lu in %s: %s\n", w->name, i, l.dir,
-				strerror(errno));
-			return 1;
-		}
+	if (run(&l, w, took)) {
+		fprintf(stderr, "flint-load: %s in %s: %s\n", w->name, l.dir, strerror(errno));
+		return 1;
 	}
-	printf("%llu\n", (unsigned long long)(now_ns() - start));
+	printf("%llu ", (unsigned long long)(now_ns() - start));
+	qsort(took, l.count, sizeof(*took), earlier);
+	printf("%llu\n", (unsigned long long)took[l.count / 2]);
+	free(took);
 	return 0;
 }
