@@ -688,6 +688,136 @@ static void uring_exit_in_flight(void)
 	}
 }
 
+/* Transfers in flight into memory that goes away: it stays theirs, what comes in its place is not. */
+static void uring_unmapped_in_flight(void)
+{
+	enum { NR = 8, LEN = 64 << 10 };
+	int fd = open_file("f", O_CREAT | O_RDWR | O_DIRECT), i, k;
+	struct io_uring r;
+
+	write_all(fd, NR * LEN, 0, 25);
+	CHECK(io_uring_queue_init(NR, &r, 0) == 0);
+	for (i = 0; i < 20; i++) {
+		size_t len = i & 1 ? LEN : PAGE;
+		unsigned char *buf = pages(NR * LEN), *other;
+
+		for (k = 0; k < NR; k++)
+			io_uring_prep_read(io_uring_get_sqe(&r), fd, buf + k * LEN, len,
+					   (off_t)k * LEN);
+		CHECK(io_uring_submit(&r) == NR);
+		CHECK(munmap(buf, NR * LEN) == 0);
+		other = pages(NR * LEN);
+		fill(other, NR * LEN, 0, 26);
+		for (k = 0; k < NR; k++) {
+			struct io_uring_cqe *cqe;
+
+			CHECK(io_uring_wait_cqe(&r, &cqe) == 0);
+			CHECK(cqe->res == (int)len || cqe->res == -EFAULT);
+			io_uring_cqe_seen(&r, cqe);
+		}
+		CHECK(same(other, NR * LEN, 0, 26));
+		munmap(other, NR * LEN);
+	}
+	io_uring_queue_exit(&r);
+	read_all(fd, NR * LEN, 0, 25);
+	close(fd);
+}
+
+/* Reads that a truncation overtakes are short, or see old bytes or zeros, and nothing else. */
+static void uring_truncated_in_flight(void)
+{
+	enum { NR = 16, LEN = 16 << 10 };
+	int fd = open_file("f", O_CREAT | O_RDWR | O_DIRECT), i, k, n;
+	unsigned char *buf = pages(NR * LEN);
+	struct io_uring r;
+
+	CHECK(io_uring_queue_init(NR, &r, 0) == 0);
+	for (i = 0; i < 10; i++) {
+		write_all(fd, NR * LEN, 0, 27);
+		for (k = 0; k < NR; k++) {
+			struct io_uring_sqe *sqe = io_uring_get_sqe(&r);
+
+			io_uring_prep_read(sqe, fd, buf + k * LEN, LEN, (off_t)k * LEN);
+			sqe->user_data = k;
+		}
+		CHECK(io_uring_submit(&r) == NR);
+		CHECK(ftruncate(fd, NR * LEN / 2) == 0);
+		for (k = 0; k < NR; k++) {
+			struct io_uring_cqe *cqe;
+			size_t at;
+
+			CHECK(io_uring_wait_cqe(&r, &cqe) == 0);
+			at = cqe->user_data * LEN;
+			CHECK(cqe->res >= 0 && cqe->res <= LEN);
+			if (at < NR * LEN / 2)
+				CHECK(cqe->res == LEN);
+			for (n = 0; n < cqe->res; n++)
+				CHECK(buf[at + n] == pat(at + n, 27) || !buf[at + n]);
+			io_uring_cqe_seen(&r, cqe);
+		}
+	}
+	io_uring_queue_exit(&r);
+	read_all(fd, NR * LEN / 2, 0, 27);
+	close(fd);
+}
+
+static void on_signal(int sig)
+{
+}
+
+/* Signals that do not kill leave direct I/O whole. */
+static void direct_under_signals(void)
+{
+	int fd = open_file("f", O_CREAT | O_RDWR | O_DIRECT), i, status;
+	struct sigaction sa = { .sa_handler = on_signal };
+	unsigned char *buf = pages(MIB);
+	pid_t pid, self = getpid();
+
+	CHECK(sigaction(SIGUSR1, &sa, NULL) == 0);
+	pid = fork();
+	while (!pid && getppid() == self && kill(self, SIGUSR1) == 0)
+		usleep(2000);
+	if (!pid)
+		_exit(0);
+	for (i = 0; i < 20; i++) {
+		size_t len = i & 1 ? MIB : PAGE;
+
+		fill(buf, len, 0, 100 + i);
+		CHECK(pwrite(fd, buf, len, 0) == (ssize_t)len);
+		memset(buf, 0, len);
+		CHECK(pread(fd, buf, len, 0) == (ssize_t)len && same(buf, len, 0, 100 + i));
+	}
+	CHECK(kill(pid, SIGKILL) == 0);
+	while (waitpid(pid, &status, 0) < 0)
+		CHECK(errno == EINTR);
+	close(fd);
+}
+
+/* RWF_NOWAIT: all of it at once, or EAGAIN with nothing done. */
+static void no_wait(void)
+{
+	int plain = open_file("f", O_CREAT | O_RDWR), direct = open_file("f", O_RDWR | O_DIRECT), i;
+	unsigned char *buf = pages(4 * PAGE);
+	struct iovec v = { buf, 4 * PAGE };
+
+	write_all(direct, 4 * PAGE, 0, 28);
+	for (i = 0; i < 8; i++) {
+		ssize_t n = preadv2(i & 1 ? direct : plain, &v, 1, 0, RWF_NOWAIT);
+
+		CHECK(n == 4 * PAGE || (n < 0 && errno == EAGAIN));
+		if (n > 0)
+			CHECK(same(buf, 4 * PAGE, 0, 28));
+		if (i == 4)
+			read_all(plain, 4 * PAGE, 0, 28);
+	}
+	fill(buf, 4 * PAGE, 0, 29);
+	i = pwritev2(direct, &v, 1, 0, RWF_NOWAIT) == 4 * PAGE ? 29 : 28;
+	CHECK(i == 29 || errno == EAGAIN);
+	read_all(direct, 4 * PAGE, 0, i);
+	close(direct);
+	close(plain);
+}
+
 #define C(fn) { #fn, fn }
 
 static const struct check checks[] = {
@@ -698,6 +828,8 @@ static const struct check checks[] = {
 	C(parallel_writers_one_file), C(map_read), C(map_sees_writes), C(map_private_write),
 	C(map_beyond_eof), C(execute), C(send_file), C(uring_plain_4k), C(uring_plain_128k),
 	C(uring_fixed_4k), C(uring_fixed_512k), C(uring_exit_in_flight),
+	C(uring_unmapped_in_flight), C(uring_truncated_in_flight), C(direct_under_signals),
+	C(no_wait),
 };
 
 int main(int argc, char **argv)
