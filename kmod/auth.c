@@ -66,7 +66,7 @@ static struct flint_req *flint_auth_req(struct flint_conn *conn, u16 op, const v
 	memcpy(req->body, body, len);
 	if (claims)
 		memcpy(req->body + len, token, claims);
-	req->deadline = jiffies + conn->peer->net->opts.connect_timeo;
+	req->deadline = jiffies + conn->connect_timeo;
 	return req;
 }
 

@@ -10,6 +10,12 @@
  * everything the connection has, from there to the end; it re-arms the lane
  * at its start, so that a new connection need not wait for the old one's end.
  *
+ * Where a server can be reached both ways, a lane prefers verbs. When they fail
+ * it connects over TCP at once, and goes on trying verbs beside it. When those
+ * are LIVE they take the place of the TCP connection, on which nothing new is
+ * sent then; it ends when its requests have. So a lane has up to three
+ * connections, each with the same life and its own teardown.
+ *
  * No user task waits for any of this but in killable, bounded waits. Both
  * works run on flint_cm_wq, which is not a reclaim workqueue, because the
  * connection managers' own queues are not.
@@ -146,6 +152,10 @@ static void flint_conn_tick(struct work_struct *work)
 				jiffies_to_msecs(idle) / 1000);
 		return;
 	}
+	if (rcu_access_pointer(conn->lane->old) == conn && !READ_ONCE(conn->inflight)) {
+		flint_conn_fail(conn, -ENOTCONN, "verbs took its place");
+		return;
+	}
 	if ((long)idle >= FLINT_PING_IDLE)
 		flint_conn_ping(conn);
 	queue_delayed_work(flint_io_wq, &conn->tick, FLINT_TICK);
@@ -162,19 +172,85 @@ static void flint_peer_event(struct flint_peer *peer, bool up)
 	rcu_read_unlock();
 }
 
+static bool flint_peer_over(struct flint_peer *peer)
+{
+	return READ_ONCE(peer->closing) || READ_ONCE(peer->net->shutdown);
+}
+
+/* Can it be reached both ways? */
+static bool flint_peer_mixed(const struct flint_peer *peer)
+{
+	return peer->nr_verbs && peer->nr_verbs < peer->nr_dests;
+}
+
+/*
+ * What requests may look like: as all connections in use take them. Stays as it was when there
+ * are none. Under peer->lock.
+ */
+static void flint_peer_limits(struct flint_peer *peer)
+{
+	u32 max_io = U32_MAX, inline_size = U32_MAX, pages = U32_MAX, seg = U32_MAX;
+	bool stream = true, any = false;
+	unsigned int i;
+
+	lockdep_assert_held(&peer->lock);
+	for (i = 0; i < peer->nconn; i++) {
+		struct flint_conn *conn = rcu_dereference_protected(peer->lanes[i].conn, true);
+
+		if (!conn || READ_ONCE(conn->state) != FLINT_CONN_LIVE)
+			continue;
+		any = true;
+		max_io = min(max_io, conn->lim.max_io);
+		inline_size = min(inline_size, conn->lim.inline_size);
+		pages = min(pages, conn->max_pages);
+		seg = min(seg, conn->max_seg);
+		stream &= conn->ops->stream;
+	}
+	if (!any)
+		return;
+	peer->max_io = max_io;
+	peer->inline_size = inline_size;
+	peer->max_pages = pages;
+	peer->max_seg = seg;
+	peer->stream = stream;
+}
+
+/* Have the lane's work come when there is something for it to do. Under peer->lock. */
+static void flint_lane_arm(struct flint_lane *lane)
+{
+	struct flint_conn *conn = rcu_dereference_protected(lane->conn, true);
+	unsigned long now = jiffies;
+
+	lockdep_assert_held(&lane->peer->lock);
+	if (!conn)
+		mod_delayed_work(flint_cm_wq, &lane->work, lane->delay);
+	else if (conn->ops->stream && flint_peer_mixed(lane->peer) &&
+		 !rcu_access_pointer(lane->next) && !rcu_access_pointer(lane->old))
+		mod_delayed_work(flint_cm_wq, &lane->work,
+				 lane->verbs_wait && time_after(lane->verbs_again, now) ?
+				 lane->verbs_again - now : FLINT_VERBS_AGAIN_MIN);
+}
+
 static void flint_conn_detach(struct flint_conn *conn)
 {
 	struct flint_peer *peer = conn->peer;
 	struct flint_lane *lane = conn->lane;
-	bool again;
+	bool used;
 
 	spin_lock_bh(&peer->lock);
-	RCU_INIT_POINTER(lane->conn, NULL);
-	if (!peer->closing)
+	used = rcu_access_pointer(lane->conn) == conn;
+	if (used)
+		RCU_INIT_POINTER(lane->conn, NULL);
+	else if (rcu_access_pointer(lane->next) == conn)
+		RCU_INIT_POINTER(lane->next, NULL);
+	else
+		RCU_INIT_POINTER(lane->old, NULL);
+	if (used && !peer->closing)
 		strscpy(peer->reason, conn->reason, sizeof(peer->reason));
-	again = !peer->closing && !READ_ONCE(peer->net->shutdown);
-	if (again)
-		queue_delayed_work(flint_cm_wq, &lane->work, lane->backoff);
+	if (!flint_peer_over(peer)) {
+		flint_peer_limits(peer);
+		flint_lane_arm(lane);
+	}
 	spin_unlock_bh(&peer->lock);
 	wake_up_all(&peer->wq);
 	if (conn->was_live && !flint_peer_live(peer))
@@ -186,11 +262,11 @@ static void flint_conn_bury(struct flint_conn *conn)
 	struct flint_net *net = conn->peer->net;
 
 	atomic_inc(&net->zombies);
-	pr_err("%pISpc: the RDMA device does not flush a dead connection; its memory (up to %u requests) stays locked until it does\n",
+	pr_err("%pISpc: the device does not flush a dead connection; its memory (up to %u requests) stays locked until it does\n",
 	       &conn->peer->dests[0].addr, conn->inflight);
 	flint_conn_abort_requests(conn, true);
 	while (!conn->ops->drain(conn, 60 * HZ))
-		pr_warn("%pISpc: still waiting for the RDMA device to flush\n",
+		pr_warn("%pISpc: still waiting for the device to flush\n",
 			&conn->peer->dests[0].addr);
 	flint_conn_release_zombies(conn);
 	atomic_dec(&net->zombies);
@@ -230,7 +306,8 @@ static void flint_conn_teardown(struct work_struct *work)
  * @conn: zeroed
  * @ops: its transport
  * @peer: whose; a reference is taken
- * @lane: where it will be found from now on, in state NEW
+ * @lane: where it will be found from now on, in state NEW; beside the connection that it
+ *	has, if it has one
  */
 void flint_conn_init(struct flint_conn *conn, const struct flint_xprt_ops *ops,
 		     struct flint_peer *peer, struct flint_lane *lane)
@@ -253,8 +330,14 @@ void flint_conn_init(struct flint_conn *conn, const struct flint_xprt_ops *ops,
 	conn->lim.max_io = o->max_io;
 	conn->last_rx = jiffies;
 	conn->last_tx = jiffies;
+	conn->connect_timeo = o->connect_timeo;
+	if (!ops->stream && flint_peer_mixed(peer))
+		conn->connect_timeo = min_t(unsigned long, o->connect_timeo, FLINT_VERBS_TIMEO);
 	spin_lock_bh(&peer->lock);
-	rcu_assign_pointer(lane->conn, conn);
+	if (rcu_access_pointer(lane->conn))
+		rcu_assign_pointer(lane->next, conn);
+	else
+		rcu_assign_pointer(lane->conn, conn);
 	spin_unlock_bh(&peer->lock);
 }
 
@@ -315,6 +398,8 @@ struct flint_conn *flint_peer_conn_find(struct flint_peer *peer, u32 id)
 	for (i = 0; i < peer->nconn; i++) {
 		struct flint_conn *conn = rcu_dereference(peer->lanes[i].conn);
 
+		if (!conn || conn->id != id)
+			conn = rcu_dereference(peer->lanes[i].old);
 		if (conn && conn->id == id && READ_ONCE(conn->state) == FLINT_CONN_LIVE)
 			return conn;
 	}
@@ -323,33 +408,45 @@ struct flint_conn *flint_peer_conn_find(struct flint_peer *peer, u32 id)
 
 /* ---- lanes ------------------------------------------------------------ */
 
-static bool flint_peer_over(struct flint_peer *peer)
+/* The connection that was made beside another one takes its place, if that is still there. */
+static bool flint_lane_take(struct flint_lane *lane, struct flint_conn *conn)
 {
-	return READ_ONCE(peer->closing) || READ_ONCE(peer->net->shutdown);
+	struct flint_conn *old = rcu_dereference_protected(lane->conn, true);
+
+	lockdep_assert_held(&lane->peer->lock);
+	if (old == conn)
+		return false;
+	RCU_INIT_POINTER(lane->next, NULL);
+	rcu_assign_pointer(lane->conn, conn);
+	rcu_assign_pointer(lane->old, old);
+	return true;
 }
 
 static void flint_lane_up(struct flint_lane *lane, struct flint_conn *conn)
 {
 	struct flint_peer *peer = lane->peer;
-	bool first;
+	bool first, moved;
 
 	spin_lock_bh(&peer->lock);
+	moved = flint_lane_take(lane, conn);
 	first = peer->reason[0];
 	peer->reason[0] = 0;
 	peer->refused = 0;
-	peer->max_io = conn->lim.max_io;
-	peer->inline_size = conn->lim.inline_size;
-	peer->max_pages = conn->max_pages;
-	peer->max_seg = conn->max_seg;
-	peer->stream = conn->ops->stream;
+	flint_peer_limits(peer);
 	peer->reconnects++;
 	lane->backoff = FLINT_BACKOFF_MIN;
+	lane->delay = FLINT_BACKOFF_MIN;
 	lane->complain = 0;
+	if (flint_peer_mixed(peer) && lane->next_dest >= peer->nr_verbs)
+		lane->next_dest = 0;
+	if (!conn->ops->stream)
+		lane->verbs_wait = 0;
+	flint_lane_arm(lane);
 	spin_unlock_bh(&peer->lock);
-	if (first) {
-		pr_info("%pISpc: connected\n", &peer->dests[0].addr);
+	if (first || moved)
+		pr_info("%pISpc: connected over %s\n", &peer->dests[0].addr, conn->ops->name);
+	if (first)
 		flint_peer_event(peer, true);
-	}
 	rcu_read_lock();
 	if (peer->net->opts.up && !READ_ONCE(peer->net->shutdown))
 		peer->net->opts.up(peer->net->opts.arg, peer);
@@ -362,22 +459,78 @@ static void flint_lane_up(struct flint_lane *lane, struct flint_conn *conn)
 	wake_up_all(&peer->wq);
 }
 
-static void flint_lane_retry_later(struct flint_lane *lane, int err)
+/* Verbs failed: have a rest before they are tried again. Under peer->lock. */
+static void flint_lane_rest_verbs(struct flint_lane *lane)
+{
+	lane->verbs_wait = clamp_t(unsigned long, lane->verbs_wait * 2, FLINT_VERBS_AGAIN_MIN,
+				   FLINT_VERBS_AGAIN_MAX);
+	lane->verbs_again = jiffies + lane->verbs_wait;
+}
+
+static void flint_lane_retry_later(struct flint_lane *lane, const struct flint_conn *conn)
 {
 	struct flint_peer *peer = lane->peer;
 	unsigned long b = lane->backoff * 2;
+	int err = conn->err;
+	bool refused = err == -EACCES || err == -EPROTONOSUPPORT || err == -EMSGSIZE;
 
 	/* Half of it is jitter, so that a thousand clients do not come back as one. */
 	b = clamp_t(unsigned long, b, FLINT_BACKOFF_MIN, FLINT_BACKOFF_MAX);
 	spin_lock_bh(&peer->lock);
-	lane->backoff = b / 2 + get_random_u32() % (b / 2 + 1);
-	peer->refused = err == -EACCES || err == -EPROTONOSUPPORT || err == -EMSGSIZE ? err : 0;
+	if (refused && lane->next_dest >= peer->nr_verbs)
+		lane->next_dest = 0;	/* the server was reached: TCP would not help */
+	if (flint_peer_mixed(peer) && !conn->ops->stream && !refused) {
+		/* On to the next at once; TCP comes after the last. */
+		lane->delay = 0;
+		if (lane->next_dest >= peer->nr_verbs)
+			flint_lane_rest_verbs(lane);
+	} else {
+		/* Not even TCP: the server is down, and verbs are no worse than before. */
+		if (lane->next_dest >= peer->nr_dests)
+			lane->verbs_wait = 0;
+		lane->backoff = b / 2 + get_random_u32() % (b / 2 + 1);
+		lane->delay = lane->backoff;
+	}
+	if (rcu_access_pointer(lane->conn) == conn)
+		peer->refused = refused ? err : 0;
 	spin_unlock_bh(&peer->lock);
 }
 
 const struct flint_xprt_ops *flint_xprt_of(const struct flint_dest *dest)
 {
 	return dest->proto == FLINT_PROTO_TCP ? &flint_xprt_tcp : &flint_xprt_rdma;
+}
+
+/* Whom to try next, and how. @beside: verbs, while there is a TCP connection. */
+static const struct flint_dest *flint_lane_dest(struct flint_lane *lane, bool beside)
+{
+	struct flint_peer *peer = lane->peer;
+	unsigned int i = lane->next_dest;
+
+	if (i >= (beside ? peer->nr_verbs : peer->nr_dests))
+		i = 0;
+	if (!beside && i < peer->nr_verbs && flint_peer_mixed(peer) && lane->verbs_wait &&
+	    time_before(jiffies, lane->verbs_again))
+		i = peer->nr_verbs;
+	lane->next_dest = i + 1;
+	return &peer->dests[i];
+}
+
+/* Is there nothing to do for its work now? */
+static bool flint_lane_content(struct flint_lane *lane)
+{
+	struct flint_conn *conn;
+	bool content = true;
+
+	rcu_read_lock();
+	conn = rcu_dereference(lane->conn);
+	if (!conn)
+		content = false;
+	else if (flint_peer_mixed(lane->peer) && conn->ops->stream)
+		content = READ_ONCE(conn->state) != FLINT_CONN_LIVE ||
+			  rcu_access_pointer(lane->next) || rcu_access_pointer(lane->old);
+	rcu_read_unlock();
+	return content;
 }
 
 /* Make one connection. It ends LIVE or with its teardown queued. */
@@ -387,13 +540,15 @@ static void flint_lane_work(struct work_struct *work)
 	struct flint_peer *peer = lane->peer;
 	const struct flint_dest *dest;
 	struct flint_conn *conn;
+	bool beside;
 	int err;
 
-	/* Its connection's end brings this work back. */
-	if (flint_peer_over(peer) || rcu_access_pointer(lane->conn))
+	/* The end of a connection brings this work back. */
+	if (flint_peer_over(peer) || flint_lane_content(lane))
 		return;
 	WRITE_ONCE(lane->tried, jiffies);
-	dest = &peer->dests[lane->next_dest++ % peer->nr_dests];
+	beside = rcu_access_pointer(lane->conn);
+	dest = flint_lane_dest(lane, beside);
 	conn = flint_xprt_of(dest)->connect(lane, (const struct sockaddr *)&dest->addr);
 	if (IS_ERR(conn)) {
 		queue_delayed_work(flint_cm_wq, &lane->work, HZ);
@@ -410,9 +565,11 @@ static void flint_lane_work(struct work_struct *work)
 	}
 	/* Still ours: nobody but us queues the teardown of a connection that never was LIVE. */
 	flint_conn_fail(conn, err ? err : -ENOTCONN, "connecting failed (%d)", err);
-	flint_lane_retry_later(lane, conn->err);
-	if (!flint_peer_over(peer) && (!lane->complain || time_after(jiffies, lane->complain))) {
-		pr_warn("%pISpc: %s; trying again\n", &dest->addr, conn->reason);
+	flint_lane_retry_later(lane, conn);
+	if (!flint_peer_over(peer) && !beside &&
+	    (!lane->complain || time_after(jiffies, lane->complain))) {
+		pr_warn("%pISpc: %s; trying %s\n", &dest->addr, conn->reason,
+			lane->delay ? "again" : "another way");
 		lane->complain = (jiffies + FLINT_COMPLAIN_EVERY) | 1;
 	}
 	queue_work(flint_cm_wq, &conn->teardown);
@@ -496,6 +653,8 @@ static struct flint_peer *flint_peer_new(struct flint_net *net,
 	INIT_WORK(&o->close, flint_peer_close_work);
 	strscpy(peer->reason, "not connected yet", sizeof(peer->reason));
 	peer->nconn = net->opts.nconn;
+	while (peer->nr_verbs < nr && dests[peer->nr_verbs].proto == FLINT_PROTO_RDMA)
+		peer->nr_verbs++;
 	for (i = 0; i < peer->nconn; i++) {
 		peer->lanes[i].peer = peer;
 		peer->lanes[i].backoff = FLINT_BACKOFF_MIN;
@@ -534,6 +693,20 @@ out:
 	return peer;
 }
 
+/* End all connections of a lane, or those that are LIVE. In an RCU read section. */
+static void flint_lane_fail(struct flint_lane *lane, bool live, int err, const char *why)
+{
+	struct flint_conn *conns[] = {
+		rcu_dereference(lane->conn), rcu_dereference(lane->next),
+		rcu_dereference(lane->old),
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(conns); i++)
+		if (conns[i] && (!live || READ_ONCE(conns[i]->state) == FLINT_CONN_LIVE))
+			flint_conn_fail(conns[i], err, "%s", why);
+}
+
 /* Stop reconnecting and end what is up. Idempotent; under net->lock. */
 static void flint_peer_stop(struct flint_peer *peer)
 {
@@ -543,12 +716,8 @@ static void flint_peer_stop(struct flint_peer *peer)
 	peer->closing = true;
 	spin_unlock_bh(&peer->lock);
 	rcu_read_lock();
-	for (i = 0; i < peer->nconn; i++) {
-		struct flint_conn *conn = rcu_dereference(peer->lanes[i].conn);
-
-		if (conn)
-			flint_conn_fail(conn, -EIO, "closed");
-	}
+	for (i = 0; i < peer->nconn; i++)
+		flint_lane_fail(&peer->lanes[i], false, -EIO, "closed");
 	rcu_read_unlock();
 	wake_up_all(&peer->wq);
 }
@@ -657,12 +826,8 @@ void flint_peer_reset(struct flint_peer *peer, const char *why)
 	unsigned int i;
 
 	rcu_read_lock();
-	for (i = 0; i < peer->nconn; i++) {
-		struct flint_conn *conn = rcu_dereference(peer->lanes[i].conn);
-
-		if (conn && READ_ONCE(conn->state) == FLINT_CONN_LIVE)
-			flint_conn_fail(conn, -ENOTCONN, "%s", why);
-	}
+	for (i = 0; i < peer->nconn; i++)
+		flint_lane_fail(&peer->lanes[i], true, -ENOTCONN, why);
 	rcu_read_unlock();
 }
 

@@ -332,7 +332,7 @@ struct flint_dest {
 /**
  * flint_peer_get() - a server, by its addresses
  * @net: of the mount
- * @dests: to try in turn
+ * @dests: to try in turn, verbs first. Where there are both, TCP serves while verbs fail
  * @nr: of them, 1..FLINT_PEER_DESTS
  * @role: enum flint_role of the server, for messages
  *

@@ -137,6 +137,9 @@ static int flint_peer_show_inflight(struct flint_peer *peer, void *arg)
 
 		if (conn && READ_ONCE(conn->state) >= FLINT_CONN_HELLO)
 			flint_conn_show_inflight(conn, arg);
+		conn = rcu_dereference(peer->lanes[i].old);
+		if (conn)
+			flint_conn_show_inflight(conn, arg);
 	}
 	rcu_read_unlock();
 	spin_lock_bh(&peer->lock);
@@ -167,12 +170,17 @@ static u32 flint_peer_abort(struct flint_peer *peer)
 	spin_unlock_bh(&peer->lock);
 	rcu_read_lock();
 	for (i = 0; i < peer->nconn; i++) {
-		struct flint_conn *conn = rcu_dereference(peer->lanes[i].conn);
+		struct flint_conn *conns[] = {
+			rcu_dereference(peer->lanes[i].conn), rcu_dereference(peer->lanes[i].old),
+		};
+		unsigned int k;
 
-		if (!conn || READ_ONCE(conn->state) != FLINT_CONN_LIVE)
-			continue;
-		nr += READ_ONCE(conn->inflight);
-		flint_conn_fail(conn, -ECANCELED, "its requests were aborted by hand");
+		for (k = 0; k < ARRAY_SIZE(conns); k++) {
+			if (!conns[k] || READ_ONCE(conns[k]->state) != FLINT_CONN_LIVE)
+				continue;
+			nr += READ_ONCE(conns[k]->inflight);
+			flint_conn_fail(conns[k], -ECANCELED, "its requests were aborted by hand");
+		}
 	}
 	rcu_read_unlock();
 	wake_up_all(&peer->wq);

@@ -51,6 +51,9 @@ struct flint_xprt_ops;
 #define FLINT_TICK		HZ
 #define FLINT_BACKOFF_MIN	(HZ / 4)
 #define FLINT_COMPLAIN_EVERY	(60 * HZ)	/* of failed attempts */
+#define FLINT_VERBS_TIMEO	(2 * HZ)	/* to connect, where TCP could do */
+#define FLINT_VERBS_AGAIN_MIN	(3 * HZ)	/* until verbs are tried again after they failed */
+#define FLINT_VERBS_AGAIN_MAX	(30 * HZ)
 #define FLINT_BACKOFF_MAX	(10 * HZ)
 #define FLINT_MIN_IO		4096
 #define FLINT_ATOMIC_DATA	16384	/* larger payloads are checked in process context */
@@ -98,18 +101,29 @@ struct flint_net {
 };
 
 /**
- * struct flint_lane - a place for one connection
+ * struct flint_lane - a place for one connection, and for its change
  * @work: connects; re-armed with back-off
- * @conn: the live connection, or NULL. Written under peer->lock, read under RCU
- * @backoff: jiffies until the next attempt
+ * @conn: the connection in use, or NULL. This and the next two are written under
+ *	peer->lock and read under RCU
+ * @next: being made to take its place: verbs, while @conn is TCP
+ * @old: whose place was taken: nothing new is sent on it; ends when its requests have
+ * @backoff: jiffies between attempts
+ * @delay: jiffies until the next attempt
  * @next_dest: index into peer->dests
+ * @verbs_again: jiffies before which verbs need not be tried, if @verbs_wait is not 0
+ * @verbs_wait: how long after they failed last
  * @tried: jiffies of the last attempt
  */
 struct flint_lane {
 	struct flint_peer *peer;
 	struct delayed_work work;
 	struct flint_conn __rcu *conn;
+	struct flint_conn __rcu *next;
+	struct flint_conn __rcu *old;
 	unsigned long backoff;
+	unsigned long delay;
+	unsigned long verbs_again;
+	unsigned long verbs_wait;
 	unsigned long complain;		/* jiffies: no word of failed attempts before; 0: at once */
 	unsigned int next_dest;
 	unsigned long tried;
@@ -129,6 +143,7 @@ struct flint_peer {
 	struct list_head node;		/* net->peers; under net->lock */
 	struct flint_dest dests[FLINT_PEER_DESTS];
 	unsigned int nr_dests;
+	unsigned int nr_verbs;		/* the first of them */
 	u8 role;
 	spinlock_t lock;		/* lanes' conn, reason, refused, closing, waiters, aborts */
 	bool closing;
@@ -136,11 +151,11 @@ struct flint_peer {
 	char reason[FLINT_REASON_LEN];
 	char shown[FLINT_REASON_LEN];	/* what flint_peer_reason() handed out */
 	wait_queue_head_t wq;		/* submitters and flint_peer_wait() */
-	u32 max_io;			/* of the newest connection */
+	u32 max_io;			/* this and the next four: the least of all connections */
 	u32 inline_size;
 	u32 max_pages;			/* pages per memory region */
 	u32 max_seg;			/* bytes per DMA segment */
-	bool stream;			/* the newest connection takes any memory */
+	bool stream;			/* all connections take any memory */
 	u32 reconnects;
 	u32 rtt_us;
 	u32 aborts;			/* times that its requests were aborted by hand */
@@ -199,6 +214,7 @@ struct flint_conn {
 	u32 id;				/* for traces and logs; never used again */
 	struct flint_peer *peer;
 	struct flint_lane *lane;
+	unsigned long connect_timeo;	/* jiffies */
 	spinlock_t lock;		/* see above */
 	enum flint_conn_state state;
 	int err;

@@ -672,7 +672,7 @@ static int flint_rdma_await(struct flint_rdma_conn *rc, enum flint_cm_stage stag
 
 	left = wait_event_timeout(conn->wq, READ_ONCE(rc->stage) >= stage ||
 				  READ_ONCE(conn->state) >= FLINT_CONN_DRAINING,
-				  conn->peer->net->opts.connect_timeo);
+				  conn->connect_timeo);
 	if (!left)
 		flint_conn_fail(conn, -ETIMEDOUT, "no answer while %s", what);
 	return READ_ONCE(conn->state) >= FLINT_CONN_DRAINING ? -ENOTCONN : 0;
@@ -821,7 +821,7 @@ fail:
 static int flint_rdma_resolve(struct flint_rdma_conn *rc, const struct sockaddr *addr)
 {
 	struct net *net = rc->c.peer->net->opts.net;
-	int err, ms = jiffies_to_msecs(rc->c.peer->net->opts.connect_timeo);
+	int err, ms = jiffies_to_msecs(rc->c.connect_timeo);
 	struct rdma_cm_id *id;
 
 	id = rdma_create_id(net, flint_cm_handler, rc, RDMA_PS_TCP, IB_QPT_RC);

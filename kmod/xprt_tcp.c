@@ -601,8 +601,7 @@ static int flint_tcp_establish(struct flint_tcp_conn *tc, const struct sockaddr 
 	err = kernel_connect(tc->sock, (struct sockaddr *)addr, len, O_NONBLOCK);
 	if (err && err != -EINPROGRESS)
 		return err;
-	if (!wait_event_timeout(conn->wq, flint_tcp_settled(tc),
-				conn->peer->net->opts.connect_timeo)) {
+	if (!wait_event_timeout(conn->wq, flint_tcp_settled(tc), conn->connect_timeo)) {
 		flint_conn_fail(conn, -ETIMEDOUT, "no answer while connecting over TCP");
 		return -ETIMEDOUT;
 	}

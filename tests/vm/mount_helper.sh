@@ -46,7 +46,7 @@ remount()
 no_device()
 {
 	cluster_stop && rdma link delete rxe0 || return 1
-	says 'no RDMA device.*rdma link add' mnt
+	says 'no RDMA device.*rdma link add' mnt proto=rdma
 }
 
 # A server of another protocol version: told on connecting (reject-version) or in its HELLO.

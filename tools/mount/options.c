@@ -74,9 +74,9 @@ static bool mnt_take_generic(struct mnt_opts *o, const char *name)
 
 static unsigned int mnt_proto(const char *value)
 {
-	if (!strcmp(value, "tcp"))
-		return FLINT_PROTO_TCP;
-	return strcmp(value, "auto") ? FLINT_PROTO_RDMA : FLINT_PROTO_RDMA | FLINT_PROTO_TCP;
+	if (!strcmp(value, "rdma"))
+		return FLINT_PROTO_RDMA;
+	return strcmp(value, "tcp") ? FLINT_PROTO_RDMA | FLINT_PROTO_TCP : FLINT_PROTO_TCP;
 }
 
 static int mnt_take_one(struct mnt_opts *o, char *name, char *err, size_t errlen)
@@ -138,7 +138,7 @@ int mnt_opts_parse(struct mnt_opts *o, const char *text, char *err, size_t errle
 
 	if (!o->keyfile) {
 		o->keyfile = FLINT_KEY_FILE;
-		o->proto = FLINT_PROTO_RDMA;
+		o->proto = FLINT_PROTO_RDMA | FLINT_PROTO_TCP;
 	}
 	if (o->text) {
 		snprintf(err, errlen, "give all options in one -o, separated by commas");
