@@ -8,7 +8,7 @@ setup:
 demo:
 	@tools/setup.sh
 	@$(MAKE) --no-print-directory all
-	@tools/demo/demo $(if $(DEMO_SHELL),--shell)
+	@tools/demo/demo $(if $(DEMO_SHELL),--shell) $(if $(PROTO),--proto $(PROTO))
 
 bench:
 	@tools/setup.sh
@@ -29,7 +29,7 @@ vm-shell:
 
 help:
 	@echo "make              build the daemons, tools and the kernel module into build/"
-	@echo "make demo         show a cluster and a mount at work in a virtual machine (SHELL=1: a prompt)"
+	@echo "make demo         show a cluster and a mount at work in a virtual machine (SHELL=1: a prompt; PROTO=tcp: over TCP)"
 	@echo "make check        run all tests; one rung only: check-static check-unit check-fuzz"
 	@echo "                  check-native check-kunit check-guest (tests/run --help for more)"
 	@echo "make check-debug  guest tests on a kernel with KASAN and lockdep"
