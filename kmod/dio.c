@@ -341,6 +341,8 @@ struct flint_dio {
 	u32 epoch;			/* write: truncate epoch of all its requests */
 	struct flint_fs *fs;
 	struct inode *inode;		/* SYNC: a reference; else the caller's holds it */
+	struct inode *src;		/* clone (punch is set, too): of it, a reference */
+	u32 src_delta;			/* index in @src is so much more */
 	struct kiocb *iocb;		/* ASYNC */
 	struct flint_mem *mem;
 	loff_t pos;
@@ -449,8 +451,10 @@ static void flint_dio_free(struct flint_dio *dio)
 
 	if (dio->mem)
 		flint_mem_put(dio->mem);
-	if (dio->kind == FLINT_DIO_SYNC)
+	if (dio->kind == FLINT_DIO_SYNC) {
+		iput(dio->src);
 		iput(dio->inode);
+	}
 	kmem_cache_free(flint_dio_cache, dio);
 	flint_fs_end(fs);
 }
@@ -542,7 +546,8 @@ static bool flint_dio_restart(struct flint_dio *dio)
 	if (!dio->stale || READ_ONCE(dio->fs->shutdown) || fatal_signal_pending(current) ||
 	    (dio->deadline && time_after_eq(jiffies, dio->deadline)))
 		return false;
-	if (flint_inode_refresh(dio->inode, dio->deadline))
+	if (flint_inode_refresh(dio->inode, dio->deadline) ||
+	    (dio->src && flint_inode_refresh(dio->src, dio->deadline)))
 		return false;
 	dio->stale = false;
 	dio->epoch = READ_ONCE(flint_i(dio->inode)->trunc_epoch);
@@ -724,6 +729,8 @@ static int flint_piece_data(struct flint_piece *piece, struct flint_req *req)
 		return -EIO;
 	}
 	memcpy(&rep, req->rep_body, sizeof(rep));
+	if (dio->src && !req->rep_data_len)
+		return 0;	/* its length is the chunk's size, whatever that is */
 	if (flint_io_rep_check(&rep, req->rep_len - sizeof(rep), piece->offset, piece->len,
 			       req->rep_data_len, !dio->write)) {
 		flint_piece_log(piece, "the reply makes no sense");
@@ -790,32 +797,47 @@ static void flint_piece_done(struct flint_req *req)
 
 /* ---- requests --------------------------------------------------------- */
 
-/* Find the chain and the target of a piece. */
-static int flint_piece_route(struct flint_piece *piece, struct flint_mapref *map,
-			     struct flint_route *route)
+/**
+ * flint_route() - find the chain and the target of a chunk
+ * @inode: regular file
+ * @index: of the chunk
+ * @write: it is to be changed
+ * @avoid: id of the target that failed last, 0: none
+ * @map: current map; keeps @route alive
+ * @route: result
+ *
+ * Context: process, may sleep.
+ * Return: 0, -EAGAIN when a newer map is needed (it was asked for), -EIO, -ENOMEM or an
+ * error of flint_map_peer().
+ */
+int flint_route(struct inode *inode, u32 index, bool write, u32 avoid, struct flint_mapref *map,
+		struct flint_route *route)
 {
-	struct flint_inode *fi = flint_i(piece->dio->inode);
+	struct flint_inode *fi = flint_i(inode);
 	const struct flint_map_target *target;
 	const struct flint_map_table *table;
 	const struct flint_map_chain *chain;
+	const struct flint_place *place;
 	u32 slot;
-	int err = flint_inode_place(piece->dio->inode, map);
+	int err = flint_inode_place(inode, map);
 
 	if (err)
 		return err;
+	place = READ_ONCE(fi->place);
+	if (!place)
+		return -EAGAIN;	/* it took another layout this moment */
 	table = flint_map_table(&map->map, le32_to_cpu(fi->layout.table),
 				le32_to_cpu(fi->layout.table_ver));
-	slot = fi->place->slot[piece->index % fi->place->width];
+	slot = place->slot[index % place->width];
 	if (!table || slot >= le32_to_cpu(table->nr))
 		return -EIO;
 	chain = flint_map_chain(&map->map,
 				le32_to_cpu(map->map.chain_ids[le32_to_cpu(table->first) + slot]));
 	if (!chain)
 		return -EIO;
-	target = flint_replica_pick(map, chain, piece->dio->write,
-				    piece->tries ? piece->target : 0, &route->peer);
+	target = flint_replica_pick(map, chain, write, avoid, &route->peer);
 	if (target == ERR_PTR(-EAGAIN))
-		flint_map_refresh(piece->dio->fs);
+		flint_map_refresh(flint_fs(inode->i_sb));
 	if (IS_ERR(target))
 		return PTR_ERR(target);
 	route->chain = le32_to_cpu(chain->id);
@@ -845,6 +867,25 @@ static void flint_piece_fill(struct flint_piece *piece, struct flint_io *io,
 	piece->target = route->target;
 }
 
+/* What CLONE says more; the whole chunk is meant. */
+static void flint_piece_fill_clone(struct flint_piece *piece, struct flint_clone *clone)
+{
+	const struct inode *src = piece->dio->src;
+
+	clone->dst.offset = 0;
+	clone->dst.length = 0;
+	clone->src_ino = cpu_to_le64(src->i_ino);
+	clone->src_gen = cpu_to_le32(flint_i(src)->gen);
+	clone->src_epoch = cpu_to_le32(READ_ONCE(flint_i(src)->trunc_epoch));
+	clone->src_index = cpu_to_le32(piece->index + piece->dio->src_delta);
+}
+
+static u16 flint_dio_op(const struct flint_dio *dio)
+{
+	return dio->src ? FLINT_OP_CLONE : dio->punch ? FLINT_OP_PUNCH :
+	       dio->write ? FLINT_OP_WRITE : FLINT_OP_READ;
+}
+
 /* Shorten a piece to what one request carries; *rest: the remainder, not yet sent. */
 static int flint_piece_cut(struct flint_piece *piece, struct flint_peer *peer,
 			   struct flint_piece **rest)
@@ -854,6 +895,8 @@ static int flint_piece_cut(struct flint_piece *piece, struct flint_peer *peer,
 	struct flint_iopart part;
 	u32 len;
 
+	if (piece->dio->src)
+		return 0;
 	len = piece->dio->punch ? flint_peer_max_io(peer) :
 	      flint_bvec_span(peer, mem->bv + at.i, mem->nr - at.i, at.skip, piece->len);
 	if (len >= piece->len)
@@ -889,17 +932,20 @@ static int flint_piece_send(struct flint_piece *piece, unsigned int flags,
 		return -EIO;
 	if (READ_ONCE(dio->fs->shutdown))
 		goto put_map;
-	err = flint_piece_route(piece, map, &route);
+	err = flint_route(dio->inode, piece->index, dio->write, piece->tries ? piece->target : 0,
+			  map, &route);
 	if (!err)
 		err = flint_piece_cut(piece, route.peer, rest);
 	if (err)
 		goto put_map;
 	err = -ENOMEM;
-	req = flint_req_alloc(dio->punch ? FLINT_OP_PUNCH : dio->write ? FLINT_OP_WRITE :
-			      FLINT_OP_READ, sizeof(struct flint_io), GFP_NOFS);
+	req = flint_req_alloc(flint_dio_op(dio), dio->src ? sizeof(struct flint_clone) :
+			      sizeof(struct flint_io), GFP_NOFS);
 	if (!req)
 		goto put_map;
 	flint_piece_fill(piece, req->body, &route);
+	if (dio->src)
+		flint_piece_fill_clone(piece, req->body);
 	if (dio->write) {
 		req->seq = piece->seq.seq;
 		req->seq_low = flint_seq_low(dio->fs);
@@ -1209,6 +1255,38 @@ out:
 	return ret;
 }
 
+/* A dio without memory, for what the servers do by themselves. */
+static struct flint_dio *flint_dio_bare(struct inode *inode, loff_t pos, size_t len)
+{
+	struct flint_mem *mem = flint_mem_alloc(0, FLINT_MEM_OWN, GFP_KERNEL);
+	struct flint_dio *dio;
+
+	if (!mem)
+		return NULL;
+	mem->len = len;
+	dio = flint_dio_alloc(inode, mem, FLINT_DIO_SYNC, true, pos);
+	if (dio)
+		dio->punch = true;
+	return dio;
+}
+
+static int flint_dio_bare_run(struct flint_dio *dio, size_t len)
+{
+	ssize_t ret;
+
+	if (dio->fs->opts.soft || (current->flags & PF_KTHREAD))
+		dio->deadline = flint_dio_deadline(dio->fs);
+	flint_dio_start(dio, false);
+	do {
+		flint_dio_unpend(dio);
+		ret = flint_dio_wait(dio, NULL);
+	} while (ret != -EINTR && flint_dio_restart(dio));
+	if (ret > 0)
+		ret = ret == len ? 0 : dio->err;
+	flint_dio_put(dio, false);
+	return ret;
+}
+
 /**
  * flint_dio_punch() - make a range read as zeros
  * @inode: regular file, locked
@@ -1220,29 +1298,35 @@ out:
  */
 int flint_dio_punch(struct inode *inode, loff_t pos, size_t len)
 {
-	struct flint_fs *fs = flint_fs(inode->i_sb);
-	struct flint_mem *mem = flint_mem_alloc(0, FLINT_MEM_OWN, GFP_KERNEL);
-	struct flint_dio *dio;
-	ssize_t ret;
+	struct flint_dio *dio = flint_dio_bare(inode, pos, len);
 
-	if (!mem)
-		return -ENOMEM;
-	mem->len = len;
-	dio = flint_dio_alloc(inode, mem, FLINT_DIO_SYNC, true, pos);
+	return dio ? flint_dio_bare_run(dio, len) : -ENOMEM;
+}
+
+/**
+ * flint_dio_clone() - let chunks be what others are
+ * @inode: regular file, locked
+ * @index: first chunk that changes
+ * @src: where from, of the same chunk size; may be @inode, but nothing may be both
+ *	read and changed
+ * @src_index: first chunk there; each must be of the same chain as the one that changes
+ * @nr: chunks, together at most FLINT_DIO_MAX bytes
+ *
+ * Context: killable. No size changes; the page cache is the caller's.
+ * Return: 0, -EINTR, or an error; then any of them may be done.
+ */
+int flint_dio_clone(struct inode *inode, u32 index, struct inode *src, u32 src_index, u32 nr)
+{
+	u8 shift = flint_i(inode)->layout.chunk_shift;
+	size_t len = (size_t)nr << shift;
+	struct flint_dio *dio = flint_dio_bare(inode, (loff_t)index << shift, len);
+
 	if (!dio)
 		return -ENOMEM;
-	dio->punch = true;
-	if (fs->opts.soft || (current->flags & PF_KTHREAD))
-		dio->deadline = flint_dio_deadline(fs);
-	flint_dio_start(dio, false);
-	do {
-		flint_dio_unpend(dio);
-		ret = flint_dio_wait(dio, NULL);
-	} while (ret != -EINTR && flint_dio_restart(dio));
-	if (ret > 0)
-		ret = ret == len ? 0 : dio->err;
-	flint_dio_put(dio, false);
-	return ret;
+	ihold(src);
+	dio->src = src;
+	dio->src_delta = src_index - index;
+	return flint_dio_bare_run(dio, len);
 }
 
 /**

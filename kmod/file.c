@@ -11,7 +11,6 @@
 #define pr_fmt(fmt) "flintfs: " fmt
 
 #include <linux/fs.h>
-#include <linux/falloc.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
@@ -408,69 +407,6 @@ static int flint_fsync(struct file *file, loff_t start, loff_t end, int datasync
 	return err ? err : flint_delegate_fsync(file);
 }
 
-static loff_t flint_llseek(struct file *file, loff_t offset, int whence)
-{
-	struct inode *inode = file_inode(file);
-	int err;
-
-	if (whence != SEEK_SET && whence != SEEK_CUR) {
-		err = flint_inode_revalidate(inode);
-		if (err)
-			return err;
-	}
-	return generic_file_llseek(file, offset, whence);
-}
-
-static int flint_punch(struct inode *inode, loff_t pos, loff_t end)
-{
-	int err = 0;
-
-	while (pos < end && !err) {
-		size_t n = min_t(loff_t, end - pos, FLINT_DIO_MAX);
-
-		err = flint_dio_punch(inode, pos, n);
-		pos += n;
-	}
-	return err;
-}
-
-/*
- * Growing, zeroing and punching. Space is not reserved yet: a later write may
- * still meet a full target. Preallocation beyond the end of file is refused.
- */
-static long flint_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
-{
-	struct inode *inode = file_inode(file);
-	struct flint_inode *fi = flint_i(inode);
-	bool punch = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
-	loff_t end = offset + len;
-	long err;
-
-	if ((mode & ~(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)) ||
-	    mode == FALLOC_FL_KEEP_SIZE)
-		return -EOPNOTSUPP;
-	if ((u64)end > flint_iosplit_limit(fi->layout.chunk_shift))
-		return -EFBIG;
-	if (down_write_killable(&inode->i_rwsem))
-		return -EINTR;
-	err = flint_inode_revalidate(inode);
-	if (!err && !(mode & FALLOC_FL_KEEP_SIZE))
-		err = inode_newsize_ok(inode, end);
-	if (!err && punch && offset < i_size_read(inode)) {
-		loff_t stop = min_t(loff_t, end, i_size_read(inode));
-
-		truncate_pagecache_range(inode, offset, stop - 1);
-		err = flint_punch(inode, offset, stop);
-		truncate_pagecache_range(inode, offset, stop - 1);
-		if (!err)
-			err = flint_extend(inode, 0, READ_ONCE(fi->trunc_epoch), 0);
-	}
-	if (!err && !(mode & FALLOC_FL_KEEP_SIZE) && end > i_size_read(inode))
-		err = flint_extend(inode, end, READ_ONCE(fi->trunc_epoch), 0);
-	inode_unlock(inode);
-	return err;
-}
-
 const struct inode_operations flint_file_iops = {
 	.permission	= flint_permission,
 	.getattr	= flint_getattr,
@@ -478,6 +414,9 @@ const struct inode_operations flint_file_iops = {
 	.listxattr	= flint_listxattr,
 	.get_acl	= flint_get_acl,
 	.set_acl	= flint_set_acl,
+	.fiemap		= flint_fiemap,
+	.fileattr_get	= flint_fileattr_get,
+	.fileattr_set	= flint_fileattr_set,
 };
 
 const struct file_operations flint_file_fops = {
@@ -492,6 +431,7 @@ const struct file_operations flint_file_fops = {
 	.lock		= flint_lock,
 	.flock		= flint_lock,
 	.fallocate	= flint_fallocate,
+	.remap_file_range = flint_remap_file_range,
 	.splice_read	= generic_file_splice_read,
 	.splice_write	= iter_file_splice_write,
 };

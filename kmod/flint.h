@@ -272,6 +272,7 @@ struct flint_fs {
 	bool have_key;
 	bool shutdown;				/* umount -f or abort: only -EIO from now on */
 	u32 fsid;
+	u32 cluster;				/* of its id, for f_fsid */
 	u64 session_epoch;
 	u32 lease_ms;				/* of the session */
 	u64 root_ino;
@@ -300,6 +301,7 @@ struct flint_fs {
 
 	struct flint_statfs statfs;		/* last answer */
 	unsigned long statfs_time;
+	u64 statfs_ino;				/* that was asked about */
 	bool statfs_ok;
 
 	spinlock_t retry_lock;			/* @retrying */
@@ -335,6 +337,7 @@ static inline void flint_fs_end(struct flint_fs *fs)
 }
 
 int flint_get_tree(struct fs_context *fc);
+int flint_statfs_ask(struct inode *inode, struct flint_statfs *st);
 void flint_fs_abort(struct flint_fs *fs);
 int flint_fs_abort_requests(struct flint_fs *fs, const char *peer);
 const char *flint_fs_state(struct flint_fs *fs);
@@ -544,6 +547,7 @@ void flint_close_stop(struct flint_fs *fs);
  * @size: as the server last said; i_size_read() is the same but for writes
  *	that are being announced
  * @told: flint_attr.flags
+ * @project: flint_attr.project
  * @valid: jiffies until which the attributes may be used
  * @stale_at: jiffies when FLINT_I_TIMES_STALE was set
  * @known: attributes were set at all
@@ -566,6 +570,7 @@ void flint_close_stop(struct flint_fs *fs);
  * @broken: what the promise failed with
  * @dw_reclaimed: as @reclaimed, of the DIR_WRITE lease; under delegate.lock
  * @place: the file's chains in the layout's table, computed when first needed
+ * @old_places: of layouts that it had, for who still looks at one
  */
 struct flint_inode {
 	struct inode vfs;
@@ -579,6 +584,7 @@ struct flint_inode {
 	u64 ext_want;
 	u64 parent;
 	u32 told;
+	u32 project;
 	struct timespec64 btime;
 	unsigned long valid;
 	unsigned long stale_at;
@@ -608,10 +614,12 @@ struct flint_inode {
 	unsigned long state;
 	atomic_t lost;
 	struct flint_place *place;
+	struct flint_place *old_places;
 };
 
-/* A file's chains: flint_placement without the unused slots. */
+/* A file's chains: flint_placement without the unused slots; @old: of a layout it had. */
 struct flint_place {
+	struct flint_place *old;
 	u32 width;
 	u32 slot[];
 };
@@ -666,13 +674,47 @@ int flint_file_adopt(struct inode *inode, struct file *file);
 u32 flint_open_flags(unsigned int f_flags);
 int flint_extend(struct inode *inode, u64 end, u32 epoch, unsigned long deadline);
 
+/* ---- seek.c ----------------------------------------------------------- */
+
+struct fiemap_extent_info;
+
+loff_t flint_llseek(struct file *file, loff_t offset, int whence);
+int flint_fiemap(struct inode *inode, struct fiemap_extent_info *info, u64 start, u64 len);
+
+/* ---- falloc.c --------------------------------------------------------- */
+
+long flint_fallocate(struct file *file, int mode, loff_t offset, loff_t len);
+
+/* ---- copy.c ----------------------------------------------------------- */
+
+loff_t flint_remap_file_range(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
+			      loff_t len, unsigned int flags);
+
+/* ---- attr.c ----------------------------------------------------------- */
+
+struct fileattr;
+
+int flint_fileattr_get(struct dentry *dentry, struct fileattr *fa);
+int flint_fileattr_set(FLINT_IDMAP *idmap, struct dentry *dentry, struct fileattr *fa);
+
+/* ---- tmpfile.c -------------------------------------------------------- */
+
+int flint_tmpfile(FLINT_IDMAP *idmap, struct inode *dir, struct file *file, umode_t mode);
+
+/* ---- export.c --------------------------------------------------------- */
+
+extern const struct export_operations flint_export_ops;
+
 /* ---- dio.c ------------------------------------------------------------ */
 
 int flint_dio_init(void);
 void flint_dio_exit(void);
 ssize_t flint_dio_rw(struct kiocb *iocb, struct iov_iter *iter, bool write);
 void flint_write_error(struct inode *inode, loff_t pos, size_t len, int err);
+int flint_route(struct inode *inode, u32 index, bool write, u32 avoid, struct flint_mapref *map,
+		struct flint_route *route);
 int flint_dio_punch(struct inode *inode, loff_t pos, size_t len);
+int flint_dio_clone(struct inode *inode, u32 index, struct inode *src, u32 src_index, u32 nr);
 int flint_dio_folios(struct inode *inode, struct bio_vec *bv, unsigned int nr, loff_t pos,
 		     size_t len);
 

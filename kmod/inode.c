@@ -83,7 +83,9 @@ struct inode *flint_inode_alloc(struct super_block *sb)
 	fi->dw_reclaimed = 0;
 	fi->state = 0;
 	atomic_set(&fi->lost, 0);
+	fi->project = 0;
 	fi->place = NULL;
+	fi->old_places = NULL;
 	fi->btime = (struct timespec64){};
 	memset(&fi->layout, 0, sizeof(fi->layout));
 	return &fi->vfs;
@@ -92,8 +94,14 @@ struct inode *flint_inode_alloc(struct super_block *sb)
 /* After the grace period: nobody walks over the symlink's target any more. */
 void flint_inode_free(struct inode *inode)
 {
+	struct flint_place *place = flint_i(inode)->old_places, *next;
+
 	if (S_ISLNK(inode->i_mode))
 		kfree(inode->i_link);
+	for (; place; place = next) {
+		next = place->old;
+		kfree(place);
+	}
 	kfree(flint_i(inode)->place);
 	kmem_cache_free(flint_inode_cache, flint_i(inode));
 }
@@ -153,6 +161,21 @@ static void flint_inode_times(struct inode *inode, const struct flint_attr *a)
 		inode->i_ctime = ctime;
 }
 
+/* An empty file may take another one's layout: what was computed of the old one is void. */
+static void flint_inode_layout(struct flint_inode *fi, const struct flint_layout *layout)
+{
+	struct flint_place *place = fi->place;
+
+	if (!memcmp(&fi->layout, layout, sizeof(*layout)))
+		return;
+	fi->layout = *layout;
+	if (!place)
+		return;
+	place->old = fi->old_places;
+	fi->old_places = place;
+	WRITE_ONCE(fi->place, NULL);
+}
+
 static void flint_inode_copy(struct inode *inode, const struct flint_attr *a)
 {
 	struct flint_inode *fi = flint_i(inode);
@@ -181,7 +204,8 @@ static void flint_inode_copy(struct inode *inode, const struct flint_attr *a)
 	fi->bytes = le64_to_cpu(a->bytes);
 	fi->parent = le64_to_cpu(a->parent);
 	fi->btime = ns_to_timespec64((s64)le64_to_cpu(a->btime));
-	fi->layout = a->layout;
+	fi->project = le32_to_cpu(a->project);
+	flint_inode_layout(fi, &a->layout);
 	inode->i_blocks = DIV_ROUND_UP_ULL(fi->bytes, 512);
 	i_size_write(inode, fi->size);
 }
@@ -402,22 +426,25 @@ void flint_cache_revalidate(struct inode *inode)
 int flint_inode_place(struct inode *inode, struct flint_mapref *map)
 {
 	struct flint_inode *fi = flint_i(inode);
-	const struct flint_layout *layout = &fi->layout;
 	const struct flint_map_table *table;
+	struct flint_layout layout;
 	struct flint_placement *p;
 	struct flint_place *place;
 	int err;
 
 	if (READ_ONCE(fi->place))
 		return 0;
-	table = flint_map_table(&map->map, le32_to_cpu(layout->table),
-				le32_to_cpu(layout->table_ver));
+	spin_lock(&fi->lock);
+	layout = fi->layout;
+	spin_unlock(&fi->lock);
+	table = flint_map_table(&map->map, le32_to_cpu(layout.table),
+				le32_to_cpu(layout.table_ver));
 	if (!table)
 		return -EIO;
 	p = kmalloc(sizeof(*p), GFP_NOFS);
 	if (!p)
 		return -ENOMEM;
-	err = flint_placement_init(p, layout, le32_to_cpu(table->nr));
+	err = flint_placement_init(p, &layout, le32_to_cpu(table->nr));
 	if (err) {
 		pr_err_ratelimited("%s: inode %lu has a layout that this module does not know\n",
 				   flint_fs(inode->i_sb)->name, inode->i_ino);
@@ -428,10 +455,16 @@ int flint_inode_place(struct inode *inode, struct flint_mapref *map)
 	err = -ENOMEM;
 	if (!place)
 		goto free;
+	place->old = NULL;
 	place->width = p->width;
 	memcpy(place->slot, p->slot, p->width * sizeof(p->slot[0]));
-	if (cmpxchg(&fi->place, NULL, place))
-		kfree(place);
+	spin_lock(&fi->lock);
+	if (!fi->place && !memcmp(&fi->layout, &layout, sizeof(layout))) {
+		smp_store_release(&fi->place, place);
+		place = NULL;
+	}
+	spin_unlock(&fi->lock);
+	kfree(place);
 	err = 0;
 free:
 	kfree(p);

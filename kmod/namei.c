@@ -654,12 +654,15 @@ const struct inode_operations flint_dir_iops = {
 	.unlink		= flint_unlink,
 	.rmdir		= flint_rmdir,
 	.rename		= flint_rename,
+	.tmpfile	= flint_tmpfile,
 	.permission	= flint_permission,
 	.getattr	= flint_getattr,
 	.setattr	= flint_setattr,
 	.listxattr	= flint_listxattr,
 	.get_acl	= flint_get_acl,
 	.set_acl	= flint_set_acl,
+	.fileattr_get	= flint_fileattr_get,
+	.fileattr_set	= flint_fileattr_set,
 };
 
 const struct inode_operations flint_symlink_iops = {

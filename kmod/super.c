@@ -128,6 +128,18 @@ static const struct flint_map_fs *flint_mount_find(const struct flint_map *map, 
 	return NULL;
 }
 
+/* The same from every machine and after every mount: file handles are good for as long. */
+static void flint_mount_uuid(struct flint_fs *fs, const struct flint_map *map)
+{
+	struct super_block *sb = fs->sb;
+	__le32 part[4];
+
+	memcpy(part, map->hdr->cluster_id, sizeof(part));
+	fs->cluster = le32_to_cpu(part[0]);
+	part[3] ^= cpu_to_le32(fs->fsid);
+	memcpy(&sb->s_uuid, part, sizeof(part));
+}
+
 /* Choose a metadata server that can be reached: the one that the map names first. */
 static int flint_mount_meta(struct fs_context *fc, struct flint_fs *fs)
 {
@@ -148,6 +160,7 @@ static int flint_mount_meta(struct fs_context *fc, struct flint_fs *fs)
 		return -ENOENT;
 	}
 	fs->fsid = le32_to_cpu(mfs->id);
+	flint_mount_uuid(fs, &map->map);
 	first = le32_to_cpu(mfs->meta_node);
 	fs->meta_node = first;
 	do {
@@ -205,25 +218,42 @@ static int flint_mount_root(struct fs_context *fc, struct super_block *sb)
 
 /* ---- super operations ------------------------------------------------- */
 
-static int flint_statfs(struct dentry *dentry, struct kstatfs *buf)
+/**
+ * flint_statfs_ask() - how much room is there?
+ * @inode: where in the file system: quotas of trees and projects count
+ * @st: result
+ *
+ * Context: process; waits two seconds at most.
+ * Return: 0 or an error of flint_meta_call().
+ */
+int flint_statfs_ask(struct inode *inode, struct flint_statfs *st)
 {
-	struct flint_fs *fs = flint_fs(dentry->d_sb);
-	struct flint_ino_req body = { .ino = cpu_to_le64(fs->root_ino) };
-	struct flint_statfs rep;
+	struct flint_ino_req body = { .ino = cpu_to_le64(inode->i_ino) };
 	struct flint_mcall c = {
 		.op = FLINT_OP_STATFS, .once = true,
 		.body = &body, .body_len = sizeof(body),
-		.rep = &rep, .rep_size = sizeof(rep),
+		.rep = st, .rep_size = sizeof(*st),
 		.deadline = jiffies + 2 * HZ,
 	};
+
+	return flint_meta_call(flint_fs(inode->i_sb), &c);
+}
+
+static int flint_statfs(struct dentry *dentry, struct kstatfs *buf)
+{
+	struct flint_fs *fs = flint_fs(dentry->d_sb);
+	struct inode *inode = d_inode(dentry);
+	struct flint_statfs rep;
 	u32 bs;
 	int err = 0;
 
-	if (!fs->statfs_ok || time_after(jiffies, fs->statfs_time + HZ)) {
-		err = flint_meta_call(fs, &c);
+	if (!fs->statfs_ok || fs->statfs_ino != inode->i_ino ||
+	    time_after(jiffies, fs->statfs_time + HZ)) {
+		err = flint_statfs_ask(inode, &rep);
 		if (!err) {
 			fs->statfs = rep;
 			fs->statfs_time = jiffies;
+			fs->statfs_ino = inode->i_ino;
 			fs->statfs_ok = true;
 		}
 	}
@@ -244,7 +274,7 @@ static int flint_statfs(struct dentry *dentry, struct kstatfs *buf)
 	buf->f_ffree = le64_to_cpu(rep.files_free);
 	buf->f_namelen = FLINT_NAME_MAX;
 	buf->f_fsid.val[0] = fs->fsid;
-	buf->f_fsid.val[1] = fs->instance;
+	buf->f_fsid.val[1] = fs->cluster;
 	return 0;
 }
 
@@ -463,6 +493,7 @@ static int flint_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_op = &flint_super_ops;
 	sb->s_d_op = &flint_dentry_ops;
 	sb->s_xattr = flint_xattr_handlers;
+	sb->s_export_op = &flint_export_ops;
 	if (IS_ENABLED(CONFIG_FS_POSIX_ACL))
 		sb->s_flags |= SB_POSIXACL;
 	sb->s_maxbytes = MAX_LFS_FILESIZE;
