@@ -123,11 +123,16 @@ static int born(struct drive *d, struct ref_obj *dir, int name, uint32_t mode, s
 	} else if (d->c.um) {
 		o->mode &= ~d->c.umask;
 	}
+	ref_ids_add(&d->r, o, 0, 1);
+	*out = o;
+	if (name == REF_NONE) {
+		o->nlink = 0;
+		o->nameless = true;
+		return 0;
+	}
 	dir->child[name] = o->at;
 	dir->entries++;
-	ref_ids_add(&d->r, o, 0, 1);
 	ref_touch_dir(&d->r, dir);
-	*out = o;
 	return 0;
 }
 
@@ -239,6 +244,38 @@ static void op_open(struct drive *d)
 	rep_same(d, o, offsetof(struct flint_open_rep, attr));
 }
 
+/* A file without a name in a directory's tree. */
+static void op_tmpfile(struct drive *d)
+{
+	struct ref_obj *dir = chance(d, 8) ? pick_obj(d) : pick_dir(d), *o = NULL;
+	struct flint_open b = {
+		.fixed_len = cpu_to_le32(sizeof(b)), .mode = cpu_to_le32(0640), .cred = cred(d),
+		.ino = cpu_to_le64(dir->ino),
+		.flags = cpu_to_le32(FLINT_OPEN_TMPFILE | FLINT_OPEN_CREATE | FLINT_OPEN_WRITE),
+	};
+	struct flint_open_rep rep;
+	uint32_t got;
+	int want;
+
+	if (d->nr_h == 64)
+		return;
+	snprintf(d->what, sizeof(d->what), "tmpfile in %d by session %d", dir->at, d->s);
+	got = run_op(d, FLINT_OP_OPEN, &b, sizeof(b), NULL, 0, NULL, 0, NULL, 0);
+	want = reach(d, dir);
+	if (!want && !ref_is_dir(dir))
+		want = ENOTDIR;
+	if (!want)
+		want = may_create(d, dir);
+	if (!want)
+		want = born(d, dir, REF_NONE, S_IFREG | 0640, &o);
+	if (!same_status(d, got, want))
+		return;
+	memcpy(&rep, d->cmd_rep.body, sizeof(rep));
+	learn_ino(d, o, offsetof(struct flint_open_rep, attr));
+	add_handle(d, le64_to_cpu(rep.handle), o, true);
+	rep_same(d, o, offsetof(struct flint_open_rep, attr));
+}
+
 static void handle_closed(struct drive *d, int n, bool died)
 {
 	struct ref_obj *o = d->r.o[d->h[n].obj];
@@ -292,12 +329,17 @@ static void op_link(struct drive *d)
 		want = may_create(d, dir);
 	if (!want && (ref_is_dir(o) || o->immutable || o->append))
 		want = EPERM;
-	if (!want && (!o->nlink || o->trashed))
+	if (!want && ((!o->nlink && !o->nameless) || o->trashed))
 		want = ENOENT;
 	if (!want && dir->project && dir->project != o->project)
 		want = EXDEV;
+	if (!want && !o->nlink && ref_tree_over(&d->r, dir->at, REF_NONE, ref_bytes(o), 1))
+		want = EDQUOT;
 	if (!same_status(d, got, want))
 		return;
+	if (!o->nlink)
+		o->parent = dir->at;
+	o->nameless = false;
 	o->nlink++;
 	dir->child[n] = o->at;
 	dir->entries++;
@@ -1184,8 +1226,8 @@ static void restart(struct drive *d)
 
 static void (*const ops[])(struct drive *d) = {
 	op_mknod, op_mknod, op_mknod, op_mknod, op_mknod, op_open, op_open, op_open, op_close, op_close,
-	op_link, op_link, op_unlink, op_unlink, op_unlink, op_rename, op_rename, op_rename, op_setattr,
-	op_setattr, op_setattr, op_extend, op_extend, op_xattr, op_xattr, op_xattr, op_restore,
+	op_tmpfile, op_link, op_link, op_unlink, op_unlink, op_unlink, op_rename, op_rename, op_rename,
+	op_setattr, op_setattr, op_setattr, op_extend, op_extend, op_xattr, op_xattr, op_xattr, op_restore,
 	op_orphan_done, op_cut,
 };
 

@@ -38,6 +38,7 @@ struct ref_obj {
 	uint64_t ino;			/* the server's number */
 	uint32_t mode, uid, gid, nlink, project;
 	bool immutable, append;
+	bool nameless;			/* never had a name, and may get one */
 	uint64_t size;
 	int64_t atime, mtime, ctime;
 	uint64_t change;

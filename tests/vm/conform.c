@@ -1040,7 +1040,7 @@ static void text_busy(void)
 {
 	int fd = make_file("prog"), in = open("/proc/self/exe", O_RDONLY), st;
 	char *argv[] = { "prog", "--sleep", NULL };
-	char buf[65536];
+	char buf[65536], link[32];
 	ssize_t n;
 	pid_t pid;
 
@@ -1059,11 +1059,15 @@ static void text_busy(void)
 		execv("./prog", argv);
 		_exit(4);
 	}
-	for (st = 0; st < 200 && (fd = open("prog", O_WRONLY)) >= 0; st++) {
-		close(fd);
+	/* Not before it runs: then exec would be what is refused. */
+	snprintf(link, sizeof(link), "/proc/%d/exe", pid);
+	do {
 		usleep(20000);
-	}
-	CHECK(fd < 0 && errno == ETXTBSY);
+		memset(buf, 0, 256);
+		CHECK(readlink(link, buf, 255) > 0);
+	} while (!strstr(buf, "text_busy/prog"));
+	FAILS(open("prog", O_WRONLY), ETXTBSY);
+	FAILS(truncate("prog", 0), ETXTBSY);
 	kill(pid, SIGKILL);
 	CHECK(waitpid(pid, &st, 0) == pid);
 }
