@@ -208,7 +208,7 @@ enum flint_op {
 	FLINT_OP_TARGET_STAT	= 0x64,	/* flint_target_req -> flint_target_stat */
 	FLINT_OP_CLONE		= 0x65,	/* m flint_clone -> flint_io_rep: blocks are shared */
 	FLINT_OP_INO_STAT	= 0x67,	/* flint_ino_stat -> flint_ino_stat_rep: where data ends */
-	FLINT_OP_EXTENTS	= 0x68,	/* flint_io -> flint_extents + flint_extent[]: where data is */
+	FLINT_OP_EXTENTS	= 0x68,	/* flint_io -> flint_extents + flint_extent[] */
 	FLINT_OP_FORWARD	= 0x70,	/* flint_forward, data -> flint_forward_rep (chain.h) */
 	FLINT_OP_FORWARD_CUT	= 0x71,	/* flint_cut -> flint_cut_rep, from the predecessor */
 	FLINT_OP_SYNC		= 0x72,	/* flint_sync, data -> flint_sync_rep, data */
@@ -470,7 +470,7 @@ struct flint_heartbeat {
 };
 
 #define FLINT_HEARTBEAT_MIN	104
-#define FLINT_HB_STARTING	0x1	/* its targets are not told yet: their absence says nothing */
+#define FLINT_HB_STARTING	0x1	/* its targets are not told yet: absence says nothing */
 
 FLINT_ASSERT_SIZE(struct flint_heartbeat, 176);
 
@@ -822,15 +822,16 @@ FLINT_ASSERT_SIZE(struct flint_setattr, 80);
 #define FLINT_OPEN_CREATE	0x04
 #define FLINT_OPEN_EXCL		0x08
 #define FLINT_OPEN_TRUNC	0x10
-#define FLINT_OPEN_TMPFILE	0x20	/* with CREATE, no name: a file in @ino's tree without a name */
+#define FLINT_OPEN_TMPFILE	0x20	/* with CREATE, no name: of no name, in @ino's tree */
 
 /**
  * struct flint_open - lookup, create and open in one round trip
  *
  * With name_len > 0 the file is @name in directory @ino; with name_len 0 it is
  * inode @ino itself, or with TMPFILE a new file, which gets its first name by
- * LINK from the session that has it open, or goes with its last handle. A name that is a directory or a symlink is answered with
- * its attributes and handle 0: the caller goes on by itself.
+ * LINK from the session that has it open, or goes with its last handle. A name
+ * that is a directory or a symlink is answered with its attributes and handle 0:
+ * the caller goes on by itself.
  */
 struct flint_open {
 	__le32 fixed_len;
