@@ -37,6 +37,7 @@
 
 #define FLINT_RETRY_MIN		(HZ / 20)
 #define FLINT_RETRY_MAX		HZ
+#define FLINT_PERMITS_MAX	8	/* shown for a piece in vain; some may have been forgotten */
 #define FLINT_BAD_MAX		(FLINT_CHAIN_MAX + 1)	/* each replica, and one twice */
 #define FLINT_PIN_BATCH		32
 
@@ -369,6 +370,8 @@ struct flint_piece {
 	bool sent;			/* the server may have seen this sequence */
 	u8 bad;				/* answers that failed a checksum */
 	bool refresh;
+	bool permit;			/* the server wants to see one */
+	u8 permits;			/* that were shown */
 };
 
 static struct kmem_cache *flint_dio_cache;
@@ -673,7 +676,7 @@ static void flint_piece_fail(struct flint_piece *piece, int err)
 	    (!dio->deadline || time_before(jiffies + delay, dio->deadline))) {
 		piece->tries++;
 		flint_stat_inc(dio->fs, FLINT_STAT_RETRIES);
-		queue_delayed_work(dio->fs->wq, &piece->again, delay);
+		queue_delayed_work(dio->fs->wq, &piece->again, piece->permit ? 0 : delay);
 		return;
 	}
 	if (flint_piece_retriable(err)) {
@@ -767,6 +770,11 @@ static int flint_piece_status(struct flint_piece *piece, u32 status)
 	case FLINT_ST_RETRY:
 	case FLINT_ST_SHUTDOWN:
 	case FLINT_ST_NOT_LEADER:
+		return -EAGAIN;
+	case FLINT_ST_NEED_PERMIT:
+		if (++piece->permits > FLINT_PERMITS_MAX)
+			return -EACCES;
+		piece->permit = true;
 		return -EAGAIN;
 	case FLINT_ST_CHECKSUM:
 		flint_stat_inc(fs, FLINT_STAT_CRC_ERRORS);
@@ -1009,6 +1017,14 @@ static void flint_piece_again(struct work_struct *work)
 	if (READ_ONCE(dio->aborted)) {
 		flint_piece_end(piece, -EINTR);
 		return;
+	}
+	if (piece->permit) {
+		piece->permit = false;
+		err = flint_permit_show(dio->inode, piece->target, jiffies + FLINT_RPC_TIMEO);
+		if (err) {
+			flint_piece_fail(piece, err);
+			return;
+		}
 	}
 	if (piece->refresh) {
 		err = flint_inode_refresh(dio->inode, jiffies + FLINT_RPC_TIMEO);

@@ -503,6 +503,7 @@ struct flint_mcall {
 
 int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c);
 void flint_meta_show_retrying(struct flint_fs *fs, struct seq_file *m);
+int flint_permit_show(struct inode *inode, u32 target, unsigned long deadline);
 int flint_session_open(struct flint_fs *fs, bool rdonly, struct flint_attr *root);
 void flint_session_close(struct flint_fs *fs);
 void flint_cred_fill(struct flint_cred *cred);

@@ -455,6 +455,7 @@ static inline int flint_status_errno(u32 status)
 	case FLINT_ST_STALE_EPOCH:
 		return -ESTALE;
 	case FLINT_ST_AUTH:
+	case FLINT_ST_NEED_PERMIT:
 		return -EACCES;
 	case FLINT_ST_VERSION:
 		return -EPROTONOSUPPORT;
@@ -497,7 +498,8 @@ static inline bool flint_token_op_ok(u16 op)
 {
 	return op == FLINT_OP_MAP_GET ||
 	       (op >= FLINT_OP_SESSION_OPEN && op < 0x50 && op != FLINT_OP_FS_CREATE) ||
-	       (op >= FLINT_OP_READ && op <= FLINT_OP_PUNCH);
+	       (op >= FLINT_OP_READ && op <= FLINT_OP_PUNCH) || op == FLINT_OP_PERMIT ||
+	       op == FLINT_OP_EXTENTS || op == FLINT_OP_CLONE;
 }
 
 /* ---- cluster map ------------------------------------------------------ */

@@ -51,6 +51,7 @@ static inline const char *flint_op_name(__u16 op)
 		[FLINT_OP_FORWARD] = "forward", [FLINT_OP_FORWARD_CUT] = "forward_cut",
 		[FLINT_OP_SYNC] = "sync", [FLINT_OP_CHUNK_GET] = "chunk_get",
 		[FLINT_OP_FENCE] = "fence", [FLINT_OP_INO_STAT] = "ino_stat", [FLINT_OP_SCRUB] = "scrub",
+		[FLINT_OP_PERMIT_GET] = "permit_get", [FLINT_OP_PERMIT] = "permit",
 	};
 
 	return op < 0x80 ? names[op] : NULL;

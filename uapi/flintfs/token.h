@@ -17,6 +17,14 @@
  *    that does not know a version or a flag refuses the token: it never grants
  *    more than was meant. A new claim therefore means a new version.
  *  - A token is a client's: servers accept it from FLINT_ROLE_CLIENT only.
+ *
+ * Permits: what a chunk server knows of a subtree. It cannot tell from an inode's
+ * number where the inode lies; the metadata server can. So a client whose token
+ * has a path asks that one (FLINT_OP_PERMIT_GET, refused with ESTALE outside of
+ * the subtree) and shows the answer to each chunk server that says
+ * FLINT_ST_NEED_PERMIT (FLINT_OP_PERMIT). Chunk servers forget permits as they
+ * like, when they expire at the latest: whoever moves a file out of a subtree
+ * ends what its tokens may do with the data within FLINT_PERMIT_S.
  */
 #ifndef _UAPI_FLINTFS_TOKEN_H
 #define _UAPI_FLINTFS_TOKEN_H
@@ -79,6 +87,32 @@ struct flint_token {
 FLINT_ASSERT_SIZE(struct flint_token, 72);
 
 #define FLINT_TOKEN_MAX	(sizeof(struct flint_token) + FLINT_TOKEN_PATH_MAX)
+
+#define FLINT_PERMIT_S		60	/* seconds that one is good for */
+#define FLINT_PERMIT_LABEL	"flint1-permit"
+#define FLINT_PERMIT_LABEL_LEN	13
+#define FLINT_PERMIT_MAC_LEN	16
+
+/**
+ * struct flint_permit - this token's clients may have an inode's data
+ * @token: its id
+ * @ino: the inode
+ * @expires: seconds since 1970
+ * @fs: file system id
+ * @reserved: 0
+ * @mac: HMAC-SHA256(cluster key, "flint1-permit" | all before @mac), its first
+ *	bytes. To its holder it is opaque
+ */
+struct flint_permit {
+	__le64 token;
+	__le64 ino;
+	__le64 expires;
+	__le32 fs;
+	__le32 reserved;
+	__u8 mac[FLINT_PERMIT_MAC_LEN];
+};
+
+FLINT_ASSERT_SIZE(struct flint_permit, 48);
 
 /* Why an AUTH was answered with FLINT_ST_AUTH: struct flint_auth_refusal. */
 enum flint_auth_reason {

@@ -199,6 +199,7 @@ enum flint_op {
 	FLINT_OP_TRASH_EMPTY	= 0x3c,	/* m flint_trash_empty -> flint_trash_emptied */
 	FLINT_OP_RMTREE		= 0x3d,	/* m flint_name_req + name -> flint_rmtree_rep */
 	FLINT_OP_RMTREE_STAT	= 0x3e,	/* flint_rmtree_req -> flint_rmtree_stat */
+	FLINT_OP_PERMIT_GET	= 0x3f,	/* flint_ino_req -> flint_permit (token.h), for tokens */
 
 	/* flint-chunkd */
 	FLINT_OP_READ		= 0x60,	/* flint_io -> flint_io_rep + crc[], data */
@@ -209,6 +210,7 @@ enum flint_op {
 	FLINT_OP_CLONE		= 0x65,	/* m flint_clone -> flint_io_rep: blocks are shared */
 	FLINT_OP_INO_STAT	= 0x67,	/* flint_ino_stat -> flint_ino_stat_rep: where data ends */
 	FLINT_OP_EXTENTS	= 0x68,	/* flint_io -> flint_extents + flint_extent[] */
+	FLINT_OP_PERMIT		= 0x6c,	/* flint_permit -> -: the token\'s client shows it */
 	FLINT_OP_FORWARD	= 0x70,	/* flint_forward, data -> flint_forward_rep (chain.h) */
 	FLINT_OP_FORWARD_CUT	= 0x71,	/* flint_cut -> flint_cut_rep, from the predecessor */
 	FLINT_OP_SYNC		= 0x72,	/* flint_sync, data -> flint_sync_rep, data */
@@ -242,6 +244,7 @@ enum flint_status {
 	/* 1013 is FLINT_ST_RECLAIM (lease.h) */
 	FLINT_ST_NEED_WHOLE	= 1014,	/* FORWARD: prev is not what is here: send the chunk */
 	FLINT_ST_CONFLICT	= 1015,	/* FORWARD: this version is of another request */
+	FLINT_ST_NEED_PERMIT	= 1016,	/* a subtree's token: show a permit for the inode, retry */
 };
 
 /**

@@ -5,6 +5,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <stdio.h>
@@ -28,6 +29,34 @@ void flint_token_secret(const uint8_t *key, const struct flint_token *t, uint8_t
 	if (!HMAC(EVP_sha256(), key, FLINT_KEY_LEN, text,
 		  FLINT_TOKEN_LABEL_LEN + flint_token_len(t), secret, &len))
 		flint_random(secret, FLINT_KEY_LEN);
+}
+
+static void permit_mac(const uint8_t *key, const struct flint_permit *p, uint8_t *mac)
+{
+	uint8_t text[FLINT_PERMIT_LABEL_LEN + offsetof(struct flint_permit, mac)];
+	unsigned int len = FLINT_MAC_LEN;
+
+	memcpy(text, FLINT_PERMIT_LABEL, FLINT_PERMIT_LABEL_LEN);
+	memcpy(text + FLINT_PERMIT_LABEL_LEN, p, offsetof(struct flint_permit, mac));
+	if (!HMAC(EVP_sha256(), key, FLINT_KEY_LEN, text, sizeof(text), mac, &len))
+		flint_random(mac, FLINT_MAC_LEN);
+}
+
+void flint_permit_seal(const uint8_t *key, struct flint_permit *p)
+{
+	uint8_t mac[FLINT_MAC_LEN];
+
+	permit_mac(key, p, mac);
+	memcpy(p->mac, mac, sizeof(p->mac));
+}
+
+bool flint_permit_ok(const uint8_t *key, const struct flint_permit *p, uint64_t now)
+{
+	uint8_t mac[FLINT_MAC_LEN];
+
+	permit_mac(key, p, mac);
+	return !CRYPTO_memcmp(mac, p->mac, sizeof(p->mac)) && !p->reserved &&
+	       now < le64_to_cpu(p->expires);
 }
 
 void flint_token_format(const struct flint_token_full *t, char *out)

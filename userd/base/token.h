@@ -28,6 +28,11 @@ struct flint_token_full {
 /* The secret that belongs to checked claims. @key: the cluster's. */
 void flint_token_secret(const uint8_t *key, const struct flint_token *t, uint8_t *secret);
 
+/* Fill in a permit's MAC. @key: the cluster's; everything before the MAC is set. */
+void flint_permit_seal(const uint8_t *key, struct flint_permit *p);
+/* Is it one that a metadata server of this cluster made, and not expired? @now: seconds since 1970. */
+bool flint_permit_ok(const uint8_t *key, const struct flint_permit *p, uint64_t now);
+
 /* @out: FLINT_TOKEN_TEXT_MAX bytes; a NUL ends it, no newline. */
 void flint_token_format(const struct flint_token_full *t, char *out);
 /* Spaces around it are fine. Return: 0, -EINVAL, or -EPROTONOSUPPORT for a newer kind. */

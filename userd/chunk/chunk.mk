@@ -8,7 +8,7 @@ $(eval $(call program,flint-chunkd,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
 	userd/chunk/service.c userd/chunk/chain.c userd/chunk/place.c userd/chunk/forward.c userd/chunk/fence.c \
 	userd/chunk/heal.c userd/chunk/ask.c userd/chunk/serve.c userd/chunk/sync.c \
 	userd/chunk/compare.c userd/chunk/throttle.c userd/chunk/repair.c userd/chunk/scrub.c \
-	userd/chunk/metrics.c userd/chunk/targets.c userd/chunk/main.c,-luring -lxxhash -lmicrohttpd))
+	userd/chunk/metrics.c userd/chunk/permit.c userd/chunk/targets.c userd/chunk/main.c,-luring -lxxhash -lmicrohttpd))
 
 TEST_SRCS_chunk_compare := userd/chunk/compare.c userd/chunk/throttle.c
 TEST_SRCS_chunk_store := $(CHUNK_STORE_SRCS)

@@ -446,6 +446,7 @@ static int serve(struct run *r, char *err, size_t errlen)
 		return ret;
 	pthread_mutex_init(&d->free_lock, NULL);
 	chunkd_fences_init(&d->fences);
+	chunkd_permits_init(&d->permits, r->key);
 	ret = chunkd_targets_open(d, &r->o.target, &r->o.target_dir, r->dirfd, err, errlen);
 	if (ret)
 		goto out;

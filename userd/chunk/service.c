@@ -82,6 +82,7 @@ static void req_put(struct chunkd_req *r)
 void chunkd_reqs_free(struct flint_chunkd *d)
 {
 	chunkd_fences_free(&d->fences);
+	chunkd_permits_free(&d->permits);
 	flint_sends_free(d);
 	while (d->all) {
 		struct chunkd_req *r = d->all;
@@ -394,24 +395,25 @@ static u8 kind_of(u16 op)
 	       op == FLINT_OP_WRITE ? FLINT_SOP_WRITE : FLINT_SOP_PUNCH;
 }
 
-/*
- * A token names one file system and may forbid to change it. Its subtree is not
- * known here: an inode's number does not tell where it lies.
- */
-static bool token_forbids(const struct flint_call *call, u32 fs)
+/* What a token says: one file system, perhaps not to be changed, perhaps a part of it (permit.h). */
+static u32 check_token(struct flint_chunkd *d, const struct flint_call *call, u32 fs, u64 ino)
 {
 	const struct flint_token *t = flint_conn_info(call->conn)->token;
 
-	return t && (le32_to_cpu(t->fs) != fs ||
-		     (call->msg.op != FLINT_OP_READ && call->msg.op != FLINT_OP_EXTENTS &&
-		      (le32_to_cpu(t->flags) & FLINT_TOKEN_RDONLY)));
+	if (!t)
+		return FLINT_OK;
+	if (le32_to_cpu(t->fs) != fs ||
+	    (call->msg.op != FLINT_OP_READ && call->msg.op != FLINT_OP_EXTENTS &&
+	     (le32_to_cpu(t->flags) & FLINT_TOKEN_RDONLY)))
+		return FLINT_ST_AUTH;
+	return chunkd_permitted(&d->permits, call, fs, ino) ? FLINT_OK : FLINT_ST_NEED_PERMIT;
 }
 
 static u32 check_io(struct flint_chunkd *d, const struct flint_call *call,
 		    const struct flint_io *io, const struct chunkd_target *t)
 {
 	const struct flint_conn_info *ci = flint_conn_info(call->conn);
-	u32 len = le32_to_cpu(io->length);
+	u32 len = le32_to_cpu(io->length), status;
 
 	if (flint_io_check(io, ci->max_io < FLINT_STORE_MAX_IO ? ci->max_io : FLINT_STORE_MAX_IO))
 		return FLINT_ST_BAD_REQUEST;
@@ -419,8 +421,9 @@ static u32 check_io(struct flint_chunkd *d, const struct flint_call *call,
 		return FLINT_ST_BAD_REQUEST;
 	if (call->msg.op == FLINT_OP_READ ? len > chunkd_reply_room(call) : !call->msg.seq)
 		return FLINT_ST_BAD_REQUEST;
-	if (token_forbids(call, le32_to_cpu(io->fs)))
-		return FLINT_ST_AUTH;
+	status = check_token(d, call, le32_to_cpu(io->fs), le64_to_cpu(io->ino));
+	if (status != FLINT_OK)
+		return status;
 	if (!t)
 		return FLINT_ST_STALE_MAP;
 	return check_place(d, t, le32_to_cpu(io->chain), le32_to_cpu(io->chain_ver), false);
@@ -484,13 +487,17 @@ static u32 check_clone(struct flint_chunkd *d, const struct flint_call *call,
 		       const struct flint_clone *b, const struct chunkd_target *t)
 {
 	const struct flint_io *io = &b->dst;
+	u32 status;
 
 	if (call->msg.data_len || !call->msg.seq || !io->ino || !b->src_ino || io->offset ||
 	    io->length || io->flags || io->chunk_shift < FLINT_CHUNK_SHIFT_MIN ||
 	    io->chunk_shift > FLINT_CHUNK_SHIFT_MAX)
 		return FLINT_ST_BAD_REQUEST;
-	if (token_forbids(call, le32_to_cpu(io->fs)))
-		return FLINT_ST_AUTH;
+	status = check_token(d, call, le32_to_cpu(io->fs), le64_to_cpu(io->ino));
+	if (status == FLINT_OK)
+		status = check_token(d, call, le32_to_cpu(io->fs), le64_to_cpu(b->src_ino));
+	if (status != FLINT_OK)
+		return status;
 	if (!t)
 		return FLINT_ST_STALE_MAP;
 	return check_place(d, t, le32_to_cpu(io->chain), le32_to_cpu(io->chain_ver), false);
@@ -836,8 +843,10 @@ static void request_extents(struct flint_chunkd *d, struct flint_call *call)
 		return;
 	}
 	t = chunkd_target_find(d, le32_to_cpu(io.target));
-	status = token_forbids(call, le32_to_cpu(io.fs)) ? FLINT_ST_AUTH : !t ? FLINT_ST_STALE_MAP :
-		 check_place(d, t, le32_to_cpu(io.chain), le32_to_cpu(io.chain_ver), false);
+	status = check_token(d, call, le32_to_cpu(io.fs), le64_to_cpu(io.ino));
+	if (status == FLINT_OK)
+		status = !t ? FLINT_ST_STALE_MAP :
+			 check_place(d, t, le32_to_cpu(io.chain), le32_to_cpu(io.chain_ver), false);
 	if (status == FLINT_OK)
 		r = req_get(d);
 	if (!r) {
@@ -898,6 +907,9 @@ void chunkd_request(void *arg, struct flint_call *call)
 		break;
 	case FLINT_OP_TARGET_CTL:
 		chunkd_targets_request(arg, call);
+		break;
+	case FLINT_OP_PERMIT:
+		chunkd_permit_request(&((struct flint_chunkd *)arg)->permits, call);
 		break;
 	case FLINT_OP_FENCE:
 		chunkd_fence_request(&((struct flint_chunkd *)arg)->fences, call);

@@ -17,6 +17,7 @@
 #include "../client/cluster.h"
 #include "../client/member.h"
 #include "../net/net.h"
+#include "permit.h"
 
 #define FLINT_CHUNKD_TARGETS	64u
 #define FLINT_CHUNKD_QUEUE	4096u	/* requests under way on one target */
@@ -74,6 +75,7 @@ struct flint_chunkd {
 	struct flint_cluster *cluster;	/* NULL: alone, nothing of the map is checked */
 	struct flint_member *member;
 	struct chunkd_fences fences;
+	struct chunkd_permits permits;
 	bool stopping;			/* the workers have ended */
 	struct chunkd_link *links;	/* main loop */
 	struct chunkd_send *free_sends, *all_sends;

@@ -25,6 +25,8 @@
 #include "fs_write.h"
 
 #define WINDOW		16	/* pieces of one I/O in flight */
+#define PERMIT_TRIES	8	/* a server may forget what it was shown */
+#define PERMIT_TRIES	8	/* chunk servers of a chain; one may forget what it was shown */
 #define CRC_TRIES	3	/* a mismatch may have happened on the way */
 
 enum io_kind { IO_READ, IO_WRITE, IO_PUNCH };
@@ -59,6 +61,10 @@ struct io_piece {
 	bool counted;			/* in fs->reads of the node */
 	unsigned int nr_tried;
 	uint32_t tried[FLINT_CHAIN_MAX];	/* targets that could not answer */
+	unsigned int permits;		/* that were shown */
+	struct fs_op permit_op;
+	struct flint_ino_req permit_req;
+	struct flint_permit permit;
 };
 
 static void io_begin(struct io_work *w);
@@ -242,10 +248,72 @@ static bool piece_elsewhere(struct fs_op *op)
 /* All pieces of this attempt are back. */
 static void io_joined(struct io_work *w);
 
+/* ---- permits: of tokens with a subtree, see token.h ------------------------- */
+
+static void piece_done(struct fs_op *op, int err);
+
+static void permit_shown(struct fs_op *op, int err)
+{
+	struct io_piece *p = op->priv;
+
+	err = fs_op_result(op, err);
+	if (err)
+		piece_done(&p->op, err);
+	else
+		fs_op_start(&p->op);
+}
+
+static int permit_route(struct fs_op *op, uint32_t *node)
+{
+	struct io_piece *p = op->priv;
+
+	*node = p->node;
+	return 0;
+}
+
+static void permit_got(struct fs_op *op, int err)
+{
+	struct io_piece *p = op->priv;
+
+	err = fs_op_result(op, err);
+	if (!err && flint_body_get(&p->permit, sizeof(p->permit), sizeof(p->permit),
+				   op->rpc.rep_body, op->rpc.rep_len))
+		err = -EPROTO;
+	if (err) {
+		piece_done(&p->op, err);
+		return;
+	}
+	*op = (struct fs_op){
+		.fs = p->op.fs, .deadline_ns = p->op.deadline_ns, .route = permit_route,
+		.done = permit_shown, .priv = p,
+		.rpc = { .op = FLINT_OP_PERMIT, .body = &p->permit, .body_len = sizeof(p->permit) },
+	};
+	fs_op_start(op);
+}
+
+/* The server wants a permit for the inode. Return: is one fetched, and the piece sent again then? */
+static bool piece_permit(struct io_piece *p)
+{
+	if (++p->permits > PERMIT_TRIES)
+		return false;
+	p->permit_req = (struct flint_ino_req){ .ino = p->io.ino, .gen = p->io.gen };
+	p->permit_op = (struct fs_op){
+		.fs = p->op.fs, .deadline_ns = p->op.deadline_ns, .route = fs_route_meta,
+		.done = permit_got, .priv = p,
+		.rpc = { .op = FLINT_OP_PERMIT_GET, .body = &p->permit_req,
+			 .body_len = sizeof(p->permit_req) },
+	};
+	fs_op_start(&p->permit_op);
+	return true;
+}
+
 static void piece_done(struct fs_op *op, int err)
 {
 	struct io_piece *p = op->priv;
 	struct io_work *w = p->w;
+
+	if (!err && op->rpc.status == FLINT_ST_NEED_PERMIT && piece_permit(p))
+		return;
 
 	if (!err && op->rpc.status == FLINT_ST_STALE_EPOCH) {
 		w->stale = true;

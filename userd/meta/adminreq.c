@@ -37,6 +37,7 @@ bool metad_read_refused(struct metad *m, struct flint_call *call, u64 sid)
 	case FLINT_OP_STATFS:
 	case FLINT_OP_GETXATTR:
 	case FLINT_OP_LISTXATTR:
+	case FLINT_OP_PERMIT_GET:
 		break;
 	default:
 		return false;

@@ -398,6 +398,7 @@ static int run(struct run *r, char *err, size_t errlen)
 	snprintf(err, errlen, "out of memory");
 	m->store_task.fn = on_store_task;
 	m->loop = flint_loop_new();
+	m->key = r->key;
 	m->pool = m->loop ? flint_pool_new(METAD_MAX_IO, METAD_POOL_BUFS) : NULL;
 	if (!m->pool)
 		goto out;

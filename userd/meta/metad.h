@@ -86,6 +86,7 @@ struct metad {
 	struct flint_collector collect[2];
 	struct flint_loop *loop;
 	struct flint_pool *pool;
+	const u8 *key;			/* the cluster's */
 	struct flint_server *server;
 	struct flint_cluster *cluster;
 	struct flint_member *member;

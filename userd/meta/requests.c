@@ -11,6 +11,7 @@
 #include "grants.h"
 #include "locks.h"
 #include "../base/log.h"
+#include "../base/token.h"
 
 /* A read that needs a payload buffer. */
 struct reading {
@@ -113,6 +114,32 @@ static void do_getattr(struct metad *m, struct flint_call *call, u64 sid, u32 fs
 		reply_err(call, err);
 	else
 		reply_attr(m, call, sid, &i, &g);
+}
+
+/* Data of this inode for a token's client; metad_read_refused() has looked where it lies. */
+static void do_permit(struct metad *m, struct flint_call *call, u32 fs)
+{
+	const struct flint_token *token = flint_conn_info(call->conn)->token;
+	struct flint_permit p = { 0 };
+	struct flint_ino_req b;
+	struct meta_inode i;
+	int err;
+
+	if (flint_body_get(&b, sizeof(b), sizeof(b), call->msg.body, call->msg.body_len)) {
+		bad_request(call);
+		return;
+	}
+	err = token ? read_inode(m, le64_to_cpu(b.ino), le32_to_cpu(b.gen), fs, &i) : -EINVAL;
+	if (err) {
+		reply_err(call, err);
+		return;
+	}
+	p.token = token->id;
+	p.ino = cpu_to_le64(i.ino);
+	p.fs = cpu_to_le32(fs);
+	p.expires = cpu_to_le64(metad_wall_ns() / 1000000000 + FLINT_PERMIT_S);
+	flint_permit_seal(m->key, &p);
+	flint_call_reply(call, FLINT_OK, &p, sizeof(p), NULL, 0, 0);
 }
 
 /* Space of the chains: a chain holds what its smallest target holds. */
@@ -412,6 +439,9 @@ static void with_session(struct metad *m, struct flint_call *call)
 	case FLINT_OP_GETATTR:
 		do_getattr(m, call, sid, fs);
 		break;
+	case FLINT_OP_PERMIT_GET:
+		do_permit(m, call, fs);
+		break;
 	case FLINT_OP_STATFS:
 		do_statfs(m, call, fs);
 		break;
@@ -471,7 +501,7 @@ static void as_leader(struct metad *m, struct flint_call *call)
 	case FLINT_OP_SESSION_CLOSE:
 	case FLINT_OP_LEASE_RETURN ... FLINT_OP_INO_GRANT:
 	case FLINT_OP_LOOKUP ... FLINT_OP_APPEND:
-	case FLINT_OP_DIRSTAT ... FLINT_OP_RMTREE_STAT:
+	case FLINT_OP_DIRSTAT ... FLINT_OP_PERMIT_GET:
 		with_session(m, call);
 		break;
 	default:

@@ -12,7 +12,7 @@ const char *flint_status_name(uint32_t status, char *buf, size_t len)
 	static const char * const names[] = {
 		"RETRY", "STALE_MAP", "STALE_EPOCH", "NOT_LEADER", "FENCED", "NO_SESSION",
 		"BAD_SEQ", "CHECKSUM", "NOT_SERVING", "AUTH", "VERSION", "BAD_REQUEST",
-		"SHUTDOWN", "RECLAIM", "NEED_WHOLE", "CONFLICT",
+		"SHUTDOWN", "RECLAIM", "NEED_WHOLE", "CONFLICT", "NEED_PERMIT",
 	};
 	const char *name = "OK";
 
