@@ -100,8 +100,10 @@ int flint_delegate_flush(struct flint_fs *fs, unsigned long timeout)
 	mod_delayed_work(fs->wq, &d->work, 0);
 	if (!timeout && (fs->opts.soft || (current->flags & PF_KTHREAD)))
 		timeout = msecs_to_jiffies(fs->opts.meta_timeo);
-	left = timeout ? wait_event_killable_timeout(d->told, flint_delegate_done(fs, nr), timeout) :
-	       wait_event_killable(d->told, flint_delegate_done(fs, nr)) ? : 1;
+	if (timeout)
+		left = wait_event_killable_timeout(d->told, flint_delegate_done(fs, nr), timeout);
+	else
+		left = wait_event_killable(d->told, flint_delegate_done(fs, nr)) ? : 1;
 	if (left <= 0)
 		return left ? -EINTR : -EIO;
 	return READ_ONCE(fs->shutdown) ? -EIO : 0;
@@ -204,7 +206,8 @@ static bool flint_delegate_may(struct inode *dir, const struct dentry *dentry)
 	    (READ_ONCE(fi->told) & FLINT_INO_DEFAULT_ACL) || !dir->i_nlink ||
 	    time_before(jiffies, READ_ONCE(fs->delegate.off_until)))
 		return false;
-	return READ_ONCE(fi->complete) || (!d_in_lookup(dentry) && flint_dentry_leased(dentry, dir));
+	return READ_ONCE(fi->complete) ||
+	       (!d_in_lookup(dentry) && flint_dentry_leased(dentry, dir));
 }
 
 /* Context: ino_lock held. Return: 0 with a number left, or an error. */
@@ -666,6 +669,7 @@ static void flint_batch_done(struct flint_fs *fs, const struct flint_mcall *c,
 	u32 nr = le32_to_cpu(rep->nr), leased = le32_to_cpu(rep->leased), i;
 	bool dirs = le32_to_cpu(rep->flags) & FLINT_DIR_CREATED_DIRS;
 	struct flint_promise *p, *next;
+	bool ours;
 	u64 seq = 0;
 
 	if (nr > sent || leased > nr || (nr < sent && !rep->status)) {
@@ -679,8 +683,8 @@ static void flint_batch_done(struct flint_fs *fs, const struct flint_mcall *c,
 	list_for_each_entry_safe(p, next, &fs->delegate.sent, node) {
 		if (i == nr)
 			break;
-		flint_promise_told(fs, p, c, (S_ISDIR(p->inode->i_mode) ? dirs : i < leased) ? seq : 0,
-				   le64_to_cpu(rep->time));
+		ours = S_ISDIR(p->inode->i_mode) ? dirs : i < leased;
+		flint_promise_told(fs, p, c, ours ? seq : 0, le64_to_cpu(rep->time));
 		i++;
 	}
 	if (nr == sent)
@@ -730,7 +734,8 @@ static void flint_delegate_work(struct work_struct *work)
 		if (READ_ONCE(fs->shutdown)) {
 			flint_batch_fail(fs, nr, -EIO);
 		} else if (flint_batch_prune(fs)) {
-			left = len = 0;
+			left = 0;
+			len = 0;
 			list_for_each_entry(p, &d->sent, node) {
 				len += le16_to_cpu(p->rec.rec_len);
 				left++;
