@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A server over raw verbs that can misbehave: the other side of the module's
+ * A server over raw verbs or TCP that can misbehave: the other side of the module's
  * transport tests. It speaks just enough of the protocol (HELLO, AUTH, PING,
  * READ, WRITE) and, in each mode but "good", breaks one rule of it at the
  * first READ or WRITE, or earlier. Nothing of the daemons' code is used, so
@@ -14,12 +14,14 @@
 #include <endian.h>
 #include <errno.h>
 #include <getopt.h>
+#include <netinet/in.h>
 #include <openssl/hmac.h>
 #include <pthread.h>
 #include <rdma/rdma_cma.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "../../uapi/flintfs/codec.h"
 
@@ -33,7 +35,14 @@ static uint8_t key[FLINT_KEY_LEN];
 static bool have_key;
 static unsigned int credits = 32;
 
+/*
+ * @fd: TCP: the socket, else -1
+ * @tail, @tail_len: TCP: payload that follows the next message
+ */
 struct peer {
+	int fd;
+	const uint8_t *tail;
+	uint32_t tail_len;
 	struct rdma_cm_id *id;
 	struct ibv_pd *pd;
 	struct ibv_cq *cq;
@@ -132,14 +141,59 @@ static int rdma(struct peer *p, struct backlog *b, enum ibv_wr_opcode op, uint8_
 	return wait_send(p, b);
 }
 
+static int tcp_write(struct peer *p, const uint8_t *from, uint32_t len, uint32_t step)
+{
+	while (len) {
+		ssize_t n = send(p->fd, from, len < step ? len : step, MSG_NOSIGNAL);
+
+		if (n <= 0)
+			return -1;
+		from += n;
+		len -= (uint32_t)n;
+		if (step == 1)
+			usleep(200000);
+	}
+	return 0;
+}
+
+/* Message and payload, with what only a stream can break. */
+static int tcp_send(struct peer *p, uint32_t len)
+{
+	static const uint8_t garbage[4096] = "HTTP/1.1 400 Bad Request\r\n\r\n";
+	struct linger reset = { .l_onoff = 1 };
+	uint32_t tail = p->tail_len;
+	bool io = p->served;
+
+	p->tail_len = 0;
+	if (io && is("garbage"))
+		return tcp_write(p, garbage, sizeof(garbage), sizeof(garbage));
+	if (io && is("descriptors"))
+		((struct flint_hdr *)p->out)->nr_desc = 1;
+	if (tcp_write(p, p->out, len, io && is("slow-header") ? 1 : len))
+		return -1;
+	if (io && is("half-close"))
+		return shutdown(p->fd, SHUT_WR);
+	if (io && (is("reset") || is("close-mid-read"))) {
+		tcp_write(p, p->tail, tail / 2, MAX_IO);
+		if (is("reset"))
+			setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		return -1;
+	}
+	return tcp_write(p, p->tail, tail, io && is("slow-data") ? 1 : MAX_IO);
+}
+
 static int send_msg(struct peer *p, struct backlog *b, uint32_t len, uint32_t inv)
 {
-	struct ibv_sge sge = { .addr = (uintptr_t)p->out, .length = len, .lkey = p->mr->lkey };
+	struct ibv_sge sge = {
+		.addr = (uintptr_t)p->out, .length = len, .lkey = p->mr ? p->mr->lkey : 0,
+	};
 	struct ibv_send_wr wr = {
 		.sg_list = &sge, .num_sge = 1, .opcode = inv ? IBV_WR_SEND_WITH_INV : IBV_WR_SEND,
 		.send_flags = IBV_SEND_SIGNALED,
 	}, *bad;
 
+	if (p->fd >= 0)
+		return tcp_send(p, len);
 	wr.invalidate_rkey = inv;
 	if (ibv_post_send(p->id->qp, &wr, &bad))
 		return -1;
@@ -234,6 +288,12 @@ static int serve_read(struct peer *p, struct backlog *b, const struct flint_msg 
 	if (off > MAX_IO - n)
 		return -1;
 	*len = sizeof(*h) + sizeof(*rep);
+	if (p->fd >= 0) {
+		h->flags |= FLINT_F_INLINE;
+		p->tail = table + off;
+		p->tail_len = n;
+		return 0;
+	}
 	if (!m->nr_desc) {
 		h->flags |= FLINT_F_INLINE;
 		memcpy(rep + 1, table + off, n);
@@ -375,6 +435,29 @@ static int do_io(struct peer *p, struct backlog *b, const struct flint_msg *m)
 	return send_msg(p, b, len, inv);
 }
 
+static int answer(struct peer *p, struct backlog *b, const struct flint_msg *m)
+{
+	switch (m->op) {
+	case FLINT_OP_HELLO:
+		return do_hello(p, b, m);
+	case FLINT_OP_AUTH:
+		return do_auth(p, b, m);
+	case FLINT_OP_PING:
+		if (is("ping-silent") || is("silent"))
+			return 0;
+		reply_hdr(p, m, 0);
+		return send_msg(p, b, sizeof(struct flint_hdr), 0);
+	case FLINT_OP_READ:
+	case FLINT_OP_WRITE:
+		if (have_key && !p->authed)
+			return -1;
+		return do_io(p, b, m);
+	default:
+		reply_hdr(p, m, 0)->status = cpu_to_le32(FLINT_ST_BAD_REQUEST);
+		return send_msg(p, b, sizeof(struct flint_hdr), 0);
+	}
+}
+
 static int handle(struct peer *p, struct backlog *b, const void *buf, uint32_t len)
 {
 	const struct flint_limits lim = { .inline_size = INLINE_SIZE, .max_io = MAX_IO };
@@ -384,24 +467,88 @@ static int handle(struct peer *p, struct backlog *b, const void *buf, uint32_t l
 		fprintf(stderr, "the client sent a malformed message of %u bytes\n", len);
 		return -1;
 	}
-	switch (m.op) {
-	case FLINT_OP_HELLO:
-		return do_hello(p, b, &m);
-	case FLINT_OP_AUTH:
-		return do_auth(p, b, &m);
-	case FLINT_OP_PING:
-		if (is("ping-silent") || is("silent"))
-			return 0;
-		reply_hdr(p, &m, 0);
-		return send_msg(p, b, sizeof(struct flint_hdr), 0);
-	case FLINT_OP_READ:
-	case FLINT_OP_WRITE:
-		if (have_key && !p->authed)
+	return answer(p, b, &m);
+}
+
+/* ---- TCP -------------------------------------------------------------- */
+
+static int tcp_read(struct peer *p, void *to, uint32_t len)
+{
+	return len && recv(p->fd, to, len, MSG_WAITALL) != (ssize_t)len ? -1 : 0;
+}
+
+/* One request. Return: 0, or -1: the end. */
+static int tcp_request(struct peer *p, struct backlog *b)
+{
+	const struct flint_limits lim = { .inline_size = MAX_IO, .max_io = MAX_IO };
+	struct flint_msg m;
+	bool early;
+
+	if (tcp_read(p, p->mem, sizeof(struct flint_hdr)))
+		return -1;
+	if (flint_hdr_parse((struct flint_hdr *)p->mem, &lim, &m) || (m.flags & FLINT_F_REPLY) ||
+	    m.nr_desc || flint_msg_ctrl_len(&m) > MSG_SIZE ||
+	    (m.data_len && !(m.flags & FLINT_F_INLINE))) {
+		fprintf(stderr, "the client sent a malformed message\n");
+		return -1;
+	}
+	m.body = p->mem + sizeof(struct flint_hdr);
+	if (tcp_read(p, p->mem + sizeof(struct flint_hdr), m.body_len))
+		return -1;
+	if (m.op == FLINT_OP_WRITE && is("close-mid-write"))
+		return -1;
+	while (p->authed && is("deaf"))
+		pause();
+	/* A refusal before the payload was read is allowed; the client must not take back its memory. */
+	early = m.op == FLINT_OP_WRITE && is("early");
+	if (early) {
+		reply_hdr(p, &m, 0)->status = cpu_to_le32(FLINT_ST_RETRY);
+		if (send_msg(p, b, sizeof(struct flint_hdr), 0))
 			return -1;
-		return do_io(p, b, &m);
-	default:
-		reply_hdr(p, &m, 0)->status = cpu_to_le32(FLINT_ST_BAD_REQUEST);
-		return send_msg(p, b, sizeof(struct flint_hdr), 0);
+		usleep(50000);
+	}
+	if (tcp_read(p, p->data, m.data_len))
+		return -1;
+	if (m.data_len)
+		m.data = p->data;
+	return early ? 0 : answer(p, b, &m);
+}
+
+static void *tcp_serve(void *arg)
+{
+	struct backlog b = { 0 };
+	struct peer *p = arg;
+
+	while (!tcp_request(p, &b))
+		;
+	close(p->fd);
+	return NULL;
+}
+
+static int tcp_run(int port)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int one = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) || listen(fd, 16)) {
+		fprintf(stderr, "port %d: %s\n", port, strerror(errno));
+		return 1;
+	}
+	printf("listening\n");
+	fflush(stdout);
+	for (;;) {
+		struct peer *p = calloc(1, sizeof(*p));
+		pthread_t thread;
+
+		if (!p || (p->fd = accept(fd, NULL, NULL)) < 0)
+			return 1;
+		p->mem = aligned_alloc(4096, 2 * 8192 + MAX_IO);
+		p->out = p->mem + 8192;
+		p->data = p->out + 8192;
+		if (pthread_create(&thread, NULL, tcp_serve, p))
+			return 1;
+		pthread_detach(thread);
 	}
 }
 
@@ -442,6 +589,7 @@ static int accept_one(struct rdma_cm_id *id)
 
 	if (!p)
 		return -1;
+	p->fd = -1;
 	p->id = id;
 	p->pd = ibv_alloc_pd(id->verbs);
 	p->chan = ibv_create_comp_channel(id->verbs);
@@ -500,13 +648,14 @@ static void read_key(const char *path)
 int main(int argc, char **argv)
 {
 	struct sockaddr_in sa = { .sin_family = AF_INET };
-	struct rdma_event_channel *ch = rdma_create_event_channel();
+	struct rdma_event_channel *ch;
 	struct rdma_cm_event *ev;
 	struct rdma_cm_id *id;
 	int c, port = 9999;
+	bool tcp = false;
 	uint32_t i;
 
-	while ((c = getopt(argc, argv, "m:p:k:c:h")) != -1) {
+	while ((c = getopt(argc, argv, "m:p:k:c:th")) != -1) {
 		if (c == 'm')
 			mode = optarg;
 		else if (c == 'p')
@@ -515,11 +664,16 @@ int main(int argc, char **argv)
 			read_key(optarg);
 		else if (c == 'c')
 			credits = atoi(optarg);
+		else if (c == 't')
+			tcp = true;
 		else
-			return printf("usage: hostile_server [-m MODE] [-p PORT] [-k KEYFILE] [-c CREDITS]\n"), 2;
+			return printf("usage: hostile_server [-t] [-m MODE] [-p PORT] [-k KEYFILE] [-c CREDITS]\n"), 2;
 	}
 	for (i = 0; i < MAX_IO; i++)
 		table[i] = pattern(i);
+	if (tcp)
+		return tcp_run(port);
+	ch = rdma_create_event_channel();
 	sa.sin_port = htons(port);
 	if (!ch || rdma_create_id(ch, &id, NULL, RDMA_PS_TCP) ||
 	    rdma_bind_addr(id, (struct sockaddr *)&sa) || rdma_listen(id, 16)) {

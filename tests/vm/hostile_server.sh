@@ -29,9 +29,9 @@ try()
 	PORT=$((PORT + 1))
 	log=/tmp/hostile.$PORT
 	if [ -n "$key" ] && [ "$mode" != nokey-client ]; then
-		"$HS" -m "$mode" -p $PORT -k $KEYFILE "$@" > $log 2>&1 &
+		"$HS" $TCP -m "$mode" -p $PORT -k $KEYFILE "$@" > $log 2>&1 &
 	else
-		"$HS" -m "$mode" -p $PORT "$@" > $log 2>&1 &
+		"$HS" $TCP -m "$mode" -p $PORT "$@" > $log 2>&1 &
 	fi
 	pid=$!
 	for _ in $(seq 100); do
@@ -40,12 +40,12 @@ try()
 		sleep 0.1
 	done
 	case $mode in kill-server|freeze-server|remove-device) meanwhile $pid & ;; esac
-	if insmod "$XT" addr=$ADDR port=$PORT expect=$expect key=$key loops=${LOOPS:-0} 2>/tmp/insmod.err &&
+	if insmod "$XT" addr=$ADDR port=$PORT expect=$expect key=$key ${TCP:+tcp=1 deadline_ms=1500} loops=${LOOPS:-0} 2>/tmp/insmod.err &&
 	   rmmod xprt_test; then
-		echo "ok - $mode: $expect"
+		echo "ok - $mode${TCP:+ over TCP}: $expect"
 		passed=$((passed + 1))
 	else
-		echo "not ok - $mode: $expect: $(cat /tmp/insmod.err) $(cat $log)"
+		echo "not ok - $mode${TCP:+ over TCP}: $expect: $(cat /tmp/insmod.err) $(cat $log)"
 		dmesg | tail -30
 		rmmod xprt_test 2>/dev/null
 		failed=$((failed + 1))
@@ -90,6 +90,24 @@ meanwhile() { for _ in 1 2; do sleep 3; kill -STOP "$1"; sleep 8; kill -CONT "$1
 want load freeze-server
 meanwhile() { sleep 5; rdma link delete rxe0 & sleep 2; kill -9 "$1"; wait $!; rdma link add rxe0 type rxe netdev d0; }
 [ -e /sys/class/infiniband/rxe0 ] && want load remove-device
+
+# What a stream can break besides; and what it breaks in the same way, once.
+TCP=-t
+want ok good
+want ok good nokey
+want ok good -c 1
+want shutdown deaf
+for m in hello-close hello-mac; do
+	want refused $m
+done
+for m in close short huge-body magic tag credits request push data-len data-huge inline-missing twice \
+	close-mid-read close-mid-write garbage descriptors reset half-close slow-header slow-data \
+	deaf early; do
+	want fail $m
+done
+meanwhile() { sleep 4; kill -9 "$1"; sleep 2; "$HS" -t -m good -p $PORT -k $KEYFILE & sleep 8; kill -9 $!; }
+want load kill-server
+TCP=
 
 if dmesg | grep -E 'WARNING:|BUG:|Oops|KASAN|general protection|blocked for more than|lockdep'; then
 	echo "not ok - the kernel complained"
