@@ -194,6 +194,9 @@ void mgr_chains_post(struct mgr *m, struct mgr_http_req *r)
 
 	if (chainset_parse(body, &s, err, sizeof(err)))
 		mgr_http_error(r, MHD_HTTP_BAD_REQUEST, "%s", err);
+	else if (m->next->set.frozen)
+		mgr_http_error(r, MHD_HTTP_CONFLICT,
+			       "the cluster is frozen: 'flint cluster thaw' lets chains be made");
 	else if (chainset_twice(&s, err, sizeof(err)) ||
 		 chainset_check(m->next, &s, err, sizeof(err)))
 		mgr_http_error(r, MHD_HTTP_CONFLICT, "%s", err);

@@ -494,6 +494,7 @@ static const char mgr_upgrade_2[] =
 	"ALTER TABLE targets ADD COLUMN wish INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE targets ADD COLUMN draining INTEGER NOT NULL DEFAULT 0;"
 	"INSERT INTO settings SELECT 'fence_ms', value FROM settings WHERE key = 'lease_ms';"
+	"INSERT OR IGNORE INTO settings VALUES ('scrub_days', 14);"	/* MGR_DEFAULT_SCRUB_DAYS */
 	MGR_SQL_EVENTS MGR_SQL_JOBS;
 
 /* Fetch one number. Return: an SQLite result code; SQLITE_DONE is success. */

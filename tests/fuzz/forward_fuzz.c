@@ -87,6 +87,14 @@ static void start(u8 control, struct flint_forward *b)
 		return;
 	memset(o, 0, sizeof(*o));
 	flint_forward_op(b, kind, &o->op);
+	if (kind == FLINT_SOP_CLONE) {		/* the client's bytes serve for the source */
+		o->op.src_ino = 1 + (b->client[0] & 1);
+		o->op.src_index = b->client[0] >> 1 & 1;
+		o->op.src_gen = o->op.gen;
+		o->op.src_epoch = b->client[0] >> 4;
+		o->op.src_version = b->client[1] & 3;
+		o->op.src_tag = b->client[2] & 3;
+	}
 	if (posix_memalign((void **)&o->mem, FLINT_STORE_ALIGN,
 			   o->op.length + 2 * FLINT_STORE_ALIGN))
 		abort();

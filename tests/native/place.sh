@@ -3,7 +3,7 @@
 # Placement on a real cluster: balanced chains are made and judged.
 . "$(dirname "$0")/cluster.bash"
 TAIL=12 LOGTAIL=0
-echo 1..14
+echo 1..15
 
 ok "six servers of five targets start with three copies" \
 	up --size 32M --chunk-servers 6 --targets 5 --replicas 3
@@ -25,6 +25,15 @@ ok "one server alone cannot hold three copies" says "3 replicas need as many mac
 	fl chain create --replicas 3
 ok "a dry run makes nothing" json 'd["dry_run"] and len(d["chains"]) == 5 and d["created"] == 0' \
 	chain create --replicas 1 --dry-run
+frozen()
+{
+	local status
+
+	fl cluster freeze && says "the cluster is frozen" fl chain create --nodes chunk7 --replicas 1
+	status=$?
+	fl cluster thaw && return $status
+}
+ok "a frozen cluster makes no chains" frozen
 ok "chains of one server" json 'd["created"] == 5 and d["replicas"] == 1' \
 	chain create --nodes chunk7 --replicas 1
 ok "a check warns of single copies" says "WARNING: some failures lose the only copy" fl chain check

@@ -407,6 +407,7 @@ static void upgrade(int version)
 	assert_int_equal(st->seq, version == 2 ? 40 : 0);
 	assert_int_equal(st->fs[0].root_ino, 2);
 	assert_int_equal(st->set.fence_ms, 6000);
+	assert_int_equal(st->set.scrub_days, MGR_DEFAULT_SCRUB_DAYS);
 	assert_int_equal(st->targets[0].state, FLINT_TARGET_SERVING);
 	assert_int_equal(st->targets[0].incarnation, 0);
 	assert_int_equal(st->chains[0].version, 3);

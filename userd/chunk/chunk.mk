@@ -10,6 +10,9 @@ $(eval $(call program,flint-chunkd,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
 	userd/chunk/compare.c userd/chunk/throttle.c userd/chunk/repair.c userd/chunk/scrub.c \
 	userd/chunk/metrics.c userd/chunk/permit.c userd/chunk/targets.c userd/chunk/main.c,-luring -lxxhash -lmicrohttpd))
 
+# The tests' daemons can be told to be wrong on purpose: tests/native/chaos_mutant.sh.
+build/test/userd/chunk/read.o: ALL_CFLAGS += -DFLINT_MUTANTS
+
 TEST_SRCS_chunk_compare := userd/chunk/compare.c userd/chunk/throttle.c
 TEST_SRCS_chunk_store := $(CHUNK_STORE_SRCS)
 TEST_LIBS_chunk_store := -lxxhash
