@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 400
+# timeout: 900
 #
 # The lease protocol, delegated creates and chains, model-checked with spin: as they are, without an error; with each
 # rule taken away in turn, with one. tests/model/*.pml say what is checked. The chains' model is
@@ -18,9 +18,9 @@ nr=0 failed=0
 check() {	# OPTIONS of spin
 	local out
 	rm -f "$DIR"/*
-	(cd "$DIR" && spin "$@" -a "$MODEL" >spin.out 2>&1 && gcc -w -O2 -DSAFETY -DCOLLAPSE -o pan pan.c) ||
+	(cd "$DIR" && spin "$@" -a "$MODEL" >spin.out 2>&1 && gcc -w -O1 -DSAFETY -DCOLLAPSE -o pan pan.c) ||
 		{ sed 's/^/# /' "$DIR/spin.out"; return 2; }
-	out=$(cd "$DIR" && timeout 60 ./pan -m200000 -n -w24 2>&1)
+	out=$(cd "$DIR" && timeout 300 ./pan -m200000 -n -w24 2>&1)
 	grep -q 'errors: [1-9]' <<<"$out" && return 1
 	grep -q 'errors: 0' <<<"$out" && ! grep -q 'not completed\|max search depth' <<<"$out" || return 2
 	echo "# $(grep -o '[0-9e+.]* states, stored' <<<"$out")"
@@ -75,9 +75,9 @@ chain() {	# OPTIONS of spin: CRASHES CUTS LEADERS WRITES [more]
 	rm -f "$DIR"/*
 	[ -n "${PART:-}" ] && search=-DBITSTATE
 	(cd "$DIR" && spin "${opts[@]}" -a "$ROOT/tests/model/chain.pml" >spin.out 2>&1 &&
-		gcc -w -O2 -DSAFETY -DNOREDUCE -DT_REVERSE $search "${opts[@]}" -I"$ROOT" -o pan pan.c) ||
+		gcc -w -O1 -DSAFETY -DNOREDUCE -DT_REVERSE $search "${opts[@]}" -I"$ROOT" -o pan pan.c) ||
 		{ sed 's/^/# /' "$DIR/spin.out"; return 2; }
-	out=$(cd "$DIR" && timeout "${PART:-${LIMIT:-100}}" ./pan -m200000 -n -w24 2>&1)
+	out=$(cd "$DIR" && timeout "${PART:-${LIMIT:-300}}" ./pan -m200000 -n -w24 2>&1)
 	grep -q 'errors: [1-9]\|assertion violated  *!\|assertion violated (' <<<"$out" && return 1
 	[ -n "${PART:-}" ] && return 0
 	grep -q 'errors: 0' <<<"$out" && ! grep -q 'not completed\|max search depth' <<<"$out" || return 2
@@ -97,8 +97,8 @@ chain 0 0 1 1 -DHOLDS=1
 result 0 $? "a chain: an operator holds a target back, the managers' leader changes"
 PART=5 chain 3 0 0 0
 result 0 $? "a chain: all servers end, as far as five seconds go"
-PART=10 chain 3 1 1 2
-result 0 $? "a chain: everything at once, as far as ten seconds go"
+PART=5 chain 3 1 1 2
+result 0 $? "a chain: everything at once, as far as five seconds go"
 PART=5 chain 2 1 1 2 -DFAILS=1 -DHOLDS=1 -DSLOW=1
 result 0 $? "a chain: disks and operators too, as far as five seconds go"
 fails() {	# BUG_ CRASHES CUTS WRITES WHAT [LEADERS]
