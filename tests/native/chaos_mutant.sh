@@ -16,7 +16,7 @@ schedule()
 	local i v
 
 	for ((i = 0; i < 4; i++)); do
-		for v in chunk2 chunk3; do
+		for v in chunk2 chunk2; do
 			kill -STOP "$(pid $v)"
 			sleep 0.6
 			kill -CONT "$(pid $v)"
@@ -28,7 +28,7 @@ round()
 {
 	local i
 
-	for i in 1 2; do load hot$1 --seconds 8 --clients 4 --threads 2 --files 1 --chunks 1 --rate 40; done
+	for i in 1 2; do load hot$1 --seconds 8 --clients 6 --threads 6 --files 1 --chunks 1 --rate 150; done
 	schedule
 	loads_end
 	"$BIN/flint-chaos-judge" "$H/hot$1"/*.history
