@@ -286,7 +286,9 @@ void flint_mr_put(struct flint_dev *dev, struct flint_mr **mrs, unsigned int nr)
 
 	spin_lock_bh(&pool->lock);
 	for (i = 0; i < nr; i++) {
-		WARN_ON_ONCE(mrs[i]->valid || mrs[i]->mapped);
+		WARN_ONCE(mrs[i]->valid || mrs[i]->mapped,
+			  "flintfs: I3 is broken: region %#x goes back to the pool alive\n",
+			  mrs[i]->mr->rkey);
 		list_add(&mrs[i]->node, &pool->free);
 	}
 	pool->nr_free += nr;
@@ -390,5 +392,5 @@ void flint_mr_pool_free(struct flint_dev *dev)
 		flint_mr_free(mr);
 		pool->total--;
 	}
-	WARN_ON_ONCE(pool->total);
+	WARN_ONCE(pool->total, "flintfs: %u memory regions were not given back\n", pool->total);
 }

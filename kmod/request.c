@@ -162,7 +162,12 @@ static struct flint_slot *flint_slot_take(struct flint_conn *conn, struct flint_
 		slot = conn->slots[conn->free[--conn->nr_free]];
 		conn->inflight++;
 	}
-	WARN_ON_ONCE(slot->req || slot->state != FLINT_SLOT_FREE);
+	if (WARN_ONCE(slot->req || slot->state != FLINT_SLOT_FREE,
+		      "flintfs: I2 is broken: tag %u of connection %u has a request already\n",
+		      slot->idx, conn->id)) {
+		slot = NULL;	/* never to be used again */
+		goto out;
+	}
 	slot->state = FLINT_SLOT_PREP;
 	slot->req = req;
 	conn->preparing++;
@@ -505,8 +510,10 @@ int flint_req_submit(struct flint_peer *peer, struct flint_req *req, unsigned in
 	enum flint_want want;
 	int err;
 
-	if (WARN_ON_ONCE((req->dir != FLINT_DIR_NONE && req->data_len && !req->hold) ||
-			 req->state != FLINT_REQ_NEW))
+	if (WARN_ONCE((req->dir != FLINT_DIR_NONE && req->data_len && !req->hold) ||
+		      req->state != FLINT_REQ_NEW,
+		      "flintfs: a request of operation %#x is submitted twice, or nothing holds its memory\n",
+		      req->op))
 		return -EIO;
 	req->peer = peer;
 	req->begun = ktime_get_ns();
@@ -717,7 +724,9 @@ void flint_conn_abort_requests(struct flint_conn *conn, bool zombie)
 		struct flint_req *req = NULL;
 
 		spin_lock_bh(&conn->lock);
-		WARN_ON_ONCE(slot->state == FLINT_SLOT_PREP);
+		WARN_ONCE(slot->state == FLINT_SLOT_PREP,
+			  "flintfs: I6 is broken: connection %u is torn down under a submitter\n",
+			  conn->id);
 		if (slot->state == FLINT_SLOT_SENT || slot->state == FLINT_SLOT_REPLIED) {
 			req = slot->req;
 			slot->req = NULL;
