@@ -1021,6 +1021,8 @@ static void flint_piece_again(struct work_struct *work)
 	if (piece->permit) {
 		piece->permit = false;
 		err = flint_permit_show(dio->inode, piece->target, jiffies + FLINT_RPC_TIMEO);
+		if (!err && dio->src && dio->src != dio->inode)
+			err = flint_permit_show(dio->src, piece->target, jiffies + FLINT_RPC_TIMEO);
 		if (err) {
 			flint_piece_fail(piece, err);
 			return;

@@ -19,6 +19,7 @@
 
 #define FLINT_EXT_ALIGN		4096u
 #define FLINT_EXT_PAUSE		(HZ / 20)
+#define FLINT_EXT_PERMITS	8	/* shown in vain; some may have been forgotten */
 
 /**
  * struct flint_extslot - what is known of one chain's chunks
@@ -75,7 +76,7 @@ static int flint_ext_check(const struct flint_extmap *m, const struct flint_exts
 
 /* One attempt. Return: 0, -EAGAIN to try again, or an error. */
 static int flint_ext_try(struct flint_extmap *m, struct flint_extslot *s, unsigned long deadline,
-			 u32 *avoid)
+			 u32 *avoid, u32 *permits)
 {
 	struct flint_inode *fi = flint_i(m->inode);
 	struct flint_fs *fs = flint_fs(m->inode->i_sb);
@@ -128,6 +129,14 @@ static int flint_ext_try(struct flint_extmap *m, struct flint_extslot *s, unsign
 	case FLINT_ST_SHUTDOWN:
 		err = -EAGAIN;
 		break;
+	case FLINT_ST_NEED_PERMIT:
+		err = -EACCES;
+		if (++*permits > FLINT_EXT_PERMITS)
+			break;
+		err = flint_permit_show(m->inode, route.target, deadline);
+		if (!err)
+			err = -EAGAIN;
+		break;
 	case FLINT_ST_BAD_REQUEST:
 		err = -EOPNOTSUPP;	/* a server that has no EXTENTS */
 		break;
@@ -148,7 +157,7 @@ static int flint_ext_fetch(struct flint_extmap *m, u32 i, u32 index, u32 offset)
 	unsigned long end = jiffies + msecs_to_jiffies(fs->opts.io_timeo);
 	bool forever = !fs->opts.soft && !(current->flags & PF_KTHREAD);
 	struct flint_extslot *s = &m->slot[i];
-	u32 avoid = 0;
+	u32 avoid = 0, permits = 0;
 	int err;
 
 	s->known = false;
@@ -159,7 +168,7 @@ static int flint_ext_fetch(struct flint_extmap *m, u32 i, u32 index, u32 offset)
 
 		if (!forever && time_after(until, end))
 			until = end;
-		err = flint_ext_try(m, s, until, &avoid);
+		err = flint_ext_try(m, s, until, &avoid, &permits);
 		if (err != -EAGAIN)
 			break;
 		if (!forever && time_after_eq(jiffies + FLINT_EXT_PAUSE, end))

@@ -1247,5 +1247,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: conform DIR\n");
 		return 2;
 	}
-	return check_main(argv[1], checks, sizeof(checks) / sizeof(checks[0]), 60);
+	return check_main(argv[1], checks, sizeof(checks) / sizeof(checks[0]), 150);
 }

@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The checks of posix_data.c on a mount over software RDMA with real servers.
+# The checks of posix_data.c on a mount over software RDMA with real servers, and random
+# operations on a file (fsx.c).
 . "$(dirname "$0")/lib/cluster.sh"
 
 cluster_start
 mount_flint
 mkdir $MNT/t
 "$B/vm/posix_data" $MNT/t || tap_failed=1
+"$B/vm/fsx" $MNT/t "${FSX_SEED:-1}" "${FSX_OPERATIONS:-150}" || tap_failed=1
 done_testing
