@@ -195,7 +195,8 @@ static void add_open(struct metad_change *c, const struct flint_open *b, const u
 	u64 dir = le64_to_cpu(b->ino), ino = dir;
 	bool is_dir;
 
-	if (len)
+	/* Only when it matters: a change of the directory keeps others from leases on it. */
+	if (len && lease_hides(metad_lease_table(c->m), c->sid, dir, LEASE_SEE_ENTRIES))
 		lease_change_add(&c->lc, dir, LEASE_SEE_ENTRIES);
 	if (len)
 		ino = name_ino(c, dir, name, len, &is_dir);
