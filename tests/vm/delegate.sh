@@ -16,17 +16,17 @@ counter()
 		/proc/self/mountstats | head -1
 }
 
-# costs MOST COMMAND...
+# costs MOST COMMAND...: a batch goes each second, so a slow machine may take some more.
 costs()
 {
-	local most=$1 before after
+	local most=$1 before after begun=$SECONDS
 
 	shift
 	before=$(counter meta_ops)
 	"$@" > /dev/null || return 1
 	after=$(counter meta_ops)
 	echo "# $1: $((after - before)) requests"
-	[ $((after - before)) -le "$most" ]
+	[ $((after - before)) -le $((most + 3 * (SECONDS - begun))) ]
 }
 
 make_many()
