@@ -47,9 +47,12 @@ enum flint_promise_state { FLINT_PROMISE_QUEUED, FLINT_PROMISE_SENT };
  * struct flint_promise - a create that the server was not told of
  * @node: on delegate.queue or .sent
  * @nr: counts promises of the mount, from 1
- * @dir, @inode: referenced
+ * @dir: referenced
+ * @inode: referenced
  * @close: the file was closed while the record was on its way: its handle
- * @rec: the record, with name and target
+ * @state: protected by delegate.lock
+ * @rec: the record
+ * @names: name and target
  */
 struct flint_promise {
 	struct list_head node;

@@ -37,7 +37,7 @@
 
 #define FLINT_RETRY_MIN		(HZ / 20)
 #define FLINT_RETRY_MAX		HZ
-#define FLINT_PERMITS_MAX	8	/* shown for a piece in vain; some may have been forgotten */
+#define FLINT_PERMITS_MAX	8	/* shown in vain; some may have been forgotten */
 #define FLINT_BAD_MAX		(FLINT_CHAIN_MAX + 1)	/* each replica, and one twice */
 #define FLINT_PIN_BATCH		32
 
@@ -111,11 +111,12 @@ static void flint_mem_release(struct flint_hold *hold)
 			queue_work(flint_unpin_wq, &mem->work);
 			return;
 		}
-	} else if (mem->kind == FLINT_MEM_PINNED)
+	} else if (mem->kind == FLINT_MEM_PINNED) {
 		flint_mem_unpin(mem);
-	else
+	} else {
 		for (i = 0; i < mem->nr; i++)
 			put_page(mem->bv[i].bv_page);
+	}
 	kvfree(mem);
 }
 

@@ -460,6 +460,7 @@ int flint_inode_place(struct inode *inode, struct flint_mapref *map)
 	memcpy(place->slot, p->slot, p->width * sizeof(p->slot[0]));
 	spin_lock(&fi->lock);
 	if (!fi->place && !memcmp(&fi->layout, &layout, sizeof(layout))) {
+		/* Readers, who take no lock, see it filled in. */
 		smp_store_release(&fi->place, place);
 		place = NULL;
 	}

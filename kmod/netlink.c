@@ -66,7 +66,8 @@ static int flint_nl_counters(struct sk_buff *skb, struct flint_fs *fs)
 /**
  * struct flint_nl_dump - where a dump is
  * @fs: mount
- * @skb, @cb: of the dump
+ * @skb: of the dump
+ * @cb: of the dump
  * @cmd: which one
  * @peer: what peer is looked at
  * @row: row of histograms to go on with; result: the one that did not fit

@@ -25,8 +25,9 @@
  * struct flint_extslot - what is known of one chain's chunks
  * @known: there is an answer
  * @all: which told everything from @from on
- * @from: first chunk that was asked for, with offset @from_off
- * @h, @e: the answer
+ * @from: first chunk that was asked for
+ * @from_off: offset in it
+ * @rep: the answer
  */
 struct flint_extslot {
 	bool known;
