@@ -36,12 +36,12 @@ unit-programs: $(UNIT_NAMES:%=$(B)/unit/%_test)
 fuzz-programs: $(FUZZ_NAMES:%=$(B)/fuzzers/%_fuzz)
 
 test-tree:
-	@$(TREE_MAKE) B=build/test CFLAGS="-O1 -g" SAN="$(TEST_SAN) --coverage" user unit-programs
+	+@$(TREE_MAKE) B=build/test CFLAGS="-O1 -g" SAN="$(TEST_SAN) --coverage" user unit-programs
 fuzz-tree:
-	@$(TREE_MAKE) B=build/fuzz CC=clang CFLAGS="-O1 -g -Wno-unused-command-line-argument" \
+	+@$(TREE_MAKE) B=build/fuzz CC=clang CFLAGS="-O1 -g -Wno-unused-command-line-argument" \
 		SAN="$(FUZZ_SAN)" fuzz-programs
 guest-tree: all
-	@$(TREE_MAKE) vm-programs
+	+@$(TREE_MAKE) vm-programs
 
 check:
 	@tools/setup.sh
@@ -65,7 +65,7 @@ soak-store: $(B)/unit/chunk_crash_test
 # The module for the debug kernel, and the guest tests on it.
 debug-tree:
 	@tools/vm/vm fetch --debug-kernel
-	@$(TREE_MAKE) B=build/debug KDIR=$$(tools/vm/vm path --debug-kernel) module
+	+@$(TREE_MAKE) B=build/debug KDIR=$$(tools/vm/vm path --debug-kernel) module
 check-debug:
 	@tools/setup.sh
 	@tests/run --debug --limit 10800 guest
