@@ -51,6 +51,16 @@ read_write()
 		umount $T
 }
 
+# Both ask chunk servers, which want permits; the clone for two files.
+holes_and_clones()
+{
+	tmount /tmp/rw /team/a && truncate -s 4M $T/holes &&
+		echo data | dd of=$T/holes bs=1M seek=2 conv=notrunc status=none || return 1
+	[ "$(python3 -c "import os; print(os.lseek(os.open('$T/holes', os.O_RDONLY), 0, os.SEEK_DATA))")" = 2097152 ] &&
+		cp --reflink=always $T/big $T/clone && cmp $T/clone $MNT/team/a/big && rm $T/clone $T/holes &&
+		umount $T
+}
+
 root_is_nobody()
 {
 	make_token /tmp/sq --path team --root-squash --squash-to 1234:5678 && tmount /tmp/sq /team/a || return 1
@@ -121,7 +131,7 @@ all_revoked()
 		ls $MNT/team/a > /dev/null && sleep 1 && make_token /tmp/new && tmount /tmp/new "" && umount $T
 }
 
-plan 17
+plan 18
 cluster_start --chunk-servers 1
 mount_flint
 tree || bail "no tree"
@@ -130,6 +140,7 @@ ok "a directory below it" below_is_fine
 ok "the whole file system with it" says 'token is for file system 1, subtree /team/a' tmount /tmp/ro ""
 ok "another directory with it" says 'token is for file system 1, subtree /team/a' tmount /tmp/ro /other
 ok "a token to write" read_write
+ok "holes and clones with it" holes_and_clones
 ok "root is nobody" root_is_nobody
 ok "no secret is shown" no_secret_shown
 ok "an expired token" expired
