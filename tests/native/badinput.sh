@@ -186,7 +186,7 @@ else
 	says "mount: not root" "root" "$M" nohost.invalid:/default "$W"
 fi
 if [ "$(id -u)" = 0 ] && [ -z "$(ls /sys/class/infiniband 2> /dev/null)" ]; then
-	says "mount: no RDMA device" "no RDMA device: .*rdma link add" "$M" 127.0.0.1:/default "$W" -o "secretfile=$K"
+	says "mount: no RDMA device" "no RDMA device: .*rdma link add" "$M" 127.0.0.1:/default "$W" -o "secretfile=$K,proto=rdma"
 else
 	skip "mount: no RDMA device" "this machine has one, or the test is not root"
 fi
