@@ -72,6 +72,12 @@ static ssize_t name_show(struct flint_fs *fs, char *buf)
 }
 FLINT_ATTR_RO(name);
 
+static ssize_t dev_show(struct flint_fs *fs, char *buf)
+{
+	return sysfs_emit(buf, "%u:%u\n", MAJOR(fs->sb->s_dev), MINOR(fs->sb->s_dev));
+}
+FLINT_ATTR_RO(dev);
+
 static ssize_t session_epoch_show(struct flint_fs *fs, char *buf)
 {
 	return sysfs_emit(buf, "%llu\n", fs->session_epoch);
@@ -139,6 +145,7 @@ static struct attribute *flint_attrs[] = {
 	&flint_attr_reason.attr,
 	&flint_attr_meta_node.attr,
 	&flint_attr_name.attr,
+	&flint_attr_dev.attr,
 	&flint_attr_session_epoch.attr,
 	&flint_attr_client_id.attr,
 	&flint_attr_map_epoch.attr,

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,23 +24,47 @@
 
 /* ---- which mount ------------------------------------------------------ */
 
+/* Is it the mount with this device number? */
+static bool client_has_dev(const char *id, const struct statx *st)
+{
+	unsigned int major, minor;
+	char path[512];
+	bool same;
+	FILE *f;
+
+	snprintf(path, sizeof(path), CLIENT_SYSFS "/%s/dev", id);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	same = fscanf(f, "%u:%u", &major, &minor) == 2 && major == st->stx_dev_major &&
+	       minor == st->stx_dev_minor;
+	fclose(f);
+	return same;
+}
+
 int cli_client_id(struct cli *c, char *id, size_t len)
 {
 	const char *word = c->nr_words ? c->words[0] : "";
+	struct dirent *d = NULL;
 	unsigned int fsid, n;
-	struct statfs st;
+	struct statx st;
 	char rest;
+	DIR *dir;
 
 	snprintf(id, len, "%s", word);
 	if (!*word || sscanf(word, "%u-%u%c", &fsid, &n, &rest) == 2)
 		return 0;
-	if (statfs(word, &st))
+	/* No server is asked: this works on a mount that waits for one. */
+	if (statx(AT_FDCWD, word, AT_STATX_DONT_SYNC, 0, &st))
 		return cli_fail("%s: %s", word, strerror(errno));
-	if (st.f_type != 0x464c4e54)
-		return cli_fail("%s is not on a FlintFS mount", word);
-	snprintf(id, len, "%u-%u", (unsigned int)st.f_fsid.__val[0],
-		 (unsigned int)st.f_fsid.__val[1]);
-	return 0;
+	dir = opendir(CLIENT_SYSFS);
+	while (dir && (d = readdir(dir)) && !client_has_dev(d->d_name, &st))
+		;
+	if (d)
+		snprintf(id, len, "%s", d->d_name);
+	if (dir)
+		closedir(dir);
+	return d ? 0 : cli_fail("%s is not on a FlintFS mount", word);
 }
 
 uint64_t cli_client_quantile(json_t *buckets, unsigned int permille)
