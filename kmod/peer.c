@@ -491,8 +491,12 @@ static void flint_lane_retry_later(struct flint_lane *lane, const struct flint_c
 		lane->backoff = b / 2 + get_random_u32() % (b / 2 + 1);
 		lane->delay = lane->backoff;
 	}
-	if (rcu_access_pointer(lane->conn) == conn)
+	/* Both at once: who finds itself refused asks why, before the teardown has run. */
+	if (rcu_access_pointer(lane->conn) == conn) {
 		peer->refused = refused ? err : 0;
+		if (!peer->closing)
+			strscpy(peer->reason, conn->reason, sizeof(peer->reason));
+	}
 	spin_unlock_bh(&peer->lock);
 }
 
