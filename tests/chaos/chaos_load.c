@@ -22,11 +22,11 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include "../../userd/base/conf.h"
 #include "../../userd/base/key.h"
 #include "../../userd/base/log.h"
 #include "../../userd/client/fs.h"
 #include "cells.h"
+#include "../native/options.h"
 
 #define FILES_MAX	64
 #define LINE_MAX_LEN	16384
@@ -40,20 +40,15 @@ struct options {
 
 #define OFF(m) offsetof(struct options, m)
 static const struct flint_conf_opt table[] = {
-	{ .key = "mgr", .type = FLINT_CONF_STR, .off = OFF(mgr), .arg = "HOST:PORT",
-	  .flags = FLINT_CONF_REQUIRED, .help = "managers (TCP)" },
-	{ .key = "key", .type = FLINT_CONF_STR, .off = OFF(key), .arg = "FILE",
-	  .flags = FLINT_CONF_REQUIRED, .help = "cluster key" },
+	TEST_OPT_CLUSTER(struct options),
 	{ .key = "history", .type = FLINT_CONF_STR, .off = OFF(history), .arg = "DIR",
 	  .flags = FLINT_CONF_REQUIRED, .help = "where the histories go" },
-	{ .key = "fs", .type = FLINT_CONF_STR, .off = OFF(fs), .def = "default", .arg = "NAME",
-	  .help = "file system" },
+	TEST_OPT_FS(struct options),
 	{ .key = "dir", .type = FLINT_CONF_STR, .off = OFF(dir), .def = "chaos", .arg = "NAME",
 	  .help = "directory of the files" },
 	{ .key = "mode", .type = FLINT_CONF_STR, .off = OFF(mode), .def = "data", .arg = "MODE",
 	  .help = "data, append or cut" },
-	{ .key = "seed", .type = FLINT_CONF_U64, .off = OFF(seed), .def = "1", .arg = "N",
-	  .help = "of the random operations" },
+	TEST_OPT_SEED(struct options),
 	{ .key = "clients", .type = FLINT_CONF_U64, .off = OFF(clients), .def = "3", .arg = "N",
 	  .min = 1, .max = CLIENTS_MAX, .help = "sessions" },
 	{ .key = "threads", .type = FLINT_CONF_U64, .off = OFF(threads), .def = "2", .arg = "N",

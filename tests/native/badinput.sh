@@ -3,13 +3,8 @@
 # Bad input: each mistake ends in one clear sentence that names the thing and
 # the remedy, a non-zero status, and nothing half-created.
 # timeout: 400
-set -u
+. "$(dirname "$0")/cluster.bash"
 
-ROOT=${FLINT_ROOT:-$(cd "$(dirname "$0")/../.." && pwd)}
-BIN=${BIN:-$ROOT/build/bin}
-W=$(mktemp -d /var/tmp/flint-bad.XXXXXX)
-PORT=$((40000 + RANDOM % 20000))
-n=0 failed=0
 pids=()
 
 finish()

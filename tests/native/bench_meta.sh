@@ -3,32 +3,10 @@
 # timeout: 300
 # flint bench meta with tiny numbers: every work runs, its row is there, nothing stays behind. What
 # the figures are is not looked at.
-set -u
-: "${BIN:=build/bin}"
-DIR=$(mktemp -d /tmp/flint-bench-meta.XXXXXX)
-nr=0 failed=0
-
-result() { # STATUS NAME
-	nr=$((nr + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $nr - $2"
-	else
-		echo "not ok $nr - $2"
-		failed=1
-	fi
-}
-
-finish() {
-	for f in "$DIR"/d/cluster-*/run/*.pid; do
-		[ -e "$f" ] && kill -9 "$(cat "$f")" 2>/dev/null
-	done
-	[ $failed = 0 ] || tail -n 15 "$DIR"/*.out "$DIR"/d/cluster-*/log/* 2>/dev/null | sed 's/^/# /'
-	rm -rf "$DIR"
-}
-trap finish EXIT
+. "$(dirname "$0")/cluster.bash"
 
 row() { # JQ-CONDITION
-	python3 - "$DIR/meta.json" "$1" <<'END'
+	python3 - "$W/meta.json" "$1" <<'END'
 import json, sys
 rows = json.load(open(sys.argv[1]))["rows"]
 row = [r for r in rows if r["work"] == sys.argv[2]]
@@ -37,9 +15,9 @@ END
 }
 
 BIN=$(realpath "$BIN")
-cd "$DIR" || exit 1
+cd "$W" || exit 1
 "$BIN/flint" bench meta d --files 1000 --big 5000 --rounds 1 --clients 4 --depth 4 \
-	--out "$DIR/meta.json" >"$DIR/run.out" 2>&1
+	--out "$W/meta.json" >"$W/run.out" 2>&1
 result $? "flint bench meta runs to its end"
 for work in create-r1 create-r1-conns create-r3 lookup-r1 getattr-r1 create-lone stat-leased open-leased create-5k lookup-5k readdir-deep; do
 	row $work
@@ -48,12 +26,12 @@ done
 python3 -c 'import json, sys
 row = [r for r in json.load(open(sys.argv[1]))["rows"] if r["work"] == "create-5k"][0]
 sys.exit(not (row["server_memory"] and row["disk_bytes_per_file"] and row["server_cpu_us_per_op"]))' \
-	"$DIR/meta.json"
+	"$W/meta.json"
 result $? "the server's memory, disk and CPU are there"
-! ls "$DIR"/d/* >/dev/null 2>&1
+! ls "$W"/d/* >/dev/null 2>&1
 result $? "nothing stays in its directory"
-"$BIN/flint" bench meta "$DIR/d" --clients 0 >"$DIR/bad.out" 2>&1
+"$BIN/flint" bench meta "$W/d" --clients 0 >"$W/bad.out" 2>&1
 [ $? = 2 ]
 result $? "senseless options are refused"
-echo "1..$nr"
-exit $failed
+echo "1..$n"
+done_testing

@@ -2,7 +2,8 @@
 # Sourced by the native tests that run a cluster of `flint up`. Sets:
 #	BIN	programs		W	own directory, removed at the end
 #	D	$W/cluster		PORT	a base port that nobody uses
-# and the functions below. A test prints its plan, calls ok for each line, ends with `done_testing`.
+# and the functions below. A test prints its plan, calls ok or result for each line, ends with
+# `done_testing`.
 
 ROOT=${FLINT_ROOT:-$(cd "$(dirname "$0")/../.." && pwd)}
 BIN=${BIN:-$ROOT/build/bin}
@@ -23,9 +24,10 @@ finish()
 {
 	local p
 
-	for p in $(cat "$D"/run/*.pid 2> /dev/null); do kill -CONT "$p" 2> /dev/null; done
+	for p in $(jobs -p; cat "$D"/run/*.pid 2> /dev/null); do kill -CONT "$p" 2> /dev/null; done
+	for p in $(jobs -p); do kill -9 "$p" 2> /dev/null; done
 	[ -d "$D" ] && "$BIN/flint" down "$D" > /dev/null 2>&1
-	for p in $(cat "$D"/run/*.pid 2> /dev/null); do kill -9 "$p" 2> /dev/null; done
+	for p in $(cat "$D"/run/*.pid "$W"/*/cluster-*/run/*.pid 2> /dev/null); do kill -9 "$p" 2> /dev/null; done
 	rm -rf "$W"
 }
 trap finish EXIT
@@ -45,6 +47,22 @@ ok()
 		tail -n ${TAIL:-40} "$W/out" | cut -c1-400 | sed 's/^/# /'
 		tail -n ${LOGTAIL:-6} "$D"/log/*.log 2> /dev/null | cut -c1-300 | sed 's/^/# /'
 	fi
+}
+
+# result STATUS NAME: one TAP line for what was done already; what all programs printed is shown.
+result()
+{
+	local f
+
+	n=$((n + 1))
+	[ "$1" = 0 ] && { echo "ok $n - $2"; return; }
+	echo "not ok $n - $2"
+	failed=1
+	for f in "$W"/*.out "$D"/log/*.log "$W"/*/cluster-*/log/*.log; do
+		[ -s "$f" ] || continue
+		echo "# == $f"
+		tail -n ${TAIL:-15} "$f" | cut -c1-400 | sed 's/^/# /'
+	done
 }
 
 # not NAME...: the command fails.

@@ -18,12 +18,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "../../userd/base/conf.h"
 #include "../../userd/base/crc.h"
 #include "../../userd/base/daemon.h"
 #include "../../userd/base/key.h"
 #include "../../userd/base/log.h"
 #include "../../userd/client/fs.h"
+#include "options.h"
 
 struct options {
 	char *mgr, *key, *fs;
@@ -34,14 +34,9 @@ struct options {
 
 #define OFF(m) offsetof(struct options, m)
 static const struct flint_conf_opt table[] = {
-	{ .key = "mgr", .type = FLINT_CONF_STR, .off = OFF(mgr), .arg = "HOST:PORT",
-	  .flags = FLINT_CONF_REQUIRED, .help = "managers (TCP)" },
-	{ .key = "key", .type = FLINT_CONF_STR, .off = OFF(key), .arg = "FILE",
-	  .flags = FLINT_CONF_REQUIRED, .help = "cluster key" },
-	{ .key = "fs", .type = FLINT_CONF_STR, .off = OFF(fs), .def = "default", .arg = "NAME",
-	  .help = "file system" },
-	{ .key = "seed", .type = FLINT_CONF_U64, .off = OFF(seed), .def = "1", .arg = "N",
-	  .help = "of the random operations" },
+	TEST_OPT_CLUSTER(struct options),
+	TEST_OPT_FS(struct options),
+	TEST_OPT_SEED(struct options),
 	{ .key = "threads", .type = FLINT_CONF_U64, .off = OFF(threads), .def = "4", .arg = "N",
 	  .min = 1, .max = 64, .help = "that chaos runs" },
 	{ .key = "timeout", .type = FLINT_CONF_U64, .off = OFF(timeout), .def = "60", .arg = "S",

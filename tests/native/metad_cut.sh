@@ -3,36 +3,11 @@
 # timeout: 400
 # Truncation and deletion across crashes: an intent outlives the metadata server and is answered after
 # it; a removed file stays readable while open, through a crash; its chunks go after the last close.
-set -u
-: "${BIN:=build/bin}"
-DIR=$(mktemp -d /tmp/flint-metad-cut.XXXXXX)
-BASE=$((20000 + (RANDOM % 900) * 10))
-nr=0 failed=0
+. "$(dirname "$0")/cluster.bash"
 
-up() { "$BIN/flint" up "$DIR/c" --no-rdma --listen=127.0.0.1 --base-port=$BASE --size=256M --chunk-servers=2; }
-pid() { cat "$DIR/c/run/$1.pid"; }
-cut() { timeout 100 "$BIN/flint-metad-cut" --mgr "127.0.0.1:$((BASE + 1))" --key "$DIR/c/cluster.key" "$@"; }
-sql() { sqlite3 "$DIR/c/meta/meta.db" "$1"; }
-
-result() { # STATUS NAME
-	nr=$((nr + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $nr - $2"
-	else
-		echo "not ok $nr - $2"
-		failed=1
-	fi
-}
-
-finish() {
-	for f in "$DIR"/c/run/*.pid; do
-		kill -CONT "$(cat "$f")" 2>/dev/null
-		kill -9 "$(cat "$f")" 2>/dev/null
-	done
-	[ $failed = 0 ] || tail -n 15 "$DIR"/*.out "$DIR"/c/log/* | sed 's/^/# /'
-	rm -rf "$DIR"
-}
-trap finish EXIT
+up() { "$BIN/flint" up "$D" --no-rdma --listen=127.0.0.1 --base-port=$PORT --size=256M --chunk-servers=2; }
+cut() { timeout 100 "$BIN/flint-metad-cut" --mgr "127.0.0.1:$((PORT + 1))" --key "$D/cluster.key" "$@"; }
+sql() { sqlite3 "$D/meta/meta.db" "$1"; }
 
 becomes() { # QUERY WANTED
 	for _ in $(seq 300); do
@@ -42,35 +17,35 @@ becomes() { # QUERY WANTED
 	return 1
 }
 
-up >"$DIR/up.out" 2>&1
+up >"$W/up.out" 2>&1
 result $? "a cluster comes up"
-cut write f 3000000 >"$DIR/write.out" 2>&1
+cut write f 3000000 >"$W/write.out" 2>&1
 result $? "a file is written"
 
 kill -STOP "$(pid chunk1)" "$(pid chunk2)"
-cut trunc f 1000001 >"$DIR/trunc.out" 2>&1 &
+cut trunc f 1000001 >"$W/trunc.out" 2>&1 &
 job=$!
 becomes "SELECT size FROM intent" 1000001
 result $? "a truncation waits for chunk servers that do not answer"
 kill -9 "$(pid meta)"
 kill -CONT "$(pid chunk1)" "$(pid chunk2)"
-up >>"$DIR/up.out" 2>&1
+up >>"$W/up.out" 2>&1
 wait $job
 result $? "it is answered by the server that was started after a kill"
 becomes "SELECT (SELECT count(*) FROM intent) || (SELECT trunc_epoch FROM inode WHERE size=1000001)" 01
 result $? "once"
-cut trunc f 3000000 >"$DIR/grow.out" 2>&1 && cut check f 1000001 >"$DIR/check.out" 2>&1
+cut trunc f 3000000 >"$W/grow.out" 2>&1 && cut check f 1000001 >"$W/check.out" 2>&1
 result $? "what was cut reads as zeros when the file grows again"
 
-mkfifo "$DIR/hold"
-cut hold f 1000001 <"$DIR/hold" >"$DIR/hold.out" 2>&1 &
+mkfifo "$W/hold"
+cut hold f 1000001 <"$W/hold" >"$W/hold.out" 2>&1 &
 job=$!
-exec 9>"$DIR/hold"
-for _ in $(seq 600); do grep -q removed "$DIR/hold.out" && break; sleep 0.1; done
-grep -q removed "$DIR/hold.out"
+exec 9>"$W/hold"
+for _ in $(seq 600); do grep -q removed "$W/hold.out" && break; sleep 0.1; done
+grep -q removed "$W/hold.out"
 result $? "a file is removed while it is open"
 kill -9 "$(pid meta)" "$(pid chunk1)" "$(pid chunk2)"
-up >>"$DIR/up.out" 2>&1
+up >>"$W/up.out" 2>&1
 becomes "SELECT ready FROM orphan" 0
 result $? "a removed open file is kept"
 echo >&9
@@ -78,4 +53,4 @@ wait $job
 result $? "and read after everything was killed"
 becomes "SELECT count(*) FROM inode WHERE nlink=0" 0 && [ "$(sql 'SELECT count(*) FROM orphan')" = 0 ]
 result $? "it goes after the last close"
-echo "1..$nr"
+echo "1..$n"

@@ -13,12 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include "../../userd/base/conf.h"
 #include "../../userd/base/daemon.h"
 #include "../../userd/base/key.h"
 #include "../../userd/base/log.h"
 #include "../../userd/base/token.h"
 #include "../../userd/client/fs_int.h"
+#include "options.h"
 
 #define LEN	8192u
 
@@ -28,10 +28,7 @@ struct options {
 
 #define OFF(m) offsetof(struct options, m)
 static const struct flint_conf_opt table[] = {
-	{ .key = "mgr", .type = FLINT_CONF_STR, .off = OFF(mgr), .arg = "HOST:PORT",
-	  .flags = FLINT_CONF_REQUIRED, .help = "managers (TCP)" },
-	{ .key = "key", .type = FLINT_CONF_STR, .off = OFF(key), .arg = "FILE",
-	  .flags = FLINT_CONF_REQUIRED, .help = "cluster key" },
+	TEST_OPT_CLUSTER(struct options),
 	{ .key = "token", .type = FLINT_CONF_STR, .off = OFF(token), .arg = "FILE",
 	  .flags = FLINT_CONF_REQUIRED, .help = "token for the directory \"team\"" },
 	{ 0 }

@@ -4,32 +4,9 @@
 #
 # Targets of a running flint-chunkd: formatted, attached, detached, damaged, doubled, of another
 # cluster, in places that are not allowed; after each the others serve (flint-chunkload on target 1).
-set -u
+. "$(dirname "$0")/cluster.bash"
 
-: "${BIN:=build/bin}"
-W=$(mktemp -d /var/tmp/flint-targets.XXXXXX)
-PORT=$((26000 + RANDOM % 3000))
-nr=0 failed=0 daemon=
-
-ok() {	# NAME COMMAND...
-	local name=$1
-	shift
-	nr=$((nr + 1))
-	if "$@" >"$W/out" 2>&1; then
-		echo "ok $nr - $name"
-	else
-		echo "not ok $nr - $name"
-		failed=1
-		tail -n 20 "$W/out" "$W/chunkd.out" | sed 's/^/# /'
-	fi
-}
-
-finish() {
-	[ -n "$daemon" ] && kill -9 "$daemon" 2>/dev/null
-	rm -rf "$W"
-}
-trap finish EXIT
-trap 'exit 1' INT TERM
+daemon=
 
 start() {	# TARGET...
 	local t args=()
@@ -120,5 +97,5 @@ ok "it serves" load
 stop
 ok "all targets are sound" bash -c "for i in 1 2 new data; do $BIN/flint-chunkd --inspect $W/disks/\$i | grep -q '\"consistent\": true' || exit 1; done"
 ok "no sanitizer complained" bash -c "! grep -E 'Sanitizer|runtime error' $W/chunkd.out"
-echo "1..$nr"
-exit $failed
+echo "1..$n"
+done_testing

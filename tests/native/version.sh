@@ -4,33 +4,10 @@
 # and our client at a server of a later one. One sentence names the peer, both versions and the
 # remedy; the other side is told in a header that it understands; nothing else happens.
 # timeout: 120
-set -u
-
-: "${BIN:=build/bin}"
-DIR=$(mktemp -d /var/tmp/flint-version.XXXXXX)
-BASE=$((20000 + (RANDOM % 900) * 10))
-nr=0 failed=0 fake=
-
-result() {	# STATUS NAME
-	nr=$((nr + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $nr - $2"
-	else
-		echo "not ok $nr - $2"
-		failed=1
-		tail -n 5 "$DIR"/out "$DIR"/c/log/* 2>/dev/null | sed 's/^/# /'
-	fi
-}
-
-finish() {
-	[ -n "$fake" ] && { kill "$fake"; wait "$fake"; } 2>/dev/null
-	"$BIN/flint" down "$DIR/c" > /dev/null 2>&1
-	rm -rf "$DIR"
-}
-trap finish EXIT
+. "$(dirname "$0")/cluster.bash"
 
 # later.py client PORT: a HELLO of version 2. later.py server FILE: serve as version 9, port into FILE.
-cat > "$DIR/later.py" <<'EOF'
+cat > "$W/later.py" <<'EOF'
 import socket, struct, sys
 HDR = struct.Struct("<IBBHIIIHBBIIQQQQ")
 def header(version, flags, op, tag, status, credits, body):
@@ -64,28 +41,28 @@ else:
         s.close()
 EOF
 
-port_of() { tr '\0' ' ' < "/proc/$(cat "$DIR/c/run/$1.pid")/cmdline" | sed -n 's/.*--tcp-port[= ]*\([0-9]*\).*/\1/p'; }
+port_of() { tr '\0' ' ' < "/proc/$(cat "$D/run/$1.pid")/cmdline" | sed -n 's/.*--tcp-port[= ]*\([0-9]*\).*/\1/p'; }
 
 echo 1..8
-"$BIN/flint" up "$DIR/c" --no-rdma --listen 127.0.0.1 --base-port $BASE --size 128M \
-	--chunk-servers 1 > "$DIR/out" 2>&1
+"$BIN/flint" up "$D" --no-rdma --listen 127.0.0.1 --base-port $PORT --size 128M \
+	--chunk-servers 1 > "$W/out" 2>&1
 result $? "a cluster"
 for d in mgr meta chunk1; do
-	pid=$(cat "$DIR/c/run/$d.pid")
-	python3 "$DIR/later.py" client "$(port_of $d)" > "$DIR/out" 2>&1
+	pid=$(cat "$D/run/$d.pid")
+	python3 "$W/later.py" client "$(port_of $d)" > "$W/out" 2>&1
 	result $? "$d answers a client of version 2 in its own header"
 	grep -q 'refused .*127\.0\.0\.1:[0-9]* (tcp): it speaks protocol version 2 and this server 1\.[0-9]*: install the same FlintFS version on both' \
-		"$DIR/c/log/$d.log" && kill -0 "$pid" 2>/dev/null
+		"$D/log/$d.log" && kill -0 "$pid" 2>/dev/null
 	result $? "$d logs one sentence, and goes on"
 done
 
-python3 "$DIR/later.py" server "$DIR/port" & fake=$!
-for _ in {1..50}; do [ -s "$DIR/port" ] && break; sleep 0.1; done
-port=$(cat "$DIR/port")
-timeout 20 "$BIN/flint-fstest" --mgr "127.0.0.1:$port" --key "$DIR/c/cluster.key" meta > "$DIR/out" 2>&1
+python3 "$W/later.py" server "$W/port" & fake=$!
+for _ in {1..50}; do [ -s "$W/port" ] && break; sleep 0.1; done
+port=$(cat "$W/port")
+timeout 20 "$BIN/flint-fstest" --mgr "127.0.0.1:$port" --key "$D/cluster.key" meta > "$W/out" 2>&1
 status=$?
 [ $status != 0 ] && [ $status != 124 ] &&
-	grep -q "manager at 127.0.0.1:$port speaks another version of the protocol; install the same version" "$DIR/out" &&
-	grep -q "127.0.0.1:$port.*the server speaks protocol version 9\.2 and we 1\.[0-9]*" "$DIR/out"
+	grep -q "manager at 127.0.0.1:$port speaks another version of the protocol; install the same version" "$W/out" &&
+	grep -q "127.0.0.1:$port.*the server speaks protocol version 9\.2 and we 1\.[0-9]*" "$W/out"
 result $? "our client at a manager of version 9"
-exit $failed
+done_testing
