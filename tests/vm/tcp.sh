@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A mount over TCP only: data, servers that are killed or stand still, and the end of it all by
-# force. MOUNT_OPTS=proto=tcp runs any other guest test this way.
+# force. Then a cluster that has nothing but an IPv6 address, over TCP and over verbs.
+# MOUNT_OPTS=proto=tcp runs any other guest test over TCP.
 . "$(dirname "$0")/lib/cluster.sh"
 MOUNT_OPTS=proto=tcp
 
@@ -38,6 +39,26 @@ forced_umount_ends()
 	return $status
 }
 
+# over_v6 PROTO: data, over nothing but that.
+over_v6()
+{
+	mkdir $MNT/$1 && "$B/vm/randio" $MNT/$1/r 60 "$SEED" > /tmp/v6.log 2>&1 ||
+		{ sed 's/^/# /' /tmp/v6.log; return 1; }
+	dmesg | grep -q "flintfs: \[$ADDR\]:.*connected over $1" &&
+		grep -q "addr=$1:\[$ADDR\]:" /proc/mounts
+}
+
+by_fstab()
+{
+	echo "[$ADDR]:7441,[fd77::2]:/default $MNT flintfs secretfile=$KEY,proto=tcp,noauto 0 0" > /tmp/fstab
+	mount -T /tmp/fstab $MNT && [ -s $MNT/tcp/r ] && umount $MNT
+}
+
+cli_v6()
+{
+	"$B/bin/flint" status --mgr "[$ADDR]" --key $KEY && "$B/bin/flint" node list --mgr $ADDR --key $KEY
+}
+
 SEED=${SEED:-$RANDOM}
 cluster_start
 mount_flint
@@ -47,4 +68,21 @@ ok "200 random operations on a file" "$B/vm/randio" $MNT/r0 200 "$SEED"
 ok "every connection is TCP" all_over_tcp
 ok "verified load over kill -9 and restart of all servers" load_survives_restart
 ok "umount -f under load with servers that stand still" forced_umount_ends
+
+cluster_stop
+rm -r $STATE
+ADDR=fd77::1 STATE=/data/six KEY=/data/six/cluster.key
+ip addr add $ADDR/64 dev d0 nodad
+TARGET_SIZE=256M
+cluster_start
+MOUNT_OPTS=proto=tcp
+mount_flint
+ok "a mount over IPv6, TCP" over_v6 tcp
+umount_flint
+MOUNT_OPTS=proto=rdma
+mount_flint
+ok "a mount over IPv6, verbs" over_v6 rdma
+umount_flint
+ok "the same by a line of fstab" by_fstab
+ok "the command line finds a manager by its IPv6 address" cli_v6
 done_testing

@@ -58,14 +58,17 @@ cluster_stop() { "$B/bin/flint" down $STATE > /tmp/down.log 2>&1; }
 # kill -9 every daemon of the cluster at once.
 cluster_kill() { pkill -9 -x 'flint-mgrd|flint-metad|flint-chunkd'; sleep 0.2; }
 
+# What is mounted; an IPv6 address stands in brackets.
+source_of_mount() { case $ADDR in *:*) echo "[$ADDR]:/default" ;; *) echo "$ADDR:/default" ;; esac; }
+
 # mount_flint [mount options] [directory]; $MOUNT_OPTS go to every mount of a test.
 mount_flint()
 {
 	local dir=${2:-$MNT}
 
 	mkdir -p "$dir"
-	mount -t flintfs -o "secretfile=$KEY${MOUNT_OPTS:+,$MOUNT_OPTS}${1:+,$1}" "$ADDR:/default" "$dir" ||
-		bail "mount failed"
+	mount -t flintfs -o "secretfile=$KEY${MOUNT_OPTS:+,$MOUNT_OPTS}${1:+,$1}" "$(source_of_mount)" \
+		"$dir" || bail "mount failed"
 }
 
 # The kernel closes the files of a process that died with io_uring requests a little later than it.
