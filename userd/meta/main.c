@@ -402,6 +402,7 @@ static int run(struct run *r, char *err, size_t errlen)
 	m->pool = m->loop ? flint_pool_new(METAD_MAX_IO, METAD_POOL_BUFS) : NULL;
 	if (!m->pool)
 		goto out;
+	flint_loop_gather(m->loop);
 	ret = flint_signals_start(&r->signals, m->loop);
 	if (ret) {
 		snprintf(err, errlen, "signals cannot be received (%s)", strerror(-ret));

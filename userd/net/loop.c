@@ -9,6 +9,8 @@
  *    this is where replies made by several handlers are sent together. Tasks
  *    that tasks post run in it as well, TASK_ROUNDS deep: a disk's completions
  *    become replies, and these leave, without asking for descriptors in between.
+ *    A loop that gathers (flint_loop_gather()) asks in between, so that what
+ *    arrived meanwhile shares the work and the system calls of what waits.
  *  - epoll_wait() gets a zero timeout only when tasks are waiting, so an idle
  *    loop sleeps.
  *  - The timerfd is set to the earliest timer or before. It is set again only
@@ -50,6 +52,7 @@ struct flint_loop {
 	struct flint_watch wake;
 	struct flint_watch alarm;
 	struct flint_watch *interrupted;
+	int rounds;			/* of tasks in an iteration */
 
 	struct epoll_event batch[LOOP_BATCH];
 	int batch_len;
@@ -362,6 +365,11 @@ int flint_watch_mod(struct flint_loop *loop, struct flint_watch *w, uint32_t eve
 	return watch_ctl(loop, EPOLL_CTL_MOD, w, events);
 }
 
+void flint_loop_gather(struct flint_loop *loop)
+{
+	loop->rounds = 1;
+}
+
 void flint_watch_interrupts(struct flint_loop *loop, struct flint_watch *w)
 {
 	loop->interrupted = w;
@@ -410,6 +418,7 @@ struct flint_loop *flint_loop_new(void)
 
 	if (!loop)
 		return NULL;
+	loop->rounds = TASK_ROUNDS;
 	tasks_init(&loop->local);
 	tasks_init(&loop->remote);
 	pthread_mutex_init(&loop->lock, NULL);
@@ -512,7 +521,7 @@ int flint_loop_run(struct flint_loop *loop)
 				w->fn(w, loop->batch[i].events);
 		}
 		loop->batch_len = 0;
-		for (i = 0; i < TASK_ROUNDS && loop->local.head; i++)
+		for (i = 0; i < loop->rounds && loop->local.head; i++)
 			loop_run_tasks(loop);
 	}
 	atomic_store(&loop->stop, false);

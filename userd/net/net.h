@@ -44,6 +44,8 @@ void flint_loop_free(struct flint_loop *loop);
 int flint_loop_run(struct flint_loop *loop);
 /* Any thread; also async-signal-safe. */
 void flint_loop_stop(struct flint_loop *loop);
+/* For many small requests: what tasks post waits for descriptors to have their turn. Before it runs. */
+void flint_loop_gather(struct flint_loop *loop);
 /* Nanoseconds of CLOCK_BOOTTIME. */
 uint64_t flint_now_ns(void);
 
