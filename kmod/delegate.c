@@ -575,9 +575,9 @@ static void flint_promise_times(const struct flint_promise *p, u64 now)
 		return;
 	spin_lock(&fi->lock);
 	if (fi->change == 1) {
-		p->inode->i_atime = t;
-		p->inode->i_mtime = t;
-		p->inode->i_ctime = t;
+		inode_set_atime_to_ts(p->inode, t);
+		inode_set_mtime_to_ts(p->inode, t);
+		inode_set_ctime_to_ts(p->inode, t);
 		fi->btime = t;
 	}
 	spin_unlock(&fi->lock);

@@ -31,7 +31,7 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
-#include <asm/unaligned.h>
+#include "compat/unaligned.h"
 #include "flint.h"
 #include "flint_trace.h"
 
@@ -194,7 +194,8 @@ static struct flint_mem *flint_mem_user(struct iov_iter *iter, size_t max, bool 
 			iov.iov_base = iter->ubuf + iter->iov_offset;
 			iov.iov_len = iov_iter_count(iter);
 		} else {
-			iov = iov_iter_iovec(iter);
+			iov.iov_base = iter_iov_addr(iter);
+			iov.iov_len = min(iter_iov_len(iter), iov_iter_count(iter));
 		}
 		if (!iov.iov_len) {
 			iov_iter_advance(iter, 0);
@@ -509,7 +510,7 @@ static int flint_write_end(struct inode *inode, loff_t pos, size_t len, u32 epoc
 			   unsigned long deadline)
 {
 	struct flint_inode *fi = flint_i(inode);
-	struct timespec64 now;
+	struct timespec64 now, mtime;
 
 	if (inode->i_mapping->nrpages)
 		invalidate_inode_pages2_range(inode->i_mapping, pos >> PAGE_SHIFT,
@@ -517,11 +518,12 @@ static int flint_write_end(struct inode *inode, loff_t pos, size_t len, u32 epoc
 	if ((u64)pos + len > READ_ONCE(fi->size))
 		return flint_extend(inode, pos + len, epoch, deadline);
 	now = current_time(inode);
-	if (!timespec64_equal(&now, &inode->i_mtime) ||
+	mtime = inode_get_mtime(inode);
+	if (!timespec64_equal(&now, &mtime) ||
 	    !test_bit(FLINT_I_MTIME_DIRTY, &fi->state)) {
 		spin_lock(&fi->lock);
-		inode->i_mtime = now;
-		inode->i_ctime = now;
+		inode_set_mtime_to_ts(inode, now);
+		inode_set_ctime_to_ts(inode, now);
 		set_bit(FLINT_I_MTIME_DIRTY, &fi->state);
 		spin_unlock(&fi->lock);
 	}

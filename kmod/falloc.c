@@ -135,7 +135,7 @@ static int flint_collapse(struct file *file, loff_t offset, loff_t len)
 	if (err)
 		return err;
 	attr.ia_size = size - len;
-	return notify_change(file_mnt_user_ns(file), file_dentry(file), &attr, NULL);
+	return notify_change(file_mnt_idmap(file), file_dentry(file), &attr, NULL);
 }
 
 static int flint_insert(struct inode *inode, loff_t offset, loff_t len)

@@ -297,11 +297,18 @@ static int flint_read_begin(struct kiocb *iocb, size_t len)
  * Fills of the page cache always end within io_timeo. On a hard mount a read()
  * that met such an end goes on until its task is killed.
  */
+static bool flint_read_again(struct inode *inode, ssize_t ret, int lost)
+{
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+
+	return ret == -EIO && !fs->opts.soft && !(current->flags & PF_KTHREAD) &&
+	       lost != atomic_read(&flint_i(inode)->lost) && !READ_ONCE(fs->shutdown) &&
+	       !fatal_signal_pending(current);
+}
+
 static ssize_t flint_read_cached(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	struct flint_fs *fs = flint_fs(inode->i_sb);
-	bool forever = !fs->opts.soft && is_sync_kiocb(iocb) && !(current->flags & PF_KTHREAD);
 	ssize_t ret;
 	int lost;
 
@@ -309,8 +316,7 @@ static ssize_t flint_read_cached(struct kiocb *iocb, struct iov_iter *to)
 	do {
 		lost = atomic_read(&flint_i(inode)->lost);
 		ret = filemap_read(iocb, to, 0);
-	} while (ret == -EIO && forever && lost != atomic_read(&flint_i(inode)->lost) &&
-		 !READ_ONCE(fs->shutdown) && !fatal_signal_pending(current));
+	} while (is_sync_kiocb(iocb) && flint_read_again(inode, ret, lost));
 	return ret;
 }
 
@@ -326,6 +332,28 @@ static ssize_t flint_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	if ((iocb->ki_flags & IOCB_DIRECT) && !iov_iter_is_pipe(to))
 		return flint_dio_rw(iocb, to, false);
 	return flint_read_cached(iocb, to);
+}
+
+/* Where the page cache is spliced without a read; older kernels come here and read after it. */
+static ssize_t flint_splice_read(struct file *in, loff_t *pos, struct pipe_inode_info *pipe,
+				 size_t len, unsigned int flags)
+{
+	struct inode *inode = file_inode(in);
+	struct kiocb iocb;
+	ssize_t ret;
+	int lost;
+
+	init_sync_kiocb(&iocb, in);
+	iocb.ki_pos = *pos;
+	ret = flint_read_begin(&iocb, len);
+	if (ret)
+		return ret;
+	flint_cache_revalidate(inode);
+	do {
+		lost = atomic_read(&flint_i(inode)->lost);
+		ret = filemap_splice_read(in, pos, pipe, len, flags);
+	} while (flint_read_again(inode, ret, lost));
+	return ret;
 }
 
 /* ---- writing ---------------------------------------------------------- */
@@ -412,7 +440,7 @@ const struct inode_operations flint_file_iops = {
 	.getattr	= flint_getattr,
 	.setattr	= flint_setattr,
 	.listxattr	= flint_listxattr,
-	.get_acl	= flint_get_acl,
+	.get_inode_acl	= flint_get_acl,
 	.set_acl	= flint_set_acl,
 	.fiemap		= flint_fiemap,
 	.fileattr_get	= flint_fileattr_get,
@@ -432,6 +460,6 @@ const struct file_operations flint_file_fops = {
 	.flock		= flint_lock,
 	.fallocate	= flint_fallocate,
 	.remap_file_range = flint_remap_file_range,
-	.splice_read	= generic_file_splice_read,
+	.splice_read	= flint_splice_read,
 	.splice_write	= iter_file_splice_write,
 };

@@ -735,7 +735,7 @@ void flint_folios_end(struct inode *inode, const struct bio_vec *bv, unsigned in
 extern const struct xattr_handler *flint_xattr_handlers[];
 #ifdef CONFIG_FS_POSIX_ACL
 struct posix_acl *flint_get_acl(struct inode *inode, int type, bool rcu);
-int flint_set_acl(FLINT_IDMAP *idmap, struct inode *inode, struct posix_acl *acl, int type);
+int flint_set_acl(FLINT_IDMAP *idmap, FLINT_ACL_NODE *node, struct posix_acl *acl, int type);
 #else
 #define flint_get_acl	NULL
 #define flint_set_acl	NULL

@@ -152,13 +152,14 @@ static void flint_inode_times(struct inode *inode, const struct flint_attr *a)
 {
 	struct timespec64 mtime = ns_to_timespec64((s64)le64_to_cpu(a->mtime));
 	struct timespec64 ctime = ns_to_timespec64((s64)le64_to_cpu(a->ctime));
+	struct timespec64 own_mtime = inode_get_mtime(inode), own_ctime = inode_get_ctime(inode);
 	bool dirty = test_bit(FLINT_I_MTIME_DIRTY, &flint_i(inode)->state);
 
-	inode->i_atime = ns_to_timespec64((s64)le64_to_cpu(a->atime));
-	if (!dirty || timespec64_compare(&mtime, &inode->i_mtime) > 0)
-		inode->i_mtime = mtime;
-	if (!dirty || timespec64_compare(&ctime, &inode->i_ctime) > 0)
-		inode->i_ctime = ctime;
+	inode_set_atime_to_ts(inode, ns_to_timespec64((s64)le64_to_cpu(a->atime)));
+	if (!dirty || timespec64_compare(&mtime, &own_mtime) > 0)
+		inode_set_mtime_to_ts(inode, mtime);
+	if (!dirty || timespec64_compare(&ctime, &own_ctime) > 0)
+		inode_set_ctime_to_ts(inode, ctime);
 }
 
 /* An empty file may take another one's layout: what was computed of the old one is void. */
@@ -504,7 +505,7 @@ int flint_getattr(FLINT_IDMAP *idmap, const struct path *path, struct kstat *sta
 		err = flint_inode_revalidate(inode);
 	if (err)
 		return err;
-	generic_fillattr(idmap, inode, stat);
+	generic_fillattr(idmap, mask, inode, stat);
 	stat->blksize = FLINT_ST_BLKSIZE;
 	stat->btime = fi->btime;
 	stat->result_mask |= STATX_BTIME;

@@ -4,7 +4,7 @@
 #	make module		warnings are errors
 #	make module-check	W=1 and sparse (C=1)
 
-KMOD_SRCS := $(wildcard kmod/*.c kmod/*.h kmod/compat/*.h kmod/Kbuild)
+KMOD_SRCS := $(wildcard kmod/*.c kmod/*.h kmod/compat/*.h kmod/compat/probe/*.c kmod/Kbuild)
 KMOD_HDRS := $(wildcard uapi/flintfs/*.h)
 KMOD_LINKS := $(patsubst %,$(B)/%,$(KMOD_SRCS) $(KMOD_HDRS))
 KMOD_MAKE = $(MAKE) --no-print-directory -C $(KDIR) M=$(abspath $(B))/kmod
@@ -18,7 +18,7 @@ $(KMOD_LINKS): $(B)/%: %
 $(B)/kmod/flintfs.ko: $(KMOD_LINKS)
 	@test -d $(KDIR) || { echo "no kernel headers in $(KDIR): apt-get install linux-headers-amd64, or set KDIR="; exit 1; }
 	@echo "  MODULE  $@"
-	@$(KMOD_MAKE) FLINT_KCFLAGS=-Werror modules
+	+@$(KMOD_MAKE) FLINT_KCFLAGS=-Werror modules
 	@touch $@
 
 module-check: $(KMOD_LINKS)

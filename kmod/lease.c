@@ -28,7 +28,7 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/posix_acl.h>
-#include <asm/unaligned.h>
+#include "compat/unaligned.h"
 #include "flint.h"
 #include "flint_trace.h"
 

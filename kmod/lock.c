@@ -19,37 +19,38 @@
 
 #define FLINT_LOCK_ASK	HZ
 
-static u8 flint_lock_kind(const struct file_lock *fl)
+static u8 flint_lock_kind(const struct file_lock_core *c)
 {
-	if (fl->fl_flags & FL_FLOCK)
+	if (c->flc_flags & FL_FLOCK)
 		return FLINT_LOCK_FLOCK;
 	/* When the file is closed only the owner tells. */
-	return (fl->fl_flags & FL_OFDLCK) || fl->fl_owner == (fl_owner_t)fl->fl_file ?
+	return (c->flc_flags & FL_OFDLCK) || c->flc_owner == (fl_owner_t)c->flc_file ?
 	       FLINT_LOCK_OFD : FLINT_LOCK_POSIX;
 }
 
-static u8 flint_lock_type(const struct file_lock *fl)
+static u8 flint_lock_type(const struct file_lock_core *c)
 {
-	return fl->fl_type == F_RDLCK ? FLINT_LOCK_RD :
-	       fl->fl_type == F_WRLCK ? FLINT_LOCK_WR : FLINT_LOCK_UN;
+	return c->flc_type == F_RDLCK ? FLINT_LOCK_RD :
+	       c->flc_type == F_WRLCK ? FLINT_LOCK_WR : FLINT_LOCK_UN;
 }
 
 /* Owners are pointers, which are nobody else's business. */
 static void flint_lock_fill(struct flint_fs *fs, const struct inode *inode,
 			    const struct file_lock *fl, struct flint_lock *l)
 {
-	const void *owner = fl->fl_flags & FL_FLOCK ? (const void *)fl->fl_file : fl->fl_owner;
+	const struct file_lock_core *c = flint_flc(fl);
+	const void *owner = c->flc_flags & FL_FLOCK ? (const void *)c->flc_file : c->flc_owner;
 
 	*l = (struct flint_lock){
 		.ino = cpu_to_le64(inode->i_ino),
 		.owner = cpu_to_le64(siphash_1u64((unsigned long)owner, &fs->leases.owners)),
 		.start = cpu_to_le64(fl->fl_start),
 		.end = cpu_to_le64(fl->fl_end == OFFSET_MAX ? U64_MAX : fl->fl_end),
-		.pid = cpu_to_le32(fl->fl_pid),
-		.kind = flint_lock_kind(fl),
-		.type = flint_lock_type(fl),
+		.pid = cpu_to_le32(c->flc_pid),
+		.kind = flint_lock_kind(c),
+		.type = flint_lock_type(c),
 	};
-	if (fl->fl_flags & FL_FLOCK) {
+	if (c->flc_flags & FL_FLOCK) {
 		l->start = 0;
 		l->end = cpu_to_le64(U64_MAX);
 	}
@@ -134,6 +135,7 @@ static void flint_lock_remember(struct inode *inode)
 
 static int flint_lock_test(struct flint_fs *fs, struct inode *inode, struct file_lock *fl)
 {
+	struct file_lock_core *c = flint_flc(fl);
 	struct flint_lock_rep rep;
 	struct flint_lock l;
 	int err;
@@ -142,15 +144,15 @@ static int flint_lock_test(struct flint_fs *fs, struct inode *inode, struct file
 	err = flint_lock_call(fs, FLINT_OP_LOCK_TEST, &l, &rep);
 	if (err)
 		return err;
-	fl->fl_type = F_UNLCK;
+	c->flc_type = F_UNLCK;
 	if (le32_to_cpu(rep.state) != FLINT_LOCK_HELD)
 		return 0;
-	fl->fl_type = rep.type == FLINT_LOCK_RD ? F_RDLCK : F_WRLCK;
+	c->flc_type = rep.type == FLINT_LOCK_RD ? F_RDLCK : F_WRLCK;
 	fl->fl_start = le64_to_cpu(rep.start);
 	fl->fl_end = min_t(u64, le64_to_cpu(rep.end), OFFSET_MAX);
-	fl->fl_pid = le32_to_cpu(rep.pid);
+	c->flc_pid = le32_to_cpu(rep.pid);
 	if (!rep.own_session)
-		fl->fl_pid = -fl->fl_pid;	/* of another machine */
+		c->flc_pid = -c->flc_pid;	/* of another machine */
 	return 0;
 }
 
@@ -172,7 +174,7 @@ static int flint_lock_set(struct flint_fs *fs, struct file *file, struct file_lo
 	int err;
 
 	flint_lock_fill(fs, file_inode(file), fl, &l);
-	if (fl->fl_flags & FL_SLEEP)
+	if (flint_flc(fl)->flc_flags & FL_SLEEP)
 		err = flint_lock_wait(fs, &l);
 	else
 		err = flint_lock_call(fs, FLINT_OP_LOCK, &l, &rep);
@@ -202,7 +204,7 @@ int flint_lock(struct file *file, int cmd, struct file_lock *fl)
 	}
 	if (IS_GETLK(cmd))
 		return flint_lock_test(fs, inode, fl);
-	return fl->fl_type == F_UNLCK ? flint_lock_undo(fs, file, fl) :
+	return flint_flc(fl)->flc_type == F_UNLCK ? flint_lock_undo(fs, file, fl) :
 	       flint_lock_set(fs, file, fl);
 }
 
@@ -214,7 +216,7 @@ static u32 flint_lock_list(struct flint_fs *fs, const struct inode *inode,
 	const struct file_lock *fl;
 	u32 nr = 0;
 
-	list_for_each_entry(fl, head, fl_list) {
+	list_for_each_entry(fl, head, FLINT_FLC_LIST) {
 		if (skip) {
 			skip--;
 			continue;
@@ -245,7 +247,7 @@ u32 flint_lock_name(struct inode *inode, struct flint_lock *out, u32 skip, u32 m
 	if (!ctx)
 		return 0;
 	spin_lock(&ctx->flc_lock);
-	list_for_each_entry(fl, &ctx->flc_posix, fl_list)
+	list_for_each_entry(fl, &ctx->flc_posix, FLINT_FLC_LIST)
 		posix++;
 	nr = flint_lock_list(fs, inode, &ctx->flc_posix, out, skip, max);
 	skip = skip > posix ? skip - posix : 0;

@@ -17,7 +17,7 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
-#include <asm/unaligned.h>
+#include "compat/unaligned.h"
 #include "flint.h"
 #include "flint_trace.h"
 #include "../uapi/flintfs/names.h"

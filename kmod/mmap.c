@@ -37,8 +37,7 @@ void flint_folios_end(struct inode *inode, const struct bio_vec *bv, unsigned in
 			good = 0;
 			/* A late transfer must not meet a folio that is read again. */
 			if (kept)
-				generic_error_remove_page(inode->i_mapping, &folio->page);
-			folio_set_error(folio);
+				generic_error_remove_folio(inode->i_mapping, folio);
 		}
 		folio_unlock(folio);
 	}

@@ -341,7 +341,7 @@ static int flint_remove(struct inode *dir, struct dentry *dentry, u32 flags)
 	flint_inode_stale(dir);
 	if (le64_to_cpu(rep.ino) == inode->i_ino) {
 		flint_inode_set_nlink(inode, flags & FLINT_NAME_DIR ? 0 : le32_to_cpu(rep.nlink));
-		inode->i_ctime = ns_to_timespec64((s64)le64_to_cpu(rep.ctime));
+		inode_set_ctime_to_ts(inode, ns_to_timespec64((s64)le64_to_cpu(rep.ctime)));
 	} else {
 		flint_inode_stale(inode);	/* another client had replaced the name */
 	}
@@ -659,7 +659,7 @@ const struct inode_operations flint_dir_iops = {
 	.getattr	= flint_getattr,
 	.setattr	= flint_setattr,
 	.listxattr	= flint_listxattr,
-	.get_acl	= flint_get_acl,
+	.get_inode_acl	= flint_get_acl,
 	.set_acl	= flint_set_acl,
 	.fileattr_get	= flint_fileattr_get,
 	.fileattr_set	= flint_fileattr_set,
@@ -677,6 +677,6 @@ const struct inode_operations flint_special_iops = {
 	.getattr	= flint_getattr,
 	.setattr	= flint_setattr,
 	.listxattr	= flint_listxattr,
-	.get_acl	= flint_get_acl,
+	.get_inode_acl	= flint_get_acl,
 	.set_acl	= flint_set_acl,
 };

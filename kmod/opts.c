@@ -11,8 +11,8 @@
 #include <linux/inet.h>
 #include <linux/key.h>
 #include <linux/seq_file.h>
-#include <asm/unaligned.h>
 #include <keys/user-type.h>
+#include "compat/unaligned.h"
 #include "flint.h"
 
 enum {

@@ -15,7 +15,7 @@
 #define pr_fmt(fmt) "flintfs: " fmt
 
 #include <linux/sched/signal.h>
-#include <asm/unaligned.h>
+#include "compat/unaligned.h"
 #include "xprt.h"
 #include "flint_trace.h"
 

@@ -161,8 +161,9 @@ struct posix_acl *flint_get_acl(struct inode *inode, int type, bool rcu)
 }
 
 /* struct inode_operations.set_acl; the server lets mode and ACL agree. */
-int flint_set_acl(FLINT_IDMAP *idmap, struct inode *inode, struct posix_acl *acl, int type)
+int flint_set_acl(FLINT_IDMAP *idmap, FLINT_ACL_NODE *node, struct posix_acl *acl, int type)
 {
+	struct inode *inode = flint_acl_inode(node);
 	void *value = NULL;
 	int len = 0, err;
 
@@ -215,7 +216,7 @@ const struct xattr_handler *flint_xattr_handlers[] = {
 	&flint_xattr_user,
 	&flint_xattr_trusted,
 	&flint_xattr_security,
-#ifdef CONFIG_FS_POSIX_ACL
+#if defined(CONFIG_FS_POSIX_ACL) && !defined(FLINT_HAVE_GET_INODE_ACL)
 	&posix_acl_access_xattr_handler,
 	&posix_acl_default_xattr_handler,
 #endif

@@ -5,7 +5,7 @@
 XT := $(B)/xprt_test
 XT_KO := $(XT)/tests/vm/xprt_test/xprt_test.ko
 XT_SRCS := $(wildcard tests/vm/xprt_test/*.c tests/vm/xprt_test/Kbuild uapi/flintfs/*.h) \
-	$(addprefix kmod/,request.c request.h show.c latency.c latency.h peer.c auth.c mr.c xprt_rdma.c xprt_rdma.h xprt_tcp.c compat/sock.h xprt.h flint_trace.h)
+	$(addprefix kmod/,request.c request.h show.c latency.c latency.h peer.c auth.c mr.c xprt_rdma.c xprt_rdma.h xprt_tcp.c compat/sock.h compat/unaligned.h xprt.h flint_trace.h)
 XT_LINKS := $(addprefix $(XT)/,$(XT_SRCS))
 
 vm-programs: $(XT_KO)

@@ -66,6 +66,10 @@ soak-store: $(B)/unit/chunk_crash_test
 debug-tree:
 	@tools/vm/vm fetch --debug-kernel
 	+@$(TREE_MAKE) B=build/debug KDIR=$$(tools/vm/vm path --debug-kernel) module
+# The module for another of the distribution's kernels than the one whose headers are installed.
+linux-%:
+	+@kdir=$$(tools/vm/vm path --kernel $*) && $(TREE_MAKE) B=build/linux-$* KDIR=$$kdir module
+
 check-debug:
 	@tools/setup.sh
 	@tests/run --debug --limit 10800 guest

@@ -7,7 +7,6 @@
 #ifndef _FLINT_COMPAT_SOCK_H
 #define _FLINT_COMPAT_SOCK_H
 
-#include <linux/version.h>
 #include <net/tcp.h>
 
 /* A piece of one page, copied. Under the socket's lock. Return: bytes taken or -errno. */
@@ -30,7 +29,7 @@ static inline int flint_sock_send_page(struct sock *sk, struct page *page, u32 o
 {
 	if (!sendpage_ok(page))
 		return flint_sock_copy_page(sk, page, off, len, flags);
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#ifdef MSG_SPLICE_PAGES
 	return flint_sock_copy_page(sk, page, off, len, flags | MSG_SPLICE_PAGES);
 #else
 	if (flags & MSG_MORE)

@@ -7,10 +7,11 @@ KUNIT_TESTS := $(notdir $(wildcard tests/kunit/*.c))
 
 kunit-tree:
 	@tools/vm/build-kernel uml
-	@mkdir -p $(KUNIT_DIR)/kmod/compat $(KUNIT_DIR)/uapi/flintfs
+	@mkdir -p $(KUNIT_DIR)/kmod/compat/probe $(KUNIT_DIR)/uapi/flintfs
 	@ln -sf $(CURDIR)/kmod/*.[ch] $(patsubst %,$(CURDIR)/tests/kunit/%,$(KUNIT_TESTS)) \
 		$(wildcard $(CURDIR)/tests/kunit/*.h $(CURDIR)/tests/unit/*.h) $(KUNIT_DIR)/kmod/
 	@ln -sf $(CURDIR)/kmod/compat/*.h $(KUNIT_DIR)/kmod/compat/
+	@ln -sf $(CURDIR)/kmod/compat/probe/*.c $(KUNIT_DIR)/kmod/compat/probe/
 	@ln -sf $(CURDIR)/uapi/flintfs/*.h $(KUNIT_DIR)/uapi/flintfs/
 	@{ cat kmod/Kbuild; echo "flintfs-y += $(KUNIT_TESTS:.c=.o)"; } > $(KUNIT_DIR)/kmod/Kbuild.new
 	@cmp -s $(KUNIT_DIR)/kmod/Kbuild.new $(KUNIT_DIR)/kmod/Kbuild || \

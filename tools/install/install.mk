@@ -65,9 +65,10 @@ install-units:
 	fi
 
 install-module:
-	install -d $(DESTDIR)$(DKMS_SRC)/kmod/compat $(DESTDIR)$(DKMS_SRC)/uapi/flintfs
+	install -d $(DESTDIR)$(DKMS_SRC)/kmod/compat/probe $(DESTDIR)$(DKMS_SRC)/uapi/flintfs
 	install -m 644 $(wildcard kmod/*.c kmod/*.h kmod/Kbuild) $(DESTDIR)$(DKMS_SRC)/kmod
 	install -m 644 $(wildcard kmod/compat/*.h) $(DESTDIR)$(DKMS_SRC)/kmod/compat
+	install -m 644 $(wildcard kmod/compat/probe/*.c) $(DESTDIR)$(DKMS_SRC)/kmod/compat/probe
 	install -m 644 $(wildcard uapi/flintfs/*.h) $(DESTDIR)$(DKMS_SRC)/uapi/flintfs
 	sed 's/@VERSION@/$(FLINT_VERSION)/' $(I)/dkms.conf.in > $(DESTDIR)$(DKMS_SRC)/dkms.conf
 	@if [ -n "$(LIVE)" ] && command -v dkms > /dev/null; then \
