@@ -392,8 +392,8 @@ static void whole_answered(struct chunkd_send *s)
 	}
 }
 
-/* Send @len bytes of the piece that begins at w->at. */
-static void whole_send(struct chunkd_whole *w, u32 len)
+/* Send @len bytes, whose CRC is @crc, of the piece that begins at w->at. */
+static void whole_send(struct chunkd_whole *w, u32 len, u32 crc)
 {
 	struct chunkd_send *s = send_get(w->t);
 	struct flint_forward *b;
@@ -426,7 +426,7 @@ static void whole_send(struct chunkd_whole *w, u32 len)
 	}
 	if (len) {
 		b->io.flags = cpu_to_le32(FLINT_IO_CRC);
-		b->io.crc = cpu_to_le32(flint_crc32c(0, w->buf->data, len));
+		b->io.crc = cpu_to_le32(crc);
 		flint_buf_ref(w->buf);
 		s->buf = w->buf;
 		s->rpc.out = w->buf->data;
@@ -450,8 +450,18 @@ static void whole_read(struct flint_sop *op)
 		whole_end(w, op->status);
 	} else {
 		memset(w->buf->data + got, 0, want - got);
-		whole_send(w, want);
+		whole_send(w, want, got == want ? flint_store_crc_join(op->st, op->rep.crc, got) :
+						  flint_crc32c(0, w->buf->data, want));
 	}
+}
+
+/* Recovery leaves half of the buffers to clients. */
+static u32 whole_keep(const struct chunkd_whole *w)
+{
+	u32 keep = FLINT_CHAIN_KEEP(w->t->at.pos);
+	u32 half = flint_pool_count(w->t->worker->d->pool) / 2;
+
+	return w->flags & FLINT_FWD_SYNC && half > keep ? half : keep;
 }
 
 static void whole_step(struct chunkd_whole *w)
@@ -464,7 +474,7 @@ static void whole_step(struct chunkd_whole *w)
 		return;
 	}
 	if (!w->version || !w->size) {
-		whole_send(w, 0);
+		whole_send(w, 0, 0);
 		return;
 	}
 	if (w->buf && __atomic_load_n(&w->buf->refs, __ATOMIC_ACQUIRE) > 1) {
@@ -472,7 +482,7 @@ static void whole_step(struct chunkd_whole *w)
 		w->buf = NULL;
 	}
 	if (!w->buf)
-		w->buf = flint_buf_get_above(w->t->worker->d->pool, FLINT_CHAIN_KEEP(w->t->at.pos));
+		w->buf = flint_buf_get_above(w->t->worker->d->pool, whole_keep(w));
 	if (!w->buf) {
 		whole_pause(w, 5);
 		return;
@@ -702,8 +712,8 @@ static void fill_change(struct flint_fwd *f, struct chunkd_send *s)
 	b->io.length = cpu_to_le32(op->length);
 	if (op->kind != FLINT_SOP_WRITE)
 		return;
-	if (!f->has_crc && !op->check_crc)
-		op->crc = flint_crc32c(0, op->data, op->length);
+	if (!f->has_crc)
+		op->crc = flint_sop_payload_crc(op);
 	f->has_crc = true;
 	b->io.flags = cpu_to_le32(FLINT_IO_CRC);
 	b->io.crc = cpu_to_le32(op->crc);

@@ -41,6 +41,15 @@ static u32 shift(const struct flint_store *st, u32 crc)
 	       st->crc_shift[2][crc >> 16 & 255] ^ st->crc_shift[3][crc >> 24];
 }
 
+u32 flint_store_crc_join(const struct flint_store *st, const __le32 *crc, u32 len)
+{
+	u32 nr = len >> st->cs, rest = len & ((1u << st->cs) - 1), sum = 0, i;
+
+	for (i = 0; i < nr; i++)
+		sum = shift(st, sum) ^ le32_to_cpu(crc[i]);
+	return rest ? flint_crc32c_combine(sum, le32_to_cpu(crc[nr]), rest) : sum;
+}
+
 /* CRCs of pieces of 64 KiB, which is the largest checksum block, are hashed. */
 u64 flint_chunk_content(const struct flint_store *st, const struct flint_chunk *c)
 {

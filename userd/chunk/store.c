@@ -781,6 +781,7 @@ void flint_store_submit(struct flint_store *st, struct flint_sop *op)
 		return;
 	}
 	if (op->check_crc && (op->kind == FLINT_SOP_WRITE || op->kind == FLINT_SOP_REPLACE) &&
+	    !flint_payload_whole(st, op) &&
 	    flint_crc32c(0, op->data, op->length) != op->crc) {
 		st->stats.crc_errors++;
 		flint_sop_finish(op, FLINT_ST_CHECKSUM);

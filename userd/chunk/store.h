@@ -370,6 +370,11 @@ u64 flint_store_memory(const struct flint_store *st);
  */
 int flint_store_verify(struct flint_store *st, char *err, size_t errlen);
 
+/* CRC of @len bytes from @crc of their checksum blocks; the last one may cover less than a block. */
+u32 flint_store_crc_join(const struct flint_store *st, const __le32 *crc, u32 len);
+/* CRC of the payload of a change that is held. */
+u32 flint_sop_payload_crc(const struct flint_sop *op);
+
 /* ---- what a target holds, in pages (list.c) ------------------------------ */
 
 /* Sums of the FLINT_SYNC_RANGES ranges of keys (index.h), kept up to date. */
@@ -489,6 +494,9 @@ void flint_merge_start(struct flint_sop *op);
 
 /* list.c */
 void flint_list_init(struct flint_store *st);
+
+/* write.c: is the payload made of whole checksum blocks, whose CRCs make its own? */
+bool flint_payload_whole(const struct flint_store *st, const struct flint_sop *op);
 
 /* ckpt.c */
 /* The record of all of a chunk: its length; map, CRCs and identity filled into a cleared one. */

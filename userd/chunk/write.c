@@ -615,6 +615,39 @@ static void new_crcs(struct flint_sop *op)
 		op->rep.crc[i++] = cpu_to_le32(new_crc(op, pos));
 }
 
+bool flint_payload_whole(const struct flint_store *st, const struct flint_sop *op)
+{
+	return op->length && !((op->offset | op->length) & ((1u << st->cs) - 1));
+}
+
+/* After new_crcs(), for what flint_payload_whole() said. */
+static u32 payload_join(const struct flint_sop *op)
+{
+	return flint_store_crc_join(op->st, &op->rep.crc[(op->offset >> op->st->cs) - op->first_crc],
+				    op->length);
+}
+
+u32 flint_sop_payload_crc(const struct flint_sop *op)
+{
+	if (op->check_crc)
+		return op->crc;
+	return !op->already && flint_payload_whole(op->st, op) ? payload_join(op) :
+								 flint_crc32c(0, op->data, op->length);
+}
+
+/*
+ * A payload of whole checksum blocks was not looked at when it came
+ * (flint_store_submit()): their CRCs say whether it is what was sent, too.
+ */
+static bool payload_sound(const struct flint_sop *op)
+{
+	if (!op->check_crc || (op->kind != FLINT_SOP_WRITE && op->kind != FLINT_SOP_REPLACE) ||
+	    !flint_payload_whole(op->st, op) || payload_join(op) == op->crc)
+		return true;
+	op->st->stats.crc_errors++;
+	return false;
+}
+
 /* ---- write -------------------------------------------------------------- */
 
 static void write_done(struct flint_dio *io, int err)
@@ -710,7 +743,10 @@ static void update_merge(struct flint_sop *op)
 		edge_merge(op, &op->edge[i]);
 	}
 	new_crcs(op);
-	update_write(op);
+	if (payload_sound(op))
+		update_write(op);
+	else
+		update_fail(op, FLINT_ST_CHECKSUM);
 }
 
 /* ---- log ---------------------------------------------------------------- */
