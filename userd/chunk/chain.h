@@ -26,7 +26,7 @@ struct chunkd_whole;
  */
 #define FLINT_CHAIN_KEEP(pos)	(2u * (FLINT_CHAIN_MAX - 1 - (pos)))
 /* Requests under way to one node from one position in chains, for the same reason. */
-#define FLINT_CHAIN_CREDITS	24u
+#define FLINT_CHAIN_CREDITS	32u
 #define FLINT_CHAIN_CONN_CREDITS 256u
 
 enum flint_chain_role {

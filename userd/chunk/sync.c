@@ -31,7 +31,7 @@
 #include "repair.h"
 #include "../base/log.h"
 
-#define SYNC_WINDOW	16u		/* chunks under way */
+#define SYNC_WINDOW	32u		/* chunks under way */
 #define SYNC_ROUNDS	8u
 #define SYNC_PROBES	25u		/* looks at a chunk that seems to differ */
 #define SYNC_PROBE_MS	20u

@@ -191,6 +191,22 @@ static void waiters_wake(struct flint_cluster *c, uint64_t epoch, int err)
 }
 
 /* Make @ref the current snapshot and tell everybody. */
+/* Nodes that the managers hear again can be reached, whatever we have met there. */
+static void hurry_back(struct flint_cluster *c, const struct flint_map *was, const struct flint_map *is)
+{
+	const struct flint_map_node *n;
+	struct node_peer *np;
+
+	for (np = c->peers; np; np = np->next) {
+		n = flint_map_node(is, np->node);
+		if (!n || n->state != FLINT_NODE_UP)
+			continue;
+		n = flint_map_node(was, np->node);
+		if (n && n->state != FLINT_NODE_UP)
+			flint_peer_hurry(np->peer);
+	}
+}
+
 static void map_install(struct flint_cluster *c, struct flint_map_ref *ref)
 {
 	struct flint_map_ref *old;
@@ -199,6 +215,8 @@ static void map_install(struct flint_cluster *c, struct flint_map_ref *ref)
 	old = c->cur;
 	c->cur = ref;
 	pthread_mutex_unlock(&c->lock);
+	if (old)
+		hurry_back(c, &old->map, &ref->map);
 	flint_map_put(old);
 	flint_debug("cluster map epoch %llu: %u nodes, %u targets, %u chains, %u file systems",
 		    (unsigned long long)ref->map.epoch, ref->map.nr_nodes,

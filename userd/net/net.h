@@ -129,6 +129,8 @@ struct flint_buf *flint_buf_get(struct flint_pool *pool);
  * Return: a buffer with one reference, or NULL.
  */
 struct flint_buf *flint_buf_get_above(struct flint_pool *pool, uint32_t keep);
+/* Buffers that the pool has, free or not. */
+uint32_t flint_pool_count(const struct flint_pool *pool);
 /* flint_buf_wait() leaves so many buffers to flint_buf_get_above(). Before the pool is used. */
 void flint_pool_keep(struct flint_pool *pool, uint32_t keep);
 /* Any thread. */
@@ -389,6 +391,8 @@ struct flint_peer *flint_peer_new(const struct flint_peer_config *cfg);
 uint64_t flint_peer_pushes(const struct flint_peer *peer);
 /* End the connection; what is in flight fails with -ENOTCONN, then it is made anew. On the loop. */
 void flint_peer_reset(struct flint_peer *peer, const char *why);
+/* Word has come that the server is there again: do not wait for the back-off. On the loop. */
+void flint_peer_hurry(struct flint_peer *peer);
 void flint_peer_set_epoch(struct flint_peer *peer, uint64_t session_epoch);
 /* Fails what is open with -ENOTCONN. On the peer's loop or with it stopped. */
 void flint_peer_free(struct flint_peer *peer);

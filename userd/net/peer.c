@@ -1011,6 +1011,14 @@ void flint_peer_reset(struct flint_peer *peer, const char *why)
 		flint_xprt_fail(peer->link, -ENOTCONN, "%s", why);
 }
 
+void flint_peer_hurry(struct flint_peer *peer)
+{
+	if (peer->state != PEER_WAIT)
+		return;
+	peer->backoff_ms = BACKOFF_MIN_MS;
+	flint_timer_set(peer->cfg.loop, &peer->timer, 0);
+}
+
 void flint_peer_set_epoch(struct flint_peer *peer, uint64_t session_epoch)
 {
 	peer->cfg.session_epoch = session_epoch;

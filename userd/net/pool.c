@@ -127,6 +127,11 @@ bool flint_pool_owns(const struct flint_pool *pool, const void *p, size_t len)
 	       (size_t)(b - pool->arena) <= pool->len - len;
 }
 
+uint32_t flint_pool_count(const struct flint_pool *pool)
+{
+	return pool->count;
+}
+
 uint32_t flint_pool_nr_free(struct flint_pool *pool)
 {
 	uint32_t n;
