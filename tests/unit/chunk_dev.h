@@ -14,6 +14,7 @@
 
 #define TD_PAGE		4096u
 #define TD_SECTOR	512u
+#define TD_DISCARDED	0xd5	/* what is read where nothing is any more */
 
 enum td_event_kind { TD_SUBMIT, TD_COMPLETE, TD_SYNCED, TD_MARK };
 
@@ -43,7 +44,7 @@ struct test_dev {
 	u32 nr_writes, cap_writes;
 	u64 rng;
 	int fail_writes, fail_reads;	/* errno for the next requests, 0: none */
-	u64 nr_write_bytes;
+	u64 nr_write_bytes, nr_discard_bytes;
 };
 
 static inline u64 td_random(struct test_dev *d)
@@ -96,6 +97,16 @@ static inline void td_write_raw(struct test_dev *d, const void *buf, u32 len, u6
 	}
 }
 
+static inline void td_discard(struct test_dev *d, u32 len, u64 off)
+{
+	u8 *poison = malloc(len);
+
+	memset(poison, TD_DISCARDED, len);
+	td_write_raw(d, poison, len, off);
+	d->nr_discard_bytes += len;
+	free(poison);
+}
+
 static inline void td_event(struct test_dev *d, enum td_event_kind kind, u32 write, u64 mark)
 {
 	if (!d->journal)
@@ -119,7 +130,7 @@ static inline void td_submit(struct flint_dev *dev, struct flint_dio *io)
 	if (io->op != FLINT_DIO_SYNC && ((io->off | io->len | (uintptr_t)io->buf) % TD_PAGE ||
 					 !io->len || io->off + io->len > dev->size))
 		abort();	/* O_DIRECT would refuse it */
-	if (io->op == FLINT_DIO_WRITE && d->journal) {
+	if ((io->op == FLINT_DIO_WRITE || io->op == FLINT_DIO_DISCARD) && d->journal) {
 		struct td_write *w;
 
 		if (d->nr_writes == d->cap_writes) {
@@ -129,7 +140,10 @@ static inline void td_submit(struct flint_dev *dev, struct flint_dio *io)
 		w = &d->writes[d->nr_writes];
 		*w = (struct td_write){ io->off, io->len, malloc(io->len),
 					io->flags & FLINT_DIO_DSYNC };
-		memcpy(w->data, io->buf, io->len);
+		if (io->op == FLINT_DIO_WRITE)
+			memcpy(w->data, io->buf, io->len);
+		else
+			memset(w->data, TD_DISCARDED, io->len);
 		io->moved = d->nr_writes++;
 		td_event(d, TD_SUBMIT, io->moved, 0);
 	}
@@ -181,6 +195,10 @@ static inline bool td_step(struct test_dev *d)
 			d->nr_write_bytes += io->len;
 			td_event(d, TD_COMPLETE, io->moved, 0);
 		}
+		break;
+	case FLINT_DIO_DISCARD:
+		td_discard(d, io->len, io->off);
+		td_event(d, TD_COMPLETE, io->moved, 0);
 		break;
 	default:
 		td_event(d, TD_SYNCED, 0, 0);

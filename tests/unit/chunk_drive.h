@@ -45,6 +45,14 @@ static inline struct flint_store *open_store(struct test_dev *d)
 	return st;
 }
 
+/* Whatever becomes free goes back to the disk, block by block. */
+static inline void discard_all(struct flint_store *st)
+{
+	flint_store_discard_on(st);
+	st->discard_keep = 0;
+	st->discard_least = 1;
+}
+
 static inline bool pump(struct test_dev *d, struct flint_store *st)
 {
 	flint_store_turn(st);

@@ -361,6 +361,8 @@ static inline void run_ops(struct world *w, u32 count)
 	while (count) {
 		u32 ci = (u32)rnd(w, NR_CHUNKS), ino = ci / NR_IDX;
 
+		if (w->st->discard)
+			flint_store_discard(w->st);
 		if (w->inflight > 5 || rnd(w, 3) == 0) {
 			pump(w->disk, w->st);
 			continue;

@@ -507,6 +507,68 @@ static void test_bind(void **state)
 	td_free(d);
 }
 
+/* A whole chunk of one byte? */
+static u32 read_fill(struct test_dev *d, struct flint_store *st, u64 ino, u32 index, u8 fill)
+{
+	struct flint_sop *op = new_op(FLINT_SOP_READ, ino, index, 0, CHUNK);
+	u32 status, i;
+
+	wait_op(d, st, op);
+	status = op->status;
+	for (i = 0; i < CHUNK && status == FLINT_OK; i++)
+		if (op->data[i] != fill)
+			status = EIO;
+	free_op(op);
+	return status;
+}
+
+/* What is freed goes back to the disk but for a stock, once, and is used again later. */
+static void test_discard(void **state)
+{
+	const u32 blocks = CHUNK >> FLINT_BLOCK_SHIFT_MIN;
+	struct test_dev *d = td_new(DISK, NULL, 5);
+	struct flint_store *st;
+	u32 i, used;
+
+	format_disk(d, 12);
+	st = open_store(d);
+	assert_false(flint_store_discard(st));	/* off until it is asked for */
+	flint_store_discard_on(st);
+	for (i = 0; i < 80; i++)
+		assert_int_equal(write_one(d, st, 100 + i % 2, i, 0, CHUNK, (u8)i, i + 1), FLINT_OK);
+	used = st->alloc.used;
+	assert_false(flint_store_discardable(st));
+	assert_int_equal(cut_one(d, st, 100, 1, 2, 0, FLINT_CUT_REMOVE), FLINT_OK);
+	assert_int_equal(st->alloc.used, used - 40 * blocks);
+	settle(d, st);
+	st->discard_keep = 16 * blocks;
+	st->discard_least = 1;
+	assert_true(flint_store_discardable(st));
+	assert_true(flint_store_discard(st));
+	assert_false(flint_store_discard(st));	/* one after the other */
+	assert_true(st->discarding && st->alloc.later);
+	assert_int_equal(flint_alloc_free_blocks(&st->alloc),
+			 st->alloc.nr_blocks - (used - 40 * blocks));
+	/* What is being discarded is not given to anyone. */
+	assert_int_equal(write_one(d, st, 102, 0, 0, CHUNK, 77, 1000), FLINT_OK);
+	for (i = 0; i < 1000; i++) {
+		settle(d, st);
+		flint_store_discard(st);
+	}
+	assert_false(flint_store_discardable(st));
+	assert_true(st->alloc.nr_stale <= 16 * blocks);
+	assert_int_equal(d->nr_discard_bytes, st->stats.discard_bytes);
+	assert_true(d->nr_discard_bytes >= 23 * CHUNK && d->nr_discard_bytes <= 24 * CHUNK);
+	for (i = 0; i < 20; i++)
+		assert_int_equal(write_one(d, st, 103, i, 0, CHUNK, (u8)i, 2000 + i), FLINT_OK);
+	for (i = 1; i < 80; i += 2)
+		assert_int_equal(read_fill(d, st, 101, i, (u8)i), FLINT_OK);
+	for (i = 0; i < 20; i++)
+		assert_int_equal(read_fill(d, st, 103, i, (u8)i), FLINT_OK);
+	close_store(d, st);
+	td_free(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -523,6 +585,7 @@ int main(void)
 		cmocka_unit_test(test_io_errors),
 		cmocka_unit_test(test_foreign),
 		cmocka_unit_test(test_bind),
+		cmocka_unit_test(test_discard),
 		cmocka_unit_test(test_flips),
 	};
 

@@ -32,6 +32,7 @@ int flint_alloc_init(struct flint_alloc *a, u32 nr_blocks)
 void flint_alloc_free(struct flint_alloc *a)
 {
 	free(a->map);
+	free(a->stale);
 	free(a->groups);
 	free(a->now.runs);
 	free(a->next.runs);
@@ -94,20 +95,23 @@ static u32 next_free(const struct flint_alloc *a, u32 b, u32 end)
 	return b < end ? b : end;
 }
 
-static void bits_change(struct flint_alloc *a, u32 start, u32 nr, bool set)
+/* Return: bits that are different now. */
+static u32 bits_change(u64 *map, u32 start, u32 nr, bool set)
 {
+	u32 changed = 0;
+
 	while (nr) {
 		u32 bit = start % WORD_BITS;
 		u32 n = WORD_BITS - bit < nr ? WORD_BITS - bit : nr;
 		u64 mask = (n == WORD_BITS ? ~0ull : (1ull << n) - 1) << bit;
+		u64 *word = &map[start / WORD_BITS], old = *word;
 
-		if (set)
-			a->map[start / WORD_BITS] |= mask;
-		else
-			a->map[start / WORD_BITS] &= ~mask;
+		*word = set ? old | mask : old & ~mask;
+		changed += (u32)__builtin_popcountll(old ^ *word);
 		start += n;
 		nr -= n;
 	}
+	return changed;
 }
 
 /* ---- groups --------------------------------------------------------------- */
@@ -187,7 +191,9 @@ static bool group_search(const struct flint_alloc *a, u32 g, u32 want, struct fl
 /* Take or free blocks, and keep count and bound of their groups. */
 static void blocks_change(struct flint_alloc *a, u32 start, u32 nr, bool set)
 {
-	bits_change(a, start, nr, set);
+	bits_change(a->map, start, nr, set);
+	if (set && a->stale)
+		a->nr_stale -= bits_change(a->stale, start, nr, false);
 	while (nr && start < a->zeroed) {
 		u32 g = start / FLINT_ALLOC_GROUP, end = group_end(a, g);
 		u32 n = end - start < nr ? end - start : nr;
@@ -310,7 +316,70 @@ take:
 void flint_alloc_put(struct flint_alloc *a, u32 start, u32 nr)
 {
 	blocks_change(a, start, nr, false);
+	if (a->stale)
+		a->nr_stale += bits_change(a->stale, start, nr, true);
 	a->used -= nr;
+}
+
+/* ---- space that the device may have back ---------------------------------- */
+
+int flint_alloc_track(struct flint_alloc *a)
+{
+	u32 b = 0, n;
+
+	a->stale = calloc((a->nr_blocks + WORD_BITS) / WORD_BITS, sizeof(u64));
+	if (!a->stale)
+		return -ENOMEM;
+	for (; (b = next_free(a, b, a->zeroed)) < a->zeroed; b += n) {
+		n = run_length(a, b, a->zeroed);
+		a->nr_stale += bits_change(a->stale, b, n, true);
+	}
+	return 0;
+}
+
+/* Stale blocks from @b on, at most @most. */
+static u32 stale_length(const struct flint_alloc *a, u32 b, u32 most)
+{
+	u32 n = 0;
+
+	while (n < most && b + n < a->zeroed &&
+	       a->stale[(b + n) / WORD_BITS] >> ((b + n) % WORD_BITS) & 1)
+		n++;
+	return n;
+}
+
+bool flint_alloc_take_stale(struct flint_alloc *a, u32 least, u32 most, struct flint_run *run)
+{
+	u32 b = a->stale_at, n;
+
+	for (; b < a->zeroed; b += n ? n : 1) {
+		u64 word = a->stale[b / WORD_BITS] >> (b % WORD_BITS);
+
+		if (!word) {
+			n = WORD_BITS - b % WORD_BITS;
+			continue;
+		}
+		b += (u32)__builtin_ctzll(word);
+		n = stale_length(a, b, most);
+		if (n < least)
+			continue;
+		run->start = b;
+		run->nr = n;
+		a->stale_at = b + n;
+		blocks_change(a, b, n, true);
+		a->used += n;
+		a->later += n;
+		return true;
+	}
+	a->stale_at = 0;
+	return false;
+}
+
+void flint_alloc_give(struct flint_alloc *a, const struct flint_run *run)
+{
+	blocks_change(a, run->start, run->nr, false);
+	a->used -= run->nr;
+	a->later -= run->nr;
 }
 
 static void list_release(struct flint_alloc *a, struct flint_run_list *l)

@@ -15,6 +15,7 @@
  *  - A freed block is offered again only after a grace period: every reader
  *    that began before the block was freed has ended. Readers bracket
  *    themselves by flint_alloc_read_begin() and flint_alloc_read_end().
+ *  - A block that is marked stale is free and below the zeroed mark.
  */
 #ifndef FLINT_CHUNK_ALLOC_H
 #define FLINT_CHUNK_ALLOC_H
@@ -49,6 +50,9 @@ struct flint_alloc_group {
 
 struct flint_alloc {
 	u64 *map;			/* 1: taken */
+	u64 *stale;			/* 1: free, and the device may hold space for it; or NULL */
+	u32 nr_stale;
+	u32 stale_at;			/* where the next look for stale ones begins */
 	struct flint_alloc_group *groups;
 	u32 classes[FLINT_ALLOC_CLASSES];	/* first group + 1 of each list */
 	u32 nr_blocks;
@@ -85,6 +89,20 @@ bool flint_alloc_get(struct flint_alloc *a, u32 want, u32 hint, struct flint_run
 void flint_alloc_put(struct flint_alloc *a, u32 start, u32 nr);
 /* Give back what readers may be reading. */
 void flint_alloc_put_later(struct flint_alloc *a, u32 start, u32 nr);
+
+/* From now on, know which free blocks are stale: all, to begin with. Return: 0 or -ENOMEM. */
+int flint_alloc_track(struct flint_alloc *a);
+/**
+ * flint_alloc_take_stale() - take consecutive stale blocks, to discard them
+ * @least, @most: how many
+ *
+ * They are taken as readers' blocks are, which will soon be free.
+ *
+ * Return: false when no run is that long; the look may have ended at the map's end.
+ */
+bool flint_alloc_take_stale(struct flint_alloc *a, u32 least, u32 most, struct flint_run *run);
+/* Give back what flint_alloc_take_stale() took: free, and not stale any more. */
+void flint_alloc_give(struct flint_alloc *a, const struct flint_run *run);
 
 static inline u32 flint_alloc_read_begin(struct flint_alloc *a)
 {

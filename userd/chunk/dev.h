@@ -17,6 +17,7 @@ enum flint_dio_op {
 	FLINT_DIO_READ,
 	FLINT_DIO_WRITE,
 	FLINT_DIO_SYNC,		/* everything completed before is durable afterwards */
+	FLINT_DIO_DISCARD,	/* the range may hold anything afterwards, and need no space */
 };
 
 #define FLINT_DIO_DSYNC	0x1	/* WRITE: durable when done, whatever the cache */

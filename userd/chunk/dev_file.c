@@ -136,7 +136,7 @@ static void prepare(struct flint_engine *eng, struct io_uring_sqe *sqe, struct f
 	u8 *buf = io->buf + io->moved;
 	u32 len = io->len - io->moved;
 	u64 off = io->off + io->moved;
-	int region = io->op == FLINT_DIO_SYNC ? -1 : region_of(eng, buf, len);
+	int region = io->buf ? region_of(eng, buf, len) : -1;
 
 	switch (io->op) {
 	case FLINT_DIO_READ:
@@ -152,6 +152,10 @@ static void prepare(struct flint_engine *eng, struct io_uring_sqe *sqe, struct f
 			io_uring_prep_write(sqe, f->slot, buf, len, off);
 		if (io->flags & FLINT_DIO_DSYNC)
 			sqe->rw_flags = RWF_DSYNC;
+		break;
+	case FLINT_DIO_DISCARD:
+		io_uring_prep_fallocate(sqe, f->slot, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					off, len);
 		break;
 	default:
 		io_uring_prep_fsync(sqe, f->slot, IORING_FSYNC_DATASYNC);
@@ -202,7 +206,7 @@ static void complete(struct flint_engine *eng, struct flint_dio *io, int res)
 	} else if (res < 0) {
 		io->done(io, res);
 		return;
-	} else if (io->op == FLINT_DIO_SYNC) {
+	} else if (io->op == FLINT_DIO_SYNC || io->op == FLINT_DIO_DISCARD) {
 		io->done(io, 0);
 		return;
 	} else if (!res) {
@@ -603,7 +607,9 @@ static int dev_check(int fd, const char *path, int flags, u64 size, struct flint
 		snprintf(err, errlen, "%s: another process uses this target: stop it first", path);
 		return -EBUSY;
 	}
-	dev->volatile_cache = cache_volatile(&sb);
+	/* What is written into a hole of a file is safe only after a sync, too. */
+	dev->volatile_cache = cache_volatile(&sb) ||
+			      (S_ISREG(sb.st_mode) && (u64)sb.st_blocks * 512 < (u64)sb.st_size);
 	dev->prewritten = S_ISBLK(sb.st_mode);
 	if (S_ISBLK(sb.st_mode)) {
 		if (ioctl(fd, BLKGETSIZE64, &dev->size))

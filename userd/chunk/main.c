@@ -17,6 +17,7 @@
 #include "../net/scrape.h"
 
 #define SMALL_BUF	(32u << 10)
+#define DISCARD_PAUSE_MS	250u	/* between two pieces of free space given back */
 
 struct options {
 	char *state, *key, *mgr, *metrics;
@@ -24,6 +25,7 @@ struct options {
 	struct flint_conf_list target, target_dir;
 	uint64_t threads, buffers;
 	bool alone;
+	char *discard;
 	char *format, *inspect;
 	uint64_t id, size, crc_block;
 	bool force;
@@ -48,6 +50,9 @@ static const struct flint_conf_opt opts[] = {
 	  "event loops; targets and connections are dealt to them", 1, 64, 0 },
 	{ "buffers", 0, FLINT_CONF_U64, OFF(buffers), "64", "N",
 	  "buffers of 1 MiB for payloads under way", 16, 4096, 0 },
+	{ "discard", 0, FLINT_CONF_STR, OFF(discard), "auto", "auto|yes|no",
+	  "give space that becomes free back to the device: auto does so for block devices, not for files",
+	  0, 0, 0 },
 	{ "alone", 0, FLINT_CONF_BOOL, OFF(alone), "no", NULL,
 	  "serve without managers: chains and leases are not checked (tests)", 0, 0, 0 },
 	{ "format", 0, FLINT_CONF_STR, OFF(format), NULL, "PATH",
@@ -189,6 +194,10 @@ static int options_check(struct run *r, char *err, size_t errlen)
 		snprintf(err, errlen, "--target-dir %s: begins with a slash", o->target_dir.items[i]);
 		return -EINVAL;
 	}
+	if (strcmp(o->discard, "auto") && strcmp(o->discard, "yes") && strcmp(o->discard, "no")) {
+		snprintf(err, errlen, "--discard %s: is auto, yes or no", o->discard);
+		return -EINVAL;
+	}
 	if (!o->mgr == !o->alone) {
 		snprintf(err, errlen, "give the managers with --mgr HOST:PORT (or --alone for a test without)");
 		return -EINVAL;
@@ -218,13 +227,41 @@ static void state_stop(struct run *r)
 	close(r->dirfd);
 }
 
+/* A file's holes get space again when they are written: that is durable only after a sync. */
+static void discard_begin(const struct chunkd_worker *w, struct flint_store *st)
+{
+	const char *how = w->d->discard;
+	bool file = !st->dev->prewritten;
+
+	if (!strcmp(how, "no") || (file && strcmp(how, "yes")))
+		return;
+	if (file)
+		st->dev->volatile_cache = true;
+	flint_store_discard_on(st);
+}
+
+static void discard_again(struct flint_timer *timer)
+{
+	struct chunkd_target *t = timer->arg;
+
+	flint_store_discard(t->st);
+}
+
 static void worker_turn(void *arg)
 {
 	struct chunkd_worker *w = arg;
 	unsigned int i;
 
-	for (i = 0; i < w->nr_targets; i++)
-		flint_store_turn(w->targets[i]->st);
+	for (i = 0; i < w->nr_targets; i++) {
+		struct chunkd_target *t = w->targets[i];
+
+		flint_store_turn(t->st);
+		if (t->discard.due_ns || !flint_store_discardable(t->st))
+			continue;
+		t->discard.fn = discard_again;
+		t->discard.arg = t;
+		flint_timer_set(w->loop, &t->discard, DISCARD_PAUSE_MS);
+	}
 }
 
 static void worker_kick(void *arg)
@@ -238,6 +275,7 @@ void chunkd_worker_take(struct chunkd_worker *w, struct chunkd_target *t)
 {
 	t->st->kick = worker_kick;
 	t->st->kick_arg = w;
+	discard_begin(w, t->st);
 	w->targets[w->nr_targets++] = t;
 	flint_engine_kick(w->engine);
 }
@@ -249,6 +287,7 @@ void chunkd_worker_drop(struct chunkd_worker *w, struct chunkd_target *t)
 	while (w->targets[i] != t)
 		i++;
 	w->targets[i] = w->targets[--w->nr_targets];
+	flint_timer_cancel(w->loop, &t->discard);
 }
 
 /* On the worker's thread: io_uring belongs to who makes it. */
@@ -268,6 +307,7 @@ static int worker_engine(struct chunkd_worker *w)
 		mem[n++].iov_len = st->arena_len;
 		st->kick = worker_kick;
 		st->kick_arg = w;
+		discard_begin(w, st);
 	}
 	w->engine = flint_engine_new(w->loop, mem, n, devs, w->nr_targets, worker_turn, w);
 	return w->engine ? 0 : -errno;
@@ -314,6 +354,7 @@ static int workers_start(struct run *r, char *err, size_t errlen)
 	int ret;
 
 	d->nr_workers = (unsigned int)r->o.threads;
+	d->discard = r->o.discard;
 	d->workers = calloc(d->nr_workers, sizeof(*d->workers));
 	if (!d->workers)
 		return -ENOMEM;

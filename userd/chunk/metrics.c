@@ -57,6 +57,7 @@ VALUE(v_log_groups, t->st->stats.log_groups)
 VALUE(v_log_records, t->st->stats.log_records)
 VALUE(v_log_used, flint_wal_used(&t->st->wal))
 VALUE(v_ckpts, t->st->stats.checkpoints)
+VALUE(v_discard, t->st->stats.discard_bytes)
 VALUE(v_crc, t->st->stats.crc_errors)
 VALUE(v_io, t->st->stats.io_errors)
 
@@ -78,6 +79,8 @@ static const struct target_row rows[] = {
 	  v_dev_read },
 	{ "flint_chunk_target_device_write_bytes_total", "counter",
 	  "Data written to the device.", v_dev_write },
+	{ "flint_chunk_target_discarded_bytes_total", "counter",
+	  "Free space given back to the device.", v_discard },
 	{ "flint_chunk_target_log_write_bytes_total", "counter", "Log written to the device.",
 	  v_log_write },
 	{ "flint_chunk_target_log_groups_total", "counter", "Group commits.", v_log_groups },

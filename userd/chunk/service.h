@@ -37,6 +37,7 @@ struct chunkd_target {
 	struct flint_place at;
 	struct flint_fwd *fwds;
 	struct chunkd_whole *wholes;
+	struct flint_timer discard;	/* the next piece of free space goes back to the device */
 	/* main loop */
 	struct flint_place told;	/* newest that the worker was told */
 	struct flint_hb_order order;	/* newest */
@@ -69,6 +70,7 @@ struct flint_chunkd {
 	struct chunkd_targets *tctl;
 	struct chunkd_worker *workers;
 	unsigned int nr_workers;
+	const char *discard;		/* auto, yes or no: free space goes back to the devices */
 	struct flint_pool *pool;	/* payloads up to max_io */
 	struct flint_pool *small;	/* reads of a few KiB */
 	struct flint_server *server;

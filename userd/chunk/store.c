@@ -950,7 +950,8 @@ void flint_store_shutdown(struct flint_store *st)
 
 bool flint_store_idle(const struct flint_store *st)
 {
-	return !st->inflight && !st->wal.busy && !st->zero_busy && !flint_ckpt_running(st);
+	return !st->inflight && !st->wal.busy && !st->zero_busy && !st->discarding &&
+	       !flint_ckpt_running(st);
 }
 
 u64 flint_store_capacity(const struct flint_store *st)

@@ -207,6 +207,7 @@ struct flint_store_stats {
 	u64 crc_errors;
 	u64 io_errors;
 	u64 checkpoints;
+	u64 discard_bytes;
 };
 
 struct flint_ckpt;
@@ -262,6 +263,13 @@ struct flint_store {
 	bool zeroing;			/* a group is being zeroed or logged */
 	bool zero_busy;			/* a request is in flight */
 	u32 zero_logged;
+
+	bool discard;			/* space that is free goes back to the device */
+	bool discarding;		/* @discard_run does so now */
+	u32 discard_keep;		/* blocks that stay, written and free */
+	u32 discard_least;		/* blocks of a run that is worth a request */
+	struct flint_dio discard_io;
+	struct flint_run discard_run;
 
 	int inflight;			/* operations not yet done */
 	u32 read_errors;
@@ -333,6 +341,16 @@ u64 flint_store_room(const struct flint_store *st);
 
 /* Gathered work of a turn: start a log write, unblock waiters, zero ahead. */
 void flint_store_turn(struct flint_store *st);
+
+/* From now on, give space that is free back to the device (discard.c). */
+void flint_store_discard_on(struct flint_store *st);
+/* Is there some that is worth it? */
+bool flint_store_discardable(const struct flint_store *st);
+/*
+ * Begin to give back a run of it, 16 MiB at most; the caller paces this.
+ * Return: false when there was none, perhaps only up to the end of the target.
+ */
+bool flint_store_discard(struct flint_store *st);
 
 /* Begin a last checkpoint; then turn until flint_store_idle(). */
 void flint_store_shutdown(struct flint_store *st);
