@@ -11,7 +11,7 @@ daemon=
 start() {
 	"$BIN/flint-chunkd" --alone --state "$W/state" --key "$W/key" --listen 127.0.0.1 \
 		--tcp-port $PORT --rdma-port 0 --name t --target "$W/target" \
-		--threads "${threads:-1}" >>"$W/chunkd.out" 2>&1 &
+		--threads "${threads:-1}" --discard "${discard:-auto}" >>"$W/chunkd.out" 2>&1 &
 	daemon=$!
 }
 
@@ -55,6 +55,19 @@ result $? "after kill -9 the allocator is what the index says"
 threads=2 start
 "$BIN/flint-chunkload" $PORT "$W/key" 3 >"$W/load2.out" 2>&1
 result $? "the same with two threads"
+kill -9 $daemon; wait $daemon 2>/dev/null
+was=$(stat -c %b "$W/target")
+discard=yes start
+shrunk() { [ "$(stat -c %b "$W/target")" -lt $((was - 20000)) ]; }
+until_ok 60 shrunk
+result $? "with --discard yes the file gives free space back"
+"$BIN/flint-chunkload" $PORT "$W/key" 3 >"$W/load3.out" 2>&1
+result $? "... while it is written to and read"
+kill -9 $daemon; wait $daemon 2>/dev/null
+"$BIN/flint-chunkd" --inspect "$W/target" >"$W/inspect2.out" 2>&1 &&
+	grep -q '"consistent": true' "$W/inspect2.out"
+result $? "... and after kill -9 there is nothing wrong"
+start
 "$BIN/flint-chunkload" $PORT "$W/key" refusals >"$W/refusals.out" 2>&1
 result $? "what is senseless is refused, each with its status"
 
