@@ -93,8 +93,8 @@ static json_t *node_json(const struct cli_group *g, const struct cli_node *n)
 	if (n->err)
 		return j;
 	json_object_update_new(j,
-		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id",
-			  (json_int_t)le64_to_cpu(n->stat.id), "term",
+		json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id",
+			  json_sprintf("%016llx", (unsigned long long)le64_to_cpu(n->stat.id)), "term",
 			  (json_int_t)le64_to_cpu(n->stat.term), "commit",
 			  (json_int_t)le64_to_cpu(n->stat.commit), "applied",
 			  (json_int_t)le64_to_cpu(n->stat.applied), "behind",

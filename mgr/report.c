@@ -292,8 +292,9 @@ static json_t *mgr_view_json(const struct mgr_group_view *v)
 			? json_null() : json_integer(v->m[i].contact_ms);
 
 		json_array_append_new(members,
-			json_pack("{s:s, s:I, s:s, s:b, s:I, s:o, s:I, s:I}", "name", v->m[i].name,
-				  "id", (json_int_t)v->m[i].id, "state",
+			json_pack("{s:s, s:o, s:s, s:b, s:I, s:o, s:I, s:I}", "name", v->m[i].name,
+				  "id", json_sprintf("%016llx", (unsigned long long)v->m[i].id),
+				  "state",
 				  v->m[i].leader ? "leader" : missing ? "missing"
 				  : v->m[i].voter ? "follower" : "learner",
 				  "voter", (int)v->m[i].voter, "behind",

@@ -55,8 +55,12 @@ rescued()
 
 joined_again() { start mgr --join "$(others mgr)" && start mgr2 --join "$(others mgr2)" && until_ok 30 voters 3 && until_ok 20 healthy; }
 
-echo 1..9
+# ids: members' numbers have 64 bits, more than a number of JSON
+ids() { json 'len(d["replicas"]) == 3 and all(len(r["id"]) == 16 and int(r["id"], 16) > 0 for r in d["replicas"])' mgr status; }
+
+echo 1..10
 ok "a cluster with three managers" up --mgr 3 --chunk-servers 1
+ok "members are named by sixteen hexadecimal digits" until_ok 20 ids
 ok "a port that is taken leaves nothing behind" nothing_left
 ok "state of a newer version is refused" newer
 ok "damaged state is refused" damaged
