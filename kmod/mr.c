@@ -106,6 +106,25 @@ u32 flint_run_next(const struct bio_vec *bvec, struct flint_cursor *cur, u32 max
 	return total;
 }
 
+/* Is it one run: pages that are covered whole, but for the first and the last? */
+static bool flint_run_only(const struct bio_vec *bvec, struct flint_cursor cur, u32 max_pages)
+{
+	u32 off = bvec[cur.idx].bv_offset + cur.off;
+	u32 room = bvec[cur.idx].bv_len - cur.off, pages = 0;
+
+	while (room < cur.left) {
+		if (offset_in_page(off + room))
+			return false;
+		pages += (offset_in_page(off) + room) >> PAGE_SHIFT;
+		cur.left -= room;
+		off = bvec[++cur.idx].bv_offset;
+		room = bvec[cur.idx].bv_len;
+		if (offset_in_page(off))
+			return false;
+	}
+	return pages + DIV_ROUND_UP(offset_in_page(off) + cur.left, PAGE_SIZE) <= max_pages;
+}
+
 /**
  * flint_runs_span() - bytes that FLINT_MAX_DESC runs hold
  * @bvec: memory
@@ -123,6 +142,8 @@ u32 flint_runs_span(const struct bio_vec *bvec, unsigned int nr, size_t skip, u3
 	int i;
 
 	flint_cursor_init(&cur, bvec, nr, skip, len);
+	if (cur.left && flint_run_only(bvec, cur, max_pages))
+		return cur.left;
 	for (i = 0; i < FLINT_MAX_DESC && cur.left; i++)
 		total += flint_run_next(bvec, &cur, max_pages, max_seg & PAGE_MASK, NULL, NULL);
 	return total;

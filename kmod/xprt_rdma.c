@@ -299,6 +299,25 @@ static void flint_rdma_unmap(struct flint_conn *conn, struct flint_slot *slot)
 	rs->nr_mr = 0;
 }
 
+/* Most memory needs one region: try that before counting. Return: 1; 0: it needs more. */
+static int flint_rdma_map_one(struct flint_conn *conn, struct flint_slot *slot,
+			      struct flint_req *req, struct flint_cursor cur,
+			      struct flint_desc *desc)
+{
+	struct flint_rdma_slot *rs = to_rs(slot);
+	struct flint_dev *dev = to_rc(conn)->dev;
+	int err;
+
+	if (flint_mr_get(dev, rs->mr, 1))
+		return -EAGAIN;
+	rs->nr_mr = 1;
+	err = flint_mr_map(dev, rs->mr[0], req->bvec, &cur, req->dir == FLINT_DIR_IN, desc);
+	if (!err && !cur.left)
+		return 1;
+	flint_rdma_unmap(conn, slot);
+	return err;
+}
+
 static int flint_rdma_map(struct flint_conn *conn, struct flint_slot *slot, struct flint_req *req,
 			  struct flint_desc *desc)
 {
@@ -306,10 +325,14 @@ static int flint_rdma_map(struct flint_conn *conn, struct flint_slot *slot, stru
 	struct flint_rdma_slot *rs = to_rs(slot);
 	struct flint_cursor cur, probe;
 	unsigned int i, nr = 0;
+	int err;
 
 	flint_cursor_init(&cur, req->bvec, req->nr_bvec, req->bv_skip, req->data_len);
 	if (cur.left != req->data_len)
 		return -EMSGSIZE;
+	err = flint_rdma_map_one(conn, slot, req, cur, desc);
+	if (err)
+		return err;
 	for (probe = cur; probe.left; nr++) {
 		if (nr == FLINT_MAX_DESC)
 			return -EMSGSIZE;
@@ -319,9 +342,8 @@ static int flint_rdma_map(struct flint_conn *conn, struct flint_slot *slot, stru
 		return -EAGAIN;
 	rs->nr_mr = nr;
 	for (i = 0; i < nr; i++) {
-		int err = flint_mr_map(rc->dev, rs->mr[i], req->bvec, &cur,
-				       req->dir == FLINT_DIR_IN, &desc[i]);
-
+		err = flint_mr_map(rc->dev, rs->mr[i], req->bvec, &cur, req->dir == FLINT_DIR_IN,
+				   &desc[i]);
 		if (err) {
 			flint_rdma_unmap(conn, slot);
 			return err;

@@ -142,6 +142,24 @@ static void span_counts_regions(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, flint_runs_span(m->bv, 6, 0, 150, 16, 65536), 150);
 }
 
+/* What is seen to be one run at a glance, and what is not: the result is the same. */
+static void span_of_whole_pages(struct kunit *test)
+{
+	struct rk_mem *m = rk_mem(test);
+	int i;
+
+	m->bv[0] = rk_bv(m, 0, 96, PG - 96);
+	for (i = 1; i < 6; i++)
+		m->bv[i] = rk_bv(m, i, 0, PG);
+	KUNIT_EXPECT_EQ(test, flint_runs_span(m->bv, 6, 0, 6 * PG - 96, 6, 65536), 6 * PG - 96);
+	KUNIT_EXPECT_EQ(test, flint_runs_span(m->bv, 6, 10, 5 * PG, 6, 65536), 5 * PG);
+	/* Five pages a region: two regions. One page: four regions. */
+	KUNIT_EXPECT_EQ(test, flint_runs_span(m->bv, 6, 0, 6 * PG - 96, 5, 65536), 6 * PG - 96);
+	KUNIT_EXPECT_EQ(test, flint_runs_span(m->bv, 6, 0, 6 * PG - 96, 1, 65536), 4 * PG - 96);
+	m->bv[3] = rk_bv(m, 3, 0, PG - 8);	/* a gap: two runs */
+	KUNIT_EXPECT_EQ(test, flint_runs_span(m->bv, 6, 0, 6 * PG - 104, 6, 65536), 6 * PG - 104);
+}
+
 /* ---- replies ---------------------------------------------------------- */
 
 struct rk_conn {
@@ -374,6 +392,7 @@ static struct kunit_case rk_cases[] = {
 	KUNIT_CASE(run_is_bounded_by_pages),
 	KUNIT_CASE(run_is_cut_into_segments),
 	KUNIT_CASE(span_counts_regions),
+	KUNIT_CASE(span_of_whole_pages),
 	KUNIT_CASE(reply_ends_request_once),
 	KUNIT_CASE(replies_refused),
 	KUNIT_CASE(payloads_refused),
