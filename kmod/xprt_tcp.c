@@ -14,15 +14,16 @@
  * full: a submitter, in ->flush(), or tx_work, when the socket has room again.
  * A submitter hands over to tx_work after FLINT_TCP_BATCH messages.
  *
- * Receiving is rx_work's alone. It holds the socket's lock while it copies,
- * never while a request ends, so that ->done() may send.
+ * Receiving happens in ->sk_data_ready(), as a rule in a software interrupt, with the
+ * socket's lock held; there messages are copied to where they belong, and atomic
+ * requests end. What may sleep waits for rx_work, in rx_state DONE, and the stream with it.
  *
  * Invariants
  *  - A slot is unsent from ->post() until its last byte is in the socket. A
  *    server may answer before that (it refuses a write that it has not read
  *    yet); the slot ends only after it, as the pages are being read. The rest
  *    of the stream waits meanwhile.
- *  - The socket's callbacks only queue work. They find the connection under
+ *  - The socket's callbacks do not sleep and do not send. They find the connection under
  *    sk_callback_lock, and no more once ->drain() has taken them back.
  *  - ->drain() is the socket's end: no work runs, nobody sends, the socket is
  *    reset, so that nothing reads or writes requests' memory any more. All of
@@ -84,7 +85,8 @@ struct flint_tcp_conn {
 	bool tx_busy;
 	bool tx_again;			/* somebody came while it was busy */
 
-	struct work_struct rx_work;	/* the rest are its own */
+	struct work_struct rx_work;
+	/* The rest under the socket's lock, but in state DONE, outside of it, rx_work's. */
 	enum flint_tcp_rx rx_state;
 	u32 rx_got, rx_need;		/* bytes of the message in rx_buf, and wanted */
 	u32 rx_left;			/* of the payload */
@@ -261,10 +263,11 @@ static void flint_tcp_tx_work(struct work_struct *work)
 
 static void flint_tcp_rx_reset(struct flint_tcp_conn *tc)
 {
-	tc->rx_state = FLINT_TCP_RX_HDR;
 	tc->rx_got = 0;
 	tc->rx_need = sizeof(struct flint_hdr);
 	tc->rx_slot = NULL;
+	/* What was in DONE is over before ->sk_data_ready() goes on. */
+	smp_store_release(&tc->rx_state, FLINT_TCP_RX_HDR);
 }
 
 /* What nobody else looks for in the header of a stream, or NULL. */
@@ -380,19 +383,30 @@ static int flint_tcp_rx_skb(read_descriptor_t *desc, struct sk_buff *skb, unsign
 	return used;
 }
 
-/* Read up to the end of a message. Return: true: there is one. */
-static bool flint_tcp_read(struct flint_tcp_conn *tc)
+/* Read up to the end of a message, under the socket's lock. Return: bytes, or an error. */
+static int flint_tcp_take(struct flint_tcp_conn *tc)
 {
 	read_descriptor_t desc = { .arg.data = tc, .count = 1 };
+
+	return tcp_read_sock(tc->sock->sk, &desc, flint_tcp_rx_skb);
+}
+
+/* Is there a whole message, after some reading if need be? It is rx_work's then. */
+static bool flint_tcp_read(struct flint_tcp_conn *tc)
+{
 	struct sock *sk = tc->sock->sk;
-	bool over = false;
+	bool over = false, whole;
 	int n, err = 0;
 
 	lock_sock(sk);
-	n = tcp_read_sock(sk, &desc, flint_tcp_rx_skb);
-	if (n <= 0 && tc->rx_state != FLINT_TCP_RX_DONE) {
-		err = -sk->sk_err;
-		over = sk->sk_shutdown & RCV_SHUTDOWN || sk->sk_state == TCP_CLOSE;
+	whole = tc->rx_state == FLINT_TCP_RX_DONE;
+	if (!whole) {
+		n = flint_tcp_take(tc);
+		whole = tc->rx_state == FLINT_TCP_RX_DONE;
+		if (n <= 0 && !whole) {
+			err = -sk->sk_err;
+			over = sk->sk_shutdown & RCV_SHUTDOWN || sk->sk_state == TCP_CLOSE;
+		}
 	}
 	release_sock(sk);
 	if (err)
@@ -400,7 +414,7 @@ static bool flint_tcp_read(struct flint_tcp_conn *tc)
 	else if (over)
 		flint_conn_fail(&tc->c, -ENOTCONN, "the server closed the connection%s",
 				tc->rx_got ? " in the middle of a message" : "");
-	return tc->rx_state == FLINT_TCP_RX_DONE;
+	return whole;
 }
 
 /* Is the request of this answer still being sent? Then the sender brings us back. */
@@ -416,18 +430,20 @@ static bool flint_tcp_rx_early(struct flint_tcp_conn *tc)
 	return early;
 }
 
+/* Before HELLO the socket is the connect work's, later the teardown's. */
+static bool flint_tcp_rx_open(const struct flint_tcp_conn *tc)
+{
+	enum flint_conn_state state = READ_ONCE(tc->c.state);
+
+	return state == FLINT_CONN_HELLO || state == FLINT_CONN_LIVE;
+}
+
 static void flint_tcp_rx_work(struct work_struct *work)
 {
 	struct flint_tcp_conn *tc = container_of(work, struct flint_tcp_conn, rx_work);
 	unsigned int noio = memalloc_noio_save(), n = 0;
 
-	/* Before HELLO the socket is the connect work's. */
-	while (READ_ONCE(tc->c.state) == FLINT_CONN_HELLO ||
-	       READ_ONCE(tc->c.state) == FLINT_CONN_LIVE) {
-		if (tc->rx_state != FLINT_TCP_RX_DONE && !flint_tcp_read(tc))
-			break;
-		if (flint_tcp_rx_early(tc))
-			break;
+	while (flint_tcp_rx_open(tc) && flint_tcp_read(tc) && !flint_tcp_rx_early(tc)) {
 		if (tc->rx_slot)
 			flint_slot_finish(&tc->c, tc->rx_slot, &tc->rx_msg);
 		else
@@ -441,6 +457,30 @@ static void flint_tcp_rx_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
+/*
+ * Take what has arrived, and end what ends without sleeping. With the socket's lock held and
+ * bottom halves off. Return: false: there is something left for rx_work.
+ */
+static bool flint_tcp_rx_now(struct flint_tcp_conn *tc)
+{
+	unsigned int n;
+
+	for (n = 0; n < FLINT_TCP_RX_BATCH; n++) {
+		/* Pairs with the reset by rx_work, which does not hold the socket's lock. */
+		if (smp_load_acquire(&tc->rx_state) == FLINT_TCP_RX_DONE || !flint_tcp_rx_open(tc))
+			return false;
+		if (flint_tcp_take(tc) < 0)
+			return false;
+		if (tc->rx_state != FLINT_TCP_RX_DONE)
+			return true;
+		if (!tc->rx_slot || !tc->rx_slot->atomic || flint_tcp_rx_early(tc))
+			return false;
+		flint_slot_finish(&tc->c, tc->rx_slot, &tc->rx_msg);
+		flint_tcp_rx_reset(tc);
+	}
+	return false;
+}
+
 /* ---- the socket's callbacks ------------------------------------------- */
 
 static void flint_tcp_data_ready(struct sock *sk)
@@ -449,7 +489,7 @@ static void flint_tcp_data_ready(struct sock *sk)
 
 	read_lock_bh(&sk->sk_callback_lock);
 	tc = sk->sk_user_data;
-	if (tc)
+	if (tc && !flint_tcp_rx_now(tc))
 		queue_work(flint_tcp_wq, &tc->rx_work);
 	read_unlock_bh(&sk->sk_callback_lock);
 }
