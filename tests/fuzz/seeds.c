@@ -274,6 +274,37 @@ static void leases(void)
 	put("lease", "steps", &b, sizeof(b));
 }
 
+/* Streams: how they are cut and end, a request that is answered, and one whose payload is pulled. */
+static void streams(void)
+{
+	struct {
+		uint8_t how;
+		struct flint_hdr small;
+		uint8_t body[24], data[40];
+		struct flint_hdr large;
+		uint8_t payload[9000];
+	} __attribute__((packed)) b = {
+		.small = { .magic = cpu_to_le32(FLINT_MAGIC), .version = FLINT_PROTO_MAJOR,
+			   .flags = FLINT_F_INLINE, .op = cpu_to_le16(FLINT_OP_READ),
+			   .timeout_ms = cpu_to_le32(1000), .body_len = cpu_to_le32(24),
+			   .data_len = cpu_to_le32(40) },
+	};
+	static const uint8_t hows[] = { 0x03, 0x07, 0x09, 0xf9, 0x00 };
+	char name[16];
+	size_t i;
+
+	b.large = b.small;
+	b.large.op = cpu_to_le16(FLINT_OP_READ | 1);
+	b.large.tag = cpu_to_le32(0x10001);
+	b.large.body_len = 0;
+	b.large.data_len = cpu_to_le32(sizeof(b.payload));
+	for (i = 0; i < sizeof(hows); i++) {
+		b.how = hows[i];
+		snprintf(name, sizeof(name), "stream-%02x", b.how);
+		put("tcp", name, &b, i & 1 ? sizeof(b) - 5000 : sizeof(b));
+	}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -288,5 +319,6 @@ int main(int argc, char **argv)
 	chunks();
 	configuration();
 	leases();
+	streams();
 	return 0;
 }

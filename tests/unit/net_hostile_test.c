@@ -491,6 +491,63 @@ static void half_payload(void **state)
 	expect_service();
 }
 
+/* Ends in every other order: our half first, by a reset, in the middle of a payload, unread. */
+static void ends_out_of_order(void **state)
+{
+	struct linger reset = { .l_onoff = 1 };
+	struct message small = request_msg(OP_ANY + 1, 0, 0), large = request_msg(OP_ANY, 0, 60000);
+	uint8_t junk[1024];
+	int i, fd;
+
+	for (i = 0; i < 24; i++) {
+		fd = raw_live();
+		put(fd, &small, sizeof(small.h));
+		if (i & 1)
+			put(fd, &large, sizeof(large.h) + 3000);
+		if (i & 2)
+			shutdown(fd, SHUT_WR);
+		if (i & 4)
+			shutdown(fd, SHUT_RD);
+		if (i % 3 == 0)
+			setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		/* Who has said all that it will say gets an end, with or without an answer. */
+		if ((i & 6) == 2)
+			while (get(fd, junk, sizeof(junk)))
+				;
+		close(fd);
+	}
+	expect_service();
+}
+
+/* A byte now and then is no sign of life, neither in a header nor in a body. */
+static void drips(void **state)
+{
+	struct message m = request_msg(OP_ANY, 4000, 0);
+	const size_t from[] = { 0, sizeof(m.h) };
+	struct pollfd pfd[2];
+	int i, n, open = 2;
+
+	for (i = 0; i < 2; i++) {
+		pfd[i] = (struct pollfd){ .fd = raw_live(), .events = POLLIN };
+		put(pfd[i].fd, &m, from[i]);
+	}
+	for (n = 0; n < 100 && open; n++) {
+		for (i = 0; i < 2; i++)
+			if (pfd[i].fd >= 0)
+				put(pfd[i].fd, (uint8_t *)&m + from[i] + n, 1);
+		poll(NULL, 0, 400);
+		for (i = 0; i < 2; i++) {
+			if (pfd[i].fd < 0 || !poll(&pfd[i], 1, 0))
+				continue;
+			close(pfd[i].fd);
+			pfd[i].fd = -1;
+			open--;
+		}
+	}
+	assert_int_equal(open, 0);
+	expect_service();
+}
+
 static void handshake_timeout(void **state)
 {
 	uint8_t mac[FLINT_MAC_LEN], byte;
@@ -824,6 +881,8 @@ int main(void)
 		cmocka_unit_test(flood),
 		cmocka_unit_test(mutations),
 		cmocka_unit_test(half_payload),
+		cmocka_unit_test(ends_out_of_order),
+		cmocka_unit_test(drips),
 		cmocka_unit_test(handshake_timeout),
 		cmocka_unit_test(bad_server),
 	};

@@ -17,8 +17,9 @@
  *    before the socket is read.
  *  - wait is the message whose payload comes next in the stream; nothing
  *    behind it is looked at.
- *  - A half-received message or a blocked socket without progress for
- *    STALL_MS ends the link.
+ *  - A message (without a large payload) that has begun and is not whole after
+ *    STALL_MS, or twice that, ends the link, and so does a payload or a blocked
+ *    socket without progress for as long: who drips bytes holds nothing for long.
  */
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -69,6 +70,9 @@ struct tlink {
 	struct flint_timer stall;
 	uint64_t progress;		/* bytes moved, ever */
 	uint64_t progress_seen;
+	uint64_t whole;			/* messages received, ever */
+	uint64_t whole_seen;
+	bool begun_seen;		/* a message had begun by then */
 
 	struct flint_rx *rx_free;
 	struct flint_tx *tx_free;
@@ -174,22 +178,44 @@ static void tcp_events(struct tlink *t, uint32_t events)
 	flint_watch_mod(t->link.loop, &t->watch, events);
 }
 
+static bool tcp_holding(const struct tlink *t)
+{
+	return !t->link.client && t->nr_tx > t->link.depth + 16;
+}
+
+static bool rx_paused(const struct tlink *t)
+{
+	return t->wait || (t->state == RX_IDLE && tcp_holding(t));
+}
+
+/* Has a message begun that is not whole, for want of bytes? A large payload is no part of it. */
+static bool rx_begun(const struct tlink *t)
+{
+	if (t->state != RX_IDLE)
+		return t->state == RX_MESSAGE;
+	return !rx_paused(t) && t->pos < t->len;
+}
+
 static void stall_watch(struct tlink *t)
 {
 	if (t->stall.due_ns || t->link.torn)
 		return;
 	t->progress_seen = t->progress;
+	t->whole_seen = t->whole;
+	t->begun_seen = rx_begun(t);
 	flint_timer_set(t->link.loop, &t->stall, STALL_MS);
 }
 
 static void stall_fire(struct flint_timer *timer)
 {
 	struct tlink *t = timer->arg;
+	bool begun = rx_begun(t);
 
-	if (!t->left && !t->tx_head)
+	if (!t->left && !t->tx_head && !begun)
 		return;
-	if (t->progress == t->progress_seen) {
-		flint_xprt_fail(&t->link, -ETIMEDOUT, t->left ?
+	if ((begun && t->begun_seen && t->whole == t->whole_seen) ||
+	    t->progress == t->progress_seen) {
+		flint_xprt_fail(&t->link, -ETIMEDOUT, begun || t->left ?
 				"peer stopped in the middle of a message" :
 				"peer does not read its answers");
 		return;
@@ -247,11 +273,6 @@ static void tx_advance(struct tlink *t, size_t bytes)
 		t->nr_tx--;
 		tx_finish(tx);
 	}
-}
-
-static bool tcp_holding(struct tlink *t)
-{
-	return !t->link.client && t->nr_tx > t->link.depth + 16;
 }
 
 static void post_input(struct tlink *t)
@@ -387,6 +408,7 @@ static void rx_message(struct tlink *t)
 
 	t->cur = NULL;
 	t->state = RX_IDLE;
+	t->whole++;
 	m->body = rx->buf + sizeof(struct flint_hdr);
 	m->data = m->data_len && !rx->pending ? m->body + m->body_len : NULL;
 	if (rx->pending)
@@ -412,11 +434,6 @@ static void rx_complete(struct tlink *t)
 		t->state = RX_IDLE;
 		break;
 	}
-}
-
-static bool rx_paused(struct tlink *t)
-{
-	return t->wait || (t->state == RX_IDLE && tcp_holding(t));
 }
 
 /* Use up the read-ahead buffer as far as possible. */
@@ -520,7 +537,7 @@ static void tcp_input(struct tlink *t)
 	}
 	if (t->link.dead)
 		return;
-	if (t->left)
+	if (t->left || rx_begun(t))
 		stall_watch(t);
 	if (!rx_paused(t))
 		tcp_events(t, t->events | EPOLLIN);
