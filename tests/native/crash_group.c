@@ -193,6 +193,24 @@ static void relay_start(struct test *t)
 	_exit(127);
 }
 
+static void minority(struct test *t, struct server *s, unsigned int *rng)
+{
+	unsigned int first = s - t->s, n = (t->nr - 1) / 2, i;
+
+	for (i = 0; i < n; i++) {
+		s = &t->s[(first + i) % t->nr];
+		s->down = true;
+		server_kill(s);
+		verify(t, s);
+	}
+	usleep((rand_r(rng) % t->o.down_ms) * 1000);
+	for (i = 0; i < n; i++) {
+		s = &t->s[(first + i) % t->nr];
+		server_start(t, s);
+		s->down = false;
+	}
+}
+
 static void disturb(struct test *t, struct server *s, char act, unsigned int *rng)
 {
 	switch (act) {
@@ -203,6 +221,9 @@ static void disturb(struct test *t, struct server *s, char act, unsigned int *rn
 		usleep((rand_r(rng) % t->o.down_ms) * 1000);
 		server_start(t, s);
 		s->down = false;
+		break;
+	case 'K':		/* as many as the others can do without, @s first, and start them again */
+		minority(t, s, rng);
 		break;
 	case 's':		/* freeze: it wakes up believing what it believed */
 		s->down = true;

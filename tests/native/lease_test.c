@@ -711,9 +711,10 @@ static int drop_entry(void *arg, const struct flint_fs_entry *e)
 /* The same session brings back what it has removed, and removes a tree: where is the server's to know. */
 static void own_trash(struct flint_fs *fs, struct flint_fs *other, uint64_t dir, uint64_t file)
 {
+	static const char *const name[] = { "one", "two", "three" };
 	struct flint_rmtree_rep rep;
 	struct flint_attr attr;
-	uint64_t nr;
+	uint64_t nr, gone[3];
 	int rc, i;
 
 	rc = flint_fs_trash_set(fs, dir, 3600);
@@ -735,6 +736,26 @@ static void own_trash(struct flint_fs *fs, struct flint_fs *other, uint64_t dir,
 	rc |= flint_fs_trash_empty(other, file, 0, &nr);
 	ok(!rc && flint_fs_getattr(fs, file, &attr) == -ESTALE,
 	   "what others empty out of the trash is gone for who removed it, too");
+	for (i = 0; i < 3; i++) {
+		rc |= flint_fs_mknod(fs, dir, name[i], S_IFREG | 0644, 0, 0, NULL, &attr);
+		gone[i] = ino_of(&attr);
+	}
+	usleep(1500000);
+	for (i = 0; i < 3; i++)
+		rc |= flint_fs_getattr(fs, gone[i], &attr);
+	for (i = 0; i < 3; i++)
+		rc |= flint_fs_unlink(fs, dir, name[i]) | flint_fs_getattr(fs, gone[i], &attr);
+	rc |= flint_fs_trash_empty(other, 0, 0, &nr) || nr != 3;
+	for (i = 0; i < 3; i++)
+		rc |= flint_fs_getattr(fs, gone[i], &attr) != -ESTALE;
+	ok(!rc, "nor does it keep what they empty out all at once");
+	rc = flint_fs_mknod(fs, dir, "short", S_IFREG | 0644, 0, 0, NULL, &attr);
+	gone[0] = ino_of(&attr);
+	rc |= flint_fs_trash_set(fs, dir, 1) | flint_fs_getattr(fs, gone[0], &attr);
+	rc |= flint_fs_unlink(fs, dir, "short") | flint_fs_getattr(fs, gone[0], &attr);
+	for (i = 0; !rc && i < 600 && flint_fs_getattr(fs, gone[0], &attr) != -ESTALE; i++)
+		usleep(50000);
+	ok(!rc && i < 600, "nor what was kept long enough");
 }
 
 /* Trees are taken apart by the server: links and entries go that others have in memory. */

@@ -42,7 +42,7 @@ static const struct flint_conf_opt opts[] = {
 	{ "replicas", 0, FLINT_CONF_U64, OFF(replicas), "1", "N", "servers, with ports from --port on",
 	  1, REPLICAS_MAX, FLINT_CONF_CLI },
 	{ "acts", 0, FLINT_CONF_STR, OFF(acts), "k", "LETTERS",
-	  "what is done to them: k kill, s freeze, w wipe and replace, t transfer, m remove and add,"
+	  "what is done to them: k kill, K kill a minority at once, s freeze, w wipe and replace, t transfer, m remove and add,"
 	  " p part from the others (with --relay)",
 	  0, 0, FLINT_CONF_CLI },
 	{ "relay", 0, FLINT_CONF_STR, OFF(relay), NULL, "PROGRAM",

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # timeout: 300
-# Three metadata replicas, disturbed again and again under load: nothing answered is lost, nothing is
+# Three metadata replicas, and five, disturbed again and again under load: nothing answered is lost, nothing is
 # done twice, the service resumes, the replicas end equal.
 set -u
 BIN=${BIN:-build/bin}
@@ -17,7 +17,7 @@ group() {
 	n=$((n + 1))
 	mkdir "$dir/$n"
 	timeout 100 "$BIN/flint-metad-crash" --metad "$BIN/flint-metad" --state "$dir/$n" --key "$dir/key" \
-		--port $((20000 + RANDOM % 10000)) --replicas 3 --threads 3 --time-scale "${SCALE:-2}" \
+		--port $((20000 + RANDOM % 10000)) --replicas "${REPLICAS:-3}" --threads 3 --time-scale "${SCALE:-2}" \
 		--resume-ms "${RESUME_MS:-30000}" "$@" >"$dir/out" 2>&1 || status=$?
 	if [ "$status" = 0 ]; then
 		echo "ok $n - $name"
@@ -78,6 +78,7 @@ group "they are parted from the others" --rounds "$R" --acts p --down-ms 1000 --
 group "wiped replicas come back, from the log" --rounds 3 --acts kw --down-ms 300
 group "and from snapshots, which cross with kills" --rounds "$R" --acts kww --down-ms 300 --log-keep 1
 group "members leave and come, leadership moves" --rounds "$R" --acts mtk --log-keep 1
+REPLICAS=5 group "two of five are killed at once, and again" --rounds 4 --acts K --down-ms 500 --log-keep 1
 resumes "service resumes after a leader is killed" --rounds 4 --acts k --down-ms 500
 resumes "and after it is frozen" --rounds 4 --acts s --down-ms 1000
 echo "1..$n"

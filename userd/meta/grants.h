@@ -145,6 +145,11 @@ struct metad_own *metad_own_begin(struct metad *m, const u64 *inos, u32 nr,
 void metad_own_end(struct metad_own *w);
 void metad_own_ready(struct lease_change *lc);
 void metad_owns_fail(struct metad *m);
+/*
+ * FLINT_OP_TRASH_EMPTY. Who removed something may have kept its lease on it: that comes back,
+ * even from the session that asks, then it is a change like any other.
+ */
+void metad_trash_empty(struct metad *m, struct flint_call *call, u64 sid, u32 fs);
 
 /* lease_ops.ready. */
 void metad_change_ready(struct lease_change *lc);

@@ -12,6 +12,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include "grants.h"
+#include "trash.h"
+
+#define EMPTY_MAX	2048	/* entries that one TRASH_EMPTY looks at */
 
 /**
  * struct metad_own - inodes that a command of the server is about to change
@@ -105,4 +108,52 @@ void metad_owns_fail(struct metad *m)
 		if (w->left)
 			w->go(w->arg, false);
 	}
+}
+
+/* ---- emptying the trash -------------------------------------------------------------- */
+
+struct emptying {
+	struct metad *m;
+	struct flint_call *call;
+	struct metad_own *own;
+	u64 sid;
+	u32 fs;
+};
+
+static void emptying_go(void *arg, bool ok)
+{
+	struct emptying e = *(struct emptying *)arg;
+
+	free(arg);
+	/* Of what lies in the trash nothing is granted any more: no marks are needed. */
+	metad_own_end(e.own);
+	if (ok && e.m->leading)
+		metad_change_mutate(e.m, e.call, e.sid, e.fs, NULL, 0);
+	else
+		metad_not_leader(e.m, e.call);
+}
+
+void metad_trash_empty(struct metad *m, struct flint_call *call, u64 sid, u32 fs)
+{
+	struct flint_trash_empty b;
+	struct emptying *e = NULL;
+	u64 inos[EMPTY_MAX];
+	u32 nr = 1;
+
+	if (flint_body_get(&b, sizeof(b), sizeof(b), call->msg.body, call->msg.body_len) ||
+	    !lease_tracking(metad_lease_table(m))) {
+		metad_change_mutate(m, call, sid, fs, NULL, 0);
+		return;
+	}
+	inos[0] = le64_to_cpu(b.id);
+	if (inos[0] || !meta_trash_peek(&m->store, fs, le64_to_cpu(b.after), inos, EMPTY_MAX, &nr))
+		e = calloc(1, sizeof(*e));
+	if (e) {
+		*e = (struct emptying){ .m = m, .call = call, .sid = sid, .fs = fs };
+		e->own = metad_own_begin(m, inos, nr, emptying_go, e);
+	}
+	if (e && e->own)
+		return;
+	free(e);
+	flint_call_reply(call, FLINT_ST_RETRY, NULL, 0, NULL, 0, 0);
 }

@@ -68,6 +68,7 @@ struct metad_reaper {
 	u32 walk_fs;		/* the file system it is of */
 	bool walking;		/* a step is proposed, or waits for leases */
 	struct metad_own *walk_own;	/* them */
+	u16 walk_op;			/* the command */
 	u32 walk_steps, walk_ms;	/* how many it has, and the pause that they are worth */
 	u64 report_ns;
 	u64 removed;
@@ -353,7 +354,8 @@ static void walk_step(void *arg, bool ok)
 {
 	struct metad_reaper *r = arg;
 
-	if (!ok || metad_propose_own(r->m, META_OP_RMTREE_STEP, r->walk_fs, r->walk_steps, walk_done, r))
+	if (!ok || metad_propose_own(r->m, r->walk_op, r->walk_op == META_OP_RMTREE_STEP ? r->walk_fs : 0,
+				     r->walk_steps, walk_done, r))
 		walk_done(r->m, 0, FLINT_ST_RETRY, r);
 }
 
@@ -364,6 +366,7 @@ static int walk_tree(struct metad_reaper *r, u32 fs, u32 step)
 	u32 nr = 0, steps = step;
 	int err;
 
+	r->walk_op = META_OP_RMTREE_STEP;
 	r->walk_fs = fs;
 	if (lease_tracking(metad_lease_table(r->m))) {
 		err = meta_rmtree_peek(&r->m->store, fs, inos, step + 2 < WALK_MAX ? step + 2 : WALK_MAX,
@@ -377,6 +380,26 @@ static int walk_tree(struct metad_reaper *r, u32 fs, u32 step)
 	return r->walk_own ? 0 : -ENOMEM;
 }
 
+/* What the trash kept long enough: who removed it may have kept its lease on it. */
+static int walk_trash(struct metad_reaper *r, u64 now, u32 step)
+{
+	u64 inos[WALK_MAX];
+	u32 nr = 0;
+	int err = 0;
+
+	r->walk_op = META_OP_TRASH_EXPIRE;
+	r->walk_steps = step < WALK_MAX ? step : WALK_MAX;
+	r->walk_ms = WALK_MS;
+	if (lease_tracking(metad_lease_table(r->m)))
+		err = meta_expiry_peek(&r->m->store, now, inos, r->walk_steps, &nr);
+	if (err)
+		return err;
+	if (nr)
+		r->walk_steps = nr;
+	r->walk_own = metad_own_begin(r->m, inos, nr, walk_step, r);
+	return r->walk_own ? 0 : -ENOMEM;
+}
+
 /*
  * What the trash kept long enough goes, and trees that were removed are taken apart: a bounded
  * number of inodes at a time, one command at a time, by the state alone.
@@ -385,14 +408,13 @@ static void walk(struct metad_reaper *r)
 {
 	u32 step = r->rate * WALK_MS / 1000 ? r->rate * WALK_MS / 1000 : 1, fs;
 	struct meta_store *s = &r->m->store;
-	u64 due;
+	u64 due, now = metad_wall_ns();
 	int err = 0;
 
 	if (r->walking || r->stopping || !r->leading)
 		return;
-	if (!meta_trash_due(s, &due) && due && due <= metad_wall_ns()) {
-		r->walk_ms = WALK_MS;
-		err = metad_propose_own(r->m, META_OP_TRASH_EXPIRE, 0, step, walk_done, r);
+	if (!meta_trash_due(s, &due) && due && due <= now) {
+		err = walk_trash(r, now, step);
 	} else if (meta_doomed_fs(s, r->walk_fs + 1, &fs) == 1 || meta_doomed_fs(s, 0, &fs) == 1) {
 		err = walk_tree(r, fs, step);
 	} else {

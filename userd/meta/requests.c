@@ -469,6 +469,9 @@ static void with_session(struct metad *m, struct flint_call *call)
 		else
 			metad_change_mutate(m, call, sid, fs, NULL, 0);
 		break;
+	case FLINT_OP_TRASH_EMPTY:
+		metad_trash_empty(m, call, sid, fs);
+		break;
 	case FLINT_OP_DIR_CREATE:
 		call->priv = m;
 		if (call->msg.data_len && call->msg.data_len <= FLINT_DIR_BATCH_MAX)

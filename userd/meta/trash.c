@@ -107,6 +107,40 @@ int meta_trash_due(struct meta_store *s, u64 *when)
 	return err < 0 ? err : 0;
 }
 
+int meta_trash_peek(struct meta_store *s, u32 fs, u64 after, u64 *inos, u32 max, u32 *nr)
+{
+	u32 looked;
+	int err;
+
+	*nr = 0;
+	for (looked = 0; looked < EMPTY_LOOK && *nr < max; looked++) {
+		err = meta_trash_next(s, fs, after, &after);
+		if (err <= 0)
+			return err;
+		inos[(*nr)++] = after;
+	}
+	return 0;
+}
+
+int meta_expiry_peek(struct meta_store *s, u64 now, u64 *inos, u32 max, u32 *nr)
+{
+	u8 key[META_KEY_MAX];
+	struct meta_row r;
+	u64 next[3] = { 0 };
+	int err;
+
+	for (*nr = 0; *nr < max; next[2]++) {
+		err = meta_row_seek(s, META_T_EXPIRY, key, meta_key3(key, next[0], next[1], next[2]), &r);
+		if (err != 1 || meta_key_u64(r.key, 0) > now)
+			return err < 0 ? err : 0;
+		next[0] = meta_key_u64(r.key, 0);
+		next[1] = meta_key_u64(r.key, 8);
+		next[2] = meta_key_u64(r.key, 16);
+		inos[(*nr)++] = next[2];
+	}
+	return 0;
+}
+
 /* Its rows go; @t: as they are. */
 static int trash_rows_del(struct meta_store *s, const struct meta_inode *i,
 			  const struct meta_trash *t)

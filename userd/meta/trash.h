@@ -66,6 +66,11 @@ int meta_doomed_fs(struct meta_store *s, u32 from, u32 *fs);
  */
 int meta_rmtree_peek(struct meta_store *s, u32 fs, u64 *inos, u32 max, u32 *nr, u32 *steps);
 
+/* What is in the trash of a file system from the number after @after on, at most @max. 0 or -errno. */
+int meta_trash_peek(struct meta_store *s, u32 fs, u64 after, u64 *inos, u32 max, u32 *nr);
+/* What META_OP_TRASH_EXPIRE of @max removes at the time @now. 0 or -errno. */
+int meta_expiry_peek(struct meta_store *s, u64 now, u64 *inos, u32 max, u32 *nr);
+
 /* A directory's name changes, or it has a first one. */
 int meta_dirname_set(struct meta_store *s, u64 ino, const u8 *name, u32 len);
 /**
