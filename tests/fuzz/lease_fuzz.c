@@ -63,6 +63,9 @@ static void check(void)
 				if (((x & FLINT_LEASE_WRITE) && (y & (FLINT_LEASE_READ | FLINT_LEASE_WRITE))) ||
 				    ((y & FLINT_LEASE_WRITE) && (x & (FLINT_LEASE_READ | FLINT_LEASE_WRITE))))
 					abort();
+				if (((x & FLINT_LEASE_DIR_WRITE) && (y & ~(u32)FLINT_LEASE_WRITE)) ||
+				    ((y & FLINT_LEASE_DIR_WRITE) && (x & ~(u32)FLINT_LEASE_WRITE)))
+					abort();
 			}
 }
 

@@ -3,7 +3,8 @@
  * Any bytes as a metadata request: what the check lets pass is applied to a
  * real store, which must stay consistent. Byte 0 chooses the operation, its top
  * bit says that credentials end the body; the rest is the body. Reads are
- * checked and, those of administration, answered.
+ * checked and, those of administration, answered. Small inode numbers of delegated
+ * creates count from the session's grant: nobody guesses those.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,13 +23,13 @@ static const u16 ops[] = {
 	FLINT_OP_REMOVEXATTR, FLINT_OP_EXTEND, FLINT_OP_APPEND, FLINT_OP_FS_CREATE,
 	META_OP_TRUNC_DONE, META_OP_ORPHAN_DONE, FLINT_OP_QUOTA_SET, FLINT_OP_TRASH_SET,
 	FLINT_OP_TRASH_RESTORE, FLINT_OP_TRASH_EMPTY, FLINT_OP_RMTREE, META_OP_TRASH_EXPIRE,
-	META_OP_RMTREE_STEP, FLINT_OP_INO_GRANT, FLINT_OP_DIR_CREATE,
+	META_OP_RMTREE_STEP, FLINT_OP_INO_GRANT, FLINT_OP_DIR_CREATE, META_OP_SETTLE, META_OP_HINTS,
 };
 
 static const u16 reads[] = {
 	FLINT_OP_LOOKUP, FLINT_OP_GETATTR, FLINT_OP_READDIR, FLINT_OP_READLINK, FLINT_OP_STATFS,
 	FLINT_OP_GETXATTR, FLINT_OP_LISTXATTR, FLINT_OP_DIRSTAT, FLINT_OP_QUOTA_GET,
-	FLINT_OP_QUOTA_LIST, FLINT_OP_TRASH_LIST, FLINT_OP_RMTREE_STAT,
+	FLINT_OP_QUOTA_LIST, FLINT_OP_TRASH_LIST, FLINT_OP_RMTREE_STAT, FLINT_OP_PERMIT_GET,
 };
 
 static struct meta_store store;
@@ -110,17 +111,38 @@ static void read_one(const u8 *data, u32 len)
 
 	if (!sn)
 		abort();
-	if (op < FLINT_OP_DIRSTAT)
+	if (op < FLINT_OP_DIRSTAT || op == FLINT_OP_PERMIT_GET)
 		meta_read_may(&store, sn, tail, op, data + 1, &body_len, 1000);
 	else
 		meta_admin_read(&store, sn, tail, op, data + 1, body_len, 1000, buf,
 				data[0] & 0x40 ? sizeof(buf) : 100, &used, rep, &rep_len);
 }
 
+/* Numbers of delegated creates, and of parents made by them, from the grant on. */
+static void relate(u8 *recs, u32 len)
+{
+	struct meta_inogrant g;
+	struct flint_dir_rec r;
+	u32 pos = 0, at = 0;
+	const u8 *name;
+
+	if (meta_inogrant_get(&store, sid, &g))
+		return;
+	for (; flint_dir_rec_next(recs, len, &pos, &r, &name) > 0; at = pos) {
+		if (le64_to_cpu(r.ino) < FLINT_INO_GRANT_MAX)
+			r.ino = cpu_to_le64(g.first + le64_to_cpu(r.ino));
+		/* 16 and more: one of those before it. */
+		if (le64_to_cpu(r.parent) >= 16 && le64_to_cpu(r.parent) < FLINT_INO_GRANT_MAX)
+			r.parent = cpu_to_le64(g.first + le64_to_cpu(r.parent) - 16);
+		memcpy(recs + at, &r, sizeof(r));
+	}
+}
+
 int LLVMFuzzerTestOneInput(const u8 *data, size_t len);
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t len)
 {
+	static u8 recs[FLINT_DIR_BATCH_MAX];
 	static unsigned int runs;
 	struct meta_command c = { 0 };
 	struct meta_reply rep;
@@ -143,8 +165,10 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t len)
 	c.body_len = len - 1;
 	if (c.op == FLINT_OP_DIR_CREATE && c.body_len > sizeof(struct flint_dir_create)) {
 		c.body_len = sizeof(struct flint_dir_create);
-		c.data = data + 1 + c.body_len;
-		c.data_len = len - 1 - c.body_len;
+		c.data_len = len - 1 - c.body_len < sizeof(recs) ? len - 1 - c.body_len : sizeof(recs);
+		memcpy(recs, data + 1 + c.body_len, c.data_len);
+		relate(recs, c.data_len);
+		c.data = recs;
 	}
 	/* What comes into memory hangs in a table that LeakSanitizer does not look into. */
 	__lsan_disable();

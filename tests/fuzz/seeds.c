@@ -305,6 +305,83 @@ static void streams(void)
 	}
 }
 
+/* A seed of meta_command_fuzz.c: the index of an operation there, a body, what follows it. */
+static void command(const char *name, uint8_t op, const void *body, size_t len, const void *more,
+		    size_t more_len)
+{
+	uint8_t b[1024];
+
+	b[0] = op;
+	memcpy(b + 1, body, len);
+	if (more_len)
+		memcpy(b + 1 + len, more, more_len);
+	put("meta_command", name, b, 1 + len + more_len);
+}
+
+/* A delegated create, number @n of the grant; the name is padded to 8 bytes. */
+struct created {
+	struct flint_dir_rec r;
+	char name[8];
+};
+
+static struct created created(uint64_t n, uint64_t parent, uint32_t mode, const char *name,
+			      uint16_t target)
+{
+	struct created c = { .r = {
+		.rec_len = cpu_to_le16(sizeof(c)), .name_len = cpu_to_le16(strlen(name) - target),
+		.target_len = cpu_to_le16(target), .mode = cpu_to_le32(mode),
+		.flags = cpu_to_le16((mode & 0170000) == 0100000 ? FLINT_OPEN_WRITE : 0),
+		.ino = cpu_to_le64(n), .parent = cpu_to_le64(parent),
+	} };
+
+	memcpy(c.name, name, strlen(name));
+	return c;
+}
+
+static void commands(void)
+{
+	struct flint_ino_grant grant = { .nr = cpu_to_le32(64) };
+	struct flint_dir_create batch = { .nr = cpu_to_le32(3) };
+	struct created made[3] = {
+		created(0, 1, 0040755, "dir", 0), created(1, 16, 0100644, "file", 0),
+		created(2, 16, 0120777, "linkto", 2),
+	};
+	struct flint_setattr set = { .ino = cpu_to_le64(5), .valid = cpu_to_le32(FLINT_SET_LAYOUT),
+				     .like = cpu_to_le64(6) };
+	struct flint_setattr many = { .ino = cpu_to_le64(1),
+		.valid = cpu_to_le32(FLINT_SET_MODE | FLINT_SET_UID | FLINT_SET_PROJECT | FLINT_SET_FLAGS),
+		.mode = cpu_to_le32(02755), .uid = cpu_to_le32(7), .project = cpu_to_le32(3) };
+	struct flint_open tmp = { .fixed_len = cpu_to_le32(sizeof(tmp)), .ino = cpu_to_le64(1),
+		.flags = cpu_to_le32(FLINT_OPEN_TMPFILE | FLINT_OPEN_CREATE | FLINT_OPEN_WRITE),
+		.mode = cpu_to_le32(0600) };
+	struct { __le64 ino, size; __le32 epoch, reserved; } settle = { cpu_to_le64(5),
+									cpu_to_le64(8192), 0, 0 };
+	struct { __le64 sid; __u8 buckets[64]; } hints = { cpu_to_le64(1), { 0xff } };
+	struct flint_ino_req permit = { .ino = cpu_to_le64(1) };
+
+	command("setattr-layout", 1, &set, sizeof(set), NULL, 0);
+	command("setattr-many", 1, &many, sizeof(many), NULL, 0);
+	command("tmpfile", 2, &tmp, sizeof(tmp), NULL, 0);
+	command("ino-grant", 22, &grant, sizeof(grant), NULL, 0);
+	command("dir-create", 23, &batch, sizeof(batch), made, sizeof(made));
+	command("settle", 24, &settle, sizeof(settle), NULL, 0);
+	command("hints", 25, &hints, sizeof(hints), NULL, 0);
+	command("permit-get", 12, &permit, sizeof(permit), NULL, 0);
+	REQ("ino-grant", FLINT_OP_INO_GRANT, grant, NULL);
+	message("dir-create", FLINT_OP_DIR_CREATE, false, 0, &batch, sizeof(batch), NULL, made, sizeof(made));
+	REQ("permit-get", FLINT_OP_PERMIT_GET, permit, NULL);
+	REQ("setattr-layout", FLINT_OP_SETATTR, set, NULL);
+}
+
+/* Steps again: a dir-write lease, a look of others at what it hides, the server's own change. */
+static void delegations(void)
+{
+	static const uint8_t steps[] = {
+		4, 8 | 3, 1, 4, 9, 1, 3, 1, 1, 3, 19, 1, 5, 8, 2, 6, 1, 0, 7, 0, 0 };
+
+	put("lease", "dir-write", steps, sizeof(steps));
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -320,5 +397,7 @@ int main(int argc, char **argv)
 	configuration();
 	leases();
 	streams();
+	commands();
+	delegations();
 	return 0;
 }
