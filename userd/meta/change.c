@@ -75,7 +75,7 @@ static struct metad_change *change_new(struct metad *m, struct flint_call *call,
 	c->lc.sid = sid;
 	c->lc.priv = c;
 	/* The sender hears of it while it still waits. */
-	c->deadline_ns = flint_now_ns() + call->msg.timeout_ms * 750000ull;
+	c->deadline_ns = flint_conn_now(call->conn) + call->msg.timeout_ms * 750000ull;
 	c->next = m->changes;
 	c->prev = &m->changes;
 	if (c->next)

@@ -159,11 +159,13 @@ int meta_table_prepare(sqlite3 *db, enum meta_table_id t, enum meta_table_verb v
 
 /* ---- bytes to columns and back --------------------------------------------------- */
 
-/* Bytes of a key or value are well-formed for its types. */
+/* Bytes of a key or value are well-formed for its types. For every row that is touched. */
 static bool fits(const char *types, u32 len)
 {
-	size_t n = strspn(types, "q");
+	u32 n = 0;
 
+	while (types[n] == 'q')
+		n++;
 	return types[n] ? len >= 8 * n : len == 8 * n;
 }
 
