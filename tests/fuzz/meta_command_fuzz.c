@@ -125,15 +125,17 @@ static void relate(u8 *recs, u32 len)
 	struct flint_dir_rec r;
 	u32 pos = 0, at = 0;
 	const u8 *name;
+	u64 first;
 
 	if (meta_inogrant_get(&store, sid, &g))
 		return;
+	first = g.first;
 	for (; flint_dir_rec_next(recs, len, &pos, &r, &name) > 0; at = pos) {
 		if (le64_to_cpu(r.ino) < FLINT_INO_GRANT_MAX)
-			r.ino = cpu_to_le64(g.first + le64_to_cpu(r.ino));
-		/* 16 and more: one of those before it. */
-		if (le64_to_cpu(r.parent) >= 16 && le64_to_cpu(r.parent) < FLINT_INO_GRANT_MAX)
-			r.parent = cpu_to_le64(g.first + le64_to_cpu(r.parent) - 16);
+			r.ino = cpu_to_le64(first + le64_to_cpu(r.ino));
+		/* The root is 16; 256 and more: one of those before it. */
+		if (le64_to_cpu(r.parent) >= 256 && le64_to_cpu(r.parent) < FLINT_INO_GRANT_MAX)
+			r.parent = cpu_to_le64(first + le64_to_cpu(r.parent) - 256);
 		memcpy(recs + at, &r, sizeof(r));
 	}
 }

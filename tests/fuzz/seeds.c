@@ -343,21 +343,21 @@ static void commands(void)
 	struct flint_ino_grant grant = { .nr = cpu_to_le32(64) };
 	struct flint_dir_create batch = { .nr = cpu_to_le32(3) };
 	struct created made[3] = {
-		created(0, 1, 0040755, "dir", 0), created(1, 16, 0100644, "file", 0),
-		created(2, 16, 0120777, "linkto", 2),
+		created(0, 16, 0040755, "dir", 0), created(1, 256, 0100644, "file", 0),
+		created(2, 256, 0120777, "linkto", 2),
 	};
-	struct flint_setattr set = { .ino = cpu_to_le64(5), .valid = cpu_to_le32(FLINT_SET_LAYOUT),
-				     .like = cpu_to_le64(6) };
-	struct flint_setattr many = { .ino = cpu_to_le64(1),
+	struct flint_setattr set = { .ino = cpu_to_le64(17), .valid = cpu_to_le32(FLINT_SET_LAYOUT),
+				     .like = cpu_to_le64(18) };
+	struct flint_setattr many = { .ino = cpu_to_le64(16),
 		.valid = cpu_to_le32(FLINT_SET_MODE | FLINT_SET_UID | FLINT_SET_PROJECT | FLINT_SET_FLAGS),
 		.mode = cpu_to_le32(02755), .uid = cpu_to_le32(7), .project = cpu_to_le32(3) };
-	struct flint_open tmp = { .fixed_len = cpu_to_le32(sizeof(tmp)), .ino = cpu_to_le64(1),
+	struct flint_open tmp = { .fixed_len = cpu_to_le32(sizeof(tmp)), .ino = cpu_to_le64(16),
 		.flags = cpu_to_le32(FLINT_OPEN_TMPFILE | FLINT_OPEN_CREATE | FLINT_OPEN_WRITE),
 		.mode = cpu_to_le32(0600) };
-	struct { __le64 ino, size; __le32 epoch, reserved; } settle = { cpu_to_le64(5),
+	struct { __le64 ino, size; __le32 epoch, reserved; } settle = { cpu_to_le64(17),
 									cpu_to_le64(8192), 0, 0 };
 	struct { __le64 sid; __u8 buckets[64]; } hints = { cpu_to_le64(1), { 0xff } };
-	struct flint_ino_req permit = { .ino = cpu_to_le64(1) };
+	struct flint_ino_req permit = { .ino = cpu_to_le64(16) };
 
 	command("setattr-layout", 1, &set, sizeof(set), NULL, 0);
 	command("setattr-many", 1, &many, sizeof(many), NULL, 0);
