@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 300
+# timeout: 400
 # Three metadata replicas, and five, disturbed again and again under load: nothing answered is lost, nothing is
 # done twice, the service resumes, the replicas end equal.
 set -u
