@@ -19,7 +19,11 @@
  *		aligned place, as a loader of model weights does
  *	create	create and close COUNT files DIR/fNNN
  *	stat	stat each of them
+ *	open	open and close each of them
+ *	rename	give a file another name in its directory, the next time its own again
  *	unlink	remove each of them
+ *	mkdir	make COUNT directories DIR/dNNN
+ *	rmdir	remove each of them
  *
  * Under instruction counting the clock counts instructions of the whole guest.
  * Directories hold 1,000 files each. Every call must do all it was asked.
@@ -125,6 +129,11 @@ static int io_prepare(struct load *l)
 static int files_prepare(struct load *l)
 {
 	return make_dirs(l, 'f');
+}
+
+static int mkdir_prepare(struct load *l)
+{
+	return make_dirs(l, 'd');
 }
 
 static int small_prepare(struct load *l)
@@ -327,6 +336,36 @@ static int unlink_one(struct load *l, unsigned long i)
 	return unlink(path);
 }
 
+static int open_one(struct load *l, unsigned long i)
+{
+	return with_file(l, 'f', i, O_RDONLY);
+}
+
+static int rename_one(struct load *l, unsigned long i)
+{
+	char own[4096], other[4096 + 2];
+
+	file_name(l, 'f', i / 2, own, sizeof(own));
+	snprintf(other, sizeof(other), "%s.r", own);
+	return i % 2 ? rename(other, own) : rename(own, other);
+}
+
+static int mkdir_one(struct load *l, unsigned long i)
+{
+	char path[4096];
+
+	file_name(l, 'd', i, path, sizeof(path));
+	return mkdir(path, 0755);
+}
+
+static int rmdir_one(struct load *l, unsigned long i)
+{
+	char path[4096];
+
+	file_name(l, 'd', i, path, sizeof(path));
+	return rmdir(path);
+}
+
 static const struct work works[] = {
 	{ "fill", fill_prepare, fill_one, NULL },
 	{ "read", io_prepare, read_one, NULL },
@@ -341,7 +380,11 @@ static const struct work works[] = {
 	{ "model", map_prepare, model_one, NULL },
 	{ "create", files_prepare, create_one, NULL },
 	{ "stat", files_prepare, stat_one, NULL },
+	{ "open", files_prepare, open_one, NULL },
+	{ "rename", files_prepare, rename_one, NULL },
 	{ "unlink", files_prepare, unlink_one, NULL },
+	{ "mkdir", mkdir_prepare, mkdir_one, NULL },
+	{ "rmdir", mkdir_prepare, rmdir_one, NULL },
 };
 
 static const struct work *work_find(const char *name)
@@ -393,7 +436,7 @@ int main(int argc, char **argv)
 
 	if (!w) {
 		fprintf(stderr, "usage: flint-load fill|read|write|deep|make|small|whole|stream|save|"
-			"index|model|create|stat|unlink DIR COUNT [SIZE]\n");
+			"index|model|create|stat|open|rename|unlink|mkdir|rmdir DIR COUNT [SIZE]\n");
 		return 2;
 	}
 	l.dir = argv[2];
