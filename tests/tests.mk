@@ -48,7 +48,7 @@ check:
 	@tests/run
 check-static check-unit check-fuzz check-native check-kunit check-guest:
 	@tools/setup.sh
-	@tests/run $(@:check-%=%)
+	@tests/run $(if $(PROTO),--proto $(PROTO)) $(@:check-%=%)
 fuzz: check-fuzz
 
 # The namespace model tests for millions of operations: on the state alone

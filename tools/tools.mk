@@ -31,7 +31,7 @@ help:
 	@echo "make              build the daemons, tools and the kernel module into build/"
 	@echo "make demo         show a cluster and a mount at work in a virtual machine (SHELL=1: a prompt; PROTO=tcp: over TCP)"
 	@echo "make check        run all tests; one rung only: check-static check-unit check-fuzz"
-	@echo "                  check-native check-kunit check-guest (tests/run --help for more)"
+	@echo "                  check-native check-kunit check-guest (PROTO=tcp, siw; tests/run --help)"
 	@echo "make check-debug  guest tests on a kernel with KASAN and lockdep"
 	@echo "make bench        compare with NFS over RDMA, raw verbs and FUSE (BENCH_ARGS=--icount)"
 	@echo "make bench-meta   measure the metadata service natively (BENCH_ARGS=--quick)"

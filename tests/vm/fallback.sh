@@ -3,6 +3,7 @@
 # proto=auto: verbs while there are verbs, TCP when their device goes, verbs again when it is back,
 # all of it under verified load. The device cannot be deleted while the servers have it open, so the
 # deletion stands still, with the kernel's users gone already, until the servers are killed.
+# proto: own
 . "$(dirname "$0")/lib/cluster.sh"
 
 connected() { dmesg | grep -c "flintfs: .*connected over $1"; }

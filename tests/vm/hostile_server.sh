@@ -7,6 +7,7 @@
 # timeout: 1500
 #   hostile_server.sh [MODE ...]     default: all
 # XT: xprt_test.ko, HS: the hostile_server program.
+# proto: own
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)
 XT=${XT:-$ROOT/build/xprt_test/tests/vm/xprt_test/xprt_test.ko}
 HS=${HS:-$ROOT/build/vm/hostile_server}

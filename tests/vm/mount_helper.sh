@@ -4,6 +4,7 @@
 # remedy, leaves nothing mounted and no key behind; a good mount works with
 # names, several managers, sub-trees, options and remount.
 # timeout: 600
+# proto: own
 
 . "$(dirname "$0")/lib/cluster.sh"
 

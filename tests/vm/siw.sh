@@ -3,6 +3,7 @@
 # The same mount over iWARP (siw, built from the kernel's source): fewer pages
 # in a memory region, no remote invalidation, the client speaks first.
 # vm: --rdma siw
+# proto: own
 . "$(dirname "$0")/lib/cluster.sh"
 
 large_round_trip()

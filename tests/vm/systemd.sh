@@ -8,6 +8,7 @@
 # process 1 (guest-init executes /run/next-init). flint-check.service tests the running machine and
 # asks for shutdown; flint-report.service stops last of all, reads the journal, and ends the guest.
 # vm: --timeout 400
+# proto: own
 set -u
 
 ADDR=10.77.0.1

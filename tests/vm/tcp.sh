@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A mount over TCP only: data, servers that are killed or stand still, and the end of it all by
 # force. Then a cluster that has nothing but an IPv6 address, over TCP and over verbs.
-# MOUNT_OPTS=proto=tcp runs any other guest test over TCP.
+# `make check-guest PROTO=tcp` runs the other guest tests over TCP.
+# proto: own
 . "$(dirname "$0")/lib/cluster.sh"
 MOUNT_OPTS=proto=tcp
 
