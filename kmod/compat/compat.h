@@ -13,10 +13,10 @@
 #include <linux/mm.h>
 #include <linux/uio.h>
 #include <linux/version.h>
-#if __has_include("linux/filelock.h")
+#include "compat_gen.h"
+#ifdef FLINT_HAVE_FILELOCK
 #include <linux/filelock.h>
 #endif
-#include "compat_gen.h"
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
 #error "flintfs needs Linux 6.1 or newer"
