@@ -88,6 +88,24 @@ const struct address_space_operations flint_aops = {
 };
 
 /*
+ * A page that somebody has mapped here already is shared as it is: it is unmapped
+ * within a second of when it was read. No other page is dropped than the one that
+ * is faulted in, since an instruction may need two of them at once.
+ */
+static void flint_fault_anew(struct inode *inode, pgoff_t index)
+{
+	struct folio *folio = filemap_get_folio(inode->i_mapping, index);
+	bool drop;
+
+	if (IS_ERR_OR_NULL(folio))
+		return;
+	drop = !folio_mapped(folio);
+	folio_put(folio);
+	if (drop)
+		invalidate_inode_pages2_range(inode->i_mapping, index, index);
+}
+
+/*
  * With leases: a page is mapped under a READ lease, whose recall unmaps it. Where
  * none is to be had, as somebody has the file open for writing elsewhere, the
  * page is read anew, and unmapped again soon.
@@ -99,9 +117,13 @@ static vm_fault_t flint_fault(struct vm_fault *vmf)
 	if (flint_fs(inode->i_sb)->opts.lease && !flint_pages_leased(inode)) {
 		if (flint_inode_refresh(inode, 0))
 			return VM_FAULT_SIGBUS;
-		flint_cache_revalidate(inode);
-		if (!flint_pages_leased(inode))
+		if (flint_pages_leased(inode)) {
+			flint_cache_revalidate(inode);
+		} else {
 			flint_lease_unmap_later(inode);
+			if (!(vmf->flags & FAULT_FLAG_TRIED))
+				flint_fault_anew(inode, vmf->pgoff);
+		}
 	}
 	return filemap_fault(vmf);
 }
