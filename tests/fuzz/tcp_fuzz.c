@@ -24,20 +24,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct sockaddr_storage addr;
 
-static void pulled(struct flint_call *call, int err)
-{
-	flint_call_reply(call, err ? EIO : 0, NULL, 0, NULL, 0, 0);
-}
-
-/* Half of the payloads are wanted. */
-static void request(void *arg, struct flint_call *call)
-{
-	if ((call->msg.op & 1) && call->msg.data_len)
-		flint_call_pull(call, pulled);
-	else
-		flint_call_reply(call, 0, NULL, 0, NULL, 0, 0);
-}
-
 static void *run(void *loop)
 {
 	flint_loop_run(loop);
@@ -50,7 +36,7 @@ static void serve(void)
 	static struct flint_server *srv;
 	struct sockaddr_in *in = (void *)&addr;
 	struct flint_server_config cfg = {
-		.role = FLINT_ROLE_META, .nr_loops = 1, .request = request, .max_io = MAX_IO,
+		.role = FLINT_ROLE_META, .nr_loops = 1, .request = raw_request, .max_io = MAX_IO,
 		.credits = 4, .loops = &loop,
 	};
 	char err[200];

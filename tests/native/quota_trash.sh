@@ -6,7 +6,6 @@
 # of the metadata server.
 . "$(dirname "$0")/cluster.bash"
 
-fstest() { "$BIN/flint-fstest" --mgr "127.0.0.1:$((PORT + 1))" --key "$D/cluster.key" "$@"; }
 up() { "$BIN/flint" up "$D" --no-rdma --listen=127.0.0.1 --base-port=$PORT --size=200M --time-scale=2; }
 is() { [ "$1" = "$2" ] || { echo "'$1' is not '$2'"; return 1; }; }
 

@@ -85,20 +85,6 @@ static struct {
 	struct sockaddr_storage addr;
 } S;
 
-static void pulled(struct flint_call *call, int err)
-{
-	flint_call_reply(call, err ? EIO : 0, NULL, 0, NULL, 0, 0);
-}
-
-/* Operations with an odd number are pulled, others answered at once. */
-static void request(void *arg, struct flint_call *call)
-{
-	if ((call->msg.op & 1) && call->msg.data_len)
-		flint_call_pull(call, pulled);
-	else
-		flint_call_reply(call, 0, NULL, 0, NULL, 0, 0);
-}
-
 static int raw_connect(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -567,7 +553,7 @@ static int server_setup(void **state)
 {
 	struct sockaddr_in *in = (void *)&S.addr;
 	struct flint_server_config cfg = {
-		.role = FLINT_ROLE_META, .key = key, .nr_loops = 1, .request = request,
+		.role = FLINT_ROLE_META, .key = key, .nr_loops = 1, .request = raw_request,
 		.max_io = MAX_IO, .loops = &S.loop,
 	};
 	struct flint_peer_config pcfg = {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "../../uapi/flintfs/codec.h"
+#include "../../userd/net/net.h"
 
 /* A sound request's header; payload, if any, follows the body. */
 static inline void raw_header(struct flint_hdr *h, u16 op, u32 body_len, u32 data_len)
@@ -62,6 +63,21 @@ static inline bool raw_get(int fd, void *p, size_t len, int ms, size_t *got)
 		*got += (size_t)n;
 	}
 	return true;
+}
+
+static inline void raw_pulled(struct flint_call *call, int err)
+{
+	flint_call_reply(call, err ? EIO : 0, NULL, 0, NULL, 0, 0);
+}
+
+/* What the server under attack does: payloads of operations with an odd number are pulled. */
+static inline void raw_request(void *arg, struct flint_call *call)
+{
+	(void)arg;
+	if ((call->msg.op & 1) && call->msg.data_len)
+		flint_call_pull(call, raw_pulled);
+	else
+		flint_call_reply(call, 0, NULL, 0, NULL, 0, 0);
 }
 
 #endif /* FLINT_TEST_RAW_MSG_H */
