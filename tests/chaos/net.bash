@@ -19,7 +19,8 @@ net_down() { { kill -9 "${HOLDERS[@]}"; } 2> /dev/null; }
 
 other_net() { [ "$(readlink /proc/$1/ns/net)" != "$(readlink /proc/self/ns/net)" ]; }
 
-# apart NAME ADDRESS: start a daemon that is stopped behind a cable, from now on.
+# apart NAME ADDRESS: start a daemon that is stopped behind a cable, from now on, and wait until the
+# managers know it there: what `flint status` and `flint chain list` say before that is the past.
 apart()
 {
 	local name=$1 addr=$2 i=${#HOLDERS[@]} holder
@@ -36,6 +37,7 @@ apart()
 	sed -i "s/^--listen=$HUB\$/--listen=$addr/; /^--listen\$/{n;s/.*/$addr/}" "$W/cmd.$name"
 	sed -i "1i nsenter\n-t\n$holder\n-n\n--" "$W/cmd.$name"
 	start "$name"
+	until_ok 30 json "any('$addr:' in a for n in d['nodes'] for a in n['addresses'])" node list
 }
 # parted_for SECONDS DAEMON...: nothing reaches them, nothing leaves them.
 parted_for()
