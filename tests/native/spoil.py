@@ -3,8 +3,9 @@
 """Flip bits in a chunk target's file, as a disk does that forgets (recovery.sh, scrub.sh).
 
 usage: spoil.py FILE data [EVERY]    one bit in every EVERYth block that holds something
+       spoil.py FILE match TEXT      one bit of the last quarter of every block that begins so
        spoil.py FILE super|log|checkpoint   in the first superblock, the log, both checkpoints
-Prints how many places were changed.
+Prints how many places were changed: none in a file that is no target.
 """
 import os
 import random
@@ -12,9 +13,12 @@ import struct
 import sys
 
 path, what = sys.argv[1], sys.argv[2]
-every = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+every = int(sys.argv[3]) if what == "data" and len(sys.argv) > 3 else 1
 fd = os.open(path, os.O_RDWR)
 sb = os.pread(fd, 4096, 0)
+if sb[:8] != b"FLNTCHK1":
+    print(0)
+    sys.exit(0)
 shift = sb[36]
 log_off, log_len, ckpt_a, ckpt_b, ckpt_len, data_off, blocks = struct.unpack_from("<7Q", sb, 48)
 
@@ -35,6 +39,13 @@ if what == "data":
             flip(off + (b * 7919) % 4096)
             n += 1
         seen += 1
+elif what == "match":
+    text = sys.argv[3].encode()
+    for b in range(blocks):
+        off = data_off + (b << shift)
+        if os.pread(fd, len(text), off) == text:
+            flip(off + (3 << shift) // 4)
+            n += 1
 elif what == "super":
     flip(20)
     n = 1
