@@ -11,7 +11,7 @@ three() { [ "$(serving | wc -w)" = 3 ]; }
 # The TCP port of the server that has target $1.
 port_of() { field '[a.rsplit(":",1)[1] for t in d["targets"] if t["id"] == '"$1"' for n in d["nodes"] if n["id"] == t["node"] for a in n["addresses"] if a[:3] == "tcp"][0]' map; }
 version() { field 'd["chains"][0]["version"]' chain list; }
-clone() { local head=$(serving | cut -d' ' -f1); "$BIN/flint-chunkclone" "$(port_of "$head")" "$D/cluster.key" 1 "$(version)" "$head"; }
+clone() { local head=$(serving | cut -d' ' -f1); "$BIN/flint-chunkclone" "$(port_of "$head")" "$D/cluster.key" 1 "$(version)" "$head" clone; }
 
 # As many bytes everywhere: the clone shares its source's blocks on every replica, not on the head only.
 shared() { json 'len(d["targets"]) == 3 and len({t["used"] for t in d["targets"]}) == 1 and d["targets"][0]["used"] > 0' target list; }

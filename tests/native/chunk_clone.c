@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Writes a chunk to the head of a chain, clones it, changes the source, and reads
- * the clone back:
+ * Changes of single chunks, told to the head of a chain:
  *
- *	flint-chunkclone PORT KEYFILE CHAIN VERSION TARGET
+ *	flint-chunkclone PORT KEYFILE CHAIN VERSION TARGET clone
+ *		writes a chunk, clones it, changes the source, and reads the clone back
+ *	... fill	writes a chunk whose blocks say which they are
+ *	... change N	changes a part of its block N
+ *	... check N	it is what was written, with the changed blocks up to N, of a multiple of 4
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -15,6 +18,7 @@
 
 #define SIZE	300000u
 #define INO	0x7000000000000001ull
+#define BLOCK	16384u		/* of the store, with the checksum blocks that it has by default */
 
 struct ask {
 	struct flint_loop *loop;
@@ -63,7 +67,55 @@ static void call(struct ask *a, u16 op, struct flint_clone *b, u32 index, u32 of
 	}
 }
 
-static void run(struct ask *a)
+/* The chunk as it was filled. */
+static void filled(u8 *p)
+{
+	char text[32];
+	u32 i, n;
+
+	for (i = 0; i < SIZE; i++) {
+		n = (u32)snprintf(text, sizeof(text), "block %02u of the chunk\n", i / BLOCK);
+		p[i] = (u8)text[i % BLOCK % n];
+	}
+}
+
+static void changed(u8 *p, u32 block)
+{
+	memset(p + block * BLOCK + 100, 'x', 5000);
+}
+
+static void fill(struct ask *a)
+{
+	struct flint_clone b = { 0 };
+
+	filled(a->data);
+	call(a, FLINT_OP_WRITE, &b, 0, 0, SIZE);
+}
+
+static void change(struct ask *a, u32 block)
+{
+	struct flint_clone b = { 0 };
+
+	memset(a->data, 'x', 5000);
+	call(a, FLINT_OP_WRITE, &b, 0, block * BLOCK + 100, 5000);
+}
+
+static void check(struct ask *a, u32 last)
+{
+	struct flint_clone b = { 0 };
+	u32 i;
+
+	filled(a->data);
+	for (i = 4; i <= last; i += 4)
+		changed(a->data, i);
+	call(a, FLINT_OP_READ, &b, 0, 0, SIZE);
+	if (a->got == SIZE && !memcmp(a->back, a->data, SIZE))
+		return;
+	printf("the chunk is not what was written\n");
+	exit(1);
+}
+
+static void clone(struct ask *a)
 {
 	struct flint_clone b = { .src_ino = cpu_to_le64(INO), .src_gen = cpu_to_le32(1),
 				 .src_index = cpu_to_le32(0) };
@@ -91,11 +143,14 @@ int main(int argc, char **argv)
 	uint8_t key[FLINT_KEY_LEN];
 	struct ask a = { 0 };
 	char err[256] = "";
+	u32 block;
 
-	if (argc != 6 || flint_key_load(argv[2], key, err, sizeof(err))) {
-		fprintf(stderr, "usage: flint-chunkclone PORT KEYFILE CHAIN VERSION TARGET %s\n", err);
+	if (argc < 7 || flint_key_load(argv[2], key, err, sizeof(err))) {
+		fprintf(stderr, "usage: flint-chunkclone PORT KEYFILE CHAIN VERSION TARGET clone|fill|change|check [N] %s\n",
+			err);
 		return 2;
 	}
+	block = argc > 7 ? (u32)atoi(argv[7]) % (SIZE / BLOCK) : 0;
 	flint_log_init("flint-chunkclone", FLINT_LOG_ERR);
 	a.chain = (u32)atoi(argv[3]);
 	a.ver = (u32)atoi(argv[4]);
@@ -110,7 +165,14 @@ int main(int argc, char **argv)
 	cfg.loop = a.loop;
 	cfg.key = key;
 	a.peer = flint_peer_new(&cfg);
-	run(&a);
+	if (!strcmp(argv[6], "clone"))
+		clone(&a);
+	else if (!strcmp(argv[6], "fill"))
+		fill(&a);
+	else if (!strcmp(argv[6], "change"))
+		change(&a, block);
+	else
+		check(&a, block);
 	flint_peer_free(a.peer);
 	flint_loop_free(a.loop);
 	free(a.data);

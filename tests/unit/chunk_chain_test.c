@@ -567,6 +567,47 @@ static void test_repair(void **state)
 	host_close(&h);
 }
 
+/* Under a held change, which a CUT waits for: neither waits for the other, and the change ends last. */
+static void test_repair_guest(void **state)
+{
+	struct flint_sop *fix = new_op(FLINT_SOP_REPAIR, 100, 0, 65536, 70000 - 65536);
+	struct flint_sop *cut = new_op(FLINT_SOP_CUT, 100, 0, 0, 0);
+	struct hop *w, *c, *r;
+	bool fixed = false;
+	struct host h;
+
+	host_open(&h, 14);
+	h.st->authority = false;
+	assert_int_equal(run(&h, write_op(0, 70000, 1, 1)), FLINT_OK);
+	w = hop_start(&h, write_op(0, 5000, 1, 2), true);
+	r = hop_start(&h, new_op(FLINT_SOP_READ, 100, 0, 0, 70000), false);
+	cut->epoch = 1;
+	cut->cut_size = 100;
+	c = hop_start(&h, cut, true);
+	memset(fix->data, 1, fix->length);
+	fix->version = 2;
+	fix->tag = w->op->tag;
+	fix->done = set_done;
+	fix->arg = &fixed;
+	flint_store_submit(h.st, fix);
+	assert_true(w->op->guest == fix && !fixed);
+	pump(h.d, h.st);	/* its data, and not yet its record */
+	flint_sop_release(w->op, FLINT_OK);
+	assert_false(w->done || fixed || r->done || c->durable);
+	settle(h.d, h.st);
+	assert_true(w->done && fixed && r->done && c->durable);
+	assert_int_equal(fix->status, FLINT_OK);
+	assert_int_equal(hop_free(w), FLINT_OK);
+	hop_free(r);
+	flint_sop_release(c->op, FLINT_OK);
+	assert_int_equal(hop_free(c), FLINT_OK);
+	free_op(fix);
+	expect(&h, 100, 1);
+	host_reopen(&h);
+	expect(&h, 100, 1);
+	host_close(&h);
+}
+
 static void test_hold_only(void **state)
 {
 	struct hop *k, *w, *r, *c;
@@ -815,6 +856,7 @@ int main(void)
 		cmocka_unit_test(test_replace),
 		cmocka_unit_test(test_replay_lowered),
 		cmocka_unit_test(test_repair),
+		cmocka_unit_test(test_repair_guest),
 		cmocka_unit_test(test_hold_only),
 		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_check),

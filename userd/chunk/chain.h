@@ -16,6 +16,7 @@
 
 struct flint_chunkd;
 struct chunkd_target;
+struct chunkd_mend;
 struct chunkd_send;
 struct chunkd_whole;
 
@@ -91,8 +92,9 @@ struct flint_fwd {
 	struct flint_fwd *next, **pprev;
 	struct chunkd_send *send;
 	struct chunkd_whole *whole;
+	struct chunkd_mend *mend;
 	struct flint_timer pause;
-	u32 tries;
+	u32 tries, mends;
 	bool has_crc;
 };
 

@@ -7,7 +7,10 @@
  * and all behind it have it, or the chain has nobody behind us any more. There is
  * no deadline but the chain's change: a change that is in our log is never taken
  * back. A target that does not have what the change was made upon asks for the
- * whole chunk, which goes in pieces while the change still owns the chunk.
+ * whole chunk, which goes in pieces while the change still owns the chunk. If a
+ * disk has spoilt it here meanwhile, it is repaired first, under the change; if
+ * nobody has what is missing, this target gives up, and the chain goes on
+ * without it.
  *
  * No deadlock: a change that waits holds a buffer and one of the requests that a
  * connection may have under way, and what it waits for needs the same things at
@@ -21,7 +24,7 @@
  * the buffer from which a request may still be sent.
  */
 #include <stdlib.h>
-#include "service.h"
+#include "repair.h"
 #include "../base/crc.h"
 #include "../base/log.h"
 
@@ -29,6 +32,7 @@
 #define PAUSE_MAX_MS	200u
 #define TRIES_WARN	11	/* after about a second */
 #define SEND_TIMEOUT_MS	20000u
+#define MENDS_MAX	5u	/* repairs of one chunk, of up to 10 s each, for one change */
 
 /* Requests to one node, by position of the receiver in its chain. Main loop. */
 struct chunkd_link {
@@ -610,7 +614,23 @@ void flint_chain_send_whole(struct flint_whole *pub)
 
 /* ---- held changes ------------------------------------------------------- */
 
+/**
+ * struct chunkd_mend - the repair of a chunk that is to be sent as a whole
+ * @f: the change that waits for it; NULL: it has gone on without
+ */
+struct chunkd_mend {
+	struct repair_wait wait;
+	struct flint_fwd *f;
+};
+
 static void fwd_go(struct flint_fwd *f);
+
+static void mend_leave(struct flint_fwd *f)
+{
+	if (f->mend)
+		f->mend->f = NULL;
+	f->mend = NULL;
+}
 
 static void fwd_end(struct flint_fwd *f, u32 status)
 {
@@ -620,6 +640,7 @@ static void fwd_end(struct flint_fwd *f, u32 status)
 	flint_timer_cancel(f->t->worker->loop, &f->pause);
 	send_leave(f->send);
 	f->send = NULL;
+	mend_leave(f);
 	if (!f->t->fwds)
 		fwd_waits(f->t);
 	f->done(f, status);
@@ -640,6 +661,50 @@ static void fwd_pause(struct flint_fwd *f)
 	flint_timer_set(f->t->worker->loop, &f->pause, ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS);
 }
 
+/* It has what it needs from nobody: without us, the chain can go on. */
+static void mend_failed(struct flint_fwd *f)
+{
+	char why[160];
+
+	snprintf(why, sizeof(why), "chunk %u of inode %llu is damaged here where no other replica has it, and target %u behind needs all of it",
+		 f->op->index, (unsigned long long)f->op->ino, f->t->at.succ);
+	flint_chain_offline(f->t, why);
+}
+
+static void fwd_mended(struct repair_wait *w)
+{
+	struct chunkd_mend *m = (struct chunkd_mend *)w;
+	struct flint_fwd *f = m->f;
+
+	if (f) {
+		f->mend = NULL;
+		if (w->status == FLINT_OK)
+			fwd_go(f);
+		else if (w->status == FLINT_ST_RETRY)
+			fwd_pause(f);
+		else
+			mend_failed(f);
+	}
+	free(m);
+}
+
+/* Our own copy is damaged, and only we can send it: repair it under the change that owns it. */
+static void fwd_mend(struct flint_fwd *f)
+{
+	struct chunkd_mend *m = f->mends < MENDS_MAX ? calloc(1, sizeof(*m)) : NULL;
+
+	if (f->mends++ >= MENDS_MAX) {
+		mend_failed(f);
+	} else if (!m) {
+		fwd_pause(f);
+	} else {
+		m->f = f;
+		m->wait.done = fwd_mended;
+		f->mend = m;
+		repair_chunk(f->t->heal, f->op->fs, f->op->ino, f->op->index, &m->wait);
+	}
+}
+
 static void fwd_whole_done(struct chunkd_whole *w, u32 status)
 {
 	struct flint_fwd *f = w->owner;
@@ -649,6 +714,8 @@ static void fwd_whole_done(struct chunkd_whole *w, u32 status)
 		fwd_end(f, FLINT_OK);
 	else if (status == FLINT_ST_STALE_MAP)
 		fwd_go(f);
+	else if ((status == FLINT_ST_CHECKSUM || status == EIO) && !f->t->st->offline)
+		fwd_mend(f);
 	else
 		fwd_pause(f);
 }
@@ -764,6 +831,7 @@ static void fwd_go(struct flint_fwd *f)
 	struct chunkd_send *s;
 
 	flint_timer_cancel(f->t->worker->loop, &f->pause);
+	mend_leave(f);
 	if (p->role == FLINT_CHAIN_NONE) {
 		fwd_end(f, FLINT_ST_STALE_MAP);
 		return;
@@ -803,7 +871,9 @@ void flint_fwd_begin(struct flint_fwd *f)
 
 	f->send = NULL;
 	f->whole = NULL;
+	f->mend = NULL;
 	f->tries = 0;
+	f->mends = 0;
 	f->has_crc = false;
 	f->room = ~0ull;
 	f->freed = 0;
@@ -847,6 +917,7 @@ void flint_fwd_moved(struct chunkd_target *t)
 		send_leave(f->send);
 		f->send = NULL;
 		f->tries = 0;
+		f->mends = 0;
 		fwd_go(f);
 	}
 	fwd_waits(t);

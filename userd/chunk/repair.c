@@ -8,9 +8,11 @@
  *  - Only bytes that our own index's checksums accept are written: a replica is
  *    asked for bytes, not for its opinion.
  *  - They are fetched without a lock and used only if the replica's version and
- *    tag were ours, and written only if ours are still the same then
+ *    tag were ours, or those that a change which we hold, and which left these
+ *    bytes alone, was made upon; and written only if ours are still the same then
  *    (FLINT_SOP_REPAIR). So no writer waits for a repair, and no repair for a
- *    forward: there is nothing to lock each other out with.
+ *    forward: there is nothing to lock each other out with. A forward may wait for
+ *    a repair (forward.c).
  *  - Nobody gets data that does not match, whatever happens here.
  *
  * One job per chunk; who comes while it runs waits for the same job.
@@ -383,6 +385,27 @@ static void say(struct repair_job *j, const char *what)
 		 j->h->place.peers[j->peer].target, what);
 }
 
+/*
+ * A peer that has not taken the change yet that we hold: are these bytes the same
+ * there as here, because the change was not about them?
+ */
+static bool untouched(const struct repair_job *j, const struct flint_chunk_got *g)
+{
+	const struct flint_sop *held = chunk_of(j)->owner;
+
+	return held && held->held &&
+	       (held->kind == FLINT_SOP_WRITE || held->kind == FLINT_SOP_PUNCH) &&
+	       held->version == j->version && held->tag == j->tag &&
+	       held->prev_version == le64_to_cpu(g->version) &&
+	       held->prev_tag == le64_to_cpu(g->tag) &&
+	       (j->at + j->len <= held->offset || j->at >= held->offset + held->length);
+}
+
+static bool same_version(const struct repair_job *j, const struct flint_chunk_got *g)
+{
+	return le64_to_cpu(g->version) == j->version && le64_to_cpu(g->tag) == j->tag;
+}
+
 /* What a peer said. Return: may its bytes be used? */
 static bool usable(struct repair_job *j)
 {
@@ -399,7 +422,7 @@ static bool usable(struct repair_job *j)
 	} else if (a->rpc.status != FLINT_OK || a->rep_len < sizeof(*g)) {
 		snprintf(text, sizeof(text), "answers with status %u", a->rpc.status);
 		say(j, text);
-	} else if (le64_to_cpu(g->version) != j->version || le64_to_cpu(g->tag) != j->tag) {
+	} else if (!same_version(j, g) && !untouched(j, g)) {
 		j->hope = true;		/* a change is on its way between us */
 		snprintf(text, sizeof(text), "has version %llu",
 			 (unsigned long long)le64_to_cpu(g->version));

@@ -485,12 +485,24 @@ void flint_sop_block(struct flint_sop *op, void (*resume)(struct flint_sop *op))
 	st->kick(st->kick_arg);		/* a turn may make what is missing */
 }
 
+struct flint_sop *flint_chunk_host(const struct flint_sop *op, const struct flint_chunk *c)
+{
+	struct flint_sop *host = c ? c->owner : NULL;
+
+	return op->kind == FLINT_SOP_REPAIR && host && host->held && host->kind != FLINT_SOP_CUT &&
+	       (!host->guest || host->guest == op) ? host : NULL;
+}
+
 bool flint_chunk_take(struct flint_sop *op, struct flint_chunk *c,
 		      void (*resume)(struct flint_sop *op))
 {
-	struct flint_sop **p = &c->queue;
+	struct flint_sop **p = &c->queue, *host = flint_chunk_host(op, c);
 
 	op->chunk = c;
+	if (host) {
+		host->guest = op;
+		return true;
+	}
 	if (!c->owner) {
 		c->owner = op;
 		return true;
@@ -521,6 +533,16 @@ static void chunk_unused(struct flint_store *st, struct flint_chunk *c)
 		flint_inode_drop(&st->index, in);
 }
 
+/* Whose guest the op was may have been told to end meanwhile. */
+static void guest_left(struct flint_sop *op, struct flint_sop *host)
+{
+	if (!host || host->guest != op)
+		return;
+	host->guest = NULL;
+	if (host->released)
+		flint_sop_release(host, host->release_status);
+}
+
 void flint_chunk_release(struct flint_sop *op)
 {
 	struct flint_chunk *c = op->chunk;
@@ -530,8 +552,10 @@ void flint_chunk_release(struct flint_sop *op)
 	if (!c)
 		return;
 	op->chunk = NULL;
-	if (c->owner != op)
+	if (c->owner != op) {
+		guest_left(op, c->owner);
 		return;
+	}
 	next = c->queue;
 	c->owner = NULL;
 	if (!next) {
@@ -622,6 +646,11 @@ void flint_sop_release(struct flint_sop *op, u32 status)
 {
 	struct flint_sop *reader = op->readers;
 
+	if (op->guest) {
+		op->released = true;
+		op->release_status = status;
+		return;
+	}
 	op->held = false;
 	op->readers = NULL;
 	while (reader) {	/* they see this change, before the next one is made */
@@ -765,6 +794,8 @@ void flint_store_submit(struct flint_store *st, struct flint_sop *op)
 	op->st = st;
 	op->dups = NULL;
 	op->readers = NULL;
+	op->guest = NULL;
+	op->released = false;
 	op->chunk = NULL;
 	op->entered = false;
 	op->internal = false;

@@ -22,6 +22,9 @@
  *    the result window stays "running", and reads of the chunk wait unless
  *    st->authority. Held changes of an inode end before a CUT of it begins.
  *    Documentation/replication.rst says why.
+ *  - A REPAIR changes no byte that could be read: it does not wait for a held
+ *    change but is its guest, because the change may be waiting for the repair.
+ *    The change keeps the chunk until its guest has ended.
  *  - (version, tag) names a chunk's content: the tag is a hash of the request
  *    that made the version, or of the CUT and the tag before it.
  */
@@ -174,6 +177,9 @@ struct flint_sop {
 	bool applied;			/* its record is durable */
 	bool was_done;			/* given: the window has its result */
 	struct flint_sop *readers;	/* wait for our release */
+	struct flint_sop *guest;	/* a REPAIR of the chunk that we hold: we end after it, */
+	bool released;			/* and were told to, with */
+	u32 release_status;
 	u64 rec_tag;			/* of the record */
 	u32 grow;			/* blocks that were holes before */
 	u32 grace;
@@ -500,6 +506,8 @@ u64 flint_block_off(const struct flint_store *st, u32 dev);
 bool flint_chunk_take(struct flint_sop *op, struct flint_chunk *c,
 		      void (*resume)(struct flint_sop *op));
 void flint_chunk_release(struct flint_sop *op);
+/* Who owns the op's chunk, if a REPAIR need not wait for that, else NULL. */
+struct flint_sop *flint_chunk_host(const struct flint_sop *op, const struct flint_chunk *c);
 
 /* Give version, tag and origin of the change to its record. */
 void flint_update_identity(struct flint_sop *op, struct flint_rec_chunk *r);

@@ -224,11 +224,11 @@ void flint_write_start(struct flint_sop *op)
 		flint_sop_finish(op, ENOMEM);
 		return;
 	}
-	if (in->cuts) {
+	c = flint_chunk_find(&st->index, op->fs, op->ino, op->index);
+	if (in->cuts && !flint_chunk_host(op, c)) {
 		update_park(op, in);
 		return;
 	}
-	c = flint_chunk_find(&st->index, op->fs, op->ino, op->index);
 	if (!c && makes_chunk(op) && (op->given || !flint_store_index_full(st)))
 		c = flint_chunk_get(&st->index, in, op->index,
 				    op->kind == FLINT_SOP_HOLD ? 0 : op->shift);
@@ -496,7 +496,8 @@ void flint_update_begin(struct flint_sop *op)
 		update_fail(op, status);
 		return;
 	}
-	if (op->kind != FLINT_SOP_CUT && in->cuts) {
+	/* A CUT that has begun still waits for a held change, and that for its guest. */
+	if (op->kind != FLINT_SOP_CUT && in->cuts && !flint_chunk_host(op, op->chunk)) {
 		update_park(op, in);
 		return;
 	}
@@ -894,7 +895,8 @@ static void update_log(struct flint_sop *op)
 		update_fail(op, status);
 		return;
 	}
-	if (op->cut_seq != in->cut_seq || (op->chunk->flags & FLINT_CHUNK_DEAD)) {
+	if ((op->cut_seq != in->cut_seq && !flint_chunk_host(op, op->chunk)) ||
+	    (op->chunk->flags & FLINT_CHUNK_DEAD)) {
 		update_park(op, in);	/* what was merged may be gone */
 		if (!in->cuts)
 			flint_inode_unpark(st, in);
