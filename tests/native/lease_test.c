@@ -3,8 +3,9 @@
  * Leases, sessions and locks with real servers, through the client library.
  *
  *	cached			what a client answers without a request, TAP
- *	coherence SECONDS	several clients change and look; a change that was
- *				acknowledged is never missed by anybody
+ *	coherence SECONDS [all]	several clients change and look; a change that was
+ *				acknowledged is never missed by anybody; all: nor
+ *				does anybody lose its session
  *	hold PATH		take leases on a file and its directory, say "held",
  *				then do nothing for ever (to be killed or stopped)
  *	writer PATH		write one place again and again, say "held" after the first
@@ -57,7 +58,7 @@ static const struct flint_conf_opt table[] = {
 };
 static const struct flint_conf_spec spec = {
 	.prog = "flint-leasetest", .opts = table, .has_args = true, .args_off = OFF(args),
-	.args_doc = "cached|coherence SECONDS|hold PATH|writer PATH|change PATH MS|locks|sessions N|kept|own|size|grow PATH|grown PATH END|fill PATH N",
+	.args_doc = "cached|coherence SECONDS [all]|hold PATH|writer PATH|change PATH MS|locks|sessions N|kept|own|size|grow PATH|grown PATH END|fill PATH N",
 	.doc = "Test leases, sessions and locks of a running cluster.",
 };
 
@@ -208,7 +209,7 @@ static struct {
 	atomic_uint acked[FILES];
 	uint64_t ino[FILES], dir[2];
 	atomic_bool stop;
-	atomic_ulong looks, cached, changes, bad;
+	atomic_ulong looks, cached, changes, bad, ended;
 } co;
 
 struct actor {
@@ -238,6 +239,7 @@ static void look(struct actor *a, int i)
 	atomic_fetch_add(&co.looks, 1);
 	if (!rc && le32_to_cpu(attr.uid) >= before)
 		return;
+	atomic_fetch_add(&co.ended, rc == -ESTALE);
 	if (rc == -ETIMEDOUT || rc == -ESTALE)
 		return;
 	atomic_fetch_add(&co.bad, 1);
@@ -265,6 +267,7 @@ static void change(struct actor *a, int i)
 		flint_fs_rename(a->fs, co.dir[!to], name, co.dir[to], name, 0);
 	pthread_mutex_unlock(&co.lock[i]);
 	atomic_fetch_add(&co.changes, !rc);
+	atomic_fetch_add(&co.ended, rc == -ESTALE);
 }
 
 static void *actor_run(void *arg)
@@ -282,7 +285,7 @@ static void *actor_run(void *arg)
 	return NULL;
 }
 
-static void coherence(unsigned int seconds)
+static void coherence(unsigned int seconds, bool all)
 {
 	struct actor act[16];
 	struct flint_attr attr;
@@ -316,10 +319,10 @@ static void coherence(unsigned int seconds)
 		hits += st.cached_attr + st.cached_lookup + st.cached_negative;
 		flint_fs_close(act[i].fs);
 	}
-	printf("# %lu looks (%llu answered from memory), %lu changes, %lu wrong\n",
+	printf("# %lu looks (%llu answered from memory), %lu changes, %lu wrong, %lu without a session\n",
 	       atomic_load(&co.looks), (unsigned long long)hits, atomic_load(&co.changes),
-	       atomic_load(&co.bad));
-	if (atomic_load(&co.bad) || !hits || !atomic_load(&co.changes))
+	       atomic_load(&co.bad), atomic_load(&co.ended));
+	if (atomic_load(&co.bad) || (all && atomic_load(&co.ended)) || !hits || !atomic_load(&co.changes))
 		failures++;
 }
 
@@ -841,8 +844,8 @@ int main(int argc, char **argv)
 	mode = o.args.items[0];
 	if (!strcmp(mode, "cached"))
 		cached();
-	else if (!strcmp(mode, "coherence") && o.args.nr == 2)
-		coherence(strtoul(o.args.items[1], NULL, 10));
+	else if (!strcmp(mode, "coherence") && o.args.nr >= 2)
+		coherence(strtoul(o.args.items[1], NULL, 10), o.args.nr > 2);
 	else if (!strcmp(mode, "hold") && o.args.nr == 2)
 		hold(o.args.items[1]);
 	else if (!strcmp(mode, "writer") && o.args.nr == 2)

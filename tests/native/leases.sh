@@ -42,7 +42,7 @@ tap() {		# NAME COMMAND...: all its "not ok" lines count as one
 	result $rc "$name"
 }
 
-echo 1..16
+echo 1..17
 up >"$W/up.out" 2>&1
 result $? "a cluster comes up"
 meta_again
@@ -90,6 +90,21 @@ wait $co
 rc=$?
 grep '^#' "$W/co.out"
 result $rc "nor while the metadata server is killed and started again"
+
+# Two session leases long: what clients said meanwhile is read only when it goes on.
+frozen() {
+	lt coherence 12 all >"$W/frozen.out" 2>&1 &
+	co=$!
+	sleep 2
+	kill -STOP "$(pid meta)"
+	sleep 7
+	kill -CONT "$(pid meta)"
+	wait $co
+	rc=$?
+	grep '^#' "$W/frozen.out"
+	return $rc
+}
+tap "a metadata server that stands still for long ends nobody's session" frozen
 
 tap "three hundred sessions" lt sessions 300
 "$BIN/flint" down "$D" >>"$W/up.out" 2>&1

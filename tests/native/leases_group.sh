@@ -3,7 +3,7 @@
 # Leases and locks over a change of the leader, with three replicas: killed, frozen (it wakes up and
 # believes that it leads), asked to hand over. Nobody misses a change that was acknowledged, locks are
 # kept, a client that is dead delays only what it may have held.
-# timeout: 200
+# timeout: 240
 set -u
 
 . "$(dirname "$0")/cluster.bash"
@@ -88,7 +88,26 @@ dead_client()
 	until_ok 20 all_members
 }
 
-echo 1..10
+# Frozen for longer than sessions last: what the new leader heard since, the old one must not undo.
+writes_on()
+{
+	local l writer ret
+	"$BIN/flint-leasetest" --mgr "$MGRS" --key "$D/cluster.key" writer /on > "$W/on" 2>&1 &
+	writer=$!
+	PROCS=$writer
+	until_ok 20 grep -q held "$W/on" || return 1
+	l=$(leader)
+	kill -STOP "$(pid "$l")"
+	sleep $((LEASE / 1000 + 2))
+	kill -CONT "$(pid "$l")"
+	sleep 2
+	! grep refused "$W/on"
+	ret=$?
+	kill -9 $writer
+	return $ret
+}
+
+echo 1..11
 ok "three replicas" three
 ok "changes are not missed while leaders are killed" coherent killed
 ok "nor while they are frozen and wake up" coherent frozen
@@ -96,6 +115,7 @@ ok "nor while the lead is handed over" coherent handed
 ok "locks are kept when the leader is killed" kept killed
 ok "when it is frozen" kept frozen
 ok "when it hands over" kept handed
+ok "a leader that wakes ends no session that another one keeps" writes_on
 ok "files enough for inode numbers far apart" lt fill /far 3000
 ok "a dead client delays only what it may have held" dead_client
 ok "sanitizers are silent" no_sanitizer

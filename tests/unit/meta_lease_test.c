@@ -476,6 +476,12 @@ static void one_step(void)
 	int i;
 
 	w.now += rnd(3) * MS;
+	if (!rnd(500)) {	/* the server stands still, clients do not */
+		u64 gap = rnd(2 * LEASE_MS) * MS;
+
+		w.now += gap;
+		lease_unheard(w.t, w.now, gap);
+	}
 	if (w.now - w.ticked >= LEASE_MS * MS / 16)
 		lease_tick(w.t, w.ticked = w.now);
 	if (what < 18) {

@@ -62,7 +62,7 @@ static void fence_round(struct fencing *f)
 		fence_free(f);
 	} else if (!f->failed) {
 		fence_end(f);
-	} else if (flint_now_ns() - f->begun_ns > limit) {
+	} else if (flint_now_ns() > f->begun_ns + limit) {
 		flint_warn("a chunk server does not answer that it has fenced session %llu: "
 			   "ending it all the same; see 'flint status'",
 			   (unsigned long long)f->sid);
@@ -149,6 +149,14 @@ int metad_fence(struct metad *m, const struct metad_session *sn)
 	m->fencings = f;
 	fence_send(f);
 	return 0;
+}
+
+void metad_fences_unheard(struct metad *m, u64 ns)
+{
+	struct fencing *f;
+
+	for (f = m->fencings; f; f = f->next)
+		f->begun_ns += ns;
 }
 
 void metad_fences_free(struct metad *m)

@@ -1012,6 +1012,14 @@ void lease_tick(struct lease_table *t, u64 now)
 		obj_drop(t, t->cold_head);
 }
 
+void lease_unheard(struct lease_table *t, u64 now, u64 ns)
+{
+	struct lease *le;
+
+	for (le = t->recalled.head; le; le = le->old_next)
+		le->recall_ns = le->recall_ns + ns < now ? le->recall_ns + ns : now;
+}
+
 struct lease_table *lease_new(const struct lease_config *cfg)
 {
 	struct lease_table *t = calloc(1, sizeof(*t));

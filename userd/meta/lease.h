@@ -212,6 +212,12 @@ bool lease_muted(const struct lease_table *t, u64 sid);
 /* Now and then, at least every sixteenth of the session lease: recalls that are too old. */
 void lease_tick(struct lease_table *t, u64 now);
 
+/*
+ * Clients could not be heard for @ns until @now, the time since lease_tick() or this was called
+ * last, or a part of it: recalls grow no older by it.
+ */
+void lease_unheard(struct lease_table *t, u64 now, u64 ns);
+
 struct lease_stats {
 	u64 leases, objects, sessions;	/* now */
 	u64 grants, refusals, recalls, returns, expiries;

@@ -36,6 +36,9 @@ struct options {
 
 #define OFF(member)	offsetof(struct options, member)
 
+#define STILL_PART	8	/* of a session lease between two timers; they are due in a twentieth */
+#define STILL_WARN_NS	2000000000ull
+
 static const struct flint_conf_opt opts[] = {
 	{ "state", 's', FLINT_CONF_STR, OFF(state), "/var/lib/flintfs/meta", "DIR",
 	  "state directory", 0, 0, FLINT_CONF_REQUIRED },
@@ -199,12 +202,35 @@ static uint64_t on_map_epoch(void *arg)
 	return m->cluster ? flint_cluster_epoch(m->cluster) : 0;
 }
 
+/*
+ * Time in which clients could not be heard: this server stood still (stopped, starved, its
+ * machine suspended), or led without its lease among the replicas, so that another one may
+ * lead by now. What clients said to this one is read only after this, and what they said to
+ * another one is not known here: nobody is ended, nor fenced, for having been silent then.
+ */
+static void check_time(struct metad *m)
+{
+	u64 now = flint_now_ns(), gap = m->ticked_ns ? now - m->ticked_ns : 0;
+
+	m->ticked_ns = now;
+	if (!m->leading || (gap < m->lease_ms * 1000000ull / STILL_PART &&
+			    flint_raft_readable(meta_log_raft(m->log))))
+		return;
+	if (gap >= STILL_WARN_NS)
+		flint_warn("this server stood still for %llu ms: sessions and recalls get that time on top",
+			   (unsigned long long)(gap / 1000000));
+	metad_sessions_unheard(m, now, gap);
+	lease_unheard(metad_lease_table(m), now, gap);
+	metad_fences_unheard(m, gap);
+}
+
 /* Recalls and requests that wait have finer times than sessions. */
 static void on_lease_tick(struct flint_timer *t)
 {
 	struct metad *m = t->arg;
 	u32 ms = m->lease_ms / 20;
 
+	check_time(m);
 	if (m->leading) {
 		lease_tick(metad_lease_table(m), flint_now_ns());
 		metad_changes_tick(m);
@@ -216,6 +242,7 @@ static void on_tick(struct flint_timer *t)
 {
 	struct metad *m = t->arg;
 
+	check_time(m);
 	if (m->leading)
 		metad_sessions_expire(m);
 	flint_timer_set(m->loop, &m->tick, 1000);

@@ -112,6 +112,7 @@ struct metad {
 	struct fencing *fencings;	/* sessions on their way out */
 	struct settling *settlings;	/* fenced ones, whose files' sizes are not known yet */
 	struct flint_timer lease_tick;
+	u64 ticked_ns;			/* tick or lease_tick, the last time */
 	u32 max_leases;
 
 	struct metad_cut *cuts;
@@ -208,6 +209,8 @@ void metad_session_settled(struct metad *m, u64 sid);
 /* flint_server_config's. On the loop. */
 void metad_conn_opened(void *arg, struct flint_conn *conn);
 void metad_conn_closed(void *arg, struct flint_conn *conn);
+/* Nobody could be heard here for @ns until @now: that was no silence of theirs. On the loop. */
+void metad_sessions_unheard(struct metad *m, u64 now, u64 ns);
 /* End sessions that are silent and without a connection. On the loop. */
 void metad_sessions_expire(struct metad *m);
 
@@ -215,6 +218,8 @@ void metad_sessions_expire(struct metad *m);
 
 /* Have every chunk server refuse a session's data requests, then metad_session_fenced(). 0 or -ENOMEM. */
 int metad_fence(struct metad *m, const struct metad_session *sn);
+/* See metad_sessions_unheard(): chunk servers' answers were not read either. */
+void metad_fences_unheard(struct metad *m, u64 ns);
 /* After flint_cluster_free(). */
 void metad_fences_free(struct metad *m);
 

@@ -268,6 +268,14 @@ void metad_session_expire(struct metad *m, struct metad_session *sn, const char 
 		   (unsigned long long)sn->id, why);
 }
 
+void metad_sessions_unheard(struct metad *m, u64 now, u64 ns)
+{
+	struct metad_session *sn, *tmp;
+
+	HASH_ITER(hh, m->sessions, sn, tmp)
+		sn->seen_ns = sn->seen_ns + ns < now ? sn->seen_ns + ns : now;
+}
+
 /*
  * A session with leases is alive while it asks; any other one while it is
  * connected, as its mount may have nothing to ask.
