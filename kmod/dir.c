@@ -254,4 +254,5 @@ const struct file_operations flint_dir_fops = {
 	.iterate_shared	= flint_dir_iterate,
 	.fsync		= flint_dir_fsync,
 	.flock		= flint_lock,
+	.setlease	= simple_nosetlease,
 };

@@ -124,10 +124,21 @@ static struct dentry *flint_get_parent(struct dentry *child)
 	return d_obtain_alias(flint_iget_number(child->d_sb, READ_ONCE(flint_i(inode)->parent), 0));
 }
 
+#ifndef STATX_CHANGE_COOKIE
+/* Before Linux 6.3 knfsd asks here, right after it asked for the attributes. */
+static u64 flint_fetch_iversion(struct inode *inode)
+{
+	return READ_ONCE(flint_i(inode)->change);
+}
+#endif
+
 const struct export_operations flint_export_ops = {
 	.encode_fh	= flint_encode_fh,
 	.fh_to_dentry	= flint_fh_to_dentry,
 	.fh_to_parent	= flint_fh_to_parent,
 	.get_parent	= flint_get_parent,
+#ifndef STATX_CHANGE_COOKIE
+	.fetch_iversion	= flint_fetch_iversion,
+#endif
 	.flags		= EXPORT_OP_NOWCC | EXPORT_OP_REMOTE_FS | EXPORT_OP_NOATOMIC_ATTR,
 };

@@ -458,6 +458,7 @@ const struct file_operations flint_file_fops = {
 	.fsync		= flint_fsync,
 	.lock		= flint_lock,
 	.flock		= flint_lock,
+	.setlease	= simple_nosetlease,	/* other machines could not recall it */
 	.fallocate	= flint_fallocate,
 	.remap_file_range = flint_remap_file_range,
 	.splice_read	= flint_splice_read,

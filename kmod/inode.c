@@ -514,6 +514,13 @@ int flint_getattr(FLINT_IDMAP *idmap, const struct path *path, struct kstat *sta
 	if (inode->i_flags & S_IMMUTABLE)
 		stat->attributes |= STATX_ATTR_IMMUTABLE;
 	stat->attributes_mask |= STATX_ATTR_APPEND | STATX_ATTR_IMMUTABLE;
+#ifdef STATX_CHANGE_COOKIE
+	if (mask & STATX_CHANGE_COOKIE) {
+		stat->change_cookie = READ_ONCE(fi->change);
+		stat->attributes |= STATX_ATTR_CHANGE_MONOTONIC;
+		stat->result_mask |= STATX_CHANGE_COOKIE;
+	}
+#endif
 	return 0;
 }
 
