@@ -114,6 +114,10 @@ static void test_bodies(void **state)
 	BAD(w.from = 0);
 	BAD(w.io.ino = 0);
 	BAD(w.version = 0);
+	BAD(w.version = 0; w.prev_version = cpu_to_le64(~0ull));
+	BAD(w.version = cpu_to_le64(2));
+	BAD(w.prev_version = cpu_to_le64(1));
+	BAD(w.prev_version = cpu_to_le64(2));
 	BAD(w.tag = 0);
 	BAD(w.seq = 0);
 	BAD(w.kind = 9);
@@ -608,6 +612,40 @@ static void test_repair_guest(void **state)
 	host_close(&h);
 }
 
+/* Changes that were given to a full target do not wait for one another for space that nobody frees. */
+static void test_given_full(void **state)
+{
+	struct hop *p[5];
+	struct flint_sop *op;
+	struct host h;
+	u32 i = 0, k, status = FLINT_OK;
+
+	host_open(&h, 15);
+	for (; status == FLINT_OK; i++) {
+		op = given_op(0, CHUNK, 1, i + 1, 1, 0);
+		op->index = i;
+		status = run(&h, op);
+	}
+	assert_int_equal(status, ENOSPC);
+	assert_true(i > 100);
+	for (k = 0; k < 5; k++) {	/* another is read; two changes of each of two chunks */
+		i = (k + 4) % 5;
+		op = i == 4 ? new_op(FLINT_SOP_READ, 100, 2, 0, CHUNK) :
+		     given_op(0, CHUNK, 2, 10000 + i, 2 + i / 2, i < 2 ? i + 1 : 10000 + i - 2);
+		if (i < 4)
+			op->index = i % 2;
+		p[i] = calloc(1, sizeof(*p[i]));
+		p[i]->op = op;
+		op->done = hop_done;
+		op->arg = p[i];
+		flint_store_submit(h.st, op);
+	}
+	settle(h.d, h.st);
+	for (i = 0; i < 5; i++)
+		assert_int_equal(hop_free(p[i]), i < 2 ? ENOSPC : i < 4 ? FLINT_ST_NEED_WHOLE : FLINT_OK);
+	host_close(&h);
+}
+
 static void test_hold_only(void **state)
 {
 	struct hop *k, *w, *r, *c;
@@ -857,6 +895,7 @@ int main(void)
 		cmocka_unit_test(test_replay_lowered),
 		cmocka_unit_test(test_repair),
 		cmocka_unit_test(test_repair_guest),
+		cmocka_unit_test(test_given_full),
 		cmocka_unit_test(test_hold_only),
 		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_check),

@@ -625,9 +625,16 @@ void flint_sop_uncount(struct flint_sop *op)
 	st->unblock = true;
 }
 
+void flint_sop_plan(struct flint_sop *op, bool planned)
+{
+	op->st->nr_planned += planned - op->planned;
+	op->planned = planned;
+}
+
 void flint_sop_applied(struct flint_sop *op, int err)
 {
 	op->applied = !err;
+	flint_sop_plan(op, false);
 	if (err || !op->durable) {
 		if (op->kind == FLINT_SOP_CUT)
 			flint_cut_end(op, err ? EIO : FLINT_OK);
@@ -800,6 +807,7 @@ void flint_store_submit(struct flint_store *st, struct flint_sop *op)
 	op->entered = false;
 	op->internal = false;
 	op->counted = false;
+	op->planned = false;
 	op->applied = false;
 	op->was_done = false;
 	op->already = false;

@@ -174,6 +174,7 @@ struct flint_sop {
 	struct flint_wal_waiter wal;
 	bool entered;			/* in the result window, as running */
 	bool counted;			/* in the inode's and the store's counts of held changes */
+	bool planned;			/* in the store's count of those that will free blocks */
 	bool applied;			/* its record is durable */
 	bool was_done;			/* given: the window has its result */
 	struct flint_sop *readers;	/* wait for our release */
@@ -244,6 +245,7 @@ struct flint_store {
 	u64 room_behind;		/* bytes that replicas behind us can take; ~0: not limited */
 	u64 growing;			/* bytes of it that held changes will take */
 	u32 nr_held;
+	u32 nr_planned;			/* changes that have blocks and are on their way to the log */
 	bool closing;
 	u32 reserve;			/* blocks kept for overwrites and cuts */
 	struct flint_alloc alloc;
@@ -487,6 +489,8 @@ void flint_sop_count(struct flint_sop *op, struct flint_inode *in);
 void flint_sop_uncount(struct flint_sop *op);
 /* On stable storage and applied: held if the caller wants that, else done. */
 void flint_sop_applied(struct flint_sop *op, int err);
+/* It has blocks, and will free those that it replaces; or it is over. */
+void flint_sop_plan(struct flint_sop *op, bool planned);
 u32 flint_update_record_len(const struct flint_sop *op);
 void flint_update_record(struct flint_sop *op, void *p);
 

@@ -34,6 +34,7 @@ static void update_abandon(struct flint_sop *op)
 	for (i = 0; i < op->nr_new; i++)
 		flint_alloc_put(&op->st->alloc, op->new_ext[i].start, op->new_ext[i].nr);
 	op->nr_new = 0;
+	flint_sop_plan(op, false);
 	if (op->scratch) {
 		flint_scratch_put(op->st, op->scratch);
 		op->scratch = NULL;
@@ -358,6 +359,15 @@ static u32 holes(const struct flint_chunk *c, u32 blk, u32 nr)
 	return n;
 }
 
+/*
+ * Does anything go on that frees blocks? Who waits for space itself, or for one who does,
+ * frees none.
+ */
+static bool space_may_come(const struct flint_store *st)
+{
+	return st->nr_planned || st->alloc.later || st->wal.busy || st->wal.nr_recs;
+}
+
 /* Return: FLINT_OK, ENOSPC, or EAGAIN to wait. */
 static u32 plan_blocks(struct flint_sop *op)
 {
@@ -375,7 +385,7 @@ static u32 plan_blocks(struct flint_sop *op)
 	if (op->grow && ((u64)grow << op->st->bs) + op->st->growing > op->st->room_behind)
 		return ENOSPC;
 	if (need > avail || (op->grow && avail - need < op->st->reserve))
-		return !op->grow && op->st->inflight > 1 ? EAGAIN : ENOSPC;
+		return !op->grow && space_may_come(op->st) ? EAGAIN : ENOSPC;
 	if (need > flint_alloc_ready(a))
 		return EAGAIN;
 	if (!op->zero)
@@ -538,6 +548,7 @@ void flint_update_begin(struct flint_sop *op)
 	} else if (status != FLINT_OK) {
 		update_fail(op, status);
 	} else {
+		flint_sop_plan(op, true);
 		read_edges(op);
 	}
 }
