@@ -5,7 +5,8 @@
  * operation gets lost, and the store stays consistent, also after a restart.
  *
  * The input is records of a control byte and a struct flint_forward; the low
- * digits of inode, chunk and versions count, so that changes meet each other.
+ * digits of inode, chunk and versions count, so that changes meet each other, and
+ * some are large, so that they fill the disk.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include "../../userd/chunk/chain.h"
 #include "../unit/chunk_dev.h"
 
-#define DISK		(40ull << 20)
+#define DISK		FLINT_TARGET_SIZE_MIN
 #define OPS_MAX		24
 #define PER_STORE	64	/* inputs; to make a store takes long */
 
@@ -70,11 +71,10 @@ static void reopen(void)
 	st->kick = no_kick;
 }
 
-static void start(u8 control, struct flint_forward *b)
+/* Nothing of one of 2^32 would ever fit the other. */
+static void narrow(u8 control, struct flint_forward *b)
 {
-	u32 len = control & 0x10 ? 0 : le32_to_cpu(b->io.length);
-	struct fop *o = &ops[nr];
-	int kind;
+	u32 len = le32_to_cpu(b->io.length), off = le32_to_cpu(b->io.offset);
 
 	b->io.ino = cpu_to_le64(1 + (le64_to_cpu(b->io.ino) & 1));
 	b->io.index = cpu_to_le32(le32_to_cpu(b->io.index) & 1);
@@ -82,7 +82,23 @@ static void start(u8 control, struct flint_forward *b)
 	b->tag = cpu_to_le64(le64_to_cpu(b->tag) & 3);
 	b->prev_version = cpu_to_le64(le64_to_cpu(b->prev_version) & 3);
 	b->prev_tag = cpu_to_le64(le64_to_cpu(b->prev_tag) & 3);
-	kind = flint_forward_kind(b, len);
+	if (!(control & 0x80))
+		b->prev_version = cpu_to_le64(le64_to_cpu(b->version) - 1);
+	if (control & 0x40 && len) {
+		b->io.length = cpu_to_le32((1u << 20) - (len & 0xffff));
+		b->io.offset = cpu_to_le32(off & 0x3f00000);
+		b->io.chunk_shift = 26;
+		b->size = cpu_to_le32(1u << 26);
+	}
+}
+
+static void start(u8 control, struct flint_forward *b)
+{
+	struct fop *o = &ops[nr];
+	int kind;
+
+	narrow(control, b);
+	kind = flint_forward_kind(b, control & 0x10 ? 0 : le32_to_cpu(b->io.length));
 	if (kind < 0)
 		return;
 	memset(o, 0, sizeof(*o));

@@ -53,6 +53,9 @@ int flint_forward_kind(const struct flint_forward *b, u32 data_len)
 	u32 len = le32_to_cpu(b->io.length), off = le32_to_cpu(b->io.offset);
 	u32 size = le32_to_cpu(b->size);
 	bool sync = b->flags & FLINT_FWD_SYNC;
+	/* Replay leaves out a record whose version is not newer than the chunk's. */
+	bool next = b->version && b->tag &&
+		    le64_to_cpu(b->version) - 1 == le64_to_cpu(b->prev_version);
 
 	if (b->io.chunk_shift < FLINT_CHUNK_SHIFT_MIN || b->io.chunk_shift > FLINT_CHUNK_SHIFT_MAX ||
 	    !b->io.ino || !b->io.chain || !b->io.target || !b->from ||
@@ -62,11 +65,10 @@ int flint_forward_kind(const struct flint_forward *b, u32 data_len)
 		return -1;
 	switch (b->kind) {
 	case FLINT_FWD_WRITE:
-		return len && data_len == len && b->version && b->tag && !sync &&
+		return len && data_len == len && next && !sync &&
 		       !(b->flags & (FLINT_FWD_FIRST | FLINT_FWD_LAST)) ? FLINT_SOP_WRITE : -1;
 	case FLINT_FWD_PUNCH:
-		return len && !data_len && b->version && b->tag && !b->flags ?
-		       FLINT_SOP_PUNCH : -1;
+		return len && !data_len && next && !b->flags ? FLINT_SOP_PUNCH : -1;
 	case FLINT_FWD_WHOLE:
 		return data_len == len && b->version && !(off & (FLINT_STORE_ALIGN - 1)) &&
 		       off + len <= size &&
@@ -76,8 +78,7 @@ int flint_forward_kind(const struct flint_forward *b, u32 data_len)
 	case FLINT_FWD_DROP:
 		return !data_len && !len && sync ? FLINT_SOP_DROP : -1;
 	case FLINT_FWD_CLONE:
-		return !data_len && !len && !off && b->version && b->tag && !b->flags ?
-		       FLINT_SOP_CLONE : -1;
+		return !data_len && !len && !off && next && !b->flags ? FLINT_SOP_CLONE : -1;
 	default:
 		return -1;
 	}
