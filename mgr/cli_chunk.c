@@ -110,6 +110,7 @@ int cli_chunk_ask(struct cli_chunk *k, uint32_t target, struct cli_rpc *call, ch
 
 static const char *const scrub_states[] = { "idle", "running", "stopped", "held" };
 static const char *const scrub_results[] = { "open", "repaired", "lost", "gone" };
+static const char *const scrub_own[] = { "superblock", "log", "checkpoint" };
 
 static const char *name_of(const char *const *names, uint32_t nr, uint32_t v)
 {
@@ -150,6 +151,15 @@ static json_t *scrub_json(uint32_t target, const struct scrub_target *s)
 	for (i = 0; i < s->nr; i++) {
 		const struct flint_scrub_found *f = &s->found[i];
 
+		if (!f->ino) {
+			json_array_append_new(list, json_pack("{s:I, s:s, s:I, s:I, s:s}",
+				"nr", (json_int_t)le64_to_cpu(f->nr), "structure",
+				name_of(scrub_own, 3, le32_to_cpu(f->index)),
+				"offset", (json_int_t)le32_to_cpu(f->offset) * 4096,
+				"found", (json_int_t)le64_to_cpu(f->when_s), "result",
+				name_of(scrub_results, 4, le32_to_cpu(f->result))));
+			continue;
+		}
 		json_array_append_new(list, json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
 			"nr", (json_int_t)le64_to_cpu(f->nr), "fs", (json_int_t)le32_to_cpu(f->fs),
 			"inode", (json_int_t)le64_to_cpu(f->ino),
@@ -202,6 +212,13 @@ static void scrub_print(uint32_t target, const struct scrub_target *s)
 	for (i = 0; i < s->nr; i++) {
 		const struct flint_scrub_found *f = &s->found[i];
 
+		if (!f->ino) {
+			printf("  %s, at %llu of the target: %s\n",
+			       name_of(scrub_own, 3, le32_to_cpu(f->index)),
+			       (unsigned long long)le32_to_cpu(f->offset) * 4096,
+			       name_of(scrub_results, 4, le32_to_cpu(f->result)));
+			continue;
+		}
 		printf("  file system %u inode %llu chunk %u, %u bytes at %u: %s\n",
 		       le32_to_cpu(f->fs), (unsigned long long)le64_to_cpu(f->ino),
 		       le32_to_cpu(f->index), le32_to_cpu(f->length), le32_to_cpu(f->offset),

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 180
+# timeout: 300
 #
 # Bits are flipped in the files of chunk targets, as disks do: in one replica they are repaired by
 # whoever reads them first, a client or the scrub, and counted; in all replicas reads end with EIO
@@ -28,7 +28,7 @@ log_has() { cat "$D"/log/chunk$2.log | grep -qF -- "$1"; }
 # stop_hard N, start_again: one chunk server
 stop_hard() { kill -9 "$(pid "chunk$1")"; }
 
-echo "1..26"
+echo "1..34"
 ok "a cluster with three replicas of everything" up --chunk-servers 3 --targets 2 --replicas 3
 ok "all replicas serve" until_ok 30 serving
 ok "files are written" fstest --seed 7 chaos 3 "$W/manifest"
@@ -56,6 +56,20 @@ spoil 1 data 2 > "$W/n"
 ok "half of the blocks of another replica, too: clients read what they wrote" verify
 scrub
 ok "nothing is lost" test "$(count lost)" = 0
+
+# What a target says of itself, while it runs: nobody would read it before the next start.
+structures() { json "sorted({f['structure'] for t in d['targets'] for f in t['found'] if 'structure' in f and f['result'] == '$1'}) == ['checkpoint', 'log', 'superblock']" scrub status; }
+for what in super log checkpoint; do spoil 1 $what; done > "$W/n"
+ok "superblock, log and checkpoint of running targets are spoilt" not grep -qx 0 "$W/n"
+ok "a scrub goes through them, too" scrub
+ok "... and has them written anew" structures repaired
+ok "... and says so in words" says "superblock, at 0 of the target: repaired" fl scrub status
+ok "... and nothing is left to be repaired" json 'all(t["repaired"] == t["errors"] for t in d["targets"])' scrub status
+stop_hard 1
+timeout 30 "$BIN/flint" up "$D" > "$W/up" 2>&1
+ok "the server starts again, and serves everything" until_ok 60 serving
+ok "... without a word of damage" not log_has "restore this target" 1
+ok "clients read what they wrote" verify
 
 # The index: a checkpoint that does not check, a log that was written over.
 bad=$D/chunk3/target

@@ -301,13 +301,27 @@ enum flint_scrub_result {
 	FLINT_FOUND_GONE	= 3,	/* changed or removed before it was repaired */
 };
 
-/* Bytes of a chunk that were not what had been written. */
+/* What a target says of itself. */
+enum flint_own {
+	FLINT_OWN_SUPER		= 0,
+	FLINT_OWN_LOG		= 1,
+	FLINT_OWN_CHECKPOINT	= 2,
+	FLINT_OWN_NR,
+};
+
+/**
+ * struct flint_scrub_found - bytes of a chunk that were not what had been written
+ * @nr: counts up since the server started
+ * @ino: 0: not a chunk's, but the target's own: @index is enum flint_own, and @offset
+ *	counts pages of 4 KiB of the device; @fs and @length are 0
+ * @offset: in the chunk
+ */
 struct flint_scrub_found {
-	__le64 nr;			/* counts up since the server started */
+	__le64 nr;
 	__le64 ino;
 	__le32 fs;
 	__le32 index;
-	__le32 offset;			/* in the chunk */
+	__le32 offset;
 	__le32 length;
 	__le64 when_s;
 	__le32 result;			/* enum flint_scrub_result */

@@ -2,7 +2,7 @@
 # flint-chunkd, the chunk server. The store's files are linked into its tests.
 
 CHUNK_STORE_SRCS := $(addprefix userd/chunk/,alloc.c index.c window.c wal.c apply.c \
-	read.c write.c cut.c discard.c store.c ckpt.c list.c merge.c share.c clone.c extents.c)
+	read.c write.c cut.c discard.c store.c ckpt.c list.c merge.c share.c clone.c extents.c check.c)
 
 $(eval $(call program,flint-chunkd,$(CHUNK_STORE_SRCS) userd/chunk/dev_file.c \
 	userd/chunk/service.c userd/chunk/chain.c userd/chunk/place.c userd/chunk/forward.c userd/chunk/fence.c \
@@ -21,6 +21,8 @@ TEST_LIBS_chunk_chain := -lxxhash
 FUZZ_SRCS_forward := $(CHUNK_STORE_SRCS) userd/chunk/place.c
 FUZZ_LIBS_forward := -lxxhash
 TEST_SRCS_chunk_alloc := userd/chunk/alloc.c
+TEST_SRCS_chunk_check := $(CHUNK_STORE_SRCS)
+TEST_LIBS_chunk_check := -lxxhash
 TEST_SRCS_chunk_clone := $(CHUNK_STORE_SRCS)
 TEST_LIBS_chunk_clone := -lxxhash
 TEST_SRCS_chunk_crash := $(CHUNK_STORE_SRCS)

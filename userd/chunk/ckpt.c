@@ -403,6 +403,7 @@ static void step_done(struct flint_dio *io, int err)
 		ckpt_io(st, FLINT_DIO_WRITE, area_of(st, k->seq), FLINT_STORE_ALIGN);
 	} else if (k->phase == CKPT_HEAD) {
 		st->ckpt_seq = k->seq;
+		st->ckpt_whole[k->seq & 1] = true;
 		st->stats.checkpoints++;
 		flint_wal_recycle(&st->wal, k->wal_pos);
 		ckpt_end(st);
@@ -439,29 +440,34 @@ void flint_ckpt_start(struct flint_store *st)
 	k->in_bucket = 0;
 	k->snapped = false;
 	k->seq = st->ckpt_seq + 1;
+	st->ckpt_whole[k->seq & 1] = false;
 	ckpt_step(st);
 }
 
 /* ---- loading ------------------------------------------------------------ */
 
-static int head_read(struct flint_store *st, int area, struct flint_ckpt_head *h)
+int flint_ckpt_head_sound(const struct flint_store *st, u8 *buf, struct flint_ckpt_head *h)
 {
-	u8 *buf = st->ckpt->buf;
-	u32 crc;
-	int ret;
-
-	ret = st->dev->ops->pread(st->dev, buf, FLINT_STORE_ALIGN, st->ckpt_off[area]);
-	if (ret)
-		return ret;
 	memcpy(h, buf, sizeof(*h));
-	crc = le32_to_cpu(h->crc);
 	((struct flint_ckpt_head *)buf)->crc = 0;
 	if (h->magic != cpu_to_le32(FLINT_CKPT_MAGIC) ||
-	    flint_crc32c(st->uuid_crc, buf, FLINT_STORE_ALIGN) != crc ||
-	    (le64_to_cpu(h->seq) & 1) != (u64)area ||
+	    flint_crc32c(st->uuid_crc, buf, FLINT_STORE_ALIGN) != le32_to_cpu(h->crc) ||
 	    le64_to_cpu(h->nr_segs) > st->ckpt_len / FLINT_CKPT_SEG_SIZE)
 		return -EUCLEAN;
 	return 0;
+}
+
+static int head_read(struct flint_store *st, int area, struct flint_ckpt_head *h)
+{
+	u8 *buf = st->ckpt->buf;
+	int ret;
+
+	ret = st->dev->ops->pread(st->dev, buf, FLINT_STORE_ALIGN, st->ckpt_off[area]);
+	if (!ret)
+		ret = flint_ckpt_head_sound(st, buf, h);
+	if (!ret && (le64_to_cpu(h->seq) & 1) != (u64)area)
+		ret = -EUCLEAN;
+	return ret;
 }
 
 /*
@@ -571,23 +577,29 @@ static int reader_get(struct seg_reader *r, u64 nr, struct flint_ckpt_seg **seg)
 	return err;
 }
 
+bool flint_ckpt_seg_sound(const struct flint_store *st, struct flint_ckpt_seg *s, u64 seq, u64 nr)
+{
+	u32 len = le32_to_cpu(s->len), crc = le32_to_cpu(s->crc);
+
+	s->crc = 0;
+	return s->magic == cpu_to_le32(FLINT_CKPT_SEG_MAGIC) && le64_to_cpu(s->seq) == seq &&
+	       le64_to_cpu(s->nr) == nr && len >= sizeof(*s) && len <= FLINT_CKPT_SEG_SIZE &&
+	       flint_crc32c(st->uuid_crc, s, len) == crc;
+}
+
 static int segment_load(struct flint_store *st, const struct flint_ckpt_head *h,
 			struct seg_reader *reader, u64 nr)
 {
 	struct flint_ckpt_seg *s;
-	u32 len, crc, at = sizeof(*s);
+	u32 len, at = sizeof(*s);
 	int ret;
 
 	ret = reader_get(reader, nr, &s);
 	if (ret)
 		return ret;
-	len = le32_to_cpu(s->len);
-	crc = le32_to_cpu(s->crc);
-	s->crc = 0;
-	if (s->magic != cpu_to_le32(FLINT_CKPT_SEG_MAGIC) || s->seq != h->seq ||
-	    le64_to_cpu(s->nr) != nr || len < sizeof(*s) || len > FLINT_CKPT_SEG_SIZE ||
-	    flint_crc32c(st->uuid_crc, s, len) != crc)
+	if (!flint_ckpt_seg_sound(st, s, le64_to_cpu(h->seq), nr))
 		return -EUCLEAN;
+	len = le32_to_cpu(s->len);
 	while (at < len) {
 		const struct flint_rec_hdr *r = (const void *)((u8 *)s + at);
 		u32 rec;
@@ -644,6 +656,7 @@ static int ckpt_try(struct flint_store *st, const struct flint_ckpt_head *h, cha
 	reader_stop(&reader);
 	flint_alloc_zeroed(&st->alloc, (u32)le64_to_cpu(h->zeroed));
 	st->ckpt_seq = le64_to_cpu(h->seq);
+	st->ckpt_whole[st->ckpt_seq & 1] = true;
 	return flint_wal_replay(&st->wal, le64_to_cpu(h->wal_pos), le64_to_cpu(h->wal_seq),
 				err, errlen);
 }

@@ -74,6 +74,7 @@ struct chunkd_heal {
 	_Atomic u64 sync_bytes;		/* sent by recovery since start */
 	_Atomic u64 errors;		/* damaged blocks found, by whoever read */
 	_Atomic u64 repaired, lost;	/* of them */
+	_Atomic u64 own_errors;		/* of them: superblocks, log, checkpoints */
 	_Atomic bool conflict;
 	_Atomic bool scrubbing;
 };

@@ -35,6 +35,7 @@ HEAL(v_sync_bytes, sync_bytes)
 HEAL(v_errors, errors)
 HEAL(v_repaired, repaired)
 HEAL(v_lost, lost)
+HEAL(v_own_errors, own_errors)
 HEAL(v_conflict, conflict)
 HEAL(v_scrubbing, scrubbing)
 VALUE(v_serving, atomic_load(&t->place) != 0)
@@ -105,6 +106,8 @@ static const struct target_row rows[] = {
 	  v_repaired },
 	{ "flint_chunk_target_lost_blocks_total", "counter",
 	  "Of them without a good copy anywhere.", v_lost },
+	{ "flint_chunk_target_damaged_structures_total", "counter",
+	  "Of them superblocks, or places in the log or a checkpoint.", v_own_errors },
 	{ "flint_chunk_target_checkpoints_total", "counter", "Checkpoints.", v_ckpts },
 	{ "flint_chunk_target_checksum_errors_total", "counter",
 	  "Blocks that failed their checksum.", v_crc },

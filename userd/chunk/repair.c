@@ -70,6 +70,21 @@ static void piece_good(struct repair_job *j);
 
 /* ---- findings ------------------------------------------------------------ */
 
+u64 repair_found(struct chunkd_heal *h, const struct flint_scrub_found *what)
+{
+	u64 nr = ++h->nr_found;
+	struct flint_scrub_found *f = &h->found[nr % HEAL_FOUND];
+
+	*f = *what;
+	f->nr = cpu_to_le64(nr);
+	f->when_s = cpu_to_le64(flint_now_s());
+	f->result = cpu_to_le32(FLINT_FOUND_OPEN);
+	if (atomic_fetch_add(&h->errors, 1) + 1 == HEAL_SUSPECT)
+		flint_warn("%s: %u damaged blocks were found since flint-chunkd started: the disk is suspect; replace it with 'flint disk replace'",
+			   h->t->st->name, HEAL_SUSPECT);
+	return nr;
+}
+
 static struct flint_scrub_found *finding(struct chunkd_heal *h, u64 nr)
 {
 	struct flint_scrub_found *f = &h->found[nr % HEAL_FOUND];
@@ -98,23 +113,23 @@ static bool known(struct repair_job *j)
 
 static void found(struct repair_job *j)
 {
-	struct chunkd_heal *h = j->h;
-	u64 nr;
-
-	if (known(j))
-		return;
-	nr = ++h->nr_found;
-
-	h->found[nr % HEAL_FOUND] = (struct flint_scrub_found){
-		.nr = cpu_to_le64(nr), .ino = cpu_to_le64(j->ino), .fs = cpu_to_le32(j->fs),
+	struct flint_scrub_found what = {
+		.ino = cpu_to_le64(j->ino), .fs = cpu_to_le32(j->fs),
 		.index = cpu_to_le32(j->index), .offset = cpu_to_le32(j->at),
-		.length = cpu_to_le32(j->len), .when_s = cpu_to_le64(flint_now_s()),
-		.result = cpu_to_le32(FLINT_FOUND_OPEN),
+		.length = cpu_to_le32(j->len),
 	};
-	j->found_nr = nr;
-	if (atomic_fetch_add(&h->errors, 1) + 1 == HEAL_SUSPECT)
-		flint_warn("%s: %u damaged blocks were found since flint-chunkd started: the disk is suspect; replace it with 'flint disk replace'",
-			   h->t->st->name, HEAL_SUSPECT);
+
+	if (!known(j))
+		j->found_nr = repair_found(j->h, &what);
+}
+
+void repair_mended(struct chunkd_heal *h, u64 nr)
+{
+	struct flint_scrub_found *f = finding(h, nr);
+
+	if (f)
+		f->result = cpu_to_le32(FLINT_FOUND_REPAIRED);
+	atomic_fetch_add(&h->repaired, 1);
 }
 
 static void settle(struct repair_job *j, enum flint_scrub_result result)

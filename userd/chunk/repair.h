@@ -25,6 +25,11 @@ struct repair_wait {
 /* Look at all of a chunk and repair what is damaged. On the worker. */
 void repair_chunk(struct chunkd_heal *h, u32 fs, u64 ino, u32 index, struct repair_wait *w);
 
+/* Something is damaged: list and count it. Return: its number. */
+u64 repair_found(struct chunkd_heal *h, const struct flint_scrub_found *what);
+/* What was listed so, and no chunk's, is as it should be again. */
+void repair_mended(struct chunkd_heal *h, u64 nr);
+
 /* The store hands reads that met damage over to us. */
 void repair_attach(struct chunkd_heal *h);
 /* Begin no more. Return: is nothing under way? */

@@ -4,18 +4,19 @@
  *
  * A pass goes through all chunks in the order of their keys, which is the same
  * whatever happens meanwhile, and reads each by its checksums; what fails is
- * handed to repair.c. A pass by itself takes four fifths of the period, so that
+ * handed to repair.c. Before them come superblocks, log and checkpoints (check.c),
+ * which are read at the same pace. A pass by itself takes four fifths of the period, so that
  * it is never late; one that an operator started goes as fast as clients let it.
  * How far it is stands in a small file of the state directory, written once a
  * minute: a restart repeats at most that minute. The file is not worth a forced
  * write: if it is lost or unreadable, the pass begins anew.
- *
  */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
+#include "check.h"
 #include "repair.h"
 #include "scrub.h"
 #include "../base/log.h"
@@ -24,6 +25,7 @@
 #define SCRUB_LOOK_MS		60000u		/* between looks whether it is time */
 #define SCRUB_SAVE_NS		60000000000ull
 #define SCRUB_FIRST_S		3600u		/* a target without a file waits so long */
+#define SCRUB_CKPT_MS		20u		/* between looks whether a checkpoint has ended */
 
 /**
  * struct chunkd_scrub
@@ -32,11 +34,13 @@
  * @on: a chunk is being read
  * @fast: an operator asked for this pass
  * @busy: something is under way: a read, a buffer, a repair
+ * @own: the target's own structures come next; @own_on: from where @check stands
+ * @own_nr: what was found last of them
  */
 struct chunkd_scrub {
 	struct chunkd_heal *h;
 	enum flint_scrub_state state;
-	bool fast, on, busy;
+	bool fast, on, busy, own, own_on, own_paused;
 	u64 key, done, total, chunks;
 	u64 began_s, ended_s, next_s;
 	u64 saved_ns;
@@ -48,6 +52,8 @@ struct chunkd_scrub {
 	struct flint_buf_waiter waiter;
 	struct flint_sop op;
 	struct repair_wait repair;
+	struct flint_check check;
+	u64 own_nr;
 	int dirfd;
 };
 
@@ -154,6 +160,8 @@ static void begin(struct chunkd_scrub *s, bool fast)
 	s->done = 0;
 	s->chunks = 0;
 	s->on = false;
+	s->own = true;
+	s->own_on = false;
 	s->began_s = now_s();
 	if (fast)
 		flint_info("%s: scrub begins", s->h->t->st->name);
@@ -184,6 +192,7 @@ static void hold(struct chunkd_scrub *s)
 {
 	s->state = FLINT_SCRUB_HELD;
 	s->on = false;
+	s->own_on = false;
 	atomic_store(&s->h->scrubbing, false);
 	save(s);
 	later(s, SCRUB_LOOK_MS);
@@ -218,7 +227,7 @@ void scrub_look(struct chunkd_heal *h)
 		later(s, SCRUB_LOOK_MS);
 }
 
-/* ---- one chunk after the other ------------------------------------------- */
+/* ---- steps --------------------------------------------------------------- */
 
 static void timer_over(struct flint_timer *t)
 {
@@ -305,6 +314,81 @@ static void buffer_came(struct flint_buf_waiter *w, struct flint_buf *buf)
 	flint_store_submit(st, op);
 }
 
+/* ---- the target's own structures ------------------------------------------ */
+
+static const char *const own_names[FLINT_OWN_NR] = { "superblock", "log", "checkpoint" };
+
+static void own_done(struct flint_check *k)
+{
+	on((void *)((u8 *)k - offsetof(struct chunkd_scrub, check)));
+}
+
+static void own_found(struct flint_check *k, enum flint_own what)
+{
+	struct chunkd_scrub *s = (void *)((u8 *)k - offsetof(struct chunkd_scrub, check));
+	struct flint_scrub_found f = {
+		.index = cpu_to_le32(what), .offset = cpu_to_le32((u32)(k->off >> 12)),
+	};
+
+	s->own_nr = repair_found(s->h, &f);
+	atomic_fetch_add(&s->h->own_errors, 1);
+	flint_err("%s: the %s at offset %llu of the target is not what was written: it is %s",
+		  s->h->t->st->name, own_names[what], (unsigned long long)k->off,
+		  what == FLINT_OWN_SUPER ? "written again" : "replaced by a checkpoint now");
+}
+
+static void own_mended(struct flint_check *k, enum flint_own what)
+{
+	struct chunkd_scrub *s = (void *)((u8 *)k - offsetof(struct chunkd_scrub, check));
+
+	repair_mended(s->h, s->own_nr);
+}
+
+static void own_buffer(struct flint_buf_waiter *w, struct flint_buf *buf)
+{
+	struct chunkd_scrub *s = (void *)((u8 *)w - offsetof(struct chunkd_scrub, waiter));
+
+	s->buf = buf;
+	s->check.buf = buf->data;
+	if (s->h->closing || flint_check_over(&s->check))
+		on(s);
+	else
+		flint_check_step(&s->check);
+}
+
+/* Return: false when that is done. */
+static bool own_step(struct chunkd_scrub *s)
+{
+	u64 wait;
+
+	if (!s->own_on) {
+		s->check.done = own_done;
+		s->check.found = own_found;
+		s->check.mended = own_mended;
+		flint_check_begin(&s->check, s->h->t->st);
+		s->own_on = true;
+	}
+	if (flint_check_over(&s->check)) {
+		s->own = false;
+		return false;
+	}
+	wait = flint_throttle_take(&s->rate, s->check.moved, s->h->t->queued, flint_now_ns());
+	s->check.moved = 0;
+	if (wait || (flint_check_waits(&s->check) && !s->own_paused)) {
+		s->own_paused = true;
+		later(s, wait ? wait / 1000000 + 1 : SCRUB_CKPT_MS);
+		return true;
+	}
+	s->own_paused = false;
+	s->busy = true;
+	s->waiter.fn = own_buffer;
+	s->waiter.loop = s->h->w->loop;
+	flint_buf_wait(s->h->w->d->pool, &s->waiter);
+	return true;
+}
+
+/* ---- one chunk after the other ------------------------------------------- */
+
 /* Find the chunk with the lowest key that was not read yet. Return: false: there is none. */
 static bool next_chunk(struct chunkd_scrub *s)
 {
@@ -339,6 +423,8 @@ static void step(struct chunkd_scrub *s)
 	}
 	if (flint_now_ns() - s->saved_ns > SCRUB_SAVE_NS)
 		save(s);
+	if (s->own && own_step(s))
+		return;
 	c = s->on ? chunk_on(s) : NULL;
 	if (!c || s->at >= c->size) {
 		if (!next_chunk(s)) {
@@ -370,6 +456,7 @@ struct chunkd_scrub *scrub_new(struct chunkd_heal *h, int dirfd)
 		return NULL;
 	s->h = h;
 	s->dirfd = dirfd;
+	s->own = true;
 	s->timer.fn = timer_over;
 	s->timer.arg = s;
 	s->began_s = now_s() + SCRUB_FIRST_S;	/* a new target is not read at once */

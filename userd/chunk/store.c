@@ -217,6 +217,7 @@ static int super_read(struct flint_dev *dev, struct flint_disk_super *sb, const 
 
 static void super_take(struct flint_store *st, const struct flint_disk_super *sb, const char *path)
 {
+	st->super = *sb;
 	st->id = le32_to_cpu(sb->target_id);
 	snprintf(st->name, sizeof(st->name), "target %u (%s)", st->id, path);
 	memcpy(st->uuid, sb->uuid, sizeof(st->uuid));
@@ -409,9 +410,21 @@ int flint_store_bind(struct flint_store *st, const u8 cluster[16], char *err, si
 				 strerror(-ret));
 	}
 	free(sb);
-	if (!ret)
+	if (!ret) {
 		memcpy(st->cluster, cluster, sizeof(st->cluster));
+		memcpy(st->super.cluster, cluster, sizeof(st->super.cluster));
+	}
 	return ret;
+}
+
+void flint_super_image(const struct flint_store *st, void *p, u8 copy)
+{
+	struct flint_disk_super *sb = p;
+
+	memset(p, 0, FLINT_SB_SIZE);
+	*sb = st->super;
+	sb->copy = copy;
+	sb->crc = cpu_to_le32(super_crc(sb));
 }
 
 /* ---- what operations share ---------------------------------------------- */

@@ -255,6 +255,8 @@ struct flint_store {
 	struct flint_wal wal;
 	struct flint_ckpt *ckpt;
 	u64 ckpt_seq;
+	bool ckpt_whole[2];		/* the area has a checkpoint that we wrote, or began with */
+	struct flint_disk_super super;	/* as it is on the device, twice */
 	struct flint_sop *blocked;	/* waiting for log space, scratch or zeroed blocks */
 	struct flint_sop **blocked_tail;
 	bool unblock;			/* something was freed */
@@ -506,6 +508,8 @@ u8 *flint_scratch_get(struct flint_store *st);
 void flint_scratch_put(struct flint_store *st, u8 *s);
 void flint_dio_submit(struct flint_store *st, struct flint_dio *io);
 u64 flint_block_off(const struct flint_store *st, u32 dev);
+/* What the superblock's @copy is on the device: FLINT_SB_SIZE bytes, aligned. */
+void flint_super_image(const struct flint_store *st, void *p, u8 copy);
 /* Take the chunk or wait for it; op->resume is called when it is ours. */
 bool flint_chunk_take(struct flint_sop *op, struct flint_chunk *c,
 		      void (*resume)(struct flint_sop *op));
@@ -538,6 +542,10 @@ int flint_ckpt_init(struct flint_store *st);
 void flint_ckpt_free(struct flint_store *st);
 void flint_ckpt_start(struct flint_store *st);
 bool flint_ckpt_running(const struct flint_store *st);
+/* Is an area's first FLINT_STORE_ALIGN bytes a header? Clears its CRC. Return: 0 or -EUCLEAN. */
+int flint_ckpt_head_sound(const struct flint_store *st, u8 *buf, struct flint_ckpt_head *h);
+/* Is it segment @nr of checkpoint @seq, and whole? Clears its CRC. */
+bool flint_ckpt_seg_sound(const struct flint_store *st, struct flint_ckpt_seg *s, u64 seq, u64 nr);
 /* First, empty checkpoint of a new store; sync. */
 int flint_ckpt_format(struct flint_dev *dev, const struct flint_disk_super *sb);
 
