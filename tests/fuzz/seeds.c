@@ -10,7 +10,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "../unit/map_sample.h"
+#include "../../uapi/flintfs/chain.h"
 #include "../../uapi/flintfs/lease.h"
+#include "../../uapi/flintfs/token.h"
 
 static const char *root;
 
@@ -382,6 +384,104 @@ static void delegations(void)
 	put("lease", "dir-write", steps, sizeof(steps));
 }
 
+/* Requests to one target (chunk_request_fuzz.c): its place, then kind, who and payload before each body. */
+struct script {
+	uint8_t data[2048];
+	size_t len;
+};
+
+enum { R_SYNC, R_GET, R_SCRUB, R_CTL, R_CLONE, R_EXTENTS, R_PERMIT, R_READ, R_WRITE, R_PUNCH,
+       R_FORWARD, R_CUT, R_NR };
+#define R_SERVER	0x80		/* who asks; with a payload of the body's own */
+#define R_TOOL		0x81
+#define R_CLIENT	0x82
+#define R_TOKEN		0x92
+
+static void script_add(struct script *s, unsigned int kind, unsigned int seq, uint8_t who,
+		       const void *body, size_t len)
+{
+	unsigned int first = seq << 4;
+
+	while (first % R_NR != kind)
+		first++;
+	s->data[s->len++] = (uint8_t)first;
+	s->data[s->len++] = who;
+	s->data[s->len++] = 0;
+	memcpy(s->data + s->len, body, len);
+	s->len += len;
+}
+
+static void requests_clients(void)
+{
+	struct flint_io io = { .gen = cpu_to_le32(1), .length = cpu_to_le32(40000), .chunk_shift = 20 };
+	struct flint_clone clone = { .dst = { .gen = cpu_to_le32(1), .index = cpu_to_le32(1),
+		.chunk_shift = 20 }, .src_ino = cpu_to_le64(1), .src_gen = cpu_to_le32(1) };
+	struct flint_chunk_get get = { .length = cpu_to_le32(16384) };
+	struct flint_sync sync = { .op = cpu_to_le32(FLINT_SYNC_SUMS), .max_len = cpu_to_le32(65536) };
+	struct flint_cut cut = { .gen = cpu_to_le32(1), .trunc_epoch = cpu_to_le32(1),
+		.size = cpu_to_le64(5000), .chunk_shift = 20 };
+	struct script s = { .len = 1 };
+
+	script_add(&s, R_WRITE, 1, R_CLIENT, &io, sizeof(io));
+	script_add(&s, R_READ, 0, R_CLIENT, &io, sizeof(io));
+	script_add(&s, R_CLONE, 2, R_CLIENT, &clone, sizeof(clone));
+	script_add(&s, R_EXTENTS, 0, R_CLIENT, &io, sizeof(io));
+	script_add(&s, R_GET, 0, R_SERVER, &get, sizeof(get));
+	script_add(&s, R_SYNC, 0, R_TOOL, &sync, sizeof(sync));
+	sync.op = cpu_to_le32(FLINT_SYNC_CHUNKS);
+	script_add(&s, R_SYNC, 0, R_TOOL, &sync, sizeof(sync));
+	io.length = cpu_to_le32(9000);
+	script_add(&s, R_PUNCH, 3, R_CLIENT, &io, sizeof(io));
+	script_add(&s, R_CUT, 0, R_TOOL, &cut, sizeof(cut));
+	put("chunk_request", "clients", s.data, s.len);
+}
+
+static void requests_recovery(void)
+{
+	struct flint_sync sync = { .from = cpu_to_le32(2), .max_len = cpu_to_le32(65536) };
+	struct flint_forward fwd = {
+		.io = { .gen = cpu_to_le32(1), .length = cpu_to_le32(4096), .chunk_shift = 20,
+			.flags = cpu_to_le32(FLINT_IO_CRC) },
+		.version = cpu_to_le64(1), .tag = cpu_to_le64(3), .from = cpu_to_le32(2),
+		.kind = FLINT_FWD_DROP, .flags = FLINT_FWD_SYNC };
+	uint8_t op;
+	struct script s = { .data = { 1 }, .len = 1 };
+
+	for (op = FLINT_SYNC_BEGIN; op <= FLINT_SYNC_DONE; op++) {
+		sync.op = cpu_to_le32(op);
+		script_add(&s, R_SYNC, 0, op == FLINT_SYNC_INODES || op == FLINT_SYNC_CLIENTS ?
+			   R_SERVER & 3 : R_SERVER, &sync, sizeof(sync));
+	}
+	fwd.io.length = 0;
+	script_add(&s, R_FORWARD, 0, R_SERVER, &fwd, sizeof(fwd));
+	put("chunk_request", "recovery", s.data, s.len);
+}
+
+static void requests_tools(void)
+{
+	struct { struct flint_target_ctl c; char path[8]; } ctl = {
+		.c = { .max_len = cpu_to_le32(4096) }, .path = "/x" };
+	struct flint_scrub scrub = { .max_len = cpu_to_le32(4096) };
+	struct flint_permit permit = { .ino = cpu_to_le64(1), .expires = cpu_to_le64(~0ull >> 1) };
+	struct flint_io io = { .gen = cpu_to_le32(1), .length = cpu_to_le32(4096), .chunk_shift = 20 };
+	struct script s = { .data = { 16 }, .len = 1 };
+	uint8_t op;
+
+	for (op = FLINT_SCRUB_STATUS; op <= FLINT_SCRUB_STOP; op++) {
+		scrub.op = cpu_to_le32(op);
+		script_add(&s, R_SCRUB, 0, R_TOOL, &scrub, sizeof(scrub));
+	}
+	script_add(&s, R_PERMIT, 0, R_TOKEN, &permit, sizeof(permit));
+	script_add(&s, R_READ, 0, R_TOKEN, &io, sizeof(io));
+	for (op = FLINT_TCTL_LIST; op <= FLINT_TCTL_FORMAT; op++) {
+		ctl.c.op = cpu_to_le32(op == FLINT_TCTL_DETACH ? FLINT_TCTL_FORMAT :
+				       op == FLINT_TCTL_FORMAT ? FLINT_TCTL_DETACH : op);
+		ctl.c.path_len = cpu_to_le16(op == FLINT_TCTL_LIST ? 0 : 2);
+		script_add(&s, R_CTL, 0, R_TOOL, &ctl, sizeof(ctl.c));
+	}
+	put("chunk_request", "tools", s.data, s.len);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -399,5 +499,8 @@ int main(int argc, char **argv)
 	streams();
 	commands();
 	delegations();
+	requests_clients();
+	requests_recovery();
+	requests_tools();
 	return 0;
 }

@@ -20,6 +20,10 @@ TEST_SRCS_chunk_chain := $(CHUNK_STORE_SRCS) userd/chunk/place.c
 TEST_LIBS_chunk_chain := -lxxhash
 FUZZ_SRCS_forward := $(CHUNK_STORE_SRCS) userd/chunk/place.c
 FUZZ_LIBS_forward := -lxxhash
+FUZZ_SRCS_chunk_request := $(CHUNK_STORE_SRCS) $(addprefix userd/chunk/,service.c chain.c place.c \
+	forward.c fence.c heal.c ask.c serve.c sync.c compare.c throttle.c repair.c scrub.c permit.c targets.c)
+# Its own loop, network and cluster come before the library's.
+FUZZ_LIBS_chunk_request := -lxxhash -Wl,-z,muldefs
 TEST_SRCS_chunk_alloc := userd/chunk/alloc.c
 TEST_SRCS_chunk_check := $(CHUNK_STORE_SRCS)
 TEST_LIBS_chunk_check := -lxxhash
