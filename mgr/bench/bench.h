@@ -186,8 +186,14 @@ int bench_yard_disk(const char *dir, const struct bench_djob *job, struct bench_
 
 /* ---- leased.c --------------------------------------------------------- */
 
-/* @count calls of stat, or open and close, by one client under leases; @requests sent for them. */
-int bench_leased(const struct bench_cluster *c, bool open, uint64_t count,
+enum bench_leased_op {
+	BENCH_LEASED_STAT,
+	BENCH_LEASED_OPEN,		/* and close */
+	BENCH_LEASED_CREATE,		/* by delegation; the last ones told, too */
+};
+
+/* @count calls by one client under leases; @requests sent for them. */
+int bench_leased(const struct bench_cluster *c, enum bench_leased_op op, uint64_t count,
 		 struct bench_result *res, uint64_t *requests, char *err, size_t errlen);
 
 /* ---- yard.c ----------------------------------------------------------- */

@@ -7,6 +7,7 @@
  *	                                   connection and in a session of its own
  *	create-lone                        one client, one request at a time
  *	stat-leased, open-leased           one client's calls under leases
+ *	create-delegated                   its creates under a dir-write lease
  *	create-N, lookup-N, getattr-N      the same on a directory of N files; creates
  *	                                   are those of the last fifth: the steady rate
  *	readdir-deep                       a page in the middle of that directory
@@ -183,14 +184,17 @@ out:
 /* Calls that the client answers itself. */
 static int run_leased(struct run *r)
 {
-	static const char * const names[] = { "stat-leased", "open-leased" };
+	static const char * const names[] = {
+		[BENCH_LEASED_STAT] = "stat-leased", [BENCH_LEASED_OPEN] = "open-leased",
+		[BENCH_LEASED_CREATE] = "create-delegated" };
 	struct bench_result res;
 	struct bench_figure *f;
-	uint64_t requests;
+	uint64_t requests, made = READS < 3 * r->o->small ? READS : 3 * r->o->small;
 	int i, ret = 0;
 
-	for (i = 0; i < 2 && !ret; i++) {
-		ret = bench_leased(&r->cluster, i, READS, &res, &requests, r->err, sizeof(r->err));
+	for (i = 0; i < 3 && !ret; i++) {
+		ret = bench_leased(&r->cluster, i, i == BENCH_LEASED_CREATE ? made : READS, &res,
+				   &requests, r->err, sizeof(r->err));
 		if (ret)
 			break;
 		f = bench_figure(&r->rep, "%s", names[i]);
@@ -433,6 +437,7 @@ static json_t *document(struct run *r)
 		{ "getattr-r1-conns", "ping-r1-conns" },
 		{ "create-lone", "fdatasync" },
 		{ "stat-leased", "lookup-r1" }, { "open-leased", "lookup-r1" },
+		{ "create-delegated", "create-r1" },
 		{ "readdir-deep", "readdir-first" },
 	};
 	static const char * const sized[] = { "create", "lookup", "getattr" };

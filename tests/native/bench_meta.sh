@@ -19,7 +19,7 @@ cd "$W" || exit 1
 "$BIN/flint" bench meta d --files 1000 --big 5000 --rounds 1 --clients 4 --depth 4 \
 	--out "$W/meta.json" >"$W/run.out" 2>&1
 result $? "flint bench meta runs to its end"
-for work in create-r1 create-r1-conns create-r3 lookup-r1 getattr-r1 create-lone stat-leased open-leased create-5k lookup-5k readdir-deep; do
+for work in create-r1 create-r1-conns create-r3 lookup-r1 getattr-r1 create-lone stat-leased open-leased create-delegated create-5k lookup-5k readdir-deep; do
 	row $work
 	result $? "$work has its rows"
 done

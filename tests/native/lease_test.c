@@ -19,6 +19,11 @@
  *	grow PATH		write at the end of a file for ever; prints where it ends
  *				after each write that was acknowledged (to be killed)
  *	grown PATH END		the file has END bytes at least, as grow wrote them
+ *	delegate		creates without a request, and who finds them, TAP
+ *	promise PATH SECONDS	make files in the new directory PATH by delegation; prints how
+ *				many were told after each flint_fs_sync() (to be killed, or
+ *				its servers), then looks whether all of them are there
+ *	promised PATH N		the first N of them are there
  *	own			what the server changes by itself is not kept by anybody, TAP
  *	fill PATH N		make a directory with N files, so that inode numbers grow
  *
@@ -58,7 +63,7 @@ static const struct flint_conf_opt table[] = {
 };
 static const struct flint_conf_spec spec = {
 	.prog = "flint-leasetest", .opts = table, .has_args = true, .args_off = OFF(args),
-	.args_doc = "cached|coherence SECONDS [all]|hold PATH|writer PATH|change PATH MS|locks|sessions N|kept|own|size|grow PATH|grown PATH END|fill PATH N",
+	.args_doc = "cached|coherence SECONDS [all]|hold PATH|writer PATH|change PATH MS|locks|sessions N|kept|delegate|promise PATH SECONDS|promised PATH N|own|size|grow PATH|grown PATH END|fill PATH N",
 	.doc = "Test leases, sessions and locks of a running cluster.",
 };
 
@@ -75,11 +80,11 @@ static void ok(bool good, const char *what)
 	fflush(stdout);
 }
 
-static struct flint_fs *client(const char *name, struct flint_loop *loop)
+static struct flint_fs *client_of(const char *name, struct flint_loop *loop, bool delegate)
 {
 	struct flint_fs_config cfg = {
 		.mgrs = o.mgr, .fs_name = o.fs, .key = key, .name = name, .leases = true,
-		.loop = loop,
+		.loop = loop, .delegate = delegate,
 	};
 	char err[256];
 	struct flint_fs *fs = flint_fs_open(&cfg, err, sizeof(err));
@@ -89,6 +94,11 @@ static struct flint_fs *client(const char *name, struct flint_loop *loop)
 		exit(1);
 	}
 	return fs;
+}
+
+static struct flint_fs *client(const char *name, struct flint_loop *loop)
+{
+	return client_of(name, loop, false);
 }
 
 static uint64_t requests(struct flint_fs *fs)
@@ -661,6 +671,223 @@ static void size(void)
 	flint_fs_close(b);
 }
 
+/* ---- delegated creates ------------------------------------------------------------------ */
+
+#define MADE	1200
+
+static uint64_t delegated(struct flint_fs *fs)
+{
+	struct flint_fs_stats st;
+
+	flint_fs_stats(fs, &st);
+	return st.delegated;
+}
+
+static int make(struct flint_fs *fs, uint64_t dir, const char *prefix, int i, struct flint_attr *a)
+{
+	char name[24];
+
+	snprintf(name, sizeof(name), "%s%d", prefix, i);
+	return flint_fs_mknod(fs, dir, name, S_IFREG | 0640, 0, 0, NULL, a);
+}
+
+/*
+ * A directory that is delegated. Not every one is: leases are granted where the log says that
+ * the session has some (leases.rst, Hints), which it does a moment later.
+ */
+static int own_dir(struct flint_fs *fs, uint64_t parent, const char *name, uint32_t mode,
+		   struct flint_attr *dir)
+{
+	uint64_t was = delegated(fs);
+	struct flint_attr attr;
+	char tmp[40];
+	int i, rc = 0;
+
+	for (i = 0; !rc && delegated(fs) == was && i < 100; i++) {
+		snprintf(tmp, sizeof(tmp), "%s.%d", name, i);
+		rc = flint_fs_mkdir(fs, parent, tmp, mode, dir);
+		if (!rc)
+			rc = make(fs, ino_of(dir), "first", 0, &attr);
+		usleep(i ? 20000 : 0);
+	}
+	if (!rc)
+		rc = flint_fs_unlink(fs, ino_of(dir), "first0");
+	return rc ? rc : flint_fs_rename(fs, parent, tmp, parent, name, 0);
+}
+
+static int entries(struct flint_fs *fs, uint64_t dir)
+{
+	int n = 0;
+
+	return flint_fs_readdir(fs, dir, 0, true, count_entry, &n) ? -1 : n;
+}
+
+/* But for how long they hold: that is each answer's own. */
+static bool same_attr(struct flint_attr x, struct flint_attr y)
+{
+	x.valid_ms = y.valid_ms = 0;
+	return !memcmp(&x, &y, sizeof(x));
+}
+
+/* Made by @a, in memory; found by @b. */
+static void delegate_found(struct flint_fs *a, struct flint_fs *b)
+{
+	struct flint_attr dir, sub, deep, link, attr[4], seen;
+	char path[40];
+	int i, rc = own_dir(a, root_of(a), "delegate", 02755, &dir);
+	uint64_t before = requests(a), was = delegated(a);
+
+	for (i = 0; i < MADE; i++)
+		rc |= make(a, ino_of(&dir), "f", i, &attr[i % 2]);
+	rc |= flint_fs_mkdir(a, ino_of(&dir), "sub", 0750, &sub);
+	rc |= flint_fs_mkdir(a, ino_of(&sub), "deep", 0755, &deep);
+	rc |= make(a, ino_of(&deep), "f", 0, &attr[2]);
+	rc |= flint_fs_symlink(a, ino_of(&deep), "link", "where", &link);
+	ok(!rc && delegated(a) - was == MADE + 4 && requests(a) - before < MADE / 10,
+	   "files, directories in directories, a symlink without a request for each");
+	rc = flint_fs_walk(a, "/delegate/sub/deep/f0", &seen);
+	ok(!rc && same_attr(seen, attr[2]) &&
+	   flint_fs_walk(a, "/delegate/sub/none", &seen) == -ENOENT &&
+	   make(a, ino_of(&deep), "f", 0, &seen) == -EEXIST, "who made them finds them");
+	rc = flint_fs_walk(b, "/delegate/sub/deep/f0", &seen);
+	rc |= !same_attr(seen, attr[2]);
+	rc |= flint_fs_lookup(b, ino_of(&deep), "link", &seen) || !same_attr(seen, link);
+	for (i = MADE - 2; i < MADE; i++) {
+		snprintf(path, sizeof(path), "/delegate/f%d", i);
+		rc |= flint_fs_walk(b, path, &seen) || !same_attr(seen, attr[i % 2]);
+	}
+	ok(!rc, "so does another client, at once, and with the same attributes");
+	ok(entries(b, ino_of(&dir)) == MADE + 1 && entries(a, ino_of(&dir)) == MADE + 1 &&
+	   entries(a, ino_of(&deep)) == 2, "and lists them");
+	was = delegated(a);
+	ok(!make(a, ino_of(&dir), "late", 0, &attr[0]) && delegated(a) == was &&
+	   !flint_fs_walk(b, "/delegate/late0", &seen),
+	   "what was looked at is the server's to create in");
+}
+
+static void delegate_changed(struct flint_fs *a, struct flint_fs *b)
+{
+	struct flint_setattr set = { .valid = cpu_to_le32(FLINT_SET_MODE | FLINT_SET_GID),
+				     .mode = cpu_to_le32(02775), .gid = cpu_to_le32(77) };
+	struct flint_attr dir, attr, seen;
+	struct flint_file *f = NULL;
+	char c = 0;
+	int i, rc = own_dir(a, root_of(a), "changed", 0755, &dir);
+
+	for (i = 0; i < 10; i++)
+		rc |= make(a, ino_of(&dir), "f", i, &attr);
+	rc |= flint_fs_unlink(a, ino_of(&dir), "f0");
+	rc |= flint_fs_rename(a, ino_of(&dir), "f1", ino_of(&dir), "g", 0);
+	rc |= flint_fs_open_file(a, ino_of(&dir), "f2", FLINT_OPEN_READ | FLINT_OPEN_WRITE, 0, &f);
+	rc |= f ? flint_file_pwrite(f, "x", 1, 0) != 1 || flint_file_close(f) : 1;
+	rc |= flint_fs_lookup(b, ino_of(&dir), "f0", &seen) != -ENOENT;
+	rc |= flint_fs_lookup(b, ino_of(&dir), "g", &seen);
+	f = NULL;
+	rc |= flint_fs_open_file(b, ino_of(&dir), "f2", FLINT_OPEN_READ, 0, &f);
+	rc |= f ? flint_file_pread(f, &c, 1, 0) != 1 || c != 'x' || flint_file_close(f) : 1;
+	ok(!rc, "removed, renamed, written by who made them");
+	rc = flint_fs_mkdir(a, root_of(a), "setgid", 0755, &dir);
+	set.ino = dir.ino;
+	rc |= make(a, ino_of(&dir), "f", 0, &attr) | flint_fs_setattr(a, &set, NULL);
+	rc |= make(a, ino_of(&dir), "f", 1, &attr);
+	ok(!rc && le32_to_cpu(attr.gid) == 77, "rules of the directory that its holder changes hold");
+}
+
+/* A limit that is set elsewhere, when the directory is delegated already. */
+static void delegate_limited(struct flint_fs *a, struct flint_fs *b)
+{
+	struct flint_attr top, dir, attr;
+	struct flint_quota_set q = { .kind = cpu_to_le32(FLINT_QUOTA_TREE) };
+	int i, n, rc = flint_fs_mkdir(a, root_of(a), "limited", 0755, &top);
+
+	rc |= own_dir(a, ino_of(&top), "dir", 0755, &dir);
+	rc |= make(a, ino_of(&dir), "f", 0, &attr) | flint_fs_sync(a);
+	q.id = top.ino;
+	q.inode_hard = cpu_to_le64(10);
+	rc |= flint_fs_quota_set(b, &q, NULL);
+	for (i = 1; i < 50; i++)
+		rc |= make(a, ino_of(&dir), "f", i, &attr);
+	ok(!rc && flint_fs_sync(a) == -EDQUOT && !flint_fs_sync(a),
+	   "a limit set elsewhere refuses promises, and sync says so, once");
+	n = entries(a, ino_of(&dir));
+	ok(n > 0 && n < 50 && entries(b, ino_of(&dir)) == n &&
+	   flint_fs_lookup(a, ino_of(&dir), "f49", &attr) == -ENOENT,
+	   "what was refused is gone, here as there");
+	ok(make(a, ino_of(&dir), "f", 60, &attr) == -EDQUOT || flint_fs_sync(a) == -EDQUOT,
+	   "nor can anything more be made");
+}
+
+static void delegate(void)
+{
+	struct flint_fs *a = client_of("a", NULL, true), *b = client("b", NULL);
+	struct flint_attr dir, attr;
+	int i, rc;
+
+	delegate_found(a, b);
+	delegate_changed(a, b);
+	delegate_limited(a, b);
+	rc = own_dir(a, root_of(a), "closed", 0755, &dir);
+	for (i = 0; i < 20; i++)
+		rc |= make(a, ino_of(&dir), "f", i, &attr);
+	flint_fs_close(a);
+	ok(!rc && entries(b, ino_of(&dir)) == 20, "what was made before the session closed is there");
+	flint_fs_close(b);
+}
+
+static int promised_count(struct flint_fs *fs, const char *path, uint64_t n)
+{
+	struct flint_attr dir, attr;
+	char name[24];
+	uint64_t i, found = 0;
+
+	if (flint_fs_walk(fs, path, &dir))
+		return -1;
+	for (i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "f%llu", (unsigned long long)i);
+		found += !flint_fs_lookup(fs, ino_of(&dir), name, &attr);
+	}
+	return found;
+}
+
+static void promised(const char *path, uint64_t n)
+{
+	struct flint_fs *fs = client("reader", NULL);
+	int found = promised_count(fs, path, n);
+
+	printf("# %d of %llu that were told are there\n", found, (unsigned long long)n);
+	failures += found < 0 || (uint64_t)found != n;
+	flint_fs_close(fs);
+}
+
+static void promise(const char *path, uint64_t seconds)
+{
+	struct flint_fs *fs = client_of("maker", NULL, true);
+	uint64_t end = flint_now_ns() + seconds * 1000000000ull;
+	struct flint_attr dir, attr;
+	const char *name;
+	int i, rc = 0;
+
+	split(fs, path, &dir, &name);
+	if (own_dir(fs, ino_of(&dir), name, 0755, &dir))
+		exit(1);
+	for (i = 0; !rc && flint_now_ns() < end; i++) {
+		rc = make(fs, ino_of(&dir), "f", i, &attr);
+		if (rc || i % 100 != 99)
+			continue;
+		rc = flint_fs_sync(fs);
+		if (!rc)
+			printf("%d\n", i + 1);
+		fflush(stdout);
+		usleep(5000);
+	}
+	printf("# %d files, of which %llu delegated%s%s\n", i, (unsigned long long)delegated(fs),
+	       rc ? ": " : "", rc ? strerror(-rc) : "");
+	failures += rc || !delegated(fs);
+	flint_fs_close(fs);
+	if (!failures)
+		promised(path, i);
+}
+
 static void grow(const char *path)
 {
 	struct flint_fs *fs = client("grower", NULL);
@@ -862,6 +1089,12 @@ int main(int argc, char **argv)
 		grow(o.args.items[1]);
 	else if (!strcmp(mode, "grown") && o.args.nr == 3)
 		grown(o.args.items[1], strtoull(o.args.items[2], NULL, 10));
+	else if (!strcmp(mode, "delegate"))
+		delegate();
+	else if (!strcmp(mode, "promise") && o.args.nr == 3)
+		promise(o.args.items[1], strtoull(o.args.items[2], NULL, 10));
+	else if (!strcmp(mode, "promised") && o.args.nr == 3)
+		promised(o.args.items[1], strtoull(o.args.items[2], NULL, 10));
 	else if (!strcmp(mode, "own"))
 		own();
 	else if (!strcmp(mode, "fill") && o.args.nr == 3)

@@ -42,7 +42,7 @@ tap() {		# NAME COMMAND...: all its "not ok" lines count as one
 	result $rc "$name"
 }
 
-echo 1..17
+echo 1..21
 up >"$W/up.out" 2>&1
 result $? "a cluster comes up"
 meta_again
@@ -50,6 +50,7 @@ tap "what is answered without a request" lt cached
 tap "file locks" lt locks
 tap "what the server changes by itself" lt own
 tap "sizes that a sole writer keeps" lt size
+tap "creates by delegation" lt delegate
 tap "changes are never missed" lt coherence 3
 
 hold /held1
@@ -79,6 +80,33 @@ grows() {	# PATH AND
 tap "a killed writer's file has all that was acknowledged" grows /grow1 true
 tap "also when the metadata server is killed with it" grows /grow2 meta_again
 holder=
+
+# Killed while it makes files: what it was told is there stays, and its directory is free soon.
+makes() {	# PATH
+	"$BIN/flint-leasetest" --mgr "127.0.0.1:$((PORT + 1))" --key "$D/cluster.key" promise "$1" 60 >"$W/makes.out" 2>&1 &
+	holder=$!
+	sleep 2
+	kill -9 "$holder"
+	lt promised "$1" "$(grep -v '^#' "$W/makes.out" | sed '$!d')" && lt fill "$1/more" 1
+}
+tap "a client that creates by delegation is killed" makes /makes
+holder=
+
+# More than one grant of numbers, and the server goes meanwhile.
+makes_on() {	# PATH
+	lt promise "$1" 8 >"$W/makes.out" 2>&1 &
+	local p=$!
+	sleep 2
+	meta_again
+	sleep 3
+	meta_again
+	wait $p
+	local rc=$?
+	grep '^#' "$W/makes.out"
+	return $rc
+}
+tap "creates by delegation go on when the metadata server is killed and started" makes_on /makes_on
+tap "and stay" lt promised /makes_on "$(grep -v '^#' "$W/makes.out" | sed '$!d')"
 
 lt coherence 8 >"$W/co.out" 2>&1 &
 co=$!

@@ -88,6 +88,19 @@ dead_client()
 	until_ok 20 all_members
 }
 
+creates()	# DISTURBANCE
+{
+	local p ret
+	lt promise "/creates-$1" 8 > "$W/creates" 2>&1 &
+	p=$!
+	sleep 2
+	"$1"
+	wait $p
+	ret=$?
+	grep '^#' "$W/creates"
+	return $ret
+}
+
 # Frozen for longer than sessions last: what the new leader heard since, the old one must not undo.
 writes_on()
 {
@@ -107,11 +120,13 @@ writes_on()
 	return $ret
 }
 
-echo 1..11
+echo 1..13
 ok "three replicas" three
 ok "changes are not missed while leaders are killed" coherent killed
 ok "nor while they are frozen and wake up" coherent frozen
 ok "nor while the lead is handed over" coherent handed
+ok "creates by delegation go on when the leader is killed" creates killed
+ok "and when it hands over" creates handed
 ok "locks are kept when the leader is killed" kept killed
 ok "when it is frozen" kept frozen
 ok "when it hands over" kept handed

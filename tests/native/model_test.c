@@ -8,7 +8,9 @@
  *
  * Each thread has a directory of its own, so that the order of what happens in it
  * is known; each of its operations goes through any of the clients, so that what
- * one of them keeps under a lease is changed by the others all the time.
+ * one of them keeps under a lease is changed by the others all the time. Half of
+ * them create by delegation: what one of these has made and not told yet is found
+ * by its name only, which makes it tell (reached()).
  *
  * The model follows manual pages for a caller who may do everything: inodes with
  * NAMES slots each, found by pointers. Trees under even threads keep a trash.
@@ -71,14 +73,20 @@ static const struct flint_conf_spec spec = {
  * @refs: entries of the model
  * @known: @change was learnt and is followed since
  * @trashed: it hangs in the trash
+ * @slack: creates in it that may have been told together, and counted as one change
+ * @maker: a client that delegates has made it, as @born_name in @born_dir, and nobody
+ *	else has looked at it
  */
 struct node {
 	uint32_t mode, uid, nlink;
 	int refs, opens, entries;
 	uint64_t ino, size, change;
-	int user_x;
+	int user_x, slack;
 	bool trashed;
 	struct node *parent;		/* directories */
+	struct flint_fs *maker;
+	struct node *born_dir;
+	int born_name;
 	struct node *child[NAMES];
 	struct node *next, **prev;	/* all that live */
 };
@@ -219,6 +227,7 @@ static void link_out(struct node *dir, int name)
 	dir->child[name] = NULL;
 	dir->entries--;
 	n->refs--;
+	n->maker = NULL;	/* told, for this to happen */
 	if (is_dir(n))
 		dir->nlink--;
 	else
@@ -312,13 +321,16 @@ static bool status(struct worker *w, int rc, int want)
 	return !rc && !want;
 }
 
-static void same(struct worker *w, const struct node *n, const struct flint_attr *a)
+static void same(struct worker *w, struct node *n, const struct flint_attr *a)
 {
-	uint64_t size = is_dir(n) ? (uint64_t)n->entries : n->size;
+	uint64_t change = le64_to_cpu(a->change), size = is_dir(n) ? (uint64_t)n->entries : n->size;
 
+	if (change < n->change && n->change - change <= (uint64_t)n->slack)
+		n->change = change;
+	n->slack = 0;
 	if (n->ino == le64_to_cpu(a->ino) && n->mode == le32_to_cpu(a->mode) &&
 	    n->uid == le32_to_cpu(a->uid) && n->nlink == le32_to_cpu(a->nlink) &&
-	    size == le64_to_cpu(a->size) && n->change == le64_to_cpu(a->change))
+	    size == le64_to_cpu(a->size) && n->change == change)
 		return;
 	wrong(w, "server/model: ino %llu/%llu mode %o/%o uid %u/%u nlink %u/%u size %llu/%llu change %llu/%llu",
 	      (unsigned long long)le64_to_cpu(a->ino), (unsigned long long)n->ino,
@@ -332,6 +344,40 @@ static void same(struct worker *w, const struct node *n, const struct flint_attr
 static bool in_tree(const struct worker *w, const struct node *n)
 {
 	return n == w->root || (n->refs && !n->trashed && (!is_dir(n) || under(n, w->root)));
+}
+
+/* What another client may not have told of yet is looked for by name, from where it is known. */
+static void reach(struct worker *w, struct node *n)
+{
+	struct flint_attr a;
+	int rc;
+
+	if (!n->maker || n->maker == w->fs)
+		return;
+	reach(w, n->born_dir);
+	rc = flint_fs_lookup(w->fs, n->born_dir->ino, names[n->born_name], &a);
+	if (rc || le64_to_cpu(a.ino) != n->ino)
+		wrong(w, "%d in %llu, which another client has made, is not found (%s)", n->born_name,
+		      (unsigned long long)n->born_dir->ino, strerror(-rc));
+	n->maker = NULL;
+}
+
+static struct node *reached(struct worker *w, struct node *n)
+{
+	reach(w, n);
+	return n;
+}
+
+static void reach_tree(struct worker *w, struct node *dir)
+{
+	int i;
+
+	reach(w, dir);
+	for (i = 0; i < NAMES; i++)
+		if (dir->child[i] && is_dir(dir->child[i]))
+			reach_tree(w, dir->child[i]);
+		else if (dir->child[i])
+			reach(w, dir->child[i]);
 }
 
 static struct node *pick_node(struct worker *w)
@@ -353,7 +399,7 @@ static struct node *pick_dir(struct worker *w)
 	for (i = 0; i < 6; i++) {
 		n = pick_node(w);
 		if (is_dir(n) && in_tree(w, n))
-			return n;
+			return reached(w, n);
 	}
 	return w->root;
 }
@@ -371,7 +417,7 @@ static struct node *pick_any(struct worker *w)
 				break;
 		j = pick(w, NAMES);
 		if (n->child[j])
-			return n->child[j];
+			return reached(w, n->child[j]);
 	}
 	return w->root;
 }
@@ -405,20 +451,70 @@ static void born(struct worker *w, struct node *dir, int name, uint32_t mode, ui
 	same(w, n, a);
 }
 
-static void op_mknod(struct worker *w)
+static bool delegates(const struct flint_fs *fs)
 {
-	static const uint32_t types[] = { S_IFREG, S_IFREG, S_IFDIR, S_IFDIR, S_IFLNK, S_IFIFO };
-	struct node *dir = pick_dir(w);
-	int n = pick_name(w, dir, false), rc;
-	uint32_t mode = types[pick(w, 6)];
+	unsigned int i;
+
+	for (i = 0; i < o.clients; i += 2)
+		if (client[i] == fs)
+			return true;
+	return false;
+}
+
+static void op_sync(struct worker *w)
+{
+	WHAT(w, "sync");
+	status(w, flint_fs_sync(w->fs), 0);
+}
+
+/* Return: what was made, or NULL. */
+static struct node *make(struct worker *w, struct node *dir, int n, uint32_t mode)
+{
 	struct flint_attr a;
+	int rc;
 
 	mode |= S_ISLNK(mode) ? 0777 : 0600 + pick(w, 0200);
 	WHAT(w, "mknod %o in %llu as %d", mode, (unsigned long long)dir->ino, n);
 	rc = flint_fs_mknod(w->fs, dir->ino, names[n], mode, 0, 0, S_ISLNK(mode) ? "target" : NULL,
 			    &a);
-	if (status(w, rc, dir->child[n] ? EEXIST : 0))
-		born(w, dir, n, mode, S_ISLNK(mode) ? 6 : 0, &a);
+	if (!status(w, rc, dir->child[n] ? EEXIST : 0))
+		return NULL;
+	born(w, dir, n, mode, S_ISLNK(mode) ? 6 : 0, &a);
+	if (!delegates(w->fs))
+		return dir->child[n];
+	dir->child[n]->maker = w->fs;
+	dir->child[n]->born_dir = dir;
+	dir->child[n]->born_name = n;
+	dir->slack++;
+	return dir->child[n];
+}
+
+static uint32_t pick_type(struct worker *w)
+{
+	static const uint32_t types[] = { S_IFREG, S_IFREG, S_IFDIR, S_IFDIR, S_IFLNK, S_IFIFO };
+
+	return types[pick(w, 6)];
+}
+
+static void op_mknod(struct worker *w)
+{
+	struct node *dir = pick_dir(w);
+
+	make(w, dir, pick_name(w, dir, false), pick_type(w));
+}
+
+/* A directory and some of what is in it, by one client in a row, two levels deep. */
+static void op_mktree(struct worker *w)
+{
+	struct node *dir = pick_dir(w), *top, *sub;
+	int i, n = pick(w, NAMES);
+
+	top = w->live > LIVE_MAX ? NULL : make(w, dir, pick_name(w, dir, false), S_IFDIR);
+	for (i = 0; top && i < n && !atomic_load(&failed); i++) {
+		sub = make(w, top, i, pick_type(w));
+		if (sub && is_dir(sub))
+			make(w, sub, pick(w, NAMES), pick_type(w));
+	}
 }
 
 static void op_look(struct worker *w)
@@ -697,6 +793,7 @@ static void op_rmtree(struct worker *w)
 	n = dir->child[name];
 	if (!n || !is_dir(n) || !closed_tree(n, &files) || w->nr_trash == TRASH_MAX || pick(w, 4))
 		return;
+	reach_tree(w, n);
 	WHAT(w, "rmtree in %llu of %d", (unsigned long long)dir->ino, name);
 	if (!status(w, flint_fs_rmtree(w->fs, dir->ino, names[name], 0, &rep), 0))
 		return;
@@ -766,9 +863,9 @@ static void op_empty(struct worker *w)
 static void one(struct worker *w)
 {
 	static void (*const ops[])(struct worker *w) = {
-		op_mknod, op_mknod, op_mknod, op_look, op_look, op_look, op_look, op_look, op_setattr,
+		op_mknod, op_mknod, op_mknod, op_mktree, op_look, op_look, op_look, op_look, op_look, op_setattr,
 		op_setattr, op_link, op_unlink, op_unlink, op_rename, op_rename, op_open, op_close,
-		op_xattr, op_xattr, op_rmtree, op_restore, op_empty,
+		op_xattr, op_xattr, op_rmtree, op_restore, op_empty, op_sync,
 	};
 	uint64_t start = flint_now_ns();
 	unsigned int at;
@@ -803,10 +900,11 @@ static void *work(void *arg)
 
 /* ---- beginning and end ------------------------------------------------------------------ */
 
-static struct flint_fs *open_client(const char *name, bool leases)
+static struct flint_fs *open_client(const char *name, bool leases, bool delegate)
 {
 	struct flint_fs_config cfg = {
-		.mgrs = o.mgr, .fs_name = o.fs, .key = key, .name = name, .leases = leases };
+		.mgrs = o.mgr, .fs_name = o.fs, .key = key, .name = name, .leases = leases,
+		.delegate = delegate };
 	char err[256];
 	struct flint_fs *fs = flint_fs_open(&cfg, err, sizeof(err));
 
@@ -866,7 +964,7 @@ static void compare(struct worker *w, struct node *dir)
 int main(int argc, char **argv)
 {
 	struct flint_fs_stats st;
-	uint64_t done = 0, refused = 0, hits = 0, reclaimed = 0, begin;
+	uint64_t done = 0, refused = 0, hits = 0, reclaimed = 0, delegated = 0, begin;
 	char err[256] = "", name[32];
 	unsigned int i;
 
@@ -878,7 +976,7 @@ int main(int argc, char **argv)
 	}
 	for (i = 0; i < o.clients; i++) {
 		snprintf(name, sizeof(name), "model%u", i);
-		client[i] = open_client(name, i != 1);	/* one of them keeps nothing */
+		client[i] = open_client(name, i != 1, i % 2 == 0);	/* one of them keeps nothing */
 	}
 	begin = flint_now_ns();
 	end_ns = o.seconds ? begin + o.seconds * 1000000000ull : 0;
@@ -896,16 +994,17 @@ int main(int argc, char **argv)
 		hits += st.cached_attr + st.cached_lookup + st.cached_negative + st.cached_open +
 			st.cached_readdir;
 		reclaimed += st.reclaimed;
+		delegated += st.delegated;
 		if (!atomic_load(&failed))
 			flint_fs_close(client[i]);
 	}
-	printf("# seed %llu: %llu operations in %llu ms, %llu refused as they should be, %llu answered from memory, %llu leases reclaimed\n",
+	printf("# seed %llu: %llu operations in %llu ms, %llu refused as they should be, %llu answered from memory, %llu delegated creates, %llu leases reclaimed\n",
 	       (unsigned long long)o.seed, (unsigned long long)done,
 	       (unsigned long long)((flint_now_ns() - begin) / 1000000),
 	       (unsigned long long)refused, (unsigned long long)hits,
-	       (unsigned long long)reclaimed);
+	       (unsigned long long)delegated, (unsigned long long)reclaimed);
 	if (!atomic_load(&failed)) {
-		client[0] = open_client("compare", true);
+		client[0] = open_client("compare", true, false);
 		for (i = 0; i < o.threads; i++) {
 			worker[i].fs = client[0];
 			compare(&worker[i], worker[i].root);

@@ -658,11 +658,52 @@ static void test_hints(void **state)
 	lease_free(t);
 }
 
+/* ---- too many ---------------------------------------------------------------------------- */
+
+static u32 recalls_of[400];
+
+static void used_recall(void *arg, u64 sid, u64 ino, u32 kinds, u64 seq)
+{
+	(void)arg;
+	(void)sid;
+	(void)kinds;
+	(void)seq;
+	recalls_of[ino]++;
+}
+
+static const struct lease_ops used_ops = { used_recall, NULL, sv_ready, NULL };
+
+/* What is made in a delegated directory drives out leases on files, not the directory's. */
+static void test_used(void **state)
+{
+	struct lease_config cfg = { .lease_ms = LEASE_MS, .max_leases = 200, .ops = &used_ops };
+	struct lease_table *t = lease_new(&cfg);
+	u64 i, next = 2;
+	u32 granted;
+
+	(void)state;
+	lease_start(t);
+	lease_start_end(t);
+	assert_int_equal(lease_session_add(t, 1, false, NULL), 0);
+	lease_grant(t, 1, 1, FLINT_LEASE_DIR_WRITE, MS, &granted);
+	for (i = 2; i < 400; i++) {
+		lease_used(t, 1, 1);
+		lease_grant(t, 1, i, FLINT_LEASE_READ, MS, &granted);
+		for (; recalls_of[next]; next++)	/* the oldest first */
+			lease_return(t, 1, next, FLINT_LEASE_READ, UINT64_MAX);
+	}
+	assert_true(next > 2);
+	assert_int_equal(recalls_of[1], 0);
+	assert_int_equal(lease_held(t, 1, 1), FLINT_LEASE_DIR_WRITE);
+	lease_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_coherence),
 		cmocka_unit_test(test_hints),
+		cmocka_unit_test(test_used),
 	};
 
 	return cmocka_run_group_tests_name("meta_lease", tests, NULL, NULL);

@@ -7,7 +7,8 @@
  *
  * A node without lease, opens or mutations in flight is dropped at once, with
  * its names; nodes with a lease only are dropped, oldest first, when there are
- * too many. When something that a mutation touched is dropped, the clock of that
+ * too many. What the server was not told of yet (own) is as if leased, without a number, and
+ * stays; its directory is busy until then. When something that a mutation touched is dropped, the clock of that
  * moment becomes the floor: replies to requests from before it are not kept.
  */
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include "cache.h"
 
 #define RECALLS_KEPT	64
+#define TRIM_PASS	64	/* own nodes that one look for what can go passes by */
 
 struct dentry {
 	struct node *dir;
@@ -42,7 +44,8 @@ struct node {
 	uint64_t reply;			/* the last one with a grant of it */
 	struct flint_attr attr;
 	bool attr_ok;
-	uint32_t busy;
+	uint32_t busy, promised;	/* promised: of busy: names in it that are own */
+	bool own;
 	uint64_t mut_clock;
 	/* directories */
 	struct dentry *names;
@@ -173,7 +176,8 @@ static void names_drop(struct fs_cache *c, struct node *n)
 /* Drop the node if nothing needs it. */
 static void node_put(struct fs_cache *c, struct node *n)
 {
-	if (n->kinds || n->busy || n->opens || n->registering || n->owed || n->names || n->pinned)
+	if (n->kinds || n->busy || n->opens || n->registering || n->owed || n->names || n->pinned ||
+	    n->own)
 		return;
 	floor_raise(c, n->mut_clock);
 	lru_unlink(c, n);
@@ -255,14 +259,17 @@ static void give(struct fs_cache *c, struct node *n, uint32_t kinds, uint64_t se
 	c->ops->register_open(c->arg, n->ino);
 }
 
-/* Too much: the longest unused go, and their leases back. */
+/* Too much: the longest unused go, and their leases back. What is own has to stay. */
 static void trim(struct fs_cache *c)
 {
 	struct node *n, *next;
+	uint32_t passed = 0;
 
 	for (n = c->lru_head; n && c->nr_held + c->nr_names > c->max; n = next) {
+		if (n->own && ++passed == TRIM_PASS)
+			return;
 		next = n->lru_next;
-		if (n->busy || n->opens || n->registering || n->pinned)
+		if (n->busy || n->opens || n->registering || n->pinned || n->own)
 			continue;
 		if (n->kinds)
 			give(c, n, n->kinds, n->seq);
@@ -278,16 +285,23 @@ static void touch(struct fs_cache *c, struct node *n)
 	lru_append(c, n);
 }
 
-uint32_t cache_grant(struct fs_cache *c, uint64_t ino, uint32_t kinds, uint64_t seq)
+/* Of @kinds granted with that number, those that no recall has named. */
+static uint32_t not_recalled(const struct fs_cache *c, uint64_t ino, uint32_t kinds, uint64_t seq)
 {
-	struct node *n;
-	uint32_t i, fresh;
+	uint32_t i;
 
 	for (i = 0; i < RECALLS_KEPT; i++)
 		if (c->recalls[i].ino == ino && c->recalls[i].seq >= seq)
 			kinds &= ~c->recalls[i].kinds;
-	if (seq <= c->recall_floor)
-		kinds = 0;
+	return seq <= c->recall_floor ? 0 : kinds;
+}
+
+uint32_t cache_grant(struct fs_cache *c, uint64_t ino, uint32_t kinds, uint64_t seq)
+{
+	struct node *n;
+	uint32_t fresh;
+
+	kinds = not_recalled(c, ino, kinds, seq);
 	if (!kinds)
 		return 0;
 	n = node_get(c, ino);
@@ -708,6 +722,114 @@ void cache_close(struct fs_cache *c, uint64_t ino)
 	node_put(c, n);
 }
 
+/* ---- creates that the server does not know yet --------------------------------------------------- */
+
+void cache_complete(struct fs_cache *c, uint64_t dir)
+{
+	struct node *n = node_find(c, dir);
+
+	if (n && (n->kinds & FLINT_LEASE_DIR_WRITE) && !c->blind)
+		n->complete = true;
+}
+
+void cache_give(struct fs_cache *c, uint64_t ino, uint32_t kinds)
+{
+	struct node *n = node_find(c, ino);
+
+	kinds &= n ? n->kinds : 0;
+	if (!kinds)
+		return;
+	give(c, n, kinds, n->seq);
+	node_put(c, n);
+}
+
+bool cache_may_promise(struct fs_cache *c, uint64_t dir, const char *name, uint32_t len)
+{
+	struct node *n = node_find(c, dir);
+	uint64_t ino;
+
+	return n && (n->kinds & FLINT_LEASE_DIR_WRITE) && n->busy == n->promised && !c->blind &&
+	       cache_get_name(c, dir, name, len, &ino) == -ENOENT;
+}
+
+int cache_promise(struct fs_cache *c, uint64_t dir, const char *name, uint32_t len,
+		  const struct flint_attr *attr)
+{
+	struct node *n = node_find(c, dir), *m = node_get(c, le64_to_cpu(attr->ino));
+	struct dentry *d = m ? dentry_get(c, n, name, len) : NULL;
+	bool is_dir = attr->parent != 0;
+
+	if (!d) {
+		if (m)
+			node_put(c, m);
+		return -ENOMEM;
+	}
+	c->clock++;
+	d->known = true;
+	d->ino = m->ino;
+	d->cookie = 0;
+	d->mut_clock = c->clock;
+	n->promised++;
+	n->busy++;
+	n->attr_ok = n->listed = n->scanning = false;
+	order_drop(n);
+	m->own = true;
+	m->held_clock = c->clock;
+	kinds_set(c, m, FLINT_LEASE_READ |
+		  (is_dir ? FLINT_LEASE_DIR | FLINT_LEASE_DIR_WRITE : 0));
+	m->complete = is_dir;
+	m->attr = *attr;
+	m->attr_ok = true;
+	touch(c, n);
+	trim(c);
+	return 0;
+}
+
+/* The directory's part of a promise that is over. */
+static void promise_over(struct fs_cache *c, struct node *n)
+{
+	c->clock++;
+	n->promised--;
+	node_unbusy(c, n);
+	node_put(c, n);
+}
+
+void cache_promise_told(struct fs_cache *c, uint64_t dir, uint64_t ino, uint32_t kinds,
+			uint64_t seq, bool reclaiming, bool stale)
+{
+	struct node *n = node_find(c, ino);
+
+	promise_over(c, node_find(c, dir));
+	n->own = false;
+	if (seq) {
+		kinds_set(c, n, n->kinds & not_recalled(c, ino, kinds, seq));
+		n->seq = seq > n->seq ? seq : n->seq;
+	} else if (!n->seq && !reclaiming) {
+		kinds_set(c, n, 0);
+	}
+	if (stale)
+		n->attr_ok = false;
+	node_put(c, n);
+}
+
+void cache_promise_failed(struct fs_cache *c, uint64_t dir, const char *name, uint32_t len,
+			  uint64_t ino)
+{
+	struct node *n = node_find(c, dir), *m = node_find(c, ino);
+	struct dentry *d = dentry_find(c, dir, name, len);
+
+	n->complete = false;
+	if (d && d->ino == ino) {
+		d->known = false;
+		if (!d->busy)
+			dentry_free(c, d);
+	}
+	promise_over(c, n);
+	m->own = false;
+	kinds_set(c, m, 0);
+	node_put(c, m);
+}
+
 /* ---- reclaim, life ------------------------------------------------------------------------------ */
 
 void cache_each(struct fs_cache *c, bool (*fn)(void *arg, uint64_t ino, uint32_t kinds,
@@ -716,7 +838,8 @@ void cache_each(struct fs_cache *c, bool (*fn)(void *arg, uint64_t ino, uint32_t
 	struct node *n, *tmp;
 
 	HASH_ITER(hh, c->nodes, n, tmp)
-		if (n->kinds && !fn(arg, n->ino, n->kinds, n->seq))
+		if (n->kinds && (!n->own || (n->kinds & FLINT_LEASE_DIR_WRITE)) &&
+		    !fn(arg, n->ino, n->kinds, n->seq))
 			return;
 }
 

@@ -121,13 +121,44 @@ void cache_recall(struct fs_cache *c, uint64_t ino, uint32_t kinds, uint64_t seq
 /* ops->register_open() ended; @handle 0: the server does not have the file any more. */
 void cache_registered(struct fs_cache *c, uint64_t ino, uint64_t handle);
 
-/* All leases, for SESSION_RECLAIM: fn returns false to stop. */
+/*
+ * All leases, for SESSION_RECLAIM: fn returns false to stop. Directories that the server does
+ * not know yet are among them: it may have been told by a request that was not answered.
+ */
 void cache_each(struct fs_cache *c, bool (*fn)(void *arg, uint64_t ino, uint32_t kinds,
 					       uint64_t seq), void *arg);
 /* A new leader: numbers start anew; everything is unnumbered until cache_renumber(). */
 void cache_new_leader(struct fs_cache *c);
 /* Reclaimed with a new number; @kinds 0: lost. */
 void cache_renumber(struct fs_cache *c, uint64_t ino, uint32_t kinds, uint64_t seq);
+/* ---- creates that the server does not know yet (fs_delegate.c) --------------------------- */
+
+/* Dir-write on a directory that was just made: a name that is not here is absent. */
+void cache_complete(struct fs_cache *c, uint64_t dir);
+/* Give back @kinds of what is held on an inode. */
+void cache_give(struct fs_cache *c, uint64_t ino, uint32_t kinds);
+/* May this name be made here? Absent for sure, under dir-write, with nothing of ours under way. */
+bool cache_may_promise(struct fs_cache *c, uint64_t dir, const char *name, uint32_t len);
+/**
+ * cache_promise() - it is made: as good as leased, until the server knows it
+ * @attr: its attributes
+ *
+ * Those of the directory are not known until then. Return: 0 or -ENOMEM.
+ */
+int cache_promise(struct fs_cache *c, uint64_t dir, const char *name, uint32_t len,
+		  const struct flint_attr *attr);
+/**
+ * cache_promise_told() - the server has made it
+ * @kinds, @seq: leased so, by the grant with that number; 0: the answer had none
+ * @reclaiming: kinds without a number may still get one
+ * @stale: attributes are not what was said
+ */
+void cache_promise_told(struct fs_cache *c, uint64_t dir, uint64_t ino, uint32_t kinds,
+			uint64_t seq, bool reclaiming, bool stale);
+/* It was refused. */
+void cache_promise_failed(struct fs_cache *c, uint64_t dir, const char *name, uint32_t len,
+			  uint64_t ino);
+
 /* Number of inodes with a lease. */
 uint32_t cache_held(const struct fs_cache *c);
 

@@ -16,6 +16,7 @@
 #include "../base/daemon.h"
 #include "../base/log.h"
 #include "../net/stats.h"
+#include "fs_delegate.h"
 #include "fs_lease.h"
 
 #define ATTEMPT_MS	10000
@@ -72,7 +73,7 @@ static void op_again(struct fs_op *op, int err)
 	uint64_t now = flint_now_ns();
 
 	op->last_err = err;
-	if (now >= op->deadline_ns) {
+	if (now >= op->deadline_ns || op->fs->closing) {
 		op_finish(op, err == -ENOTCONN ? -ETIMEDOUT : err);
 		return;
 	}
@@ -253,7 +254,7 @@ static void op_meta(struct fs_op *op, uint64_t now)
 	op->since = cache_clock(fs->cache);
 	op->epoch = fs->lease_epoch;
 	op->rpc.lease = op->epoch && !fs->reclaiming ?
-		FLINT_LEASE_READ | FLINT_LEASE_DIR | FLINT_LEASE_WRITE : 0;
+		FLINT_LEASE_READ | FLINT_LEASE_DIR | FLINT_LEASE_WRITE | op->more_lease : 0;
 }
 
 static void op_send(struct fs_op *op)
@@ -392,6 +393,8 @@ struct sync_call {
 	struct flint_fs *fs;
 	struct fs_call *call;
 	struct fs_op op;
+	struct fs_wait wait;
+	uint64_t deadline_ns;
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	bool done;
@@ -425,6 +428,11 @@ static void sync_start(struct flint_task *t)
 	struct fs_call *call = sc->call;
 	struct fs_op *op = &sc->op;
 
+	if (fs_delegate_before(sc->fs, &sc->wait, &sc->task, sc->deadline_ns))
+		return;
+	/* Limits and default ACLs of a directory: creates in it are the server's from now on. */
+	if (call->mutating && (call->touches || call->blind || call->op == FLINT_OP_QUOTA_SET))
+		fs_delegate_end(sc->fs, call->touches);
 	op->rpc.cred = call->cred;
 	op->fs = sc->fs;
 	op->rpc.op = call->op;
@@ -437,8 +445,7 @@ static void sync_start(struct flint_task *t)
 	op->mutating = call->mutating;
 	op->touches = call->touches;
 	op->blind = call->blind;
-	op->deadline_ns = flint_now_ns() +
-		(call->timeout_ms ? call->timeout_ms : sc->fs->timeout_ms) * 1000000ull;
+	op->deadline_ns = sc->deadline_ns;
 	op->route = fs_route_meta;
 	op->done = sync_done;
 	op->priv = sc;
@@ -447,7 +454,10 @@ static void sync_start(struct flint_task *t)
 
 int fs_call(struct flint_fs *fs, struct fs_call *call)
 {
-	struct sync_call sc = { .task = { .fn = sync_start }, .fs = fs, .call = call };
+	struct sync_call sc = {
+		.task = { .fn = sync_start }, .fs = fs, .call = call,
+		.deadline_ns = flint_now_ns() +
+			(call->timeout_ms ? call->timeout_ms : fs->timeout_ms) * 1000000ull };
 
 	pthread_mutex_init(&sc.lock, NULL);
 	pthread_cond_init(&sc.cond, NULL);
@@ -682,6 +692,8 @@ struct flint_fs *flint_fs_open(const struct flint_fs_config *cfg, char *err, siz
 	}
 	rc = cfg->leases ? fs_lease_init(fs, cfg->cache_entries ? cfg->cache_entries :
 					 FLINT_FS_CACHE_ENTRIES) : 0;
+	if (!rc && cfg->leases && cfg->delegate)
+		rc = fs_delegate_init(fs);
 	if (!rc)
 		rc = cluster_start(fs, cfg, err, errlen);
 	if (rc)
@@ -738,6 +750,8 @@ void flint_fs_close(struct flint_fs *fs)
 
 	if (!fs)
 		return;
+	if (fs_delegate_sync(fs, call.timeout_ms))
+		flint_warn("not everything that was created here is known to the servers");
 	fs_call(fs, &call);	/* a session that cannot be closed expires */
 	fs_end(fs);
 	fs_lease_free(fs);
@@ -765,6 +779,7 @@ static void stats_get(void *arg)
 		.grants = fs->st_grants, .recalls = fs->st_recalls,
 		.reclaimed = fs->st_reclaimed, .lost = fs->st_lost,
 		.kept = fs->st_kept, .told = fs->st_told,
+		.delegated = fs->st_delegated, .batches = fs->st_batches,
 	};
 }
 

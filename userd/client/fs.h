@@ -39,6 +39,9 @@ struct flint_file;
  *	flint_fs_close(), instead of in a thread of the library's own; may be
  *	shared by many sessions. NULL: an own thread
  * @leases: take leases and answer from memory what they cover
+ * @delegate: with leases: what is made (flint_fs_mknod(), mkdir, symlink) in directories that
+ *	this session has made itself is a promise: told to the servers within a second, or by
+ *	flint_fs_sync()
  * @cache_entries: inodes and names kept under leases at most, 0: 65,536
  * @credits: requests in flight at one server, 0: default
  */
@@ -55,7 +58,7 @@ struct flint_fs_config {
 	uint32_t max_io;
 	uint32_t uid, gid;
 	struct flint_loop *loop;
-	bool leases;
+	bool leases, delegate;
 	uint32_t cache_entries;
 	uint32_t credits;
 };
@@ -64,6 +67,14 @@ struct flint_fs_config {
 struct flint_fs *flint_fs_open(const struct flint_fs_config *cfg, char *err, size_t errlen);
 /* Close the session and everything else; open files must have been closed. */
 void flint_fs_close(struct flint_fs *fs);
+
+/**
+ * flint_fs_sync() - the servers know everything that was created
+ *
+ * Return: 0; -ETIMEDOUT: not all of it yet; or why something was refused after it had been
+ * answered as created (-EDQUOT, -ESTALE: the session is gone): it is not there any more.
+ */
+int flint_fs_sync(struct flint_fs *fs);
 
 /* Attributes of the root of the session. */
 const struct flint_attr *flint_fs_root(const struct flint_fs *fs);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include "fs_delegate.h"
 #include "fs_lease.h"
 #include "fs_write.h"
 
@@ -17,6 +18,7 @@
 struct meta_state {
 	struct fs_op op;
 	bool flushed;			/* sizes that it depends on were told */
+	struct fs_wait wait;		/* for creates to be told */
 	union {
 		struct flint_readdir_rep readdir;
 	} rep;
@@ -345,6 +347,7 @@ static void mut_end(struct flint_meta_req *req, const struct fs_op *op)
 		break;
 	}
 	cache_mut_end(req->fs->cache, &st->op.mut, known, to);
+	fs_delegate_forget(req->fs, more[0] && req->op == FLINT_META_UNLINK ? more[0] : more[1]);
 	for (i = 0; i < 2; i++) {	/* what the names turned out to stand for */
 		struct cache_mut m = { .ino = { more[i] } };
 
@@ -379,14 +382,15 @@ static bool learn_grants(struct flint_fs *fs, struct fs_op *op, u64 *page)
 	return true;
 }
 
-void fs_learn_grants(struct flint_fs *fs, struct fs_op *op, int err)
+uint64_t fs_learn_grants(struct flint_fs *fs, struct fs_op *op, int err)
 {
 	u64 page;
 
 	if (!fs->cache || err)
-		return;
+		return 0;
 	cache_reply(fs->cache);
 	learn_grants(fs, op, &page);
+	return page;
 }
 
 static void learn(struct flint_meta_req *req, struct fs_op *op, u64 page)
@@ -484,6 +488,16 @@ static bool flush_first(struct flint_meta_req *req)
 	return fs_write_flush(req->fs, ino, &req->task, NULL);
 }
 
+/* It needed no request. */
+static void finish_here(struct flint_meta_req *req)
+{
+	req->cached = true;
+	overlay(req);
+	free(req->big);
+	req->big = NULL;
+	req->done(req);
+}
+
 static void meta_done(struct fs_op *op, int err)
 {
 	struct flint_meta_req *req = op->priv;
@@ -503,6 +517,8 @@ static void meta_done(struct fs_op *op, int err)
 		mut_end(req, op);
 	if (fs->cache && !err && !odd)
 		learn(req, op, page);
+	if (fs->delegate && req->op == FLINT_META_MKNOD && !req->err)
+		fs_delegate_dir(fs, &req->attr);
 	overlay(req);
 	free(req->big);
 	req->big = NULL;
@@ -510,6 +526,38 @@ static void meta_done(struct fs_op *op, int err)
 }
 
 /* ---- start ----------------------------------------------------------------------- */
+
+/*
+ * May the request go to the server? A create is made here if that is possible; everything
+ * else waits until the server knows what was made here before, then starts again.
+ */
+static bool delegate_first(struct flint_meta_req *req)
+{
+	struct meta_state *st = state_of(req);
+	struct fs_op *op = &st->op;
+
+	if (req->op == FLINT_META_MKNOD) {
+		switch (fs_delegate_make(req, op->rpc.body, &st->wait, op->deadline_ns)) {
+		case FS_DELEGATE_MADE:
+			finish_here(req);
+			return true;
+		case FS_DELEGATE_WAITS:
+			return true;
+		case FS_DELEGATE_ASK:
+			break;
+		}
+		if (S_ISDIR(req->mode))
+			op->more_lease = FLINT_LEASE_DIR_WRITE;
+		/* Numbers come with hints: the directory's will be next to them. */
+		if (S_ISDIR(req->mode) && fs_delegate_numbers(req, &st->wait, op->deadline_ns))
+			return true;
+	}
+	if (fs_delegate_before(req->fs, &st->wait, &req->task, op->deadline_ns))
+		return true;
+	if (req->op == FLINT_META_SETATTR)
+		fs_delegate_end(req->fs, le64_to_cpu(req->set.ino));
+	return false;
+}
 
 static void meta_start(struct flint_task *t)
 {
@@ -521,17 +569,15 @@ static void meta_start(struct flint_task *t)
 	if (!req->err && flush_first(req))
 		return;
 	if (!req->err && req->fs->cache && local(req)) {
-		req->cached = true;
-		overlay(req);
-		free(req->big);
-		req->big = NULL;
-		req->done(req);
+		finish_here(req);
 		return;
 	}
 	if (req->err) {
 		req->done(req);
 		return;
 	}
+	if (req->fs->delegate && delegate_first(req))
+		return;
 	if (req->fs->cache && op->mutating) {
 		mut_fill(req, state_of(req));
 		if (cache_mut_begin(req->fs->cache, &op->mut)) {

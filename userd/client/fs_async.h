@@ -96,6 +96,8 @@ void flint_meta_submit(struct flint_meta_req *req);
  * @reclaimed: leases kept over a change of leader
  * @kept: writes beyond the end of a file that were acknowledged without a request
  * @told: sizes told later
+ * @delegated: creates that were answered without a request
+ * @batches: requests in which they were told
  * @lost: leases given up because the session could not be renewed in time
  */
 struct flint_fs_stats {
@@ -103,6 +105,7 @@ struct flint_fs_stats {
 	uint64_t cached_attr, cached_lookup, cached_negative, cached_open, cached_readdir;
 	uint64_t grants, recalls, reclaimed, lost;
 	uint64_t kept, told;
+	uint64_t delegated, batches;
 };
 
 /* Any thread but the library's. */

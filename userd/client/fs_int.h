@@ -67,11 +67,12 @@ struct flint_fs {
 	uint32_t nr_returns, cap_returns;
 	struct flint_task return_task;
 	bool return_posted;
+	struct fs_delegate *delegate;	/* fs_delegate.c: creates that the server was not told of; or NULL */
 	struct fs_kept *kept;		/* fs_write.c: sizes that the server does not know */
 	struct held *held, *reclaim_lock;	/* fs_lock.c */
 	struct lock_wait *lock_waits;
 	uint64_t next_wait;
-	uint64_t st_kept, st_told;
+	uint64_t st_kept, st_told, st_delegated, st_batches;
 	uint64_t requests, st_grants, st_recalls, st_reclaimed, st_lost;
 	uint64_t st_attr, st_lookup, st_negative, st_open, st_readdir;
 };
@@ -94,6 +95,7 @@ struct fs_op {
 	bool mutating;
 	uint64_t touches;		/* inode whose attributes it changes, 0: none, or fs_async.c sees to it */
 	bool blind;			/* it may change anything */
+	uint8_t more_lease;		/* kinds that are wanted beside the usual ones */
 	uint64_t deadline_ns;
 	int (*route)(struct fs_op *op, uint32_t *node);
 	bool (*elsewhere)(struct fs_op *op);
@@ -122,8 +124,20 @@ void fs_op_start(struct fs_op *op);
 void fs_meta_elsewhere(struct flint_fs *fs, uint32_t node, const struct flint_rpc *rpc);
 /* Route of metadata requests. */
 int fs_route_meta(struct fs_op *op, uint32_t *node);
-/* The grants at the end of the answer of an operation that is not a struct flint_meta_req. */
-void fs_learn_grants(struct flint_fs *fs, struct fs_op *op, int err);
+/**
+ * struct fs_wait - something that waits until creates are told (fs_delegate.c)
+ */
+struct fs_wait {
+	struct flint_task *task;
+	uint64_t nr, deadline_ns;
+	struct fs_wait *next;
+};
+
+/*
+ * The grants at the end of the answer of an operation that is not a struct flint_meta_req.
+ * Return: number of the grant that names no inode, 0: there is none.
+ */
+uint64_t fs_learn_grants(struct flint_fs *fs, struct fs_op *op, int err);
 /* Final status of an answered operation as 0 or -errno. */
 int fs_op_result(const struct fs_op *op, int err);
 

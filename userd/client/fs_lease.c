@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include "../base/log.h"
+#include "fs_delegate.h"
 #include "fs_lease.h"
 #include "fs_write.h"
 
@@ -183,7 +184,7 @@ void fs_lease_push(void *arg, uint32_t node, const struct flint_msg *m)
 			if (!flint_lease_rec_ok(&rec))
 				continue;
 			fs->st_recalls++;
-			if (fs_write_recalled(fs, &rec))
+			if (fs_delegate_recalled(fs, &rec) || fs_write_recalled(fs, &rec))
 				continue;
 			cache_recall(fs->cache, le64_to_cpu(rec.ino), le32_to_cpu(rec.kinds),
 				     le64_to_cpu(rec.seq));
@@ -333,6 +334,7 @@ static void reclaim_start(struct flint_fs *fs, uint64_t epoch)
 	}
 	cache_new_leader(fs->cache);
 	fs_write_new_leader(fs);
+	fs_delegate_new_leader(fs);
 	fs_lock_reclaim_start(fs);
 	reclaim_send(fs);
 }
@@ -344,6 +346,7 @@ void fs_lease_lost(struct flint_fs *fs)
 	fs->st_lost += cache_held(fs->cache);
 	fs->renewed_ns = 0;
 	fs_write_lost(fs);
+	fs_delegate_lost(fs);
 	cache_drop(fs->cache);
 	fs_lock_lost(fs);
 }
@@ -462,6 +465,7 @@ static void on_tick(struct flint_timer *t)
 	uint64_t now = flint_now_ns();
 
 	flint_timer_set(fs->loop, t, TICK_MS);
+	fs_delegate_tick(fs);
 	if (now - fs->renewed_ns > fs->lease_ms * 1000000ull / 3 || (fs->cache && !fs->lease_epoch) ||
 	    (fs->cache && cache_held(fs->cache) && now - fs->answered_ns > IDLE_NS))
 		fs_lease_renew(fs);
@@ -496,11 +500,13 @@ void fs_lease_end(struct flint_fs *fs)
 	fs->closing = true;
 	flint_timer_cancel(fs->loop, &fs->tick);
 	fs_write_end(fs);
+	fs_delegate_stop(fs);
 }
 
 void fs_lease_free(struct flint_fs *fs)
 {
 	fs_write_free(fs);
+	fs_delegate_free(fs);
 	fs_lock_lost(fs);
 	cache_free(fs->cache);
 	free(fs->returns);

@@ -71,6 +71,8 @@ u32 metad_delegate_check(struct metad *m, u64 sid, const u8 *data, u32 len)
 			free(made);
 			return ESTALE;
 		}
+		if (parent != known)
+			lease_used(metad_lease_table(m), sid, parent);
 		known = parent;
 		made[nr++] = last;
 	}

@@ -498,6 +498,16 @@ u32 lease_held(const struct lease_table *t, u64 sid, u64 ino)
 	return le ? le->kinds : 0;
 }
 
+void lease_used(struct lease_table *t, u64 sid, u64 ino)
+{
+	struct lease *le = lease_find(t, ino, sid);
+
+	if (!le || le->recalling)
+		return;
+	age_del(&t->held, le);
+	age_add(&t->held, le);
+}
+
 /* ---- writers ------------------------------------------------------------------------ */
 
 int lease_writer_add(struct lease_table *t, u64 ino, u64 sid)

@@ -174,6 +174,8 @@ u64 lease_number(struct lease_table *t, u64 sid);
 void lease_return(struct lease_table *t, u64 sid, u64 ino, u32 kinds, u64 seq);
 /* A new connection: recalls that it may have missed are called for again. */
 void lease_recall_again(struct lease_table *t, u64 sid);
+/* The holder has made use of it: when there are too many, others go first. */
+void lease_used(struct lease_table *t, u64 sid, u64 ino);
 /* Kinds the session holds on the inode. */
 u32 lease_held(const struct lease_table *t, u64 sid, u64 ino);
 
