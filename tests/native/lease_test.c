@@ -938,6 +938,94 @@ static int drop_entry(void *arg, const struct flint_fs_entry *e)
 	return 0;
 }
 
+/* ---- a client that does not answer ------------------------------------------------------- */
+
+/* A loop of one's own, and a task that holds it until it is let go. */
+struct silence {
+	struct flint_loop *loop;
+	pthread_t thread;
+	struct flint_task task;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool over;
+};
+
+static void silence_run(struct flint_task *t)
+{
+	struct silence *s = (struct silence *)((char *)t - offsetof(struct silence, task));
+
+	pthread_mutex_lock(&s->lock);
+	while (!s->over)
+		pthread_cond_wait(&s->cond, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void silence_begin(struct silence *s)
+{
+	s->task.fn = silence_run;
+	flint_loop_post(s->loop, &s->task);
+}
+
+static void silence_end(struct silence *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->over = true;
+	pthread_cond_signal(&s->cond);
+	pthread_mutex_unlock(&s->lock);
+}
+
+struct emptier {
+	struct flint_fs *fs;
+	uint64_t nr;
+	int rc;
+	pthread_t thread;
+};
+
+static void *emptier_run(void *arg)
+{
+	struct emptier *e = arg;
+
+	e->rc = flint_fs_trash_empty(e->fs, 0, 0, &e->nr);
+	return NULL;
+}
+
+/* Something goes into the trash while it is being emptied, which waits for somebody's lease. */
+static void own_late(struct flint_fs *fs, struct flint_fs *other, uint64_t dir)
+{
+	struct silence s = { .loop = flint_loop_new() };
+	struct flint_attr early, late, attr;
+	struct emptier e = { .fs = other };
+	struct flint_fs *mute;
+	int rc, here, there;
+
+	pthread_mutex_init(&s.lock, NULL);
+	pthread_cond_init(&s.cond, NULL);
+	pthread_create(&s.thread, NULL, loop_run, s.loop);
+	mute = client("mute", s.loop);
+	rc = flint_fs_trash_set(fs, dir, 3600);
+	rc |= flint_fs_mknod(mute, dir, "early", S_IFREG | 0644, 0, 0, NULL, &early);
+	rc |= flint_fs_unlink(mute, dir, "early") | flint_fs_getattr(mute, ino_of(&early), &attr);
+	rc |= flint_fs_mknod(fs, dir, "late", S_IFREG | 0644, 0, 0, NULL, &late);
+	rc |= flint_fs_getattr(fs, ino_of(&late), &attr);
+	silence_begin(&s);
+	pthread_create(&e.thread, NULL, emptier_run, &e);
+	usleep(700000);
+	rc |= flint_fs_unlink(fs, dir, "late") | flint_fs_getattr(fs, ino_of(&late), &attr);
+	silence_end(&s);
+	pthread_join(e.thread, NULL);
+	here = flint_fs_getattr(fs, ino_of(&late), &attr);
+	there = flint_fs_getattr(other, ino_of(&late), &attr);
+	printf("# %llu emptied; what was removed meanwhile: %d, %d\n", (unsigned long long)e.nr, here,
+	       there);
+	ok(!rc && !e.rc && e.nr && here == there && flint_fs_getattr(fs, ino_of(&early), &attr),
+	   "nor what goes into the trash while it is emptied, if it stays there");
+	flint_fs_trash_empty(other, 0, 0, NULL);
+	flint_fs_close(mute);
+	flint_loop_stop(s.loop);
+	pthread_join(s.thread, NULL);
+	flint_loop_free(s.loop);
+}
+
 /* The same session brings back what it has removed, and removes a tree: where is the server's to know. */
 static void own_trash(struct flint_fs *fs, struct flint_fs *other, uint64_t dir, uint64_t file)
 {
@@ -1033,6 +1121,7 @@ static void own(void)
 	rc = flint_fs_getattr(b, ino_of(&sub), &attr);
 	ok(rc == -ESTALE, "nor the directory");
 	own_trash(b, a, ino_of(&top), ino_of(&file));
+	own_late(b, a, ino_of(&top));
 	flint_fs_close(b);
 	flint_fs_close(a);
 }

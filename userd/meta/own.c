@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include "grants.h"
 #include "trash.h"
 
@@ -133,6 +134,21 @@ static void emptying_go(void *arg, bool ok)
 		metad_not_leader(e.m, e.call);
 }
 
+/*
+ * What goes into the trash while the request waits was not looked at, and who removes it may
+ * keep what it was leased: that stays. Time stamps of commands rise, so those of what was not
+ * seen are above the last one applied. In place: the request's buffer is its own.
+ */
+static void bound(const struct metad *m, const struct flint_call *call,
+		  const struct flint_trash_empty *b)
+{
+	u64 before = le64_to_cpu(b->before), seen = m->store.c.last_ts + 1;
+	__le64 word = cpu_to_le64(before && before < seen ? before : seen);
+
+	memcpy((u8 *)call->msg.body + offsetof(struct flint_trash_empty, before), &word,
+	       sizeof(word));
+}
+
 void metad_trash_empty(struct metad *m, struct flint_call *call, u64 sid, u32 fs)
 {
 	struct flint_trash_empty b;
@@ -146,6 +162,8 @@ void metad_trash_empty(struct metad *m, struct flint_call *call, u64 sid, u32 fs
 		return;
 	}
 	inos[0] = le64_to_cpu(b.id);
+	if (!inos[0])
+		bound(m, call, &b);
 	if (inos[0] || !meta_trash_peek(&m->store, fs, le64_to_cpu(b.after), inos, EMPTY_MAX, &nr))
 		e = calloc(1, sizeof(*e));
 	if (e) {
