@@ -4,8 +4,12 @@
  *
  * The thread takes everything that is queued, puts it into one transaction,
  * commits (which syncs), and reports. Between commits it moves the WAL into the
- * database when that has grown to WAL_PAGES, and removes entries that lie
+ * database when that has grown to WAL_PAGES or so, and removes entries that lie
  * before the base, TRIM_ROWS at a time, so that no job waits long for either.
+ *
+ * Whoever proposes meanwhile waits for that: so the WAL is short. And replicas must
+ * not all do it at the same time, as they would, having written the same: each time
+ * another length is chosen. A majority of the others commits without this one.
  *
  * After the first error the database is not touched any more: every job fails,
  * and the owner stops the process. Which of the last transaction's changes are
@@ -30,7 +34,7 @@
 
 #define APP_ID		0x464c5246	/* "FLRF" */
 #define VERSION		1
-#define WAL_PAGES	2048		/* 8 MiB: checkpoint */
+#define WAL_PAGES	512		/* 2 MiB: checkpoint, a quarter more or less */
 #define WAL_BYTES	(12u << 20)	/* room for one more large transaction */
 #define WAL_STEP	(256u << 10)
 #define TX_BYTES	(4u << 20)	/* of one transaction, about */
@@ -82,7 +86,7 @@ struct flint_raft_db {
 
 	/* the thread's */
 	bool dead;
-	int wal_pages;
+	int wal_pages, wal_limit;
 	u64 base, lowest;		/* rows from lowest to base are to be removed */
 	bool told;			/* the loop's: fatal() was called */
 };
@@ -433,6 +437,11 @@ static void grow_wal(struct flint_raft_db *db)
 	free(zeros);
 }
 
+static void wal_limit_choose(struct flint_raft_db *db)
+{
+	db->wal_limit = WAL_PAGES * 3 / 4 + (int)(flint_random_u64() % (WAL_PAGES / 2));
+}
+
 static int on_wal(void *arg, sqlite3 *h, const char *name, int pages)
 {
 	((struct flint_raft_db *)arg)->wal_pages = pages;
@@ -474,6 +483,7 @@ int flint_raft_db_open(struct flint_raft_db **dbp, const char *dir, const char *
 		snprintf(msg, len, "out of memory");
 		return -ENOMEM;
 	}
+	wal_limit_choose(db);
 	pthread_mutex_init(&db->lock, NULL);
 	db->jobs_tail = &db->jobs;
 	db->fetches_tail = &db->fetches;
@@ -655,6 +665,7 @@ static void checkpoint(struct flint_raft_db *db)
 		return;
 	}
 	db->wal_pages = 0;
+	wal_limit_choose(db);
 	bytes = file_bytes(db);
 	pthread_mutex_lock(&db->lock);
 	db->stats.checkpoints++;
@@ -790,7 +801,7 @@ static void round_of_work(struct flint_raft_db *db)
 	pthread_mutex_unlock(&db->lock);
 	if (wake)
 		flint_loop_post(db->loop, &db->task);
-	if (!db->dead && db->wal_pages >= WAL_PAGES)
+	if (!db->dead && db->wal_pages >= db->wal_limit)
 		checkpoint(db);
 	pthread_mutex_lock(&db->lock);
 }
