@@ -179,7 +179,7 @@ static void attributes(void)
 	struct flint_ino_req ino = { cpu_to_le64(5), 0, 0 };
 	struct flint_setattr set = { .ino = cpu_to_le64(5),
 		.valid = cpu_to_le32(FLINT_SET_SIZE), .size = cpu_to_le64(100) };
-	struct flint_extend ext = { cpu_to_le64(5), cpu_to_le32(1), 0, cpu_to_le64(4096), 0 };
+	struct flint_extend ext = { cpu_to_le64(5), cpu_to_le32(1), 0, cpu_to_le64(4096), 0, 0 };
 	struct flint_readdir rd = { cpu_to_le64(1), 0, cpu_to_le32(4096),
 				    cpu_to_le32(FLINT_READDIR_PLUS) };
 	struct flint_readdir_rep rrep = { cpu_to_le32(2), cpu_to_le32(1), cpu_to_le64(8) };

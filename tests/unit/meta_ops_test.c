@@ -772,12 +772,56 @@ static void test_dir_create_refused(void **p)
 
 #define T(f)	cmocka_unit_test_setup_teardown(f, state_setup, state_teardown)
 
+/* Who holds the lease says when it wrote. */
+static struct flint_attr wrote(struct state *st, u64 ino, u64 when, u32 body_len)
+{
+	struct flint_extend b = {
+		.ino = cpu_to_le64(ino), .end = cpu_to_le64(100), .when = cpu_to_le64(when),
+	};
+
+	assert_int_equal(op2(st, FLINT_OP_EXTEND, &b, body_len, NULL, 0, NULL, 0), 0);
+	return rep_attr(st);
+}
+
+static void test_written_when(void **p)
+{
+	struct state *st = *p;
+	u64 f = made(st, st->root, "f", REG), first = st->clock, change;
+	struct flint_setattr mode = { .mode = cpu_to_le32(0600) };
+	struct flint_attr a;
+
+	st->clock += 1000;
+	a = wrote(st, f, first + 500, sizeof(struct flint_extend));
+	assert_int_equal(le64_to_cpu(a.mtime), first + 500);
+	assert_int_equal(le64_to_cpu(a.ctime), first + 500);
+	change = le64_to_cpu(a.change);
+	/* Not before an earlier write, not in the future; each is a change. */
+	a = wrote(st, f, 1, sizeof(struct flint_extend));
+	assert_int_equal(le64_to_cpu(a.mtime), first + 500);
+	a = wrote(st, f, st->clock + 1000, sizeof(struct flint_extend));
+	assert_int_equal(le64_to_cpu(a.mtime), st->clock);
+	assert_int_equal(le64_to_cpu(a.ctime), st->clock);
+	assert_int_equal(le64_to_cpu(a.change), change + 2);
+	/* A change of the mode is later than what is told after it. */
+	st->clock += 1000;
+	assert_int_equal(do_setattr(st, f, FLINT_SET_MODE, &mode), 0);
+	a = wrote(st, f, st->clock - 500, sizeof(struct flint_extend));
+	assert_int_equal(le64_to_cpu(a.mtime), st->clock - 1 - 500);
+	assert_int_equal(le64_to_cpu(a.ctime), st->clock - 1);
+	/* Nothing is said, as by clients of version 1.0. */
+	st->clock += 1000;
+	a = wrote(st, f, 0, sizeof(struct flint_extend));
+	assert_int_equal(le64_to_cpu(a.mtime), st->clock);
+	a = wrote(st, f, 0, FLINT_EXTEND_MIN);
+	assert_int_equal(le64_to_cpu(a.mtime), st->clock);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_fs_create), T(test_session), T(test_rdonly), T(test_mknod), T(test_setgid),
 		T(test_open), T(test_link_unlink), T(test_link_limit), T(test_many_links),
-		T(test_setattr), T(test_flags), T(test_xattr), T(test_extend_append),
+		T(test_setattr), T(test_flags), T(test_xattr), T(test_extend_append), T(test_written_when),
 		T(test_other_fs), T(test_malformed), T(test_settle),
 		T(test_hints), T(test_nameless), T(test_layout), T(test_room),
 		T(test_dir_create), T(test_dir_create_refused),

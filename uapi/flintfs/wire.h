@@ -995,10 +995,11 @@ FLINT_ASSERT_SIZE(struct flint_xattr_rep, 8);
 /**
  * struct flint_extend - a writer tells what it wrote
  *
- * EXTEND: size becomes max(size, @end), mtime and ctime the server's time.
- * Refused with FLINT_ST_STALE_EPOCH when @trunc_epoch is not current. With
- * @end 0 only the times change. APPEND: reserves @len bytes at the end and
- * grows the file by them.
+ * EXTEND: size becomes max(size, @end), mtime and ctime the server's time, or
+ * @when if the writer knows that nobody wrote later: not in the server's future,
+ * and neither goes back by it. Refused with FLINT_ST_STALE_EPOCH when @trunc_epoch
+ * is not current. With @end 0 only the times change. APPEND: reserves @len bytes at
+ * the end and grows the file by them.
  */
 struct flint_extend {
 	__le64 ino;
@@ -1006,9 +1007,12 @@ struct flint_extend {
 	__le32 trunc_epoch;
 	__le64 end;
 	__le64 len;
+	/* 32 bytes in version 1.0 */
+	__le64 when;			/* ns since 1970, under a WRITE lease; 0: now */
 };
 
-FLINT_ASSERT_SIZE(struct flint_extend, 32);
+FLINT_ASSERT_SIZE(struct flint_extend, 40);
+#define FLINT_EXTEND_MIN	32
 
 struct flint_append_rep {
 	__le64 offset;

@@ -317,7 +317,8 @@ static void walk(struct metad_change *c, bool names)
 		break;
 	case FLINT_OP_EXTEND:
 	case FLINT_OP_APPEND:
-		if (GET(extend) && !names)
+		if (!flint_body_get(&b.extend, sizeof(b.extend), FLINT_EXTEND_MIN, msg->body,
+				    msg->body_len) && !names)
 			lease_change_add(&c->lc, le64_to_cpu(b.extend.ino), LEASE_SET_ATTR);
 		break;
 	}

@@ -383,14 +383,30 @@ static int extend_get(struct meta_op *o, struct flint_extend *b, struct meta_ino
 	return o->cred.check ? meta_has_open(o, i->ino, FLINT_OPEN_WRITE) : 0;
 }
 
+/*
+ * What was written was written at @when, 0: now. A writer cannot say that it was
+ * before an earlier one. @ctime: of before this command, which touched the inode.
+ */
+static void extend_times(struct meta_op *o, struct meta_inode *i, u64 when, s64 ctime)
+{
+	s64 now = o->s->now, least = i->mtime < now ? i->mtime : now;
+
+	i->mtime = now;
+	if (!when || when >= (u64)now)
+		return;
+	i->mtime = (s64)when > least ? (s64)when : least;
+	i->ctime = ctime > i->mtime ? ctime : i->mtime;
+}
+
 int meta_op_extend(struct meta_op *o)
 {
 	struct flint_extend b;
 	struct meta_inode *i;
+	s64 ctime;
 	u64 end;
 	int err;
 
-	if (flint_body_get(&b, sizeof(b), sizeof(b), o->c->body, o->c->body_len))
+	if (flint_body_get(&b, sizeof(b), FLINT_EXTEND_MIN, o->c->body, o->c->body_len))
 		return FLINT_ST_BAD_REQUEST;
 	end = le64_to_cpu(b.end);
 	err = extend_get(o, &b, &i, end);
@@ -405,11 +421,12 @@ int meta_op_extend(struct meta_op *o)
 	}
 	if (end)
 		i->data = 1;
-	i->mtime = o->s->now;
+	ctime = i->ctime;
 	meta_touch(o, i);
 	err = meta_drop_privs(o, i);
 	if (err)
 		return err;
+	extend_times(o, i, le64_to_cpu(b.when), ctime);
 	meta_reply_attr(o, i);
 	return 0;
 }
@@ -422,7 +439,7 @@ int meta_op_append(struct meta_op *o)
 	u64 len;
 	int err;
 
-	if (flint_body_get(&b, sizeof(b), sizeof(b), o->c->body, o->c->body_len))
+	if (flint_body_get(&b, sizeof(b), FLINT_EXTEND_MIN, o->c->body, o->c->body_len))
 		return FLINT_ST_BAD_REQUEST;
 	len = le64_to_cpu(b.len);
 	if (!len)
