@@ -165,6 +165,10 @@ loff_t flint_remap_file_range(struct file *in, loff_t pos_in, struct file *out, 
 	if (!ret)
 		ret = flint_delegate_settle(dst);
 	if (!ret)
+		ret = flint_flush_range(src, 0, LLONG_MAX);
+	if (!ret)
+		ret = flint_flush_range(dst, 0, LLONG_MAX);
+	if (!ret)
 		ret = generic_remap_file_range_prep(in, pos_in, out, pos_out, &len, flags);
 	if (ret < 0 || !len)
 		goto unlock;

@@ -40,6 +40,7 @@
 #define FLINT_PERMITS_MAX	8	/* shown in vain; some may have been forgotten */
 #define FLINT_BAD_MAX		(FLINT_CHAIN_MAX + 1)	/* each replica, and one twice */
 #define FLINT_PIN_BATCH		32
+#define FLINT_WB_TIMEO		(20 * HZ)
 
 /* ---- memory ----------------------------------------------------------- */
 
@@ -322,7 +323,7 @@ static void flint_mem_zero(const struct flint_mem *mem, size_t at, size_t len)
 
 /* ---- calls and pieces ------------------------------------------------- */
 
-enum flint_dio_kind { FLINT_DIO_SYNC, FLINT_DIO_ASYNC, FLINT_DIO_CACHE };
+enum flint_dio_kind { FLINT_DIO_SYNC, FLINT_DIO_ASYNC, FLINT_DIO_CACHE, FLINT_DIO_WRITEBACK };
 
 /*
  * struct flint_dio - one call
@@ -515,8 +516,11 @@ static int flint_write_end(struct inode *inode, loff_t pos, size_t len, u32 epoc
 	if (inode->i_mapping->nrpages)
 		invalidate_inode_pages2_range(inode->i_mapping, pos >> PAGE_SHIFT,
 					      (pos + len - 1) >> PAGE_SHIFT);
-	if ((u64)pos + len > READ_ONCE(fi->size))
+	if ((u64)pos + len > READ_ONCE(fi->size)) {
+		if (flint_wb_keep(inode, pos + len, epoch))
+			return 0;
 		return flint_extend(inode, pos + len, epoch, deadline);
+	}
 	now = current_time(inode);
 	mtime = inode_get_mtime(inode);
 	if (!timespec64_equal(&now, &mtime) ||
@@ -557,6 +561,12 @@ static bool flint_dio_restart(struct flint_dio *dio)
 		return false;
 	dio->stale = false;
 	dio->epoch = READ_ONCE(flint_i(dio->inode)->trunc_epoch);
+	if (dio->kind == FLINT_DIO_WRITEBACK) {
+		/* What was cut off must not come back. */
+		loff_t size = i_size_read(dio->inode);
+
+		dio->size = size > dio->pos ? min_t(loff_t, dio->size, size - dio->pos) : 0;
+	}
 	dio->good = dio->size;
 	dio->err = 0;
 	atomic_set(&dio->pending, 1);
@@ -566,6 +576,20 @@ static bool flint_dio_restart(struct flint_dio *dio)
 	}
 	flint_dio_start(dio, false);
 	return true;
+}
+
+static void flint_dio_written(struct flint_dio *dio)
+{
+	struct flint_mem *mem = dio->mem;
+	int err = dio->good == dio->size ? 0 : dio->err;
+
+	if (READ_ONCE(dio->fs->shutdown) && err)
+		err = -EIO;
+	else if (err == -ENOMEM || err == -ESTALE)
+		err = -EAGAIN;
+	/* From the last folio's end on the inode may go. */
+	flint_folios_written(dio->inode, mem->bv, mem->nr, dio->good, err);
+	flint_dio_put(dio, true);
 }
 
 /* Deferred: the end of an asynchronous write, or freeing what a killed waiter left. */
@@ -581,6 +605,10 @@ static void flint_dio_work(struct work_struct *work)
 	}
 	if (flint_dio_restart(dio)) {
 		flint_dio_unpend(dio);
+		return;
+	}
+	if (dio->kind == FLINT_DIO_WRITEBACK) {
+		flint_dio_written(dio);
 		return;
 	}
 	ret = flint_dio_result(dio);
@@ -624,6 +652,12 @@ static void flint_dio_unpend(struct flint_dio *dio)
 		break;
 	case FLINT_DIO_CACHE:
 		flint_dio_cache_end(dio);
+		break;
+	case FLINT_DIO_WRITEBACK:
+		if (READ_ONCE(dio->stale))
+			queue_work(dio->fs->wq, &dio->work);
+		else
+			flint_dio_written(dio);
 		break;
 	}
 }
@@ -687,6 +721,8 @@ static void flint_piece_fail(struct flint_piece *piece, int err)
 		if (dio->kind == FLINT_DIO_CACHE)
 			atomic_inc(&flint_i(dio->inode)->lost);
 		err = READ_ONCE(dio->aborted) ? -EINTR : -EIO;
+		if (dio->kind == FLINT_DIO_WRITEBACK && !dio->fs->opts.soft)
+			err = -EAGAIN;	/* it stays dirty */
 	}
 	flint_piece_end(piece, err);
 }
@@ -779,6 +815,9 @@ static int flint_piece_status(struct flint_piece *piece, u32 status)
 			return -EACCES;
 		piece->permit = true;
 		return -EAGAIN;
+	case FLINT_ST_FENCED:
+		flint_wb_lost(fs);	/* others may write now what is dirty here */
+		return -EIO;
 	case FLINT_ST_CHECKSUM:
 		flint_stat_inc(fs, FLINT_STAT_CRC_ERRORS);
 		return flint_piece_bad(piece, "the stored data fails its checksum");
@@ -1202,13 +1241,25 @@ static ssize_t flint_dio_loop(struct kiocb *iocb, struct iov_iter *iter, bool wr
 	return total ? total : ret;
 }
 
-/* Count what was asked for, and keep readers of the cache from seeing old pages. */
+/*
+ * What stands dirty in the cache goes first. Count what was asked for, and keep
+ * readers of the cache from seeing old pages.
+ */
 static int flint_dio_prepare(struct kiocb *iocb, struct iov_iter *iter, bool write)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct flint_fs *fs = flint_fs(inode->i_sb);
 	loff_t end = iocb->ki_pos + iov_iter_count(iter) - 1;
+	int err;
 
+	if (READ_ONCE(flint_i(inode)->owes) &&
+	    filemap_range_needs_writeback(inode->i_mapping, iocb->ki_pos, end)) {
+		if (iocb->ki_flags & IOCB_NOWAIT)
+			return -EAGAIN;
+		err = flint_wb_write(inode, iocb->ki_pos, end);
+		if (err)
+			return err;
+	}
 	if (!write) {
 		flint_stat_inc(fs, FLINT_STAT_READ_OPS);
 		flint_stat_add(fs, FLINT_STAT_READ_BYTES, iov_iter_count(iter));
@@ -1394,4 +1445,45 @@ int flint_dio_folios(struct inode *inode, struct bio_vec *bv, unsigned int nr, l
 	flint_dio_start(dio, false);
 	flint_dio_unpend(dio);
 	return 0;
+}
+
+/**
+ * flint_dio_write_folios() - write folios back
+ * @inode: of the mapping
+ * @bv: one entry a folio, in order, the last one cut at the end of file
+ * @nr: of them, under write-back
+ * @pos: of the first
+ *
+ * Their write-back ends when the servers have them, or with an error; when there
+ * was no answer in time they are dirty again (flint_folios_written()).
+ */
+void flint_dio_write_folios(struct inode *inode, struct bio_vec *bv, unsigned int nr, loff_t pos)
+{
+	struct flint_mem *mem = flint_mem_alloc(nr, FLINT_MEM_CACHE, GFP_NOFS | __GFP_NOWARN);
+	unsigned long most = FLINT_WB_TIMEO;
+	struct flint_dio *dio = NULL;
+	unsigned int i;
+
+	if (mem) {
+		for (i = 0; i < nr; i++) {
+			get_page(bv[i].bv_page);
+			flint_mem_add(mem, bv[i].bv_page, bv[i].bv_offset, bv[i].bv_len);
+		}
+		dio = flint_dio_alloc(inode, mem, FLINT_DIO_WRITEBACK, true, pos);
+	}
+	if (!dio) {
+		flint_folios_written(inode, bv, nr, 0, -EAGAIN);
+		return;
+	}
+	dio->deadline = flint_dio_deadline(dio->fs);
+	/*
+	 * Who waits for the page cannot be killed, and the lease must last; without an
+	 * answer it stays dirty.
+	 */
+	if (READ_ONCE(flint_i(inode)->owes_lease))
+		most = min(most, flint_lease_left(dio->fs));
+	if (!dio->fs->opts.soft && time_after(dio->deadline, jiffies + most))
+		dio->deadline = (jiffies + most) | 1;
+	flint_dio_start(dio, false);
+	flint_dio_unpend(dio);
 }

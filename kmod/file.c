@@ -2,11 +2,12 @@
 /*
  * Open files: opening, which path reads and writes take, size and times.
  *
- * Data is durable when a write returns, whichever way it came. Buffered writes
- * go through the same engine as direct ones; the page cache only serves reads,
- * mmap and exec, and is invalidated around every write. The end of file comes
- * from the metadata server: a write beyond it is announced (EXTEND) before it
- * is acknowledged, an appending one reserves its place first (APPEND).
+ * Under a WRITE lease buffered writes go into the page cache, are written back
+ * later (writeback.c), and the end of file is kept here. Without one they go
+ * through the same engine as direct ones and are durable when they return; the
+ * cache is invalidated around them. The end of file then comes from the metadata
+ * server: a write beyond it is announced (EXTEND) before it is acknowledged, an
+ * appending one reserves its place first (APPEND).
  */
 #define pr_fmt(fmt) "flintfs: " fmt
 
@@ -47,6 +48,14 @@ u32 flint_open_flags(unsigned int f_flags)
 	return flags;
 }
 
+/* Kinds of leases that opening a file asks for. */
+u8 flint_open_lease(const struct flint_fs *fs, unsigned int f_flags)
+{
+	bool write = (f_flags & O_ACCMODE) != O_RDONLY && fs->opts.writeback;
+
+	return FLINT_LEASE_READ | (write ? FLINT_LEASE_WRITE : 0);
+}
+
 /* The handle stands in file->private_data, the attributes are fresh. */
 int flint_file_adopt(struct inode *inode, struct file *file)
 {
@@ -65,8 +74,8 @@ static int flint_file_open(struct inode *inode, struct file *file)
 	};
 	struct flint_open_rep rep;
 	struct flint_mcall c = {
-		.op = FLINT_OP_OPEN, .mutates = true, .lease = FLINT_LEASE_READ,
-		.inode = inode,
+		.op = FLINT_OP_OPEN, .mutates = true, .inode = inode,
+		.lease = flint_open_lease(flint_fs(inode->i_sb), file->f_flags),
 		.body = &body, .body_len = sizeof(body),
 		.rep = &rep, .rep_size = sizeof(rep),
 	};
@@ -100,6 +109,13 @@ free:
 	return err;
 }
 
+/* What write-back met meanwhile; it is not waited for. */
+static int flint_file_flush(struct file *file, fl_owner_t id)
+{
+	return file->f_mode & FMODE_WRITE ?
+	       filemap_check_wb_err(file->f_mapping, file->f_wb_err) : 0;
+}
+
 static int flint_file_release(struct inode *inode, struct file *file)
 {
 	struct flint_handle *h = file->private_data;
@@ -111,6 +127,8 @@ static int flint_file_release(struct inode *inode, struct file *file)
 		flint_release_local(inode);
 		return 0;
 	}
+	if ((file->f_mode & FMODE_WRITE) && flint_wb_park(inode, h))
+		return 0;
 	if (h->promised && flint_delegate_close(inode, h))
 		return 0;
 	if ((file->f_mode & FMODE_WRITE) &&
@@ -126,7 +144,8 @@ static int flint_file_release(struct inode *inode, struct file *file)
 
 /* ---- size and times --------------------------------------------------- */
 
-static int flint_extend_call(struct inode *inode, u64 end, u32 epoch, unsigned long deadline)
+static int flint_extend_call(struct inode *inode, u64 end, u32 epoch, u64 when,
+			     unsigned long deadline)
 {
 	struct flint_inode *fi = flint_i(inode);
 	struct flint_fs *fs = flint_fs(inode->i_sb);
@@ -135,10 +154,12 @@ static int flint_extend_call(struct inode *inode, u64 end, u32 epoch, unsigned l
 		.gen = cpu_to_le32(fi->gen),
 		.trunc_epoch = cpu_to_le32(epoch),
 		.end = cpu_to_le64(end),
+		.when = cpu_to_le64(when),
 	};
 	struct flint_attr attr;
 	struct flint_mcall c = {
 		.op = FLINT_OP_EXTEND, .mutates = true, .inode = inode,
+		.lease = flint_wb_wanted(inode) ? FLINT_LEASE_READ | FLINT_LEASE_WRITE : 0,
 		.body = &body, .body_len = sizeof(body),
 		.rep = &attr, .rep_size = sizeof(attr),
 		.deadline = deadline,
@@ -154,7 +175,10 @@ static int flint_extend_call(struct inode *inode, u64 end, u32 epoch, unsigned l
 	/* Our own change does not outdate pages that we keep up to date. */
 	if (le64_to_cpu(attr.change) == before + 1)
 		cmpxchg(&fi->cache_change, before, before + 1);
-	return flint_inode_apply(inode, &attr, c.sent);
+	err = flint_inode_apply(inode, &attr, c.sent);
+	if (!err)
+		flint_lease_take(&c, NULL, inode, &attr);
+	return err;
 }
 
 static bool flint_extend_idle(struct flint_inode *fi)
@@ -177,10 +201,11 @@ static int flint_extend_wait(struct flint_inode *fi, unsigned long deadline)
 }
 
 /**
- * flint_extend() - announce that a file was written up to @end
+ * flint_extend_at() - announce that a file was written up to @end
  * @inode: regular file
  * @end: first byte after what was written; 0: only the times
  * @epoch: truncate epoch that the write was done under
+ * @when: of flint_inode_wrote(), or 0 for the server's time
  * @deadline: jiffies, or 0 for what the mount options say
  *
  * Writers who wait at the same time are announced together. A truncation that
@@ -188,14 +213,14 @@ static int flint_extend_wait(struct flint_inode *fi, unsigned long deadline)
  *
  * Return: 0 or an error of flint_meta_call().
  */
-int flint_extend(struct inode *inode, u64 end, u32 epoch, unsigned long deadline)
+int flint_extend_at(struct inode *inode, u64 end, u32 epoch, u64 when, unsigned long deadline)
 {
 	struct flint_inode *fi = flint_i(inode);
 	u64 want;
 	int err;
 
 	if (!end)
-		return flint_extend_call(inode, 0, epoch, deadline);
+		return flint_extend_call(inode, 0, epoch, when, deadline);
 	for (;;) {
 		spin_lock(&fi->lock);
 		if (epoch != fi->trunc_epoch) {
@@ -218,14 +243,17 @@ int flint_extend(struct inode *inode, u64 end, u32 epoch, unsigned long deadline
 		if (err)
 			return err;
 	}
-	err = flint_extend_call(inode, want, epoch, deadline);
+	err = flint_extend_call(inode, want, epoch, when, deadline);
 	clear_bit_unlock(FLINT_I_EXTENDING, &fi->state);
 	smp_mb__after_atomic();	/* the bit is clear before the waiters are looked for */
 	wake_up_var(&fi->state);
 	return err;
 }
 
-/* Reserve room at the end of file. Return: 0 with *pos set, or an error. */
+/*
+ * Reserve room at the end of file, which is locked: appending writers of this
+ * mount follow each other. Return: 0 with *pos set, or an error.
+ */
 static int flint_append(struct inode *inode, u64 len, loff_t *pos)
 {
 	struct flint_inode *fi = flint_i(inode);
@@ -242,7 +270,9 @@ static int flint_append(struct inode *inode, u64 len, loff_t *pos)
 	};
 	int tries, err;
 
-	for (tries = 0; tries < 8; tries++) {
+	/* The server must not give a place that we gave already. */
+	err = flint_flush_range(inode, 0, LLONG_MAX);
+	for (tries = 0; !err && tries < 8; tries++) {
 		body.trunc_epoch = cpu_to_le32(READ_ONCE(fi->trunc_epoch));
 		err = flint_meta_call(flint_fs(inode->i_sb), &c);
 		if (err != -ESTALE)
@@ -376,28 +406,85 @@ static int flint_drop_privs(struct kiocb *iocb, bool locked)
 	return err;
 }
 
+/* Where an appending write goes. @cached: under a WRITE lease it is known here. */
+static int flint_write_place(struct kiocb *iocb, size_t len, bool locked, bool *cached)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	int err;
+
+	if (!(iocb->ki_flags & IOCB_APPEND))
+		return 0;
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
+	if (*cached && flint_wb_reserve(inode, len, &iocb->ki_pos))
+		return 0;
+	*cached = false;
+	if (!locked && down_write_killable(&inode->i_rwsem))
+		return -EINTR;
+	err = flint_append(inode, len, &iocb->ki_pos);
+	if (!locked)
+		inode_unlock(inode);
+	return err;
+}
+
+/*
+ * Into the cache as far as the lease lasts, the rest through to the servers. Without
+ * the option "writeback" all of it is at the servers when this returns.
+ */
+static ssize_t flint_write_cached(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+	loff_t pos = iocb->ki_pos;
+	u64 end = pos + iov_iter_count(from);
+	bool through = false;
+	ssize_t ret = flint_cache_write(iocb, from, &through), more;
+	int err = 0;
+
+	if (ret > 0) {
+		flint_stat_inc(fs, FLINT_STAT_WB_WRITES);
+		flint_stat_inc(fs, FLINT_STAT_WRITE_OPS);
+		flint_stat_add(fs, FLINT_STAT_WRITE_BYTES, ret);
+	}
+	if (!through) {
+		if ((iocb->ki_flags & IOCB_APPEND) && (u64)iocb->ki_pos < end)
+			flint_wb_unreserve(inode, end, iocb->ki_pos);
+		more = 0;
+	} else {
+		more = flint_dio_rw(iocb, from, true);
+		if (ret < 0)
+			return more;
+	}
+	if (ret > 0 && !fs->opts.writeback)
+		err = flint_flush_range(inode, pos, pos + ret - 1);
+	if (err)
+		return err;
+	return more > 0 ? ret + more : ret;
+}
+
 static ssize_t flint_write_checked(struct kiocb *iocb, struct iov_iter *from, bool locked)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	u64 limit = flint_iosplit_limit(flint_i(inode)->layout.chunk_shift);
 	ssize_t ret = generic_write_checks(iocb, from);
+	bool cached = false;
 
 	if (ret <= 0)
 		return ret;
 	ret = flint_drop_privs(iocb, locked);
 	if (ret)
 		return ret;
-	if (iocb->ki_flags & IOCB_APPEND) {
-		if (iocb->ki_flags & IOCB_NOWAIT)
-			return -EAGAIN;
-		ret = flint_append(inode, iov_iter_count(from), &iocb->ki_pos);
-		if (ret)
-			return ret;
-	}
+	/* What shall be durable at once goes through: no more than what was written. */
+	if (!(iocb->ki_flags & IOCB_DIRECT) && flint_wb_wanted(inode) &&
+	    (!(iocb->ki_flags & IOCB_DSYNC) || mapping_writably_mapped(inode->i_mapping)))
+		cached = flint_wb_ask(inode);
+	ret = flint_write_place(iocb, iov_iter_count(from), locked, &cached);
+	if (ret)
+		return ret;
 	if ((u64)iocb->ki_pos >= limit)
 		return -EFBIG;
 	iov_iter_truncate(from, limit - iocb->ki_pos);
-	ret = flint_dio_rw(iocb, from, true);
+	ret = cached ? flint_write_cached(iocb, from) : flint_dio_rw(iocb, from, true);
 	if (ret > 0)
 		ret = generic_write_sync(iocb, ret);
 	return ret;
@@ -423,15 +510,19 @@ static ssize_t flint_write_iter(struct kiocb *iocb, struct iov_iter *from)
 
 /* ---- the rest --------------------------------------------------------- */
 
-/* Acknowledged data is durable; a full fsync tells the times too. */
+/* What is dirty is written, the size is told; a full fsync tells the times too. */
 static int flint_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
 	struct inode *inode = file_inode(file);
-	int err;
+	int err = flint_flush_range(inode, start, end);
+	int seen = file_check_and_advance_wb_err(file);
 
 	if (READ_ONCE(flint_fs(inode->i_sb)->shutdown))
 		return -EIO;
-	err = datasync ? 0 : flint_inode_touch(inode, 0);
+	if (seen)
+		return seen;
+	if (!err && !datasync)
+		err = flint_inode_touch(inode, 0);
 	return err ? err : flint_delegate_fsync(file);
 }
 
@@ -450,6 +541,7 @@ const struct inode_operations flint_file_iops = {
 const struct file_operations flint_file_fops = {
 	.owner		= THIS_MODULE,
 	.open		= flint_file_open,
+	.flush		= flint_file_flush,
 	.release	= flint_file_release,
 	.llseek		= flint_llseek,
 	.read_iter	= flint_read_iter,

@@ -42,6 +42,7 @@
 #define FLINT_READDIR_BUF	65536
 #define FLINT_ST_BLKSIZE	131072
 #define FLINT_RA_BYTES		(2u << 20)
+#define FLINT_DIRTY_RATIO	1		/* % of the machine's dirty pages */
 
 struct flint_fs;
 struct seq_file;
@@ -64,6 +65,10 @@ enum flint_stat {
 	FLINT_STAT_LEASES,
 	FLINT_STAT_RECALLS,
 	FLINT_STAT_DELEGATED,
+	FLINT_STAT_WB_WRITES,
+	FLINT_STAT_WB_PAGES,
+	FLINT_STAT_WB_FAULTS,
+	FLINT_STAT_WB_ERRORS,
 	FLINT_STAT_NR
 };
 
@@ -87,6 +92,7 @@ struct flint_stats {
  * @soft: give up after the time-outs below instead of retrying for ever
  * @lease: keep what the server grants leases for; else by time
  * @delegate: make files in new directories without a request, and tell of them soon
+ * @writeback: keep what is written, too, under write leases
  * Times are in milliseconds, sizes in bytes.
  */
 struct flint_opts {
@@ -97,6 +103,7 @@ struct flint_opts {
 	bool soft;
 	bool lease;
 	bool delegate;
+	bool writeback;
 	unsigned int io_timeo;
 	unsigned int meta_timeo;
 	unsigned int attr_timeo;
@@ -133,6 +140,11 @@ void flint_opts_show(struct seq_file *m, const struct flint_opts *opts);
  * @trusted: CLOCK_BOOTTIME ns until which leases may be relied upon
  * @gens: last generation given
  * @renew: the keepalive shall ask who leads, whatever it heard before
+ * @lost: the servers ended the session
+ * @owed_lock: the next two; innermost
+ * @owed: inodes that owe the servers something (writeback.c), @nr_owed of them
+ * @owed_wq: waits for none
+ * @lost_work: what follows @lost
  */
 struct flint_leases {
 	spinlock_t lock;		/* see above */
@@ -154,6 +166,12 @@ struct flint_leases {
 	u64 trusted;
 	atomic_long_t gens;
 	bool renew;
+	bool lost;
+	spinlock_t owed_lock;		/* see above */
+	struct list_head owed;
+	u32 nr_owed;
+	wait_queue_head_t owed_wq;
+	struct work_struct lost_work;
 	struct delayed_work work;
 	struct delayed_work unmap;
 	siphash_key_t owners;		/* of locks, see lock.c */
@@ -167,6 +185,7 @@ struct flint_mcall;
 
 bool flint_lease_trusted(const struct flint_leases *l);
 bool flint_attr_good(const struct inode *inode);
+unsigned long flint_lease_left(const struct flint_fs *fs);
 bool flint_pages_leased(const struct inode *inode);
 unsigned long flint_dir_gen(const struct inode *dir);
 bool flint_dentry_leased(const struct dentry *dentry, const struct inode *dir);
@@ -181,6 +200,9 @@ void flint_lease_evict(struct inode *inode);
 void flint_lease_settle(struct inode *inode);
 int flint_lease_push(void *arg, u32 conn, const struct flint_msg *m);
 void flint_lease_up(void *arg, struct flint_peer *peer);
+void flint_lease_let_go(struct inode *inode);
+void flint_lease_return(struct flint_fs *fs, u32 conn, u64 push, u64 epoch,
+			const struct flint_lease_rec *rec, u32 nr);
 int flint_lease_renew(struct flint_fs *fs);
 void flint_lease_renew_now(struct flint_fs *fs);
 void flint_lease_init(struct flint_fs *fs);
@@ -278,6 +300,9 @@ struct flint_fs {
 	u64 root_ino;
 
 	struct workqueue_struct *wq;		/* unbound; its work may wait, with a deadline */
+	struct workqueue_struct *wb_wq;		/* for the inodes' wb_work, which waits for @wq's */
+	unsigned long wb_sick;			/* jiffies: until then, nobody answers; or 0 */
+	unsigned long wb_full;			/* jiffies: until then, no space; or 0 */
 	struct flint_mapref __rcu *map;
 	spinlock_t map_lock;			/* replacing @map */
 	struct delayed_work map_watch;		/* the standing request */
@@ -540,19 +565,20 @@ void flint_close_stop(struct flint_fs *fs);
 #define FLINT_I_TIMES_STALE	0	/* getattr must ask again */
 #define FLINT_I_MTIME_DIRTY	1	/* written in place; the server does not know yet */
 #define FLINT_I_EXTENDING	2	/* somebody announces a size; waiters: wait_var(&state) */
+#define FLINT_I_UNLEASED	3	/* pages were dirtied without a lease */
 
 /**
  * struct flint_inode - cached state of an inode
  * @lock: protects what follows up to @state
  * @gen, @change, @trunc_epoch, @layout: as the server last said
- * @size: as the server last said; i_size_read() is the same but for writes
- *	that are being announced
+ * @size: as the server last said; i_size_read() may be more, see @kept
  * @told: flint_attr.flags
  * @project: flint_attr.project
  * @valid: jiffies until which the attributes may be used
  * @stale_at: jiffies when FLINT_I_TIMES_STALE was set
  * @known: attributes were set at all
  * @cache_change: change counter that the page cache belongs to
+ * @cache_gen: of the READ lease that it is good under, whatever we change
  * @lost: reads into the page cache that ran out of time
  * @ext_want: largest end of file of those who wait to announce one, or 0
  * @names_seq: counts our own changes of a directory's names
@@ -570,6 +596,16 @@ void flint_close_stop(struct flint_fs *fs);
  *	under delegate.lock
  * @broken: what the promise failed with
  * @dw_reclaimed: as @reclaimed, of the DIR_WRITE lease; under delegate.lock
+ * @kept: end of file that the server is told later, under truncate epoch @kept_epoch; 0: none
+ * @dirtiers: sections between flint_wb_begin() and flint_wb_end()
+ * @owes, @owed_node, @wb_work: the server is owed something; also under leases.owed_lock
+ * @owes_lease: some of it was written under a lease
+ * @ret_kinds, @ret_seq, @ret_epoch: recalled lease that is returned when nothing is owed
+ * @parked: handles to close then
+ * @write_gen: generation of a WRITE lease, 0: not held
+ * @write_asked: jiffies when it was last refused, or 0
+ * @fault_asked: jiffies when a fault without a lease last asked for the attributes, or 0
+ * @wb_again: counts write-back that is to be tried again
  * @place: the file's chains in the layout's table, computed when first needed
  * @old_places: of layouts that it had, for who still looks at one
  */
@@ -582,6 +618,7 @@ struct flint_inode {
 	u64 size;
 	u64 bytes;
 	u64 cache_change;
+	unsigned long cache_gen;
 	u64 ext_want;
 	u64 parent;
 	u32 told;
@@ -614,6 +651,21 @@ struct flint_inode {
 	struct flint_layout layout;
 	unsigned long state;
 	atomic_t lost;
+	u64 kept;
+	u32 kept_epoch;
+	u32 dirtiers;
+	bool owes;
+	bool owes_lease;
+	u32 ret_kinds;
+	u64 ret_seq;
+	u64 ret_epoch;
+	struct list_head owed_node;
+	struct list_head parked;
+	struct delayed_work wb_work;
+	unsigned long write_gen;
+	unsigned long write_asked;
+	unsigned long fault_asked;
+	atomic_t wb_again;
 	struct flint_place *place;
 	struct flint_place *old_places;
 };
@@ -641,6 +693,7 @@ int flint_inode_refresh(struct inode *inode, unsigned long deadline);
 int flint_inode_revalidate(struct inode *inode);
 void flint_inode_stale(struct inode *inode);
 void flint_inode_set_nlink(struct inode *inode, u32 nlink);
+bool flint_inode_wrote(struct inode *inode, u64 *when);
 int flint_inode_touch(struct inode *inode, unsigned long deadline);
 int flint_inode_place(struct inode *inode, struct flint_mapref *map);
 void flint_cache_revalidate(struct inode *inode);
@@ -673,7 +726,14 @@ extern const struct file_operations flint_file_fops;
 struct flint_handle *flint_handle_new(struct flint_fs *fs, u64 handle, u64 ino);
 int flint_file_adopt(struct inode *inode, struct file *file);
 u32 flint_open_flags(unsigned int f_flags);
-int flint_extend(struct inode *inode, u64 end, u32 epoch, unsigned long deadline);
+u8 flint_open_lease(const struct flint_fs *fs, unsigned int f_flags);
+int flint_extend_at(struct inode *inode, u64 end, u32 epoch, u64 when, unsigned long deadline);
+
+/* The server's time is the time of the write. */
+static inline int flint_extend(struct inode *inode, u64 end, u32 epoch, unsigned long deadline)
+{
+	return flint_extend_at(inode, end, epoch, 0, deadline);
+}
 
 /* ---- seek.c ----------------------------------------------------------- */
 
@@ -718,10 +778,32 @@ int flint_dio_punch(struct inode *inode, loff_t pos, size_t len);
 int flint_dio_clone(struct inode *inode, u32 index, struct inode *src, u32 src_index, u32 nr);
 int flint_dio_folios(struct inode *inode, struct bio_vec *bv, unsigned int nr, loff_t pos,
 		     size_t len);
+void flint_dio_write_folios(struct inode *inode, struct bio_vec *bv, unsigned int nr, loff_t pos);
 
 /* ---- writeback.c ------------------------------------------------------ */
 
+bool flint_wb_wanted(const struct inode *inode);
+bool flint_wb_begin(struct inode *inode);
+bool flint_wb_begin_anyway(struct inode *inode);
+void flint_wb_end(struct inode *inode, u64 end, u32 epoch);
+bool flint_wb_keep(struct inode *inode, u64 end, u32 epoch);
+bool flint_wb_reserve(struct inode *inode, u64 len, loff_t *pos);
+void flint_wb_unreserve(struct inode *inode, u64 end, u64 reached);
+bool flint_wb_ask(struct inode *inode);
+int flint_wb_write(struct inode *inode, loff_t start, loff_t end);
 int flint_flush_range(struct inode *inode, loff_t start, loff_t end);
+bool flint_wb_park(struct inode *inode, struct flint_handle *h);
+bool flint_wb_recalled(struct inode *inode, const struct flint_lease_rec *rec, u64 epoch);
+void flint_wb_wait_recall(struct inode *inode);
+void flint_wb_lost(struct flint_fs *fs);
+void flint_wb_new_leader(struct flint_fs *fs);
+u32 flint_wb_reclaim(struct flint_leases *l, unsigned long attempt, struct flint_lease_rec *rec);
+void flint_wb_refused(struct inode *inode);
+int flint_wb_sync(struct flint_fs *fs);
+void flint_wb_no_space(struct flint_fs *fs);
+void flint_wb_inode_init(struct flint_inode *fi);
+void flint_wb_init(struct flint_fs *fs);
+void flint_wb_drain(struct flint_fs *fs);
 
 /* ---- mmap.c ----------------------------------------------------------- */
 
@@ -729,6 +811,10 @@ extern const struct address_space_operations flint_aops;
 int flint_mmap(struct file *file, struct vm_area_struct *vma);
 void flint_folios_end(struct inode *inode, const struct bio_vec *bv, unsigned int nr,
 		      size_t good, bool kept);
+void flint_folios_written(struct inode *inode, const struct bio_vec *bv, unsigned int nr,
+			  size_t good, int err);
+ssize_t flint_cache_write(struct kiocb *iocb, struct iov_iter *from, bool *through);
+void flint_zero_tail(struct inode *inode, loff_t size);
 
 /* ---- xattr.c ---------------------------------------------------------- */
 

@@ -54,6 +54,7 @@ struct inode *flint_inode_alloc(struct super_block *sb)
 	fi->size = 0;
 	fi->bytes = 0;
 	fi->cache_change = 0;
+	fi->cache_gen = 0;
 	fi->ext_want = 0;
 	fi->parent = 0;
 	fi->told = 0;
@@ -84,6 +85,7 @@ struct inode *flint_inode_alloc(struct super_block *sb)
 	fi->state = 0;
 	atomic_set(&fi->lost, 0);
 	fi->project = 0;
+	flint_wb_inode_init(fi);
 	fi->place = NULL;
 	fi->old_places = NULL;
 	fi->btime = (struct timespec64){};
@@ -154,9 +156,10 @@ static void flint_inode_times(struct inode *inode, const struct flint_attr *a)
 	struct timespec64 ctime = ns_to_timespec64((s64)le64_to_cpu(a->ctime));
 	struct timespec64 own_mtime = inode_get_mtime(inode), own_ctime = inode_get_ctime(inode);
 	bool dirty = test_bit(FLINT_I_MTIME_DIRTY, &flint_i(inode)->state);
+	bool ours = dirty && flint_i(inode)->owes_lease;	/* nobody else writes */
 
 	inode_set_atime_to_ts(inode, ns_to_timespec64((s64)le64_to_cpu(a->atime)));
-	if (!dirty || timespec64_compare(&mtime, &own_mtime) > 0)
+	if (!dirty || (!ours && timespec64_compare(&mtime, &own_mtime) > 0))
 		inode_set_mtime_to_ts(inode, mtime);
 	if (!dirty || timespec64_compare(&ctime, &own_ctime) > 0)
 		inode_set_ctime_to_ts(inode, ctime);
@@ -208,7 +211,9 @@ static void flint_inode_copy(struct inode *inode, const struct flint_attr *a)
 	fi->project = le32_to_cpu(a->project);
 	flint_inode_layout(fi, &a->layout);
 	inode->i_blocks = DIV_ROUND_UP_ULL(fi->bytes, 512);
-	i_size_write(inode, fi->size);
+	if (fi->kept_epoch != fi->trunc_epoch || fi->kept <= fi->size)
+		fi->kept = 0;
+	i_size_write(inode, max(fi->size, fi->kept));
 }
 
 /**
@@ -381,6 +386,30 @@ int flint_inode_revalidate(struct inode *inode)
 }
 
 /**
+ * flint_inode_wrote() - are there times to tell?
+ * @inode: regular file
+ * @when: receives the time of the last write, ns since 1970, or 0: the server's
+ *
+ * Only who holds the WRITE lease, or has yet to return it, knows that nobody
+ * wrote later.
+ *
+ * Return: whether there are; it is the caller's to tell them now.
+ */
+bool flint_inode_wrote(struct inode *inode, u64 *when)
+{
+	struct flint_inode *fi = flint_i(inode);
+	struct timespec64 mtime;
+	bool dirty;
+
+	spin_lock(&fi->lock);
+	dirty = test_and_clear_bit(FLINT_I_MTIME_DIRTY, &fi->state);
+	mtime = inode_get_mtime(inode);
+	*when = dirty && fi->owes_lease ? timespec64_to_ns(&mtime) : 0;
+	spin_unlock(&fi->lock);
+	return dirty;
+}
+
+/**
  * flint_inode_touch() - tell the server of writes in place
  * @inode: regular file
  * @deadline: jiffies, or 0 for what the mount options say
@@ -388,11 +417,13 @@ int flint_inode_revalidate(struct inode *inode)
  */
 int flint_inode_touch(struct inode *inode, unsigned long deadline)
 {
+	u64 when;
 	int err;
 
-	if (!test_and_clear_bit(FLINT_I_MTIME_DIRTY, &flint_i(inode)->state))
+	if (!test_bit(FLINT_I_MTIME_DIRTY, &flint_i(inode)->state) ||
+	    !flint_inode_wrote(inode, &when))
 		return 0;
-	err = flint_extend(inode, 0, READ_ONCE(flint_i(inode)->trunc_epoch), deadline);
+	err = flint_extend_at(inode, 0, READ_ONCE(flint_i(inode)->trunc_epoch), when, deadline);
 	if (err)
 		set_bit(FLINT_I_MTIME_DIRTY, &flint_i(inode)->state);
 	return err;
@@ -406,14 +437,22 @@ void flint_cache_revalidate(struct inode *inode)
 {
 	struct flint_inode *fi = flint_i(inode);
 	bool leased = !flint_fs(inode->i_sb)->opts.lease || flint_pages_leased(inode);
+	unsigned long gen = READ_ONCE(fi->read_gen);
 	u64 change = READ_ONCE(fi->change);
 
-	/* Without a lease somebody may write it this moment. */
-	if (leased && READ_ONCE(fi->cache_change) == change)
-		return;
+	/*
+	 * Under one lease all changes are our own. Without one somebody may write it
+	 * this moment.
+	 */
+	if (leased && ((gen && gen == READ_ONCE(fi->cache_gen)) ||
+		       READ_ONCE(fi->cache_change) == change))
+		goto good;
 	if (inode->i_mapping->nrpages)
 		invalidate_inode_pages2(inode->i_mapping);
+good:
 	WRITE_ONCE(fi->cache_change, change);
+	if (leased)
+		WRITE_ONCE(fi->cache_gen, gen);
 }
 
 /**
@@ -507,6 +546,8 @@ int flint_getattr(FLINT_IDMAP *idmap, const struct path *path, struct kstat *sta
 		return err;
 	generic_fillattr(idmap, mask, inode, stat);
 	stat->blksize = FLINT_ST_BLKSIZE;
+	if (READ_ONCE(fi->owes))	/* no holes where nothing is written back yet */
+		stat->blocks = max_t(u64, stat->blocks, DIV_ROUND_UP_ULL(stat->size, 512));
 	stat->btime = fi->btime;
 	stat->result_mask |= STATX_BTIME;
 	if (inode->i_flags & S_APPEND)
@@ -566,10 +607,19 @@ int flint_setattr(FLINT_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
 		.body = &body, .body_len = sizeof(body),
 		.rep = &rep, .rep_size = sizeof(rep),
 	};
+	loff_t size = i_size_read(inode);
 	int err = setattr_prepare(idmap, dentry, attr);
 
 	if (err)
 		return err;
+	/* These count for what was written before, and not for what comes after. */
+	if (S_ISREG(inode->i_mode) &&
+	    (attr->ia_valid & (ATTR_SIZE | ATTR_MTIME | ATTR_UID | ATTR_GID)))
+		err = flint_flush_range(inode, 0, LLONG_MAX);
+	if (err)
+		return err;
+	if ((attr->ia_valid & ATTR_SIZE) && attr->ia_size > size)
+		flint_zero_tail(inode, size);
 	if ((attr->ia_valid & ATTR_SIZE) &&
 	    (u64)attr->ia_size > flint_iosplit_limit(flint_i(inode)->layout.chunk_shift))
 		return -EFBIG;

@@ -54,6 +54,18 @@ bool flint_lease_trusted(const struct flint_leases *l)
 }
 
 /**
+ * flint_lease_left() - how long may leases still be relied upon?
+ * @fs: mount
+ * Return: jiffies, 0: not now.
+ */
+unsigned long flint_lease_left(const struct flint_fs *fs)
+{
+	u64 now = ktime_get_coarse_boottime_ns(), until = READ_ONCE(fs->leases.trusted);
+
+	return now < until ? nsecs_to_jiffies(until - now) : 0;
+}
+
+/**
  * flint_attr_good() - may an inode's attributes be used without asking?
  * @inode: the inode
  *
@@ -104,7 +116,7 @@ static u32 flint_lease_screen(const struct flint_leases *l, u64 ino, u32 kinds, 
 	for (i = 0; i < FLINT_RECALLS_KEPT; i++)
 		if (l->recent[i].ino == ino && l->recent[i].seq >= seq)
 			kinds &= ~l->recent[i].kinds;
-	return kinds & (FLINT_LEASE_READ | FLINT_LEASE_DIR | FLINT_LEASE_DIR_WRITE);
+	return kinds & FLINT_LEASE_KINDS;
 }
 
 /**
@@ -141,6 +153,8 @@ unsigned long flint_lease_hold(struct inode *inode, u64 epoch, u32 kinds, u64 se
 		fi->dir_gen = atomic_long_inc_return(&l->gens);
 	if (kinds & FLINT_LEASE_DIR_WRITE)
 		fi->delegated = true;
+	if (kinds & ~fi->lease_kinds & FLINT_LEASE_WRITE)
+		fi->write_gen = atomic_long_inc_return(&l->gens);
 	fi->lease_kinds |= kinds;
 	fi->lease_seq = max(fi->lease_seq, seq);
 	if (a && (kinds & FLINT_LEASE_READ) && fi->change == le64_to_cpu(a->change))
@@ -217,7 +231,7 @@ void flint_lease_heard(struct flint_fs *fs, struct flint_mcall *c, const struct 
 		return;
 	}
 	if (req->status == FLINT_ST_NO_SESSION || req->status == FLINT_ST_FENCED) {
-		WRITE_ONCE(l->trusted, 0);
+		flint_wb_lost(fs);
 		return;
 	}
 	if (!(req->rep_lease & FLINT_LEASE_NO_RENEWAL) && until > READ_ONCE(l->trusted))
@@ -247,6 +261,8 @@ static void flint_lease_shrink(struct inode *inode, u32 kinds)
 		WRITE_ONCE(fi->delegated, false);
 		WRITE_ONCE(fi->complete, false);
 	}
+	if (kinds & FLINT_LEASE_WRITE)
+		WRITE_ONCE(fi->write_gen, 0);
 	if (!fi->lease_kinds) {
 		list_del_init(&fi->lease_node);
 		fi->lease_seq = 0;	/* another leadership counts anew */
@@ -317,7 +333,17 @@ static void flint_lease_unmap(struct work_struct *work)
 	spin_unlock(&l->lock);
 }
 
-/* A leadership that knows nothing of what we hold: we hold nothing. */
+/* A READ lease is about to be returned. May wait. */
+void flint_lease_let_go(struct inode *inode)
+{
+	flint_open_register(inode);
+	flint_lease_drop_pages(inode);
+}
+
+/*
+ * A leadership that knows nothing of what we hold: we hold nothing, but for what
+ * is reclaimed. Pages of files that owe something hang on that.
+ */
 static void flint_lease_drop_all(struct flint_fs *fs, u64 epoch)
 {
 	struct flint_leases *l = &fs->leases;
@@ -338,7 +364,8 @@ static void flint_lease_drop_all(struct flint_fs *fs, u64 epoch)
 		if (!inode)
 			continue;	/* on its way out */
 		spin_unlock(&l->lock);
-		flint_lease_drop_pages(inode);
+		if (!READ_ONCE(flint_i(inode)->owes_lease))
+			flint_lease_drop_pages(inode);
 		iput(inode);
 		spin_lock(&l->lock);
 	}
@@ -347,6 +374,7 @@ static void flint_lease_drop_all(struct flint_fs *fs, u64 epoch)
 	trace_flint_lease_drop(fs->instance, epoch, nr);
 	if (nr)
 		flint_event(fs, FLINT_EV_LEASES_LOST, &(struct flint_event){ .value = nr });
+	flint_wb_new_leader(fs);
 }
 
 /**
@@ -432,8 +460,11 @@ static int flint_lease_test(struct inode *inode, void *ino)
 	return inode->i_ino == *(u64 *)ino;
 }
 
-/* Carry out one recall. Return: false when it is about an older grant than ours. */
-static bool flint_lease_recall(struct flint_fs *fs, const struct flint_lease_rec *r)
+/*
+ * Carry out one recall. Return: false when it is not to be returned now: it is about
+ * an older grant than ours, or something has to be written back first.
+ */
+static bool flint_lease_recall(struct flint_fs *fs, const struct flint_lease_rec *r, u64 epoch)
 {
 	u64 ino = le64_to_cpu(r->ino), seq = le64_to_cpu(r->seq);
 	u32 kinds = le32_to_cpu(r->kinds);
@@ -460,17 +491,18 @@ static bool flint_lease_recall(struct flint_fs *fs, const struct flint_lease_rec
 	if (ours && (kinds & FLINT_LEASE_DIR_WRITE) &&
 	    flint_delegate_flush(fs, msecs_to_jiffies(fs->lease_ms)))
 		ours = false;
-	if (ours && (kinds & FLINT_LEASE_READ)) {
-		flint_open_register(inode);
-		flint_lease_drop_pages(inode);
-	}
+	if (ours && (kinds & (FLINT_LEASE_READ | FLINT_LEASE_WRITE)) &&
+	    flint_wb_recalled(inode, r, epoch))
+		ours = false;
+	else if (ours && (kinds & FLINT_LEASE_READ))
+		flint_lease_let_go(inode);
 	iput(inode);
 	return ours;
 }
 
 /* Say what is no longer held; lost with its connection, it is asked for again. */
-static void flint_lease_return(struct flint_fs *fs, u32 conn, u64 push, u64 epoch,
-			       const struct flint_lease_rec *rec, u32 nr)
+void flint_lease_return(struct flint_fs *fs, u32 conn, u64 push, u64 epoch,
+			const struct flint_lease_rec *rec, u32 nr)
 {
 	struct flint_lease_list *list;
 	struct flint_leader leader;
@@ -505,7 +537,7 @@ static void flint_lease_answer(struct flint_fs *fs, struct flint_recall *rc)
 
 	/* Another leadership's: all it could name is dropped with the change. */
 	for (i = 0; i < rc->nr && rc->epoch == epoch; i++)
-		if (flint_lease_rec_ok(&rc->rec[i]) && flint_lease_recall(fs, &rc->rec[i]))
+		if (flint_lease_rec_ok(&rc->rec[i]) && flint_lease_recall(fs, &rc->rec[i], epoch))
 			rc->rec[nr++] = rc->rec[i];
 	flint_lease_return(fs, rc->conn, rc->push, epoch, rc->rec, nr);
 }
@@ -541,13 +573,18 @@ static void flint_lease_work(struct work_struct *work)
 
 /* ---- the session ------------------------------------------------------------------ */
 
-/* READ leases to reclaim: of files that are open without the server's knowledge. */
+/*
+ * Leases to reclaim: those that something unwritten hangs on, then READ leases of
+ * files that are open without the server's knowledge.
+ */
 static u32 flint_lease_locals(struct flint_leases *l, unsigned long attempt,
 			      struct flint_lease_rec *rec)
 {
+	u32 nr = flint_wb_reclaim(l, attempt, rec);
 	struct flint_inode *fi;
-	u32 nr = 0;
 
+	if (nr)
+		return nr;
 	spin_lock(&l->lock);
 	list_for_each_entry(fi, &l->locals, local_node) {
 		if (fi->registered || fi->reclaimed == attempt)
@@ -567,12 +604,14 @@ static u32 flint_lease_locals(struct flint_leases *l, unsigned long attempt,
 static void flint_lease_reclaimed(struct flint_fs *fs, u64 epoch, const struct flint_lease_rec *r)
 {
 	u64 ino = le64_to_cpu(r->ino);
-	struct inode *inode = r->kinds ?
-		ilookup5_nowait(fs->sb, ino, flint_lease_test, &ino) : NULL;
+	struct inode *inode = ilookup5_nowait(fs->sb, ino, flint_lease_test, &ino);
 
 	if (!inode)
 		return;
-	flint_lease_hold(inode, epoch, le32_to_cpu(r->kinds), le64_to_cpu(r->seq), NULL);
+	if (r->kinds)
+		flint_lease_hold(inode, epoch, le32_to_cpu(r->kinds), le64_to_cpu(r->seq), NULL);
+	else
+		flint_wb_refused(inode);
 	iput(inode);
 }
 

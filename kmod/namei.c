@@ -505,7 +505,8 @@ static int flint_open_name(struct inode *dir, struct dentry *dentry, unsigned in
 	body.mode = cpu_to_le32(mode & S_IALLUGO);
 	*c = (struct flint_mcall){
 		.op = FLINT_OP_OPEN, .mutates = true, .umask = flags & O_CREAT, .inode = dir,
-		.lease = FLINT_LEASE_READ, .dir_gen = flint_dir_gen(dir),
+		.lease = flint_open_lease(flint_fs(dir->i_sb), flags),
+		.dir_gen = flint_dir_gen(dir),
 		.body = &body, .body_len = sizeof(body),
 		.s1 = dentry->d_name.name, .s1_len = dentry->d_name.len,
 		.rep = rep, .rep_size = sizeof(*rep),

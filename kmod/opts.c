@@ -21,6 +21,7 @@ enum {
 	FLINT_OPT_CONNECT_TIMEO, FLINT_OPT_HB_TIMEO, FLINT_OPT_INLINE, FLINT_OPT_MAX_IO,
 	FLINT_OPT_NCONN, FLINT_OPT_CREDITS, FLINT_OPT_SOURCE, FLINT_OPT_LEASE, FLINT_OPT_PROTO,
 	FLINT_OPT_DELEGATE,
+	FLINT_OPT_WRITEBACK,
 };
 
 static const struct constant_table flint_opt_protos[] = {
@@ -39,6 +40,7 @@ const struct fs_parameter_spec flint_fs_parameters[] = {
 	fsparam_flag("soft",		FLINT_OPT_SOFT),
 	fsparam_flag_no("lease",	FLINT_OPT_LEASE),
 	fsparam_flag_no("delegate",	FLINT_OPT_DELEGATE),
+	fsparam_flag_no("writeback",	FLINT_OPT_WRITEBACK),
 	fsparam_string("io_timeo",	FLINT_OPT_IO_TIMEO),
 	fsparam_string("meta_timeo",	FLINT_OPT_META_TIMEO),
 	fsparam_string("attr_timeo",	FLINT_OPT_ATTR_TIMEO),
@@ -301,6 +303,9 @@ static int flint_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	case FLINT_OPT_DELEGATE:
 		opts->delegate = !result.negated;
 		return 0;
+	case FLINT_OPT_WRITEBACK:
+		opts->writeback = !result.negated;
+		return 0;
 	case FLINT_OPT_HARD:
 	case FLINT_OPT_SOFT:
 		opts->soft = opt == FLINT_OPT_SOFT;
@@ -370,6 +375,7 @@ static int flint_context_get_tree(struct fs_context *fc)
 		if (err)
 			return err;
 	}
+	fs->opts.writeback &= fs->opts.lease;
 	return flint_get_tree(fc);
 }
 
@@ -380,6 +386,7 @@ static int flint_context_reconfigure(struct fs_context *fc)
 
 	/* Addresses, key, sizes and leases belong to connections and a session that exist. */
 	fs->opts.soft = want->opts.soft;
+	fs->opts.writeback = want->opts.writeback && fs->opts.lease;
 	fs->opts.io_timeo = want->opts.io_timeo;
 	fs->opts.meta_timeo = want->opts.meta_timeo;
 	fs->opts.attr_timeo = want->opts.attr_timeo;
@@ -448,6 +455,8 @@ void flint_opts_show(struct seq_file *m, const struct flint_opts *opts)
 		seq_puts(m, ",nolease");
 	if (opts->delegate)
 		seq_puts(m, ",delegate");
+	if (opts->writeback != def->writeback && opts->lease)
+		seq_puts(m, opts->writeback ? ",writeback" : ",nowriteback");
 	flint_show_time(m, "io_timeo", opts->io_timeo, UINT_MAX);
 	flint_show_time(m, "meta_timeo", opts->meta_timeo, UINT_MAX);
 	flint_show_time(m, "attr_timeo", opts->attr_timeo, def->attr_timeo);

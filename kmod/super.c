@@ -292,13 +292,16 @@ void flint_fs_abort(struct flint_fs *fs)
 	wake_up_all(&fs->delegate.told);
 }
 
-/* Written data is durable as it is acknowledged; what was made here may not be told yet. */
+/* The pages are written already; what was made here may not be told yet, nor sizes. */
 static int flint_sync_fs(struct super_block *sb, int wait)
 {
 	struct flint_fs *fs = flint_fs(sb);
 
-	if (wait)
-		return flint_delegate_flush(fs, 0);
+	if (wait) {
+		int err = flint_delegate_flush(fs, 0);
+
+		return err ? err : flint_wb_sync(fs);
+	}
 	if (!READ_ONCE(fs->shutdown))
 		mod_delayed_work(fs->wq, &fs->delegate.work, 0);
 	return 0;
@@ -358,6 +361,10 @@ const char * const flint_stat_names[FLINT_STAT_NR] = {
 	[FLINT_STAT_LEASES]		= "leases",
 	[FLINT_STAT_RECALLS]		= "recalls",
 	[FLINT_STAT_DELEGATED]		= "delegated",
+	[FLINT_STAT_WB_WRITES]		= "wb_writes",
+	[FLINT_STAT_WB_PAGES]		= "wb_pages",
+	[FLINT_STAT_WB_FAULTS]		= "wb_faults",
+	[FLINT_STAT_WB_ERRORS]		= "wb_errors",
 };
 
 u64 flint_stats_sum(struct flint_fs *fs, enum flint_stat stat)
@@ -428,12 +435,14 @@ static int flint_fs_init(struct flint_fs *fs, struct fs_context *fc)
 	flint_leader_init(fs);
 	flint_lease_init(fs);
 	flint_delegate_init(fs);
+	flint_wb_init(fs);
 	flint_close_start(fs);
 	fs->stats = alloc_percpu(struct flint_stats);
 	if (!fs->stats)
 		return -ENOMEM;
 	fs->wq = alloc_workqueue("flintfs-%u", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, fs->instance);
-	return fs->wq ? 0 : -ENOMEM;
+	fs->wb_wq = alloc_workqueue("flintfs-wb-%u", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, fs->instance);
+	return fs->wq && fs->wb_wq ? 0 : -ENOMEM;
 }
 
 /* Everything in flight ends by itself now; afterwards nothing starts anew. */
@@ -471,6 +480,8 @@ static void flint_fs_free(struct flint_fs *fs)
 		flint_close_stop(fs);
 		destroy_workqueue(fs->wq);
 	}
+	if (fs->wb_wq)
+		destroy_workqueue(fs->wb_wq);
 	if (fs->mgr)
 		flint_peer_put(fs->mgr);
 	if (fs->net)
@@ -507,6 +518,9 @@ static int flint_fill_super(struct super_block *sb, struct fs_context *fc)
 		return err;
 	sb->s_bdi->ra_pages = FLINT_RA_BYTES / PAGE_SIZE;
 	sb->s_bdi->io_pages = FLINT_MAX_IO / PAGE_SIZE;
+	/* The servers may run on this machine, in memory that waits for us to be cleaned. */
+	sb->s_bdi->capabilities |= BDI_CAP_STRICTLIMIT;
+	bdi_set_max_ratio(sb->s_bdi, FLINT_DIRTY_RATIO);
 
 	err = flint_mount_net(fc, fs);
 	if (!err)
@@ -538,6 +552,8 @@ static void flint_kill_sb(struct super_block *sb)
 	flint_nl_del(fs);
 	flint_debugfs_del(fs);
 	flint_sysfs_del(fs);
+	if (sb->s_root)
+		flint_wb_drain(fs);	/* who has dirty pages owes */
 	flint_fs_stop(fs);
 	kill_anon_super(sb);
 	flint_fs_free(fs);

@@ -1,11 +1,342 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Write-back: what stands in the page cache and not at the servers yet.
+ * What this mount owes the servers: dirty pages, the end of a file that it
+ * keeps, times; and how that is paid before anybody else looks.
+ *
+ * Under a WRITE lease, with the READ lease that comes with it, shared maps dirty
+ * the page cache. With the option "writeback" buffered writes do, too, and a
+ * write beyond the end of file is not announced; without it they only do where
+ * somebody may store to the same pages by a map, and write back before they
+ * return. From the first of them on the inode *owes*: it is held, stands on
+ * leases.owed, and its work runs a second later:
+ *
+ *	nothing -- flint_wb_begin() --> owes -- the work: pages written, then
+ *	   ^				 ^	the size and the times told
+ *	   |				 +---- written to meanwhile: a second later
+ *	   |				 +---- no answer: again, until the session ends
+ *	   +---- paid: handles given back, a recalled lease returned
+ *
+ * Invariants
+ *  - Pages are dirtied, and sizes kept, between flint_wb_begin() and
+ *    flint_wb_end() only. These sections never wait. A recall ends the lease
+ *    first, then waits for the sections, then writes back: so nothing is dirty
+ *    when it is returned.
+ *  - Data is at the chunk servers before the size that covers it is told.
+ *  - A handle for writing stays open at the server as long as the inode owes:
+ *    who dies owing has its sizes settled, and a new leader lets it reclaim.
+ *  - The work is queued under fi->lock and only while the inode owes; it drops
+ *    the inode only when it is not queued again. So no work outlives its inode.
+ *  - When the session is lost, all that is owed is dropped, with an error for
+ *    fsync and a line in the log: somebody else may have written since. Before
+ *    that, when the lease is not trusted any more, nothing is written back.
+ *  - Who holds the lease says when it wrote: times do not move when they are told.
+ *
+ * A page that is mapped for writing where no lease is to be had is dirtied all
+ * the same (flint_wb_begin_anyway()): it is read anew just before, and written
+ * back and unmapped a second later.
+ *
+ * Order of locks: leases.lock, fi->lock, leases.owed_lock.
  */
 #define pr_fmt(fmt) "flintfs: " fmt
 
+#include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/wait_bit.h>
 #include "flint.h"
+
+#define FLINT_WB_DELAY		HZ		/* what is written is a promise so long */
+#define FLINT_WB_RETRY		(HZ / 2)
+#define FLINT_WB_TELL_TIMEO	(10 * HZ)
+#define FLINT_WB_ASK_TIMEO	(2 * HZ)
+#define FLINT_WB_FULL		(10 * HZ)	/* data was refused: no promises for so long */
+#define FLINT_WB_PAUSE		(HZ / 10)	/* of a fault that meets a recall */
+#define FLINT_WB_DRAIN		(20 * HZ)	/* of an unmount */
+
+/* ---- may it be dirtied? ------------------------------------------------- */
+
+static bool flint_wb_allowed(struct flint_fs *fs)
+{
+	unsigned long full = READ_ONCE(fs->wb_full);
+
+	return fs->opts.lease && !READ_ONCE(fs->shutdown) && !READ_ONCE(fs->leases.lost) &&
+	       (!full || time_after(jiffies, full));
+}
+
+/**
+ * flint_wb_wanted() - is a WRITE lease of use?
+ * @inode: regular file
+ *
+ * Return: whether buffered writes go into the page cache: with the option
+ * "writeback", and where a shared map may store to the same page. Such a store
+ * would bring back what a write that passes by the cache replaces.
+ */
+bool flint_wb_wanted(const struct inode *inode)
+{
+	const struct flint_opts *opts = &flint_fs(inode->i_sb)->opts;
+
+	return opts->lease && (opts->writeback || mapping_writably_mapped(inode->i_mapping));
+}
+
+/* From now on it owes. Under fi->lock, with a reference on the inode. */
+static void flint_owe(struct inode *inode, unsigned long delay)
+{
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+	struct flint_inode *fi = flint_i(inode);
+
+	if (fi->owes)
+		return;
+	fi->owes = true;
+	ihold(inode);
+	spin_lock(&fs->leases.owed_lock);
+	list_add_tail(&fi->owed_node, &fs->leases.owed);
+	fs->leases.nr_owed++;
+	spin_unlock(&fs->leases.owed_lock);
+	queue_delayed_work(fs->wb_wq, &fi->wb_work, delay);
+}
+
+/* @pages: they are going to be dirtied, so what is cached must be of this lease. */
+static bool flint_wb_enter(struct inode *inode, bool pages)
+{
+	struct flint_inode *fi = flint_i(inode);
+	bool ok;
+
+	if (!flint_wb_allowed(flint_fs(inode->i_sb)) || !flint_pages_leased(inode))
+		return false;
+	spin_lock(&fi->lock);
+	ok = fi->write_gen && fi->read_gen && !fi->ret_kinds &&
+	     (!pages || READ_ONCE(fi->cache_gen) == fi->read_gen);
+	if (ok) {
+		fi->dirtiers++;
+		fi->owes_lease = true;
+		flint_owe(inode, FLINT_WB_DELAY);
+	}
+	spin_unlock(&fi->lock);
+	return ok;
+}
+
+/**
+ * flint_wb_begin() - may cached pages be dirtied?
+ * @inode: regular file, open for writing
+ *
+ * Context: any that may take a spinlock; the section must not wait.
+ * Return: true: pairs with flint_wb_end(); false: there is no lease, or pages that
+ * were read before it are still cached (flint_wb_ask()).
+ */
+bool flint_wb_begin(struct inode *inode)
+{
+	return flint_wb_enter(inode, true);
+}
+
+/* The same without a lease, for pages of maps. Return: false: not now. */
+bool flint_wb_begin_anyway(struct inode *inode)
+{
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+	struct flint_inode *fi = flint_i(inode);
+	bool ok;
+
+	if (READ_ONCE(fs->shutdown) || READ_ONCE(fs->leases.lost))
+		return false;
+	spin_lock(&fi->lock);
+	ok = !fi->ret_kinds;
+	if (ok) {
+		fi->dirtiers++;
+		set_bit(FLINT_I_UNLEASED, &fi->state);
+		flint_owe(inode, FLINT_WB_DELAY);
+	}
+	spin_unlock(&fi->lock);
+	return ok;
+}
+
+/**
+ * flint_wb_end() - end of a section that dirtied something
+ * @inode: as in flint_wb_begin()
+ * @end: end of what was written into the file, 0: nothing that could grow it
+ * @epoch: truncate epoch that it belongs to
+ */
+void flint_wb_end(struct inode *inode, u64 end, u32 epoch)
+{
+	struct flint_inode *fi = flint_i(inode);
+	struct timespec64 now = current_time(inode), ctime;
+
+	spin_lock(&fi->lock);
+	if (epoch == fi->trunc_epoch) {
+		if (end > (u64)i_size_read(inode))
+			i_size_write(inode, end);
+		if (end > fi->size && end > fi->kept) {
+			fi->kept = end;
+			fi->kept_epoch = epoch;
+		}
+	}
+	ctime = inode_get_ctime(inode);	/* the server's clock may be ahead of ours */
+	if (timespec64_compare(&now, &ctime) < 0)
+		now = ctime;
+	inode_set_mtime_to_ts(inode, now);
+	inode_set_ctime_to_ts(inode, now);
+	set_bit(FLINT_I_MTIME_DIRTY, &fi->state);
+	if (!--fi->dirtiers) {
+		smp_mb();	/* the count is down before the waiter is looked for */
+		wake_up_var(&fi->dirtiers);
+	}
+	spin_unlock(&fi->lock);
+}
+
+/**
+ * flint_wb_keep() - data was written durably: may the size be told later?
+ * @inode: regular file
+ * @end: end of what was written
+ * @epoch: truncate epoch that it was written under
+ * Return: false: announce it now.
+ */
+bool flint_wb_keep(struct inode *inode, u64 end, u32 epoch)
+{
+	if (!flint_fs(inode->i_sb)->opts.writeback || !flint_wb_enter(inode, false))
+		return false;
+	flint_wb_end(inode, end, epoch);
+	return true;
+}
+
+/**
+ * flint_wb_reserve() - a place at the end of file, as sole writer
+ * @inode: regular file, locked
+ * @len: bytes
+ * @pos: receives the place
+ * Return: false: there is no lease; ask the server.
+ */
+bool flint_wb_reserve(struct inode *inode, u64 len, loff_t *pos)
+{
+	struct flint_inode *fi = flint_i(inode);
+	u64 at;
+
+	if (!flint_wb_enter(inode, false))
+		return false;
+	spin_lock(&fi->lock);
+	at = max3((u64)i_size_read(inode), fi->size, fi->kept);
+	if (at <= MAX_LFS_FILESIZE - len) {
+		fi->kept = at + len;
+		fi->kept_epoch = fi->trunc_epoch;
+	}
+	spin_unlock(&fi->lock);
+	flint_wb_end(inode, 0, 0);
+	if (at > MAX_LFS_FILESIZE - len)
+		return false;
+	*pos = at;
+	return true;
+}
+
+/**
+ * flint_wb_unreserve() - an append ended before the end of its place
+ * @inode: regular file, still locked as for flint_wb_reserve()
+ * @end: end of the place
+ * @reached: end of what was written
+ *
+ * What was told already stays: a hole at the end, as after a writer that died.
+ */
+void flint_wb_unreserve(struct inode *inode, u64 end, u64 reached)
+{
+	struct flint_inode *fi = flint_i(inode);
+
+	spin_lock(&fi->lock);
+	if (fi->kept == end && fi->kept_epoch == fi->trunc_epoch) {
+		fi->kept = reached > fi->size ? reached : 0;
+		i_size_write(inode, max(fi->size, fi->kept));
+	}
+	spin_unlock(&fi->lock);
+}
+
+/**
+ * flint_wb_ask() - try to have the lease that lets pages be dirtied
+ * @inode: regular file, open for writing
+ *
+ * Asks the server at once, but not within a second of its refusal, and not for
+ * long. Pages that were read before the lease are dropped.
+ *
+ * Context: process, no folio locked; may hold mmap_lock.
+ * Return: whether there is one.
+ */
+bool flint_wb_ask(struct inode *inode)
+{
+	struct flint_inode *fi = flint_i(inode);
+	unsigned long asked = READ_ONCE(fi->write_asked);
+
+	if (!flint_wb_allowed(flint_fs(inode->i_sb)))
+		return false;
+	if (READ_ONCE(fi->write_gen) && flint_pages_leased(inode))
+		goto leased;
+	if (READ_ONCE(fi->ret_kinds) || (asked && time_before(jiffies, asked + HZ)))
+		return false;
+	flint_extend(inode, 0, READ_ONCE(fi->trunc_epoch), jiffies + FLINT_WB_ASK_TIMEO);
+	if (!READ_ONCE(fi->write_gen) || !flint_pages_leased(inode)) {
+		WRITE_ONCE(fi->write_asked, jiffies | 1);
+		return false;
+	}
+leased:
+	flint_cache_revalidate(inode);
+	return true;
+}
+
+/* ---- paying --------------------------------------------------------------- */
+
+/**
+ * flint_wb_write() - write dirty pages of a range back
+ * @inode: regular file
+ * @start: first byte
+ * @end: last byte
+ *
+ * Context: process. A task goes on until it is killed, or, on a soft mount, for
+ * io_timeo; a work tries once.
+ * Return: 0, -EINTR, -EAGAIN (work: no answer), or the error that the data met.
+ */
+int flint_wb_write(struct inode *inode, loff_t start, loff_t end)
+{
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+	struct flint_inode *fi = flint_i(inode);
+	unsigned long until = jiffies + msecs_to_jiffies(fs->opts.io_timeo);
+	int again, err;
+
+	for (;;) {
+		again = atomic_read(&fi->wb_again);
+		err = filemap_write_and_wait_range(inode->i_mapping, start, end);
+		if (err || again == atomic_read(&fi->wb_again))
+			return err;
+		if (READ_ONCE(fs->shutdown) || READ_ONCE(fs->leases.lost))
+			return -EIO;
+		if (current->flags & PF_KTHREAD)
+			return -EAGAIN;
+		if (fs->opts.soft && time_after(jiffies, until))
+			return -EIO;
+		if (schedule_timeout_killable(FLINT_WB_RETRY) && fatal_signal_pending(current))
+			return -EINTR;
+	}
+}
+
+/* Tell the server the size up to @end, or only the times. Data is there already. */
+static int flint_wb_tell(struct inode *inode, u64 end, u32 epoch, unsigned long deadline)
+{
+	struct flint_inode *fi = flint_i(inode);
+	bool times;
+	u64 when;
+	int err;
+
+	if (end <= READ_ONCE(fi->size))
+		return flint_inode_touch(inode, deadline);
+	times = flint_inode_wrote(inode, &when);
+	err = flint_extend_at(inode, end, epoch, when, deadline);
+	if (err && times)
+		set_bit(FLINT_I_MTIME_DIRTY, &fi->state);
+	return err;
+}
+
+static u64 flint_wb_kept(struct flint_inode *fi, u32 *epoch)
+{
+	u64 kept;
+
+	spin_lock(&fi->lock);
+	kept = fi->kept;
+	*epoch = fi->kept_epoch;
+	spin_unlock(&fi->lock);
+	return kept;
+}
 
 /**
  * flint_flush_range() - bring what was written so far to the servers
@@ -17,11 +348,435 @@
  * range's data is at the chunk servers, and the metadata server knows the size.
  *
  * Context: process; waits for the network, killable.
- * Return: 0, -EINTR, or the error that the data met.
+ * Return: 0, -EINTR, or the error that the data or the size met.
  */
 int flint_flush_range(struct inode *inode, loff_t start, loff_t end)
 {
-	if (!inode->i_mapping->nrpages)
+	struct flint_inode *fi = flint_i(inode);
+	u32 epoch;
+	u64 kept;
+	int err;
+
+	if (!READ_ONCE(fi->owes))
 		return 0;
-	return filemap_write_and_wait_range(inode->i_mapping, start, end);
+	kept = flint_wb_kept(fi, &epoch);
+	err = flint_wb_write(inode, start, end);
+	if (!err && kept)
+		err = flint_wb_tell(inode, kept, epoch, 0);
+	return err;
+}
+
+/* What is owed cannot be paid: forget it, and let fsync tell. */
+static void flint_wb_discard(struct inode *inode, int err, const char *why)
+{
+	struct flint_inode *fi = flint_i(inode);
+	struct address_space *mapping = inode->i_mapping;
+	bool lost;
+
+	spin_lock(&fi->lock);
+	lost = fi->kept > fi->size;
+	fi->kept = 0;
+	if ((u64)i_size_read(inode) > fi->size)
+		i_size_write(inode, fi->size);
+	clear_bit(FLINT_I_MTIME_DIRTY, &fi->state);
+	spin_unlock(&fi->lock);
+	lost |= mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) ||
+		mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK);
+	if (lost) {
+		mapping_set_error(mapping, err);
+		flint_stat_inc(flint_fs(inode->i_sb), FLINT_STAT_WB_ERRORS);
+		pr_err_ratelimited("%s: inode %lu: what was written last and not synced is lost: %s (%d)\n",
+				   flint_fs(inode->i_sb)->name, inode->i_ino, why, err);
+	}
+	truncate_inode_pages(mapping, 0);
+}
+
+/* Is it the server's last word? All else may be over the next time. */
+static bool flint_wb_refusal(int err)
+{
+	switch (err) {
+	case -ENOENT:
+	case -ESTALE:
+	case -ENOSPC:
+	case -EDQUOT:
+	case -EFBIG:
+	case -EPERM:
+	case -EACCES:
+	case -EROFS:
+		return true;
+	}
+	return false;
+}
+
+/* One try to pay all. Return: 0, or -EAGAIN: once more, later. */
+static int flint_wb_pay(struct inode *inode)
+{
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+	struct flint_inode *fi = flint_i(inode);
+	bool unleased = test_and_clear_bit(FLINT_I_UNLEASED, &fi->state);
+	u32 epoch;
+	u64 kept = flint_wb_kept(fi, &epoch);
+	int err = flint_wb_write(inode, 0, LLONG_MAX);
+
+	/* Errors of the data wait for fsync; it is not dirty any more. */
+	if (err == -EAGAIN)
+		goto again;
+	err = flint_wb_tell(inode, kept, epoch, jiffies + FLINT_WB_TELL_TIMEO);
+	if (READ_ONCE(fs->shutdown) || READ_ONCE(fs->leases.lost) ||
+	    (err && !flint_wb_refusal(err)))
+		goto again;
+	if (err)
+		flint_wb_discard(inode, err, "the metadata server refuses its size");
+	if (unleased && !flint_pages_leased(inode))
+		invalidate_inode_pages2(inode->i_mapping);
+	return 0;
+again:
+	if (unleased)
+		set_bit(FLINT_I_UNLEASED, &fi->state);
+	return -EAGAIN;
+}
+
+/* Nothing owed any more? Under fi->lock. */
+static bool flint_wb_paid(struct inode *inode)
+{
+	struct flint_inode *fi = flint_i(inode);
+
+	/*
+	 * Direct writes set times without a lease: who waits for this one must not wait
+	 * for their end as well. Who has the file open then tells them.
+	 */
+	return !fi->dirtiers && !delayed_work_pending(&fi->wb_work) &&
+	       (!fi->kept || fi->kept <= fi->size || fi->kept_epoch != fi->trunc_epoch) &&
+	       (fi->ret_kinds || !test_bit(FLINT_I_MTIME_DIRTY, &fi->state)) &&
+	       !mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY) &&
+	       !mapping_tagged(inode->i_mapping, PAGECACHE_TAG_WRITEBACK);
+}
+
+/*
+ * Out of debt, or once more after @delay. Return: whether it is, with a recalled
+ * lease to return in @rec and handles to close on @parked.
+ */
+static bool flint_wb_finish(struct inode *inode, unsigned long delay, struct flint_lease_rec *rec,
+			    u64 *epoch, struct list_head *parked)
+{
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+	struct flint_inode *fi = flint_i(inode);
+	bool paid;
+
+	spin_lock(&fi->lock);
+	paid = !delay && flint_wb_paid(inode);
+	if (!paid) {
+		if (!delay)
+			delay = fi->ret_kinds ? 1 : FLINT_WB_DELAY;
+		queue_delayed_work(fs->wb_wq, &fi->wb_work, delay);
+		goto out;
+	}
+	*rec = (struct flint_lease_rec){
+		.ino = cpu_to_le64(inode->i_ino),
+		.seq = cpu_to_le64(fi->ret_seq),
+		.kinds = cpu_to_le32(fi->ret_kinds),
+	};
+	*epoch = fi->ret_epoch;
+	fi->ret_kinds = 0;
+	fi->ret_seq = 0;
+	fi->kept = 0;
+	fi->owes = false;
+	fi->owes_lease = false;
+	list_splice_init(&fi->parked, parked);
+	spin_lock(&fs->leases.owed_lock);
+	list_del_init(&fi->owed_node);
+	fs->leases.nr_owed--;
+	spin_unlock(&fs->leases.owed_lock);
+	smp_mb();	/* no recall is under way before the waiters are looked for */
+	wake_up_var(&fi->ret_kinds);
+out:
+	spin_unlock(&fi->lock);
+	return paid;
+}
+
+static void flint_wb_work(struct work_struct *work)
+{
+	struct flint_inode *fi = container_of(to_delayed_work(work), struct flint_inode, wb_work);
+	struct inode *inode = &fi->vfs;
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+	struct flint_handle *h, *next;
+	struct flint_lease_rec rec;
+	unsigned long delay = 0;
+	LIST_HEAD(parked);
+	u64 epoch;
+
+	/* Sections never wait, so this is short. */
+	if (READ_ONCE(fi->ret_kinds))
+		wait_var_event(&fi->dirtiers, !READ_ONCE(fi->dirtiers));
+	if (READ_ONCE(fs->shutdown))
+		flint_wb_discard(inode, -EIO, "the mount was shut down");
+	else if (READ_ONCE(fs->leases.lost))
+		flint_wb_discard(inode, -EIO, "the session has ended");
+	else if (flint_wb_pay(inode))
+		delay = FLINT_WB_RETRY;
+	if (!delay && (READ_ONCE(fi->ret_kinds) & FLINT_LEASE_READ))
+		flint_lease_let_go(inode);
+	if (!flint_wb_finish(inode, delay, &rec, &epoch, &parked))
+		return;
+	if (rec.kinds && epoch == READ_ONCE(fs->leases.epoch))
+		flint_lease_return(fs, 0, 0, epoch, &rec, 1);
+	list_for_each_entry_safe(h, next, &parked, node) {
+		list_del(&h->node);
+		flint_handle_close(h);
+	}
+	spin_lock(&fs->leases.owed_lock);
+	if (!fs->leases.nr_owed)
+		wake_up_all(&fs->leases.owed_wq);
+	spin_unlock(&fs->leases.owed_lock);
+	iput(inode);
+}
+
+/* ---- what others have to say --------------------------------------------- */
+
+/**
+ * flint_wb_park() - a handle for writing is closed
+ * @inode: its file
+ * @h: the handle
+ * Return: true: it is closed when nothing is owed any more.
+ */
+bool flint_wb_park(struct inode *inode, struct flint_handle *h)
+{
+	struct flint_inode *fi = flint_i(inode);
+	bool owes;
+
+	spin_lock(&fi->lock);
+	owes = fi->owes;
+	if (owes)
+		list_add_tail(&h->node, &fi->parked);
+	spin_unlock(&fi->lock);
+	return owes;
+}
+
+/**
+ * flint_wb_recalled() - a lease is to be given back, and has ended already
+ * @inode: of it, referenced
+ * @rec: what to return
+ * @epoch: leadership that asked
+ * Return: true: it is returned when nothing is owed any more.
+ */
+bool flint_wb_recalled(struct inode *inode, const struct flint_lease_rec *rec, u64 epoch)
+{
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+	struct flint_inode *fi = flint_i(inode);
+	bool owes;
+
+	if (!S_ISREG(inode->i_mode))
+		return false;
+	spin_lock(&fi->lock);
+	if (test_bit(FLINT_I_MTIME_DIRTY, &fi->state))
+		flint_owe(inode, 0);
+	owes = fi->owes;
+	if (owes) {
+		fi->ret_kinds |= le32_to_cpu(rec->kinds);
+		fi->ret_seq = max(fi->ret_seq, le64_to_cpu(rec->seq));
+		fi->ret_epoch = epoch;
+		mod_delayed_work(fs->wb_wq, &fi->wb_work, 0);
+	}
+	spin_unlock(&fi->lock);
+	return owes;
+}
+
+/* Wait for a moment for the end of a recall under way. */
+void flint_wb_wait_recall(struct inode *inode)
+{
+	struct flint_inode *fi = flint_i(inode);
+
+	wait_var_event_timeout(&fi->ret_kinds, !READ_ONCE(fi->ret_kinds), FLINT_WB_PAUSE);
+}
+
+/* Run everybody's work now. */
+static void flint_wb_kick(struct flint_fs *fs)
+{
+	struct flint_leases *l = &fs->leases;
+	struct flint_inode *fi;
+	u32 n;
+
+	spin_lock(&l->owed_lock);
+	for (n = l->nr_owed; n && !list_empty(&l->owed); n--) {
+		fi = list_first_entry(&l->owed, struct flint_inode, owed_node);
+		list_move_tail(&fi->owed_node, &l->owed);
+		ihold(&fi->vfs);	/* who owes is held */
+		spin_unlock(&l->owed_lock);
+		spin_lock(&fi->lock);
+		if (fi->owes)
+			mod_delayed_work(fs->wb_wq, &fi->wb_work, 0);
+		spin_unlock(&fi->lock);
+		iput(&fi->vfs);
+		spin_lock(&l->owed_lock);
+	}
+	spin_unlock(&l->owed_lock);
+}
+
+/**
+ * flint_wb_lost() - the servers ended the session
+ * @fs: mount
+ * Context: any; does not wait.
+ */
+void flint_wb_lost(struct flint_fs *fs)
+{
+	WRITE_ONCE(fs->leases.trusted, 0);
+	if (READ_ONCE(fs->leases.lost))
+		return;
+	WRITE_ONCE(fs->leases.lost, true);
+	if (fs->wb_wq)
+		queue_work(fs->wb_wq, &fs->leases.lost_work);
+}
+
+static void flint_wb_lost_work(struct work_struct *work)
+{
+	struct flint_leases *l = container_of(work, struct flint_leases, lost_work);
+
+	flint_wb_kick(container_of(l, struct flint_fs, leases));
+}
+
+/**
+ * flint_wb_new_leader() - recalls of the one before are void
+ * @fs: mount
+ * Context: process, no locks held.
+ */
+void flint_wb_new_leader(struct flint_fs *fs)
+{
+	struct flint_leases *l = &fs->leases;
+	struct flint_inode *fi;
+
+	spin_lock(&l->lock);
+	spin_lock(&l->owed_lock);
+	list_for_each_entry(fi, &l->owed, owed_node)
+		WRITE_ONCE(fi->ret_kinds, 0);
+	spin_unlock(&l->owed_lock);
+	spin_unlock(&l->lock);
+}
+
+/**
+ * flint_wb_reclaim() - leases that something owed hangs on, for a new leader
+ * @l: leases
+ * @attempt: of the reclaim; each is named once
+ * @rec: FLINT_LEASE_RECS_MAX records
+ * Return: how many were filled in.
+ */
+u32 flint_wb_reclaim(struct flint_leases *l, unsigned long attempt, struct flint_lease_rec *rec)
+{
+	struct flint_inode *fi;
+	u32 nr = 0;
+
+	spin_lock(&l->lock);
+	spin_lock(&l->owed_lock);
+	list_for_each_entry(fi, &l->owed, owed_node) {
+		if (!READ_ONCE(fi->owes_lease) || fi->reclaimed == attempt)
+			continue;
+		if (nr == FLINT_LEASE_RECS_MAX)
+			break;
+		fi->reclaimed = attempt;
+		rec[nr++] = (struct flint_lease_rec){
+			.ino = cpu_to_le64(fi->vfs.i_ino),
+			.kinds = cpu_to_le32(FLINT_LEASE_READ | FLINT_LEASE_WRITE),
+		};
+	}
+	spin_unlock(&l->owed_lock);
+	spin_unlock(&l->lock);
+	return nr;
+}
+
+/* A new leader does not let us keep the lease: others may have written since. */
+void flint_wb_refused(struct inode *inode)
+{
+	if (READ_ONCE(flint_i(inode)->owes_lease))
+		flint_wb_discard(inode, -EIO,
+				 "another metadata server took over and does not let us keep the lease");
+}
+
+/* ---- the mount -------------------------------------------------------------- */
+
+/**
+ * flint_wb_sync() - pay what is owed now
+ * @fs: mount
+ *
+ * The VFS has written the pages; this tells sizes and times.
+ * Return: 0 or the first error.
+ */
+int flint_wb_sync(struct flint_fs *fs)
+{
+	struct flint_leases *l = &fs->leases;
+	unsigned long until = jiffies + FLINT_WB_TELL_TIMEO;
+	struct flint_inode *fi;
+	u32 n, epoch;
+	u64 kept;
+	int err = 0;
+
+	spin_lock(&l->owed_lock);
+	for (n = l->nr_owed; n && !err && !list_empty(&l->owed); n--) {
+		fi = list_first_entry(&l->owed, struct flint_inode, owed_node);
+		list_move_tail(&fi->owed_node, &l->owed);
+		ihold(&fi->vfs);
+		spin_unlock(&l->owed_lock);
+		kept = flint_wb_kept(fi, &epoch);
+		err = flint_wb_tell(&fi->vfs, kept, epoch, until);
+		iput(&fi->vfs);
+		spin_lock(&l->owed_lock);
+	}
+	spin_unlock(&l->owed_lock);
+	return err;
+}
+
+/* Data was refused: writes go through for a while, and meet what is wrong themselves. */
+void flint_wb_no_space(struct flint_fs *fs)
+{
+	WRITE_ONCE(fs->wb_full, (jiffies + FLINT_WB_FULL) | 1);
+}
+
+void flint_wb_inode_init(struct flint_inode *fi)
+{
+	fi->kept = 0;
+	fi->kept_epoch = 0;
+	fi->dirtiers = 0;
+	fi->owes = false;
+	fi->owes_lease = false;
+	fi->ret_kinds = 0;
+	fi->ret_seq = 0;
+	fi->ret_epoch = 0;
+	fi->write_gen = 0;
+	fi->write_asked = 0;
+	fi->fault_asked = 0;
+	INIT_LIST_HEAD(&fi->owed_node);
+	INIT_LIST_HEAD(&fi->parked);
+	INIT_DELAYED_WORK(&fi->wb_work, flint_wb_work);
+	atomic_set(&fi->wb_again, 0);
+}
+
+void flint_wb_init(struct flint_fs *fs)
+{
+	spin_lock_init(&fs->leases.owed_lock);
+	INIT_LIST_HEAD(&fs->leases.owed);
+	init_waitqueue_head(&fs->leases.owed_wq);
+	INIT_WORK(&fs->leases.lost_work, flint_wb_lost_work);
+}
+
+/**
+ * flint_wb_drain() - unmount: pay everything, or lose it
+ * @fs: mount; no task uses it any more
+ *
+ * Bounded: what the servers do not take within FLINT_WB_DRAIN is dropped, with a
+ * line in the log.
+ */
+void flint_wb_drain(struct flint_fs *fs)
+{
+	struct flint_leases *l = &fs->leases;
+
+	if (!fs->wb_wq)
+		return;
+	flint_wb_kick(fs);
+	if (!wait_event_timeout(l->owed_wq, !READ_ONCE(l->nr_owed), FLINT_WB_DRAIN)) {
+		pr_err("%s: unmount: %u files could not be written back; the servers do not answer\n",
+		       fs->name, READ_ONCE(l->nr_owed));
+		flint_fs_abort(fs);
+		flint_wb_kick(fs);
+		while (!wait_event_timeout(l->owed_wq, !READ_ONCE(l->nr_owed), 10 * HZ))
+			pr_warn("%s: unmount waits for write-back to end\n", fs->name);
+	}
+	flush_workqueue(fs->wb_wq);	/* the last iput() */
 }

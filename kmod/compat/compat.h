@@ -112,6 +112,15 @@ static inline int generic_error_remove_folio(struct address_space *mapping, stru
 }
 #endif
 
+/* What write_cache_pages() hands over. */
+#ifdef FLINT_HAVE_WRITE_CACHE_FOLIOS
+#define FLINT_WB_PAGE		struct folio
+#define FLINT_WB_TO_FOLIO(p)	(p)
+#else
+#define FLINT_WB_PAGE		struct page
+#define FLINT_WB_TO_FOLIO(p)	page_folio(p)
+#endif
+
 /* Of a struct file_lock, what it shares with leases. */
 #ifdef FLINT_HAVE_FILE_LOCK_CORE
 #define flint_flc(fl)	(&(fl)->c)
