@@ -226,7 +226,7 @@ static int flint_delegate_refill(struct flint_fs *fs)
 	};
 	int err;
 
-	if (d->ino_next < d->ino_end)
+	if (d->ino_next < d->ino_end && d->ino_session == flint_session(fs))
 		return 0;
 	err = flint_meta_call(fs, &c);
 	if (err) {
@@ -234,6 +234,7 @@ static int flint_delegate_refill(struct flint_fs *fs)
 			WRITE_ONCE(d->off_until, jiffies + FLINT_PROMISE_OFF);
 		return err;
 	}
+	d->ino_session = c.session;
 	d->ino_next = le64_to_cpu(rep.first);
 	d->ino_end = le64_to_cpu(rep.end);
 	if (!d->ino_next || d->ino_end <= d->ino_next ||

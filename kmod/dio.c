@@ -371,6 +371,8 @@ struct flint_piece {
 	u32 target;
 	unsigned int tries;
 	bool sent;			/* the server may have seen this sequence */
+	bool doubt;			/* an attempt was not answered: it may be executed yet */
+	u64 session;			/* of the last attempt */
 	u8 bad;				/* answers that failed a checksum */
 	bool refresh;
 	bool permit;			/* the server wants to see one */
@@ -672,6 +674,7 @@ static struct flint_piece *flint_piece_new(struct flint_dio *dio, size_t rel,
 		return NULL;
 	memset_after(piece, 0, again);
 	piece->dio = dio;
+	piece->session = flint_session(dio->fs);
 	piece->rel = rel;
 	piece->at = *at;
 	piece->index = part->index;
@@ -790,6 +793,15 @@ static int flint_piece_data(struct flint_piece *piece, struct flint_req *req)
 	return 0;
 }
 
+/*
+ * Is this a write for its session only? What may have been executed is not repeated in the next
+ * one: it could undo a later write. What is written back then is not ours to write any more.
+ */
+static bool flint_piece_bound(const struct flint_piece *piece)
+{
+	return piece->dio->write && (piece->doubt || piece->dio->kind == FLINT_DIO_WRITEBACK);
+}
+
 static int flint_piece_status(struct flint_piece *piece, u32 status)
 {
 	struct flint_fs *fs = piece->dio->fs;
@@ -815,12 +827,13 @@ static int flint_piece_status(struct flint_piece *piece, u32 status)
 			return -EACCES;
 		piece->permit = true;
 		return -EAGAIN;
-	case FLINT_ST_FENCED:
-		flint_wb_lost(fs);	/* others may write now what is dirty here */
-		return -EIO;
 	case FLINT_ST_CHECKSUM:
 		flint_stat_inc(fs, FLINT_STAT_CRC_ERRORS);
 		return flint_piece_bad(piece, "the stored data fails its checksum");
+	}
+	if (flint_session_over(status)) {
+		return flint_session_lost(fs, piece->session, status) && !flint_piece_bound(piece) ?
+		       -EAGAIN : -EIO;
 	}
 	if (status >= 1000 || status == EIO)
 		pr_err_ratelimited("%s: target %u refused a request for inode %lu chunk %u (status %u)\n",
@@ -834,7 +847,9 @@ static void flint_piece_done(struct flint_req *req)
 	struct flint_piece *piece = req->priv;
 	int err = req->err;
 
-	if (!err) {
+	if (err) {
+		piece->doubt |= req->sent_boot != 0;
+	} else {
 		flint_map_seen(piece->dio->fs, req->rep_epoch);
 		err = req->status ? flint_piece_status(piece, req->status) :
 		      flint_piece_data(piece, req);
@@ -969,6 +984,14 @@ static int flint_piece_cut(struct flint_piece *piece, struct flint_peer *peer,
 	return 0;
 }
 
+static bool flint_piece_orphaned(const struct flint_piece *piece)
+{
+	if (piece->session == flint_session(piece->dio->fs) || !flint_piece_bound(piece))
+		return false;
+	flint_piece_log(piece, "the session ended before the write was answered");
+	return true;
+}
+
 static int flint_piece_send(struct flint_piece *piece, unsigned int flags,
 			    struct flint_piece **rest)
 {
@@ -980,8 +1003,9 @@ static int flint_piece_send(struct flint_piece *piece, unsigned int flags,
 
 	if (!map)
 		return -EIO;
-	if (READ_ONCE(dio->fs->shutdown))
+	if (READ_ONCE(dio->fs->shutdown) || flint_piece_orphaned(piece))
 		goto put_map;
+	piece->session = flint_session(dio->fs);
 	err = flint_route(dio->inode, piece->index, dio->write, piece->tries ? piece->target : 0,
 			  map, &route);
 	if (!err)

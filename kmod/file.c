@@ -314,7 +314,7 @@ static int flint_read_begin(struct kiocb *iocb, size_t len)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 
-	if (READ_ONCE(flint_fs(inode->i_sb)->shutdown))
+	if (READ_ONCE(flint_fs(inode->i_sb)->shutdown) || flint_lock_check(inode))
 		return -EIO;
 	if (flint_attr_good(inode) || flint_read_inside(iocb, len))
 		return 0;
@@ -495,7 +495,7 @@ static ssize_t flint_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	struct inode *inode = file_inode(iocb->ki_filp);
 	ssize_t ret;
 
-	if (READ_ONCE(flint_fs(inode->i_sb)->shutdown))
+	if (READ_ONCE(flint_fs(inode->i_sb)->shutdown) || flint_lock_check(inode))
 		return -EIO;
 	if (iocb->ki_flags & IOCB_DIRECT)
 		return flint_write_checked(iocb, from, false);

@@ -140,7 +140,8 @@ void flint_opts_show(struct seq_file *m, const struct flint_opts *opts);
  * @trusted: CLOCK_BOOTTIME ns until which leases may be relied upon
  * @gens: last generation given
  * @renew: the keepalive shall ask who leads, whatever it heard before
- * @lost: the servers ended the session
+ * @lost: the servers ended the session, and flint_lease_forget() is not through yet: nothing is
+ *	relied upon and nothing is granted
  * @owed_lock: the next two; innermost
  * @owed: inodes that owe the servers something (writeback.c), @nr_owed of them
  * @owed_wq: waits for none
@@ -204,6 +205,7 @@ void flint_lease_let_go(struct inode *inode);
 void flint_lease_return(struct flint_fs *fs, u32 conn, u64 push, u64 epoch,
 			const struct flint_lease_rec *rec, u32 nr);
 int flint_lease_renew(struct flint_fs *fs);
+int flint_lease_forget(struct flint_fs *fs);
 void flint_lease_renew_now(struct flint_fs *fs);
 void flint_lease_init(struct flint_fs *fs);
 void flint_lease_stop(struct flint_fs *fs);
@@ -212,8 +214,8 @@ void flint_lease_stop(struct flint_fs *fs);
 
 /**
  * struct flint_delegate - what was made without a request; see delegate.c
- * @ino_lock: serialises those who make: the next two
- * @ino_next, @ino_end: inode numbers left
+ * @ino_lock: serialises those who make: the next three
+ * @ino_next, @ino_end, @ino_session: inode numbers left, and the session that has them
  * @lock: protects the next five; readers of @made and @done need it not
  * @queue, @sent: promises (struct flint_promise) in the order they were made
  * @nr: of @queue
@@ -227,6 +229,7 @@ struct flint_delegate {
 	struct mutex ino_lock;		/* see above */
 	u64 ino_next;
 	u64 ino_end;
+	u64 ino_session;
 	spinlock_t lock;		/* see above */
 	struct list_head queue;
 	struct list_head sent;
@@ -262,12 +265,15 @@ bool flint_open_local(struct inode *inode);
 void flint_release_local(struct inode *inode);
 int flint_open_register(struct inode *inode);
 void flint_open_register_lost(struct flint_fs *fs);
+void flint_open_forget(struct flint_fs *fs);
 int flint_remove_begin(struct inode *inode);
 void flint_remove_end(struct inode *inode);
 
 /* ---- lock.c ----------------------------------------------------------- */
 
 int flint_lock(struct file *file, int cmd, struct file_lock *fl);
+void flint_lock_lost(struct inode *inode, u32 status);
+int flint_lock_check(struct inode *inode);
 void flint_lock_event(struct flint_fs *fs);
 u32 flint_lock_name(struct inode *inode, struct flint_lock *out, u32 skip, u32 max);
 
@@ -293,9 +299,12 @@ struct flint_fs {
 	struct flint_token *token;		/* claims, NULL: @key is the cluster's */
 	bool have_key;
 	bool shutdown;				/* umount -f or abort: only -EIO from now on */
+	bool rdonly;				/* mounted so: the session changes nothing */
 	u32 fsid;
 	u32 cluster;				/* of its id, for f_fsid */
-	u64 session_epoch;
+	u64 session_epoch;			/* session.c */
+	u64 session_lost;			/* epoch of the last that was ended for us */
+	bool session_refused;			/* there will be no other one */
 	u32 lease_ms;				/* of the session */
 	u64 root_ino;
 
@@ -345,6 +354,11 @@ struct flint_fs {
 static inline struct flint_fs *flint_fs(const struct super_block *sb)
 {
 	return sb->s_fs_info;
+}
+
+static inline u64 flint_session(const struct flint_fs *fs)
+{
+	return READ_ONCE(fs->session_epoch);
 }
 
 static inline void flint_fs_begin(struct flint_fs *fs)
@@ -492,6 +506,7 @@ size_t flint_buf_write(struct flint_buf *buf, const void *src, size_t len);
  * @lease_epoch, @grants, @nr_grants: result, for flint_lease_take()
  * @begun, @tries, @pid: when, how often so far, and for whom
  * @retry_node: on fs->retrying from the first attempt on that failed
+ * @session: epoch of the session in the last attempt
  */
 struct flint_mcall {
 	u16 op;
@@ -524,14 +539,25 @@ struct flint_mcall {
 	u32 tries;
 	pid_t pid;
 	struct list_head retry_node;
+	u64 session;
 };
 
 int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c);
 void flint_meta_show_retrying(struct flint_fs *fs, struct seq_file *m);
 int flint_permit_show(struct inode *inode, u32 target, unsigned long deadline);
-int flint_session_open(struct flint_fs *fs, bool rdonly, struct flint_attr *root);
-void flint_session_close(struct flint_fs *fs);
 void flint_cred_fill(struct flint_cred *cred);
+
+/* ---- session.c -------------------------------------------------------- */
+
+static inline bool flint_session_over(u32 status)
+{
+	return status == FLINT_ST_FENCED || status == FLINT_ST_NO_SESSION;
+}
+
+int flint_session_open(struct flint_fs *fs, struct flint_attr *root);
+void flint_session_close(struct flint_fs *fs);
+bool flint_session_lost(struct flint_fs *fs, u64 epoch, u32 status);
+int flint_session_next(struct flint_fs *fs);
 
 /**
  * struct flint_handle - an open file at the metadata server
@@ -566,6 +592,7 @@ void flint_close_stop(struct flint_fs *fs);
 #define FLINT_I_MTIME_DIRTY	1	/* written in place; the server does not know yet */
 #define FLINT_I_EXTENDING	2	/* somebody announces a size; waiters: wait_var(&state) */
 #define FLINT_I_UNLEASED	3	/* pages were dirtied without a lease */
+#define FLINT_I_LOCK_LOST	4	/* a lock is noted here that the server does not have */
 
 /**
  * struct flint_inode - cached state of an inode
@@ -796,6 +823,7 @@ bool flint_wb_park(struct inode *inode, struct flint_handle *h);
 bool flint_wb_recalled(struct inode *inode, const struct flint_lease_rec *rec, u64 epoch);
 void flint_wb_wait_recall(struct inode *inode);
 void flint_wb_lost(struct flint_fs *fs);
+bool flint_wb_idle(struct flint_fs *fs, unsigned long timeout);
 void flint_wb_new_leader(struct flint_fs *fs);
 u32 flint_wb_reclaim(struct flint_leases *l, unsigned long attempt, struct flint_lease_rec *rec);
 void flint_wb_refused(struct inode *inode);

@@ -221,6 +221,10 @@ static void flint_keepalive_work(struct work_struct *work)
 
 	if (READ_ONCE(fs->shutdown))
 		return;
+	if (flint_session_next(fs)) {
+		queue_delayed_work(fs->wq, &fs->keepalive, HZ);
+		return;
+	}
 	renew = xchg(&fs->leases.renew, false) ||
 		(fs->opts.lease && !READ_ONCE(fs->leases.epoch));
 	if (!renew && fs->heard_of == READ_ONCE(fs->meta_node) &&

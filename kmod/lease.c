@@ -33,6 +33,7 @@
 #include "flint_trace.h"
 
 #define FLINT_RETURN_TIMEO	(5 * HZ)
+#define FLINT_FORGET_TIMEO	(5 * HZ)
 #define FLINT_RETURN_DELAY	(HZ / 10)	/* leases of evicted inodes gather so long */
 #define FLINT_UNLEASED_MAX	HZ		/* age of a page that is mapped without a lease */
 
@@ -230,10 +231,8 @@ void flint_lease_heard(struct flint_fs *fs, struct flint_mcall *c, const struct 
 		flint_lease_renew_now(fs);
 		return;
 	}
-	if (req->status == FLINT_ST_NO_SESSION || req->status == FLINT_ST_FENCED) {
-		flint_wb_lost(fs);
+	if (flint_session_over(req->status) || READ_ONCE(l->lost))
 		return;
-	}
 	if (!(req->rep_lease & FLINT_LEASE_NO_RENEWAL) && until > READ_ONCE(l->trusted))
 		WRITE_ONCE(l->trusted, until);
 	if (c && req->nr_grants) {
@@ -674,7 +673,7 @@ static struct inode *flint_lease_locked(struct flint_leases *l, unsigned long at
 
 	spin_lock(&l->lock);
 	list_for_each_entry(fi, &l->locked, locked_node) {
-		if (fi->locks_named == attempt)
+		if (fi->locks_named == attempt || test_bit(FLINT_I_LOCK_LOST, &fi->state))
 			continue;
 		fi->locks_named = attempt;
 		inode = igrab(&fi->vfs);
@@ -683,14 +682,6 @@ static struct inode *flint_lease_locked(struct flint_leases *l, unsigned long at
 	}
 	spin_unlock(&l->lock);
 	return inode;
-}
-
-static void flint_lock_lost(struct flint_fs *fs, const struct inode *inode, u32 status)
-{
-	trace_flint_lock_lost(fs->instance, inode->i_ino, status);
-	flint_event(fs, FLINT_EV_LOCK_LOST, &(struct flint_event){ .ino = inode->i_ino });
-	pr_warn_ratelimited("%s: a lock on inode %lu was lost when another metadata server took over (%u)\n",
-			    fs->name, inode->i_ino, status);
 }
 
 static int flint_reclaim_locks(struct flint_fs *fs, struct inode *inode, u64 epoch)
@@ -720,7 +711,7 @@ static int flint_reclaim_locks(struct flint_fs *fs, struct inode *inode, u64 epo
 			return err;
 		for (i = 0; i < nr; i++)
 			if (rep.status[i])
-				flint_lock_lost(fs, inode, rep.status[i]);
+				flint_lock_lost(inode, rep.status[i]);
 	}
 }
 
@@ -778,6 +769,32 @@ int flint_lease_renew(struct flint_fs *fs)
 	if (epoch != READ_ONCE(fs->leases.epoch))
 		flint_lease_drop_all(fs, epoch);
 	return le32_to_cpu(rep.flags) & FLINT_RENEWED_RECLAIM ? flint_lease_reclaim(fs, epoch) : 0;
+}
+
+/**
+ * flint_lease_forget() - what hung on the last session is gone
+ * @fs: mount, which has another session, and to which readers who hold pages are answered again
+ *
+ * Context: the keepalive work.
+ * Return: 0, or -EAGAIN: what was owed is still being dropped.
+ */
+int flint_lease_forget(struct flint_fs *fs)
+{
+	struct flint_leases *l = &fs->leases;
+	unsigned long attempt = atomic_long_inc_return(&l->gens);
+	struct inode *inode;
+
+	if (!flint_wb_idle(fs, FLINT_FORGET_TIMEO))
+		return -EAGAIN;
+	flint_lease_drop_all(fs, 0);
+	while ((inode = flint_lease_locked(l, attempt))) {
+		flint_lock_lost(inode, FLINT_ST_FENCED);
+		iput(inode);
+	}
+	flint_open_forget(fs);
+	WRITE_ONCE(l->lost, false);
+	WRITE_ONCE(l->renew, true);
+	return 0;
 }
 
 /* Context: any. */

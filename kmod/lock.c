@@ -171,8 +171,10 @@ static int flint_lock_set(struct flint_fs *fs, struct file *file, struct file_lo
 {
 	struct flint_lock_rep rep;
 	struct flint_lock l;
-	int err;
+	int err = flint_lock_check(file_inode(file));
 
+	if (err)
+		return err;
 	flint_lock_fill(fs, file_inode(file), fl, &l);
 	if (flint_flc(fl)->flc_flags & FL_SLEEP)
 		err = flint_lock_wait(fs, &l);
@@ -188,6 +190,53 @@ static int flint_lock_set(struct flint_fs *fs, struct file *file, struct file_lo
 		flint_lock_call(fs, FLINT_OP_LOCK, &l, &rep);
 	}
 	return err;
+}
+
+/* ---- locks that are gone ------------------------------------------------ */
+
+static bool flint_lock_noted(const struct inode *inode)
+{
+	struct file_lock_context *ctx = locks_inode_context(inode);
+
+	return ctx && (!list_empty_careful(&ctx->flc_posix) ||
+		       !list_empty_careful(&ctx->flc_flock));
+}
+
+/**
+ * flint_lock_lost() - the server does not have a lock that was noted here
+ * @inode: that it is on; nothing happens if it was given back meanwhile
+ * @status: of the server, for the log
+ */
+void flint_lock_lost(struct inode *inode, u32 status)
+{
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+
+	if (!flint_lock_noted(inode))
+		return;
+	set_bit(FLINT_I_LOCK_LOST, &flint_i(inode)->state);
+	trace_flint_lock_lost(fs->instance, inode->i_ino, status);
+	flint_event(fs, FLINT_EV_LOCK_LOST, &(struct flint_event){ .ino = inode->i_ino });
+	pr_warn_ratelimited("%s: a lock on inode %lu was lost (%u): its file cannot be read or written before all locks on it are given back\n",
+			    fs->name, inode->i_ino, status);
+}
+
+/**
+ * flint_lock_check() - may this file be used?
+ * @inode: of it
+ *
+ * Return: 0, or -EIO: a lock on it was lost. Others may have had it, so that those who believe
+ * to hold it must not go on; it is over when no lock is held on it on this machine.
+ */
+int flint_lock_check(struct inode *inode)
+{
+	struct flint_inode *fi = flint_i(inode);
+
+	if (likely(!test_bit(FLINT_I_LOCK_LOST, &fi->state)))
+		return 0;
+	if (flint_lock_noted(inode))
+		return -EIO;
+	clear_bit(FLINT_I_LOCK_LOST, &fi->state);
+	return 0;
 }
 
 /* struct file_operations.lock and .flock */

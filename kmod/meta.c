@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The metadata client: sequences, retries, the session, and giving back
- * handles.
+ * The metadata client: sequences, retries, and giving back handles.
  *
  * A mutating operation gets its sequence number once and keeps it through all
  * retries; the server answers a repeated one from its reply cache, so it is
@@ -235,6 +234,7 @@ static int flint_meta_try(struct flint_fs *fs, struct flint_mcall *c, const stru
 
 	if (!req)
 		return -ENOMEM;
+	c->session = flint_session(fs);
 	if (seq) {
 		req->seq = seq->seq;
 		req->seq_low = flint_seq_low(fs);
@@ -252,11 +252,34 @@ static int flint_meta_try(struct flint_fs *fs, struct flint_mcall *c, const stru
 		if (req->status != FLINT_ST_NOT_LEADER && req->status != FLINT_ST_SHUTDOWN)
 			flint_lease_heard(fs, c, req);
 		flint_map_seen(fs, req->rep_epoch);
-	} else if (err != -ENOMEM && err != -EMSGSIZE) {
+	} else if (req->sent_boot) {
 		c->unknown = true;
 	}
 	flint_req_put(req);
 	return err;
+}
+
+/*
+ * May it be in doubt whether it was done in the session before, as nothing lasting came of it then,
+ * or nothing but the same?
+ */
+static bool flint_meta_repeatable(const struct flint_mcall *c)
+{
+	const struct flint_open *open = c->body;
+	u32 flags;
+
+	switch (c->op) {
+	case FLINT_OP_OPEN:
+		flags = le32_to_cpu(open->flags);
+		return !(flags & (FLINT_OPEN_CREATE | FLINT_OPEN_TRUNC)) ||
+		       (flags & FLINT_OPEN_TMPFILE);
+	case FLINT_OP_EXTEND:
+	case FLINT_OP_INO_GRANT:
+	case FLINT_OP_LOCK:
+	case FLINT_OP_LOCK_CANCEL:
+		return true;
+	}
+	return !c->mutates;
 }
 
 /* One attempt at whoever leads. As flint_meta_try(). */
@@ -268,6 +291,8 @@ static int flint_meta_ask(struct flint_fs *fs, struct flint_mcall *c, const stru
 
 	*now = false;
 	if (READ_ONCE(fs->shutdown))
+		return -EIO;
+	if (c->unknown && c->session != flint_session(fs) && !flint_meta_repeatable(c))
 		return -EIO;
 	err = flint_leader_get(fs, &l);
 	if (err)
@@ -283,6 +308,16 @@ static int flint_meta_ask(struct flint_fs *fs, struct flint_mcall *c, const stru
 	return err;
 }
 
+/*
+ * The session is over. What was refused for that is done in the next one; a change that may have
+ * been executed in the last one is not: nobody knows of it any more, and it could be done twice.
+ */
+static bool flint_meta_next_session(struct flint_fs *fs, const struct flint_mcall *c, u32 status)
+{
+	return flint_session_lost(fs, c->session, status) && c->op != FLINT_OP_SESSION_OPEN &&
+	       (!c->unknown || flint_meta_repeatable(c));
+}
+
 /* Should this outcome be tried again? */
 static bool flint_meta_again(int err, u32 status)
 {
@@ -291,16 +326,6 @@ static bool flint_meta_again(int err, u32 status)
 	return status == FLINT_ST_RETRY || status == FLINT_ST_SHUTDOWN ||
 	       status == FLINT_ST_NOT_LEADER || status == FLINT_ST_NOT_SERVING ||
 	       status == FLINT_ST_RECLAIM;
-}
-
-static void flint_session_lost(struct flint_fs *fs, u32 status)
-{
-	const char *why = status == FLINT_ST_FENCED ? "fenced" : "it does not know the session";
-
-	trace_flint_session_lost(fs->instance, fs->session_epoch, status);
-	flint_event(fs, FLINT_EV_SESSION_LOST, &(struct flint_event){ .reason = why });
-	pr_err_ratelimited("%s: the metadata server ended this mount's session; unmount and mount again\n",
-			   fs->name);
 }
 
 /* ---- calls that were not answered at once ------------------------------- */
@@ -350,9 +375,10 @@ static int flint_meta_result(struct flint_fs *fs, struct flint_mcall *c, int err
 	}
 	if (err)
 		return err;
+	/* Refused now, but an attempt before may have been executed. */
+	if (c->unknown && flint_session_over(status) && !flint_meta_repeatable(c))
+		return -EIO;
 	c->unknown = false;
-	if (status == FLINT_ST_FENCED || status == FLINT_ST_NO_SESSION)
-		flint_session_lost(fs, status);
 	return flint_status_errno(status);
 }
 
@@ -371,7 +397,7 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 	unsigned int hops = 0;
 	struct flint_seq seq;
 	u32 status = 0, aborts = READ_ONCE(fs->aborts);
-	bool forever = false, now;
+	bool forever = false, again, now;
 	int err;
 
 	if (!end) {
@@ -393,7 +419,10 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 		if (!forever && time_after(until, end))
 			until = end;
 		err = flint_meta_ask(fs, c, c->mutates ? &seq : NULL, until, &status, &now);
-		if (c->once || (!flint_meta_again(err, status) && !(c->forever && err == -ENOMEM)))
+		again = flint_meta_again(err, status) || (c->forever && err == -ENOMEM);
+		if (!err && flint_session_over(status))
+			again = flint_meta_next_session(fs, c, status);
+		if (c->once || !again)
 			break;
 		flint_meta_retry(fs, c, err, status);
 		/* Two servers that name each other must not be asked in a circle. */
@@ -416,61 +445,6 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 	if (c->mutates)
 		flint_seq_end(fs, &seq);
 	return flint_meta_result(fs, c, err, status);
-}
-
-/* ---- session ---------------------------------------------------------- */
-
-int flint_session_open(struct flint_fs *fs, bool rdonly, struct flint_attr *root)
-{
-	struct flint_session_open body = {
-		.fixed_len = cpu_to_le32(sizeof(body)),
-		.flags = cpu_to_le32((rdonly ? FLINT_SESSION_RDONLY : 0) |
-				     (fs->opts.lease ? FLINT_SESSION_LEASES : 0)),
-		.path_len = cpu_to_le32(strlen(fs->subtree)),
-	};
-	struct flint_session_rep rep;
-	struct flint_mcall c = {
-		.op = FLINT_OP_SESSION_OPEN,
-		.body = &body, .body_len = sizeof(body),
-		.s1 = fs->subtree, .s1_len = strlen(fs->subtree),
-		.rep = &rep, .rep_size = sizeof(rep),
-		.deadline = jiffies + msecs_to_jiffies(fs->opts.meta_timeo),
-	};
-	int err;
-
-	memcpy(body.fs_name, fs->name, sizeof(body.fs_name));
-	err = flint_meta_call(fs, &c);
-	if (err)
-		return err;
-	if (!rep.session_epoch || !flint_attr_ok(&rep.root) ||
-	    !S_ISDIR(le32_to_cpu(rep.root.mode)))
-		return -EPROTO;
-	fs->session_epoch = le64_to_cpu(rep.session_epoch);
-	fs->lease_ms = le32_to_cpu(rep.lease_ms);
-	flint_net_set_epoch(fs->net, fs->session_epoch);
-	*root = rep.root;
-	return 0;
-}
-
-/* Bounded: one attempt of five seconds; the server ends a silent session itself. */
-void flint_session_close(struct flint_fs *fs)
-{
-	struct flint_mcall c = {
-		.op = FLINT_OP_SESSION_CLOSE,
-		.once = true,
-		.deadline = jiffies + 5 * HZ,
-	};
-
-	struct flint_leader l;
-	bool ready;
-
-	if (fs->session_epoch && !READ_ONCE(fs->shutdown) && !flint_leader_get(fs, &l)) {
-		ready = flint_peer_ready(l.peer);
-		flint_leader_put(&l);
-		if (ready)
-			flint_meta_call(fs, &c);
-	}
-	fs->session_epoch = 0;
 }
 
 /* ---- giving back handles ---------------------------------------------- */

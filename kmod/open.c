@@ -119,6 +119,25 @@ int flint_open_register(struct inode *inode)
 	return 0;
 }
 
+/* The session is over: its handles are nobody's any more. */
+void flint_open_forget(struct flint_fs *fs)
+{
+	struct flint_leases *l = &fs->leases;
+	struct flint_handle *h, *next;
+	struct flint_inode *fi;
+	LIST_HEAD(old);
+
+	spin_lock(&l->lock);
+	list_for_each_entry(fi, &l->locals, local_node) {
+		if (fi->registered)
+			list_add(&fi->registered->node, &old);
+		fi->registered = NULL;
+	}
+	spin_unlock(&l->lock);
+	list_for_each_entry_safe(h, next, &old, node)
+		kfree(h);
+}
+
 static struct inode *flint_open_lost(struct flint_leases *l)
 {
 	struct inode *inode = NULL;

@@ -929,6 +929,16 @@ void flint_net_set_epoch(struct flint_net *net, u64 session_epoch)
 	atomic64_set(&net->session_epoch, session_epoch);
 }
 
+void flint_net_reset(struct flint_net *net, const char *why)
+{
+	struct flint_peer *peer;
+
+	mutex_lock(&net->lock);
+	list_for_each_entry(peer, &net->peers, node)
+		flint_peer_reset(peer, why);
+	mutex_unlock(&net->lock);
+}
+
 void flint_net_shutdown(struct flint_net *net)
 {
 	struct flint_peer *peer;

@@ -302,6 +302,15 @@ struct flint_net *flint_net_create(const struct flint_net_opts *opts);
 void flint_net_set_epoch(struct flint_net *net, u64 session_epoch);
 
 /**
+ * flint_net_reset() - connect anew to every server, with another greeting
+ * @net: the network
+ * @why: words for the log
+ *
+ * Requests in flight end with -ENOTCONN. Context: process.
+ */
+void flint_net_reset(struct flint_net *net, const char *why);
+
+/**
  * flint_net_shutdown() - fail all requests, now and later, with -EIO
  *
  * Does not wait. For umount -f and the sysfs abort file; any context that may

@@ -191,7 +191,10 @@ static int flint_mount_root(struct fs_context *fc, struct super_block *sb)
 	unsigned long sent = jiffies;
 	struct flint_attr attr;
 	struct inode *root;
-	int err = flint_session_open(fs, sb_rdonly(sb), &attr);
+	int err;
+
+	fs->rdonly = sb_rdonly(sb);
+	err = flint_session_open(fs, &attr);
 
 	if ((err == -ENOENT || err == -ENOTDIR) && fs->subtree[0]) {
 		errorfc(fc, "no directory \"/%s\" in \"%s\"", fs->subtree, fs->name);

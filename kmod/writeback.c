@@ -757,6 +757,21 @@ void flint_wb_init(struct flint_fs *fs)
 }
 
 /**
+ * flint_wb_idle() - wait until nothing is owed
+ * @fs: mount
+ * @timeout: jiffies
+ *
+ * Context: process, not killable.
+ * Return: whether it is so.
+ */
+bool flint_wb_idle(struct flint_fs *fs, unsigned long timeout)
+{
+	struct flint_leases *l = &fs->leases;
+
+	return wait_event_timeout(l->owed_wq, !READ_ONCE(l->nr_owed), timeout);
+}
+
+/**
  * flint_wb_drain() - unmount: pay everything, or lose it
  * @fs: mount; no task uses it any more
  *
@@ -770,12 +785,12 @@ void flint_wb_drain(struct flint_fs *fs)
 	if (!fs->wb_wq)
 		return;
 	flint_wb_kick(fs);
-	if (!wait_event_timeout(l->owed_wq, !READ_ONCE(l->nr_owed), FLINT_WB_DRAIN)) {
+	if (!flint_wb_idle(fs, FLINT_WB_DRAIN)) {
 		pr_err("%s: unmount: %u files could not be written back; the servers do not answer\n",
 		       fs->name, READ_ONCE(l->nr_owed));
 		flint_fs_abort(fs);
 		flint_wb_kick(fs);
-		while (!wait_event_timeout(l->owed_wq, !READ_ONCE(l->nr_owed), 10 * HZ))
+		while (!flint_wb_idle(fs, 10 * HZ))
 			pr_warn("%s: unmount waits for write-back to end\n", fs->name);
 	}
 	flush_workqueue(fs->wb_wq);	/* the last iput() */

@@ -58,7 +58,7 @@ enum flint_nl_attr {
 enum flint_nl_event {
 	FLINT_EV_PEER_UP,	/* "peer-up": PEER, ROLE */
 	FLINT_EV_PEER_DOWN,	/* "peer-down": PEER, ROLE, REASON */
-	FLINT_EV_SESSION_LOST,	/* "session-lost": REASON; nothing works until the next mount */
+	FLINT_EV_SESSION_LOST,	/* "session-lost": REASON; another one is opened */
 	FLINT_EV_LEASES_LOST,	/* "leases-lost": VALUE, how many, when another server leads */
 	FLINT_EV_LOCK_LOST,	/* "lock-lost": INO */
 	FLINT_EV_WRITE_ERROR,	/* "write-error": INO, ERROR */

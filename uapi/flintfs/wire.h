@@ -232,7 +232,7 @@ enum flint_status {
 	FLINT_ST_STALE_MAP	= 1001,	/* chain or target not current: new map, retry */
 	FLINT_ST_STALE_EPOCH	= 1002,	/* generation or epoch is old: new attr, retry */
 	FLINT_ST_NOT_LEADER	= 1003,	/* ask another replica */
-	FLINT_ST_FENCED		= 1004,	/* session was fenced; only a new mount helps */
+	FLINT_ST_FENCED		= 1004,	/* session was fenced: open another one */
 	FLINT_ST_NO_SESSION	= 1005,	/* unknown session: open one */
 	FLINT_ST_BAD_SEQ	= 1006,	/* below seq_low, or seq of another request */
 	FLINT_ST_CHECKSUM	= 1007,	/* stored or sent data fails its CRC; no data */

@@ -1,0 +1,181 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Two machines on one network. Node 1 has the cluster, both mount it: what one does the other sees at
+# once, appends and locks hold between them, a network that loses and delays packets costs time only,
+# and a machine that is cut off loses its locks to the other one and comes back by itself.
+# vm: --nodes 2 --mem 3G --timeout 400
+. "$(dirname "$0")/lib/cluster.sh"
+
+SYNC=/results/two_machines
+step=0
+
+# Both get here, with all that they did before; the slower one within the time a busy machine needs.
+together()
+{
+	local i
+
+	step=$((step + 1))
+	touch $SYNC.$step.$NODE
+	for ((i = 0; i < 1200; i++)); do
+		[ -e $SYNC.$step.$((3 - NODE)) ] && return
+		sleep 0.1
+	done
+	bail "node $((3 - NODE)) did not come to step $step"
+}
+
+# turns COMMAND...: called with "do N" by one node and, after that, with "see N" by the other, in turn.
+turns()
+{
+	local i bad=0
+
+	for i in 1 2 3 4; do
+		if [ $((i % 2)) = $((NODE % 2)) ]; then
+			"$@" do $i || { echo "# doing, turn $i"; bad=1; }
+			together
+		else
+			together
+			"$@" see $i || { echo "# seeing, turn $i"; bad=1; }
+		fi
+	done
+	together
+	return $bad
+}
+
+# Each wrote so that the other one's cached pages, attributes and names are old.
+text() { printf 'turn %d of node %d\n' "$1" $((2 - $1 % 2)); }
+buffered()
+{
+	if [ $1 = do ]; then text $2 > $MNT/b; else [ "$(cat $MNT/b)" = "$(text $2)" ]; fi
+}
+direct()
+{
+	yes "$(text $2)" | head -c 300000 > /tmp/want
+	if [ $1 = do ]; then
+		dd if=/tmp/want of=$MNT/d bs=100000 oflag=direct conv=notrunc status=none
+	else
+		cmp /tmp/want $MNT/d && dd if=$MNT/d bs=300000 iflag=direct status=none | cmp - /tmp/want
+	fi
+}
+named()
+{
+	if [ $1 = do ]; then
+		mkdir -p $MNT/n/$2 && mv $MNT/n/$(($2 - 1)) $MNT/n/$2/was 2> /dev/null
+		chmod 70$2 $MNT/n/$2 && ln -s there $MNT/n/$2/l && touch -d @$2000000 $MNT/n/$2
+	else
+		[ "$(ls $MNT/n)" = $2 ] && [ "$(stat -c '%a %Y' $MNT/n/$2)" = "70$2 ${2}000000" ] &&
+			[ "$(readlink $MNT/n/$2/l)" = there ] && { [ $2 = 1 ] || [ -d $MNT/n/$2/was ]; }
+	fi
+}
+
+# Lines of both, none torn and none lost.
+appends()
+{
+	local i
+
+	together
+	for i in {1..150}; do echo "line $i of node $NODE, and something to make it longer" >> $MNT/log; done
+	together
+	[ "$(sort -u $MNT/log | grep -c '^line [0-9]* of node [12], and something to make it longer$')" = 300 ] &&
+		[ "$(wc -l < $MNT/log)" = 300 ]
+}
+
+# Node 1 holds a lock that node 2 is refused, until it lets go.
+locks()
+{
+	local status=0
+
+	touch $MNT/lock
+	exec 8<> $MNT/lock
+	[ $NODE = 2 ] || flock 8 || status=1
+	together
+	[ $NODE = 1 ] || ! flock -n 8 || status=1
+	together
+	[ $NODE = 2 ] || flock -u 8
+	together
+	[ $NODE = 1 ] || flock -w 20 8 || status=1
+	together
+	exec 8<&-
+	return $status
+}
+
+# verified_load NAME OPERATIONS [MOUNT OPTIONS]
+verified_load()
+{
+	local dir=/mnt/load status
+
+	mount_flint "$3" $dir
+	"$B/vm/randio" $dir/$1.$NODE $2 $RANDOM > /tmp/load.log 2>&1
+	status=$?
+	[ $status = 0 ] || sed 's/^/# /' /tmp/load.log
+	umount_flint $dir
+	return $status
+}
+
+# bad_network PROTO NETEM...: what node 2 sends is hurt in these ways while both work.
+bad_network()
+{
+	local status start=$SECONDS proto=$1
+	shift
+
+	together
+	[ $NODE = 1 ] || tc qdisc add dev d0 root netem "$@" || return 1
+	verified_load $proto ${OPERATIONS:-25} proto=$proto
+	status=$?
+	echo "# $((SECONDS - start)) s"
+	[ $NODE = 1 ] || tc qdisc del dev d0 root
+	together
+	return $status
+}
+
+# Node 2 takes the lock and is cut off for longer than its session's lease. Node 1 gets the lock then,
+# and finds what node 2 wrote. Node 2 goes on with another session: what it had begun is done, but
+# nobody there reads or writes the file whose lock was lost before letting go of it.
+cut_off()
+{
+	local status=0 pid
+
+	exec 8<> $MNT/lock
+	[ $NODE = 1 ] || { flock 8 && echo before > $MNT/cut; } || status=1
+	together
+	if [ $NODE = 2 ]; then
+		ip link set d0 down
+		dd if=$MNT/d of=/tmp/late bs=300000 iflag=direct status=none & pid=$!
+		sleep 40
+		ip link set d0 up
+		{ wait $pid && cmp /tmp/late $MNT/d; } || { echo "# a read that waited"; status=1; }
+		timeout 60 mkdir $MNT/late || status=1
+		dmesg | grep -q 'flintfs: .*a lock on inode .* was lost' || { echo "# nothing was said"; status=1; }
+		! echo other 2> /dev/null >&8 || { echo "# written without the lock"; status=1; }
+	else
+		timeout 90 flock 8 && [ "$(cat $MNT/cut)" = before ] && echo mine >&8 || status=1
+	fi
+	together
+	exec 8<&-
+	[ "$(cat $MNT/lock)" = mine ] && [ -d $MNT/late ] || status=1
+	together
+	return $status
+}
+
+plan 9
+if [ $NODE = 1 ]; then
+	cluster_start
+	cp $KEY $SYNC.key
+	together
+else
+	together
+	KEY=/tmp/cluster.key
+	install -m 600 $SYNC.key $KEY
+fi
+mount_flint
+ok "buffered writes are seen at once" turns buffered
+ok "direct writes are seen at once, buffered or not" turns direct
+ok "names and attributes are seen at once" turns named
+ok "appended lines are whole" appends
+ok "a lock holds on both" locks
+# What is sent over verbs stays in order, as networks for it keep it.
+ok "verified load, packets late, lost and doubled, verbs" bad_network rdma delay 1ms loss 0.2% duplicate 0.5%
+ok "verified load, out of order as well, TCP" bad_network tcp delay 2ms 1ms loss 1% duplicate 1%
+ok "who is cut off loses its locks and comes back" cut_off
+[ $NODE = 2 ] && umount_flint
+together
+done_testing
