@@ -59,10 +59,14 @@ fails() { dm error && goes_on && in_words; }
 # The disk is well again; its server is started anew and everything heals.
 well_again()
 {
-	dm linear "$LOOP" 0 && kill -9 "$(pid chunk2)" && sleep 1 && cluster_start && fl status > /tmp/status
-	local status=$?
-	[ $status = 0 ] || sed 's/^/# /' /tmp/status
-	return $status
+	local end
+
+	dm linear "$LOOP" 0 && kill -9 "$(pid chunk2)" && sleep 1 && cluster_start || return 1
+	end=$((SECONDS + 60))
+	until fl status > /tmp/status; do	# what was written meanwhile is being caught up with
+		[ $SECONDS -ge $end ] && { sed 's/^/# /' /tmp/status; return 1; }
+		sleep 1
+	done
 }
 flaky() { dm flakey "$LOOP" 0 3 2 && sleep 4 && goes_on && goes_on; }
 slow() { dm delay "$LOOP" 0 150 && goes_on; }
