@@ -72,6 +72,20 @@ flaky() { dm flakey "$LOOP" 0 3 2 && sleep 4 && goes_on && goes_on; }
 slow() { dm delay "$LOOP" 0 150 && goes_on; }
 alike() { fl chain compare > /tmp/compare || { sed 's/^/# /' /tmp/compare; return 1; }; }
 
+behind_kib() { sync; du -k $STATE/chunk2/behind | cut -f1; }
+# Space that was given up is discarded: the file behind chunk2's device has holes.
+returned()
+{
+	local n
+
+	for n in $(seq 60); do
+		[ "$(behind_kib)" -lt $((64 << 10)) ] && break
+		sleep 1
+	done
+	echo "# chunk2's device holds $(behind_kib) KiB"
+	[ "$(behind_kib)" -lt $((64 << 10)) ]
+}
+
 # Everything is written until there is no space: an error, what stands is right, removal gives it back.
 full()
 {
@@ -83,6 +97,7 @@ full()
 	done
 	cat /tmp/full.err | sed 's/^/# /'
 	grep -q 'No space left' /tmp/full.err || return 1
+	echo "# chunk2's device holds $(behind_kib) KiB"
 	timeout $LIMIT dd if=$MNT/on of=/tmp/back bs=256k iflag=direct status=none && cmp /tmp/data /tmp/back || return 1
 	rm $MNT/full.*
 	for n in $(seq 60); do
@@ -147,6 +162,7 @@ ok "it is well again, and heals" well_again
 ok "a slow disk slows, and no more" slow
 ok "it is well again, and heals" well_again
 ok "disks are full: an error, and space comes back" full
+ok "what was removed leaves a block device, too" returned
 ok "all replicas are alike" alike
 ok "a superblock that was overwritten" bad 'target 3 on chunk3 is offline' zero_head
 ok "another target's copy" bad 'copy of target 1' doubled
