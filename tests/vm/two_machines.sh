@@ -73,10 +73,10 @@ appends()
 	local i
 
 	together
-	for i in {1..150}; do echo "line $i of node $NODE, and something to make it longer" >> $MNT/log; done
+	for i in {1..80}; do echo "line $i of node $NODE, and something to make it longer" >> $MNT/log; done
 	together
-	[ "$(sort -u $MNT/log | grep -c '^line [0-9]* of node [12], and something to make it longer$')" = 300 ] &&
-		[ "$(wc -l < $MNT/log)" = 300 ]
+	[ "$(sort -u $MNT/log | grep -c '^line [0-9]* of node [12], and something to make it longer$')" = 160 ] &&
+		[ "$(wc -l < $MNT/log)" = 160 ]
 }
 
 # Node 1 holds a lock that node 2 is refused, until it lets go.
@@ -119,7 +119,7 @@ bad_network()
 
 	together
 	[ $NODE = 1 ] || tc qdisc add dev d0 root netem "$@" || return 1
-	verified_load $proto ${OPERATIONS:-25} proto=$proto
+	verified_load $proto ${OPERATIONS:-15} proto=$proto
 	status=$?
 	echo "# $((SECONDS - start)) s"
 	[ $NODE = 1 ] || tc qdisc del dev d0 root
