@@ -58,14 +58,28 @@ int flint_session_open(struct flint_fs *fs, struct flint_attr *root)
 	return 0;
 }
 
-/* Bounded: one attempt of five seconds; the server ends a silent session itself. */
-void flint_session_close(struct flint_fs *fs)
+/* Bounded: one attempt of five seconds. */
+static void flint_session_end(struct flint_fs *fs)
 {
 	struct flint_mcall c = {
 		.op = FLINT_OP_SESSION_CLOSE,
 		.once = true,
 		.deadline = jiffies + 5 * HZ,
 	};
+
+	flint_meta_call(fs, &c);
+}
+
+/**
+ * flint_session_close() - the mount ends
+ * @fs: mount
+ *
+ * Only said where there is a connection: the server ends a silent session itself.
+ *
+ * Context: process; five seconds at most.
+ */
+void flint_session_close(struct flint_fs *fs)
+{
 	struct flint_leader l;
 	bool ready;
 
@@ -73,7 +87,7 @@ void flint_session_close(struct flint_fs *fs)
 		ready = flint_peer_ready(l.peer);
 		flint_leader_put(&l);
 		if (ready)
-			flint_meta_call(fs, &c);
+			flint_session_end(fs);
 	}
 	fs->session_epoch = 0;
 }
@@ -121,8 +135,14 @@ static int flint_session_again(struct flint_fs *fs)
 			       err);
 		return err;
 	}
-	if (flint_session(fs) == lost)
-		return -EAGAIN;		/* it is still being ended */
+	/*
+	 * It is still being ended; or it was fenced, and the server that did so stopped before
+	 * the end; or the number was given again after metadata was restored.
+	 */
+	if (flint_session(fs) == lost) {
+		flint_session_end(fs);
+		return -EAGAIN;
+	}
 	WRITE_ONCE(fs->session_refused, false);
 	/* Servers learn the session from the greeting. */
 	flint_net_reset(fs->net, "another session begins");
