@@ -272,7 +272,9 @@ static int flint_append(struct inode *inode, u64 len, loff_t *pos)
 
 	/* The server must not give a place that we gave already. */
 	err = flint_flush_range(inode, 0, LLONG_MAX);
-	for (tries = 0; !err && tries < 8; tries++) {
+	if (err)
+		return err;
+	for (tries = 0; tries < 8; tries++) {
 		body.trunc_epoch = cpu_to_le32(READ_ONCE(fi->trunc_epoch));
 		err = flint_meta_call(flint_fs(inode->i_sb), &c);
 		if (err != -ESTALE)
