@@ -7,6 +7,7 @@
  * programs may run at once with different --first. Modes:
  *
  *	data	reads, writes of parts and of whole chunks, of ranges across chunks
+ *	read	the same as data, without writes
  *	append	appends, and reads of what others appended
  *	cut	the same as data, with truncations, removals and creations between
  *
@@ -47,7 +48,7 @@ static const struct flint_conf_opt table[] = {
 	{ .key = "dir", .type = FLINT_CONF_STR, .off = OFF(dir), .def = "chaos", .arg = "NAME",
 	  .help = "directory of the files" },
 	{ .key = "mode", .type = FLINT_CONF_STR, .off = OFF(mode), .def = "data", .arg = "MODE",
-	  .help = "data, append or cut" },
+	  .help = "data, read, append or cut" },
 	TEST_OPT_SEED(struct options),
 	{ .key = "clients", .type = FLINT_CONF_U64, .off = OFF(clients), .def = "3", .arg = "N",
 	  .min = 1, .max = CLIENTS_MAX, .help = "sessions" },
@@ -76,7 +77,7 @@ static const struct flint_conf_spec spec = {
 	.doc = "Read and write a cluster's files from several clients and note what was seen.",
 };
 
-enum mode { MODE_DATA, MODE_APPEND, MODE_CUT };
+enum mode { MODE_DATA, MODE_READ, MODE_APPEND, MODE_CUT };
 
 /**
  * struct load - one run
@@ -349,7 +350,7 @@ static bool op_open(struct worker *w, int i)
 	flint_file_attr(w->file[i], &a);
 	w->ino[i] = le64_to_cpu(a.ino);
 	/* At its full size from the beginning: no write grows it, each is one change. */
-	if (w->l->mode == MODE_DATA && le64_to_cpu(a.size) < full) {
+	if (w->l->mode <= MODE_READ && le64_to_cpu(a.size) < full) {
 		inv = now_ns();
 		ended(w, inv, flint_file_truncate(w->file[i], full), "truncate");
 	}
@@ -390,7 +391,8 @@ static void op_own_name(struct worker *w)
 
 static void step_data(struct worker *w, int i)
 {
-	uint32_t cells = w->l->cells, all = cells * w->l->o.chunks, dice = below(w, 100);
+	uint32_t cells = w->l->cells, all = cells * w->l->o.chunks;
+	uint32_t dice = below(w, w->l->mode == MODE_READ ? 52 : 100);
 	uint32_t chunk = below(w, w->l->o.chunks) * cells, at, n;
 
 	n = 1 + below(w, cells < 8 ? cells : 8);
@@ -452,7 +454,7 @@ static void *worker_run(void *arg)
 	while (now_ns() < w->l->end_ns) {
 		i = (int)below(w, w->l->o.files);
 		if (op_open(w, i)) {
-			if (w->l->mode == MODE_DATA)
+			if (w->l->mode <= MODE_READ)
 				step_data(w, i);
 			else if (w->l->mode == MODE_APPEND)
 				step_append(w, i);
@@ -554,7 +556,8 @@ static bool load_init(struct load *l, struct flint_fs *fs)
 	l->chunk = 1u << a.layout.chunk_shift;
 	l->cells = l->chunk / l->o.cell;
 	l->mode = !strcmp(l->o.mode, "append") ? MODE_APPEND :
-		  !strcmp(l->o.mode, "cut") ? MODE_CUT : MODE_DATA;
+		  !strcmp(l->o.mode, "cut") ? MODE_CUT :
+		  !strcmp(l->o.mode, "read") ? MODE_READ : MODE_DATA;
 	if (l->chunk % l->o.cell || l->o.cell % 16 || !l->cells) {
 		fprintf(stderr, "flint-chaos-load: a cell must be a part of a chunk (%u bytes)\n",
 			l->chunk);

@@ -79,6 +79,25 @@ static void drain(int fd)
 	abort();		/* it neither answers nor closes */
 }
 
+/*
+ * Connections that were closed leave their ports in TIME_WAIT for a minute, more of them than there are
+ * ports of one address: each connection comes from another of the loopback's addresses.
+ */
+static int connected(void)
+{
+	static uint32_t nr;
+	struct sockaddr_in from = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f010000 | nr++ % 65536) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (fd < 0 || setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &(int){ 1 }, sizeof(int)) ||
+	    bind(fd, (void *)&from, sizeof(from)) ||
+	    connect(fd, (struct sockaddr *)&addr, sizeof(struct sockaddr_in))) {
+		perror("cannot connect to the server");
+		abort();
+	}
+	return fd;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct linger reset = { .l_onoff = 1 };
@@ -92,9 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	how = *data++;
 	size--;
-	fd = socket(AF_INET, SOCK_STREAM, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(struct sockaddr_in)))
-		abort();
+	fd = connected();
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	if (how & 1)
 		hello(fd);

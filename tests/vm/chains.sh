@@ -12,7 +12,6 @@ LIMIT=90	# seconds: two leases of an emulated machine, and what emulation adds
 
 fl() { "$B/bin/flint" "$@" --dir $STATE; }
 pid() { cat "$STATE/run/$1.pid"; }
-heal() { cluster_start && fl status > /tmp/status || { sed 's/^/# /' /tmp/status; return 1; }; }
 
 load_start()
 {
@@ -51,7 +50,7 @@ one_is_frozen()
 	kill -CONT "$(pid chunk2)"
 	load_well && goes_on && return $status
 }
-all_are_killed() { pkill -9 -x flint-chunkd; sleep 1; heal && goes_on; }
+all_are_killed() { pkill -9 -x flint-chunkd; sleep 1; cluster_heals && goes_on; }
 # Protocol times are not of the wall clock.
 clock_jumps()
 {
@@ -81,9 +80,9 @@ cluster_start --chunk-servers 3 --targets 2 --replicas 3
 mount_flint
 ok "verified I/O runs" load_start
 ok "a chunk server is killed: I/O goes on" one_is_killed
-ok "the chains heal" heal
+ok "the chains heal" cluster_heals
 ok "a chunk server is frozen: I/O goes on" one_is_frozen
-ok "the chains heal" heal
+ok "the chains heal" cluster_heals
 ok "the clock jumps by days: nobody notices" clock_jumps
 ok "all chunk servers are killed at once and come back" all_are_killed
 ok "nothing was wrong with the data" load_stop

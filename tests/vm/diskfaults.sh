@@ -57,17 +57,7 @@ in_words()
 }
 fails() { dm error && goes_on && in_words; }
 # The disk is well again; its server is started anew and everything heals.
-well_again()
-{
-	local end
-
-	dm linear "$LOOP" 0 && kill -9 "$(pid chunk2)" && sleep 1 && cluster_start || return 1
-	end=$((SECONDS + 60))
-	until fl status > /tmp/status; do	# what was written meanwhile is being caught up with
-		[ $SECONDS -ge $end ] && { sed 's/^/# /' /tmp/status; return 1; }
-		sleep 1
-	done
-}
+well_again() { dm linear "$LOOP" 0 && kill -9 "$(pid chunk2)" && sleep 1 && cluster_heals; }
 flaky() { dm flakey "$LOOP" 0 3 2 && sleep 4 && goes_on && goes_on; }
 slow() { dm delay "$LOOP" 0 150 && goes_on; }
 alike() { fl chain compare > /tmp/compare || { sed 's/^/# /' /tmp/compare; return 1; }; }
@@ -138,7 +128,7 @@ bad()
 	wait $up
 	kill -9 "$(pid chunk3)" 2> /dev/null
 	mv $STATE/kept $STATE/chunk3/target
-	cluster_start
+	cluster_heals || status=1
 	return $status
 }
 zero_head() { dd if=/dev/zero of=$STATE/chunk3/target bs=64k count=16 conv=notrunc status=none; }

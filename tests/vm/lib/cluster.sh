@@ -53,6 +53,17 @@ cluster_start()
 		{ sed 's/^/# /' /tmp/up.log; bail "flint up failed"; }
 }
 
+# cluster_heals [SECONDS]: what was killed is started again, and all targets catch up with what they missed.
+cluster_heals()
+{
+	local end=$((SECONDS + ${1:-240}))
+
+	until "$B/bin/flint" up $STATE > /tmp/up.log 2>&1; do	# says 1 as long as something is behind
+		[ $SECONDS -lt $end ] || { sed 's/^/# /' /tmp/up.log; return 1; }
+		sleep 1
+	done
+}
+
 cluster_stop() { "$B/bin/flint" down $STATE > /tmp/down.log 2>&1; }
 
 # kill -9 every daemon of the cluster at once.
