@@ -18,6 +18,7 @@
 #include "../net/stats.h"
 #include "fs_delegate.h"
 #include "fs_lease.h"
+#include "latch.h"
 
 #define ATTEMPT_MS	10000
 #define BACKOFF_MIN_MS	5
@@ -357,9 +358,7 @@ struct loop_run {
 	struct flint_task task;
 	void (*fn)(void *arg);
 	void *arg;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool done;
+	struct fs_latch latch;
 };
 
 static void run_task(struct flint_task *t)
@@ -367,25 +366,16 @@ static void run_task(struct flint_task *t)
 	struct loop_run *run = (struct loop_run *)((char *)t - offsetof(struct loop_run, task));
 
 	run->fn(run->arg);
-	pthread_mutex_lock(&run->lock);
-	run->done = true;
-	pthread_cond_signal(&run->cond);
-	pthread_mutex_unlock(&run->lock);
+	fs_latch_open(&run->latch);
 }
 
 void fs_run_on_loop(struct flint_fs *fs, void (*fn)(void *arg), void *arg)
 {
 	struct loop_run run = { .task = { .fn = run_task }, .fn = fn, .arg = arg };
 
-	pthread_mutex_init(&run.lock, NULL);
-	pthread_cond_init(&run.cond, NULL);
+	fs_latch_init(&run.latch);
 	flint_loop_post(fs->loop, &run.task);
-	pthread_mutex_lock(&run.lock);
-	while (!run.done)
-		pthread_cond_wait(&run.cond, &run.lock);
-	pthread_mutex_unlock(&run.lock);
-	pthread_cond_destroy(&run.cond);
-	pthread_mutex_destroy(&run.lock);
+	fs_latch_wait(&run.latch);
 }
 
 struct sync_call {
@@ -395,9 +385,7 @@ struct sync_call {
 	struct fs_op op;
 	struct fs_wait wait;
 	uint64_t deadline_ns;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool done;
+	struct fs_latch latch;
 	int err;
 };
 
@@ -415,11 +403,8 @@ static void sync_done(struct fs_op *op, int err)
 				   op->rpc.rep_body, op->rpc.rep_len))
 			err = -EPROTO;
 	}
-	pthread_mutex_lock(&sc->lock);
 	sc->err = fs_op_result(op, err);
-	sc->done = true;
-	pthread_cond_signal(&sc->cond);
-	pthread_mutex_unlock(&sc->lock);
+	fs_latch_open(&sc->latch);
 }
 
 static void sync_start(struct flint_task *t)
@@ -459,15 +444,9 @@ int fs_call(struct flint_fs *fs, struct fs_call *call)
 		.deadline_ns = flint_now_ns() +
 			(call->timeout_ms ? call->timeout_ms : fs->timeout_ms) * 1000000ull };
 
-	pthread_mutex_init(&sc.lock, NULL);
-	pthread_cond_init(&sc.cond, NULL);
+	fs_latch_init(&sc.latch);
 	flint_loop_post(fs->loop, &sc.task);
-	pthread_mutex_lock(&sc.lock);
-	while (!sc.done)
-		pthread_cond_wait(&sc.cond, &sc.lock);
-	pthread_mutex_unlock(&sc.lock);
-	pthread_cond_destroy(&sc.cond);
-	pthread_mutex_destroy(&sc.lock);
+	fs_latch_wait(&sc.latch);
 	return sc.err;
 }
 
@@ -477,9 +456,7 @@ struct map_wait {
 	struct flint_fs *fs;
 	struct flint_cluster_waiter waiter;
 	uint64_t timeout_ms;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool done;
+	struct fs_latch latch;
 	int err;
 };
 
@@ -487,11 +464,8 @@ static void map_wait_done(struct flint_cluster_waiter *w, int err)
 {
 	struct map_wait *mw = (struct map_wait *)((char *)w - offsetof(struct map_wait, waiter));
 
-	pthread_mutex_lock(&mw->lock);
 	mw->err = err;
-	mw->done = true;
-	pthread_cond_signal(&mw->cond);
-	pthread_mutex_unlock(&mw->lock);
+	fs_latch_open(&mw->latch);
 }
 
 static void map_wait_start(void *arg)
@@ -508,15 +482,9 @@ static int wait_first_map(struct flint_fs *fs)
 		.fs = fs, .waiter = { .fn = map_wait_done }, .timeout_ms = fs->timeout_ms,
 	};
 
-	pthread_mutex_init(&mw.lock, NULL);
-	pthread_cond_init(&mw.cond, NULL);
+	fs_latch_init(&mw.latch);
 	fs_run_on_loop(fs, map_wait_start, &mw);
-	pthread_mutex_lock(&mw.lock);
-	while (!mw.done)
-		pthread_cond_wait(&mw.cond, &mw.lock);
-	pthread_mutex_unlock(&mw.lock);
-	pthread_cond_destroy(&mw.cond);
-	pthread_mutex_destroy(&mw.lock);
+	fs_latch_wait(&mw.latch);
 	return mw.err;
 }
 

@@ -23,6 +23,7 @@
 #include "../base/log.h"
 #include "fs_int.h"
 #include "fs_write.h"
+#include "latch.h"
 
 #define WINDOW		16	/* pieces of one I/O in flight */
 #define PERMIT_TRIES	8	/* a server may forget what it was shown */
@@ -636,19 +637,14 @@ void flint_file_submit(struct flint_io_req *req)
 
 struct sync_io {
 	struct flint_io_req req;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool done;
+	struct fs_latch latch;
 };
 
 static void sync_io_done(struct flint_io_req *req)
 {
 	struct sync_io *s = req->priv;
 
-	pthread_mutex_lock(&s->lock);
-	s->done = true;
-	pthread_cond_signal(&s->cond);
-	pthread_mutex_unlock(&s->lock);
+	fs_latch_open(&s->latch);
 }
 
 static void punch_task(struct flint_task *t)
@@ -664,16 +660,10 @@ static ssize_t io_sync(struct flint_file *f, enum io_kind kind, void *buf, size_
 		.file = f, .write = kind == IO_WRITE, .buf = buf, .len = len, .off = off,
 		.done = sync_io_done, .priv = &s } };
 
-	pthread_mutex_init(&s.lock, NULL);
-	pthread_cond_init(&s.cond, NULL);
+	fs_latch_init(&s.latch);
 	s.req.task.fn = kind == IO_PUNCH ? punch_task : submit_task;
 	flint_loop_post(f->fs->loop, &s.req.task);
-	pthread_mutex_lock(&s.lock);
-	while (!s.done)
-		pthread_cond_wait(&s.cond, &s.lock);
-	pthread_mutex_unlock(&s.lock);
-	pthread_cond_destroy(&s.cond);
-	pthread_mutex_destroy(&s.lock);
+	fs_latch_wait(&s.latch);
 	return s.req.result;
 }
 

@@ -29,6 +29,7 @@
 #include "../base/log.h"
 #include "fs_delegate.h"
 #include "fs_lease.h"
+#include "latch.h"
 
 #define TELL_MS		1000		/* after the oldest create */
 #define MANY		512		/* are told at once */
@@ -602,9 +603,7 @@ bool fs_delegate_recalled(struct flint_fs *fs, const struct flint_lease_rec *rec
 		return false;
 	}
 	d->recalled += !dir->recall.kinds;
-	dir->recall.kinds |= rec->kinds;
-	if (le64_to_cpu(rec->seq) > le64_to_cpu(dir->recall.seq))
-		dir->recall.seq = rec->seq;
+	fs_recall_add(&dir->recall, rec);
 	tell(d);
 	return true;
 }
@@ -639,9 +638,7 @@ struct sync_wait {
 	struct fs_wait wait;
 	struct flint_fs *fs;
 	uint64_t nr, deadline_ns;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool done;
+	struct fs_latch latch;
 	int err;
 };
 
@@ -650,13 +647,10 @@ static void sync_end(struct flint_task *t)
 	struct sync_wait *w = (struct sync_wait *)((char *)t - offsetof(struct sync_wait, end));
 	struct fs_delegate *d = w->fs->delegate;
 
-	pthread_mutex_lock(&w->lock);
-	w->done = true;
 	w->err = d->done < w->nr ? -ETIMEDOUT : d->err;
 	if (d->done >= w->nr)
 		d->err = 0;
-	pthread_cond_signal(&w->cond);
-	pthread_mutex_unlock(&w->lock);
+	fs_latch_open(&w->latch);
 }
 
 static void sync_start(struct flint_task *t)
@@ -675,15 +669,9 @@ int fs_delegate_sync(struct flint_fs *fs, uint32_t timeout_ms)
 
 	if (!fs->delegate)
 		return 0;
-	pthread_mutex_init(&w.lock, NULL);
-	pthread_cond_init(&w.cond, NULL);
+	fs_latch_init(&w.latch);
 	flint_loop_post(fs->loop, &w.start);
-	pthread_mutex_lock(&w.lock);
-	while (!w.done)
-		pthread_cond_wait(&w.cond, &w.lock);
-	pthread_mutex_unlock(&w.lock);
-	pthread_cond_destroy(&w.cond);
-	pthread_mutex_destroy(&w.lock);
+	fs_latch_wait(&w.latch);
 	return w.err;
 }
 

@@ -138,6 +138,15 @@ struct fs_wait {
  * Return: number of the grant that names no inode, 0: there is none.
  */
 uint64_t fs_learn_grants(struct flint_fs *fs, struct fs_op *op, int err);
+
+/* A recall that has to wait is one with those before it, answered together. */
+static inline void fs_recall_add(struct flint_lease_rec *due, const struct flint_lease_rec *rec)
+{
+	due->kinds |= rec->kinds;
+	if (le64_to_cpu(rec->seq) > le64_to_cpu(due->seq))
+		due->seq = rec->seq;
+}
+
 /* Final status of an answered operation as 0 or -errno. */
 int fs_op_result(const struct fs_op *op, int err);
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include "fs_async.h"
 #include "fs_int.h"
+#include "latch.h"
 
 #define READDIR_ROOM	(64u << 10)
 
@@ -42,19 +43,14 @@ static struct fs_call attr_call(uint16_t op, bool mutating, const void *body, ui
 
 struct meta_wait {
 	struct flint_meta_req req;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool done;
+	struct fs_latch latch;
 };
 
 static void meta_wait_done(struct flint_meta_req *req)
 {
 	struct meta_wait *w = req->priv;
 
-	pthread_mutex_lock(&w->lock);
-	w->done = true;
-	pthread_cond_signal(&w->cond);
-	pthread_mutex_unlock(&w->lock);
+	fs_latch_open(&w->latch);
 }
 
 /* Any thread but the loop's. @attr may be NULL. Return: 0 or -errno. */
@@ -63,16 +59,9 @@ static int meta_run(struct flint_fs *fs, struct meta_wait *w, struct flint_attr 
 	w->req.fs = fs;
 	w->req.done = meta_wait_done;
 	w->req.priv = w;
-	w->done = false;
-	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->cond, NULL);
+	fs_latch_init(&w->latch);
 	flint_meta_submit(&w->req);
-	pthread_mutex_lock(&w->lock);
-	while (!w->done)
-		pthread_cond_wait(&w->cond, &w->lock);
-	pthread_mutex_unlock(&w->lock);
-	pthread_cond_destroy(&w->cond);
-	pthread_mutex_destroy(&w->lock);
+	fs_latch_wait(&w->latch);
 	if (attr && !w->req.err)
 		*attr = w->req.attr;
 	return w->req.err;

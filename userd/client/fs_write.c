@@ -19,6 +19,7 @@
 #include "../base/log.h"
 #include "fs_lease.h"
 #include "fs_write.h"
+#include "latch.h"
 
 #define REPORT_MS	1000
 
@@ -262,23 +263,15 @@ struct sync_wait {
 	struct flint_task start, end;
 	struct flint_fs *fs;
 	uint64_t ino;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool done;
+	struct fs_latch latch;
 	int err;
 };
 
-static void sync_done(struct sync_wait *w)
-{
-	pthread_mutex_lock(&w->lock);
-	w->done = true;
-	pthread_cond_signal(&w->cond);
-	pthread_mutex_unlock(&w->lock);
-}
-
 static void sync_end(struct flint_task *t)
 {
-	sync_done((struct sync_wait *)((char *)t - offsetof(struct sync_wait, end)));
+	struct sync_wait *w = (struct sync_wait *)((char *)t - offsetof(struct sync_wait, end));
+
+	fs_latch_open(&w->latch);
 }
 
 static void sync_start(struct flint_task *t)
@@ -286,7 +279,7 @@ static void sync_start(struct flint_task *t)
 	struct sync_wait *w = (struct sync_wait *)((char *)t - offsetof(struct sync_wait, start));
 
 	if (!fs_write_flush(w->fs, w->ino, &w->end, &w->err))
-		sync_done(w);
+		sync_end(&w->end);
 }
 
 int flint_file_sync(struct flint_file *f)
@@ -294,15 +287,9 @@ int flint_file_sync(struct flint_file *f)
 	struct sync_wait w = { .start = { .fn = sync_start }, .end = { .fn = sync_end }, .fs = f->fs,
 			       .ino = le64_to_cpu(f->attr.ino) };
 
-	pthread_mutex_init(&w.lock, NULL);
-	pthread_cond_init(&w.cond, NULL);
+	fs_latch_init(&w.latch);
 	flint_loop_post(f->fs->loop, &w.start);
-	pthread_mutex_lock(&w.lock);
-	while (!w.done)
-		pthread_cond_wait(&w.cond, &w.lock);
-	pthread_mutex_unlock(&w.lock);
-	pthread_cond_destroy(&w.cond);
-	pthread_mutex_destroy(&w.lock);
+	fs_latch_wait(&w.latch);
 	return w.err;
 }
 
@@ -312,9 +299,7 @@ bool fs_write_recalled(struct flint_fs *fs, const struct flint_lease_rec *rec)
 
 	if (!k)
 		return false;
-	k->recall.kinds |= rec->kinds;
-	if (le64_to_cpu(rec->seq) > le64_to_cpu(k->recall.seq))
-		k->recall.seq = rec->seq;
+	fs_recall_add(&k->recall, rec);
 	tell(k);
 	return true;
 }
