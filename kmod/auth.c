@@ -150,6 +150,7 @@ static int flint_auth_settle(struct flint_conn *conn, const struct flint_hello_r
 	conn->lim.max_io = max_io;
 	conn->credits = min(credits, conn->depth);
 	conn->pushes = flint_conn_wants_pushes(conn) && (features & FLINT_FEAT_LEASE);
+	conn->bundles = !conn->ops->stream && (features & FLINT_FEAT_BUNDLE);
 	spin_unlock_bh(&conn->lock);
 	return 0;
 }
@@ -183,6 +184,8 @@ int flint_auth_handshake(struct flint_conn *conn)
 
 	if (flint_conn_wants_pushes(conn))
 		hello.features |= cpu_to_le64(FLINT_FEAT_LEASE);
+	if (!conn->ops->stream)
+		hello.features |= cpu_to_le64(FLINT_FEAT_BUNDLE);
 	memcpy(hello.client_id, net->opts.client_id, sizeof(hello.client_id));
 	memcpy(hello.name, net->opts.name, sizeof(hello.name));
 	get_random_bytes(hello.nonce, sizeof(hello.nonce));

@@ -230,6 +230,7 @@ struct flint_conn {
 	struct flint_slot **slots;	/* depth + 1; the last is reserved */
 	struct flint_limits lim;
 	bool pushes;			/* negotiated */
+	bool bundles;			/* negotiated: several requests in a message */
 	u32 max_pages;
 	u32 max_seg;
 

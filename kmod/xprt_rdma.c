@@ -13,6 +13,14 @@
  * a reply proves that its request was received, so nothing waits for the
  * send's own completion; the signaled ones free the send queue.
  *
+ * Bundles. While a submitter says by its block plug that more is to come (as
+ * io_uring, libaio and read-ahead do), small requests without regions wait for
+ * each other in the message buffer of the first and leave as one message, so
+ * that one packet and one acknowledgement serve them all. The answer to any of
+ * them proves that all were received. A plug that something waits for counts in
+ * c.preparing; it is pulled when the system call has submitted everything, and
+ * before its task sleeps.
+ *
  * Sizes. The send queue holds FLINT_MAX_DESC + 1 work requests per slot for
  * requests (counted: sq_used), FLINT_MAX_DESC per slot for LOCAL_INV (at most
  * that many are ever outstanding, as a slot is not free before they are done)
@@ -27,6 +35,7 @@
  */
 #define pr_fmt(fmt) "flintfs: " fmt
 
+#include <linux/blkdev.h>
 #include <linux/delay.h>
 #include <linux/module.h>
 #include "xprt_rdma.h"
@@ -34,6 +43,7 @@
 
 #define FLINT_RX_SPARE	(FLINT_PUSH_WINDOW + FLINT_RX_BATCH + 1)
 #define FLINT_RX_BATCH	8
+#define FLINT_BUNDLE_MAX 8	/* the first waits until so many were submitted */
 #define FLINT_ACK_TIMEOUT 18	/* 4.096 us * 2^18: 1.07 s */
 #define FLINT_ARENA_BLOCK 32768
 /*
@@ -118,6 +128,9 @@ struct flint_rdma_conn {
 	u32 sq_size;
 	u32 sq_used;
 	u32 sq_unsig;
+	struct flint_rdma_slot *bundle;	/* whose buffer requests wait in; all three under c.lock */
+	u32 bundle_len;
+	unsigned int bundle_nr;
 	bool qp_event;
 	bool draining;
 	atomic_t drain_left;
@@ -365,18 +378,13 @@ static void flint_rdma_scrap(struct flint_conn *conn, struct flint_slot *slot)
 	rs->nr_mr = 0;
 }
 
-static int flint_rdma_post(struct flint_conn *conn, struct flint_slot *slot, u32 len)
+/* Room in the send queue is taken already. */
+static int flint_rdma_send(struct flint_rdma_conn *rc, struct flint_rdma_slot *rs, u32 len)
 {
-	struct flint_rdma_conn *rc = to_rc(conn);
-	struct flint_rdma_slot *rs = to_rs(slot);
 	struct ib_send_wr *first = &rs->wr;
-	unsigned int i = rs->nr_mr, n = rs->nr_mr + 1;
+	unsigned int i = rs->nr_mr;
 
-	lockdep_assert_held(&conn->lock);
-	if (rc->sq_used + n > rc->sq_size)
-		return -EAGAIN;
-	rc->sq_used += n;
-	rc->sq_unsig += n;
+	rc->sq_unsig += rs->nr_mr + 1;
 	rs->wr.send_flags = 0;
 	if (rc->sq_unsig >= rc->sq_size / 4) {
 		rs->wr.send_flags = IB_SEND_SIGNALED;
@@ -391,6 +399,107 @@ static int flint_rdma_post(struct flint_conn *conn, struct flint_slot *slot, u32
 	rs->sge.length = len;
 	ib_dma_sync_single_for_device(rc->dev->ibdev, rs->sge.addr, len, DMA_TO_DEVICE);
 	return ib_post_send(rc->qp, first, NULL) ? -EIO : 0;
+}
+
+/* Under c.lock. What a failed connection has not sent ends with its other requests. */
+static int flint_rdma_bundle_send(struct flint_rdma_conn *rc)
+{
+	struct flint_rdma_slot *rs = rc->bundle;
+
+	rc->bundle = NULL;
+	if (!rs || rc->c.state >= FLINT_CONN_DRAINING)
+		return 0;
+	return flint_rdma_send(rc, rs, rc->bundle_len);
+}
+
+/*
+ * struct flint_plug - a submitter's plug, and a connection that has to hear of its end
+ * @held: counted in conn->preparing
+ */
+struct flint_plug {
+	struct blk_plug_cb cb;
+	bool held;
+};
+
+/* The submitter is through, or about to sleep. */
+static void flint_rdma_unplug(struct blk_plug_cb *cb, bool from_schedule)
+{
+	struct flint_rdma_conn *rc = cb->data;
+	struct flint_conn *conn = &rc->c;
+	int err;
+
+	kfree(container_of(cb, struct flint_plug, cb));
+	spin_lock_bh(&conn->lock);
+	err = flint_rdma_bundle_send(rc);
+	spin_unlock_bh(&conn->lock);
+	if (err)
+		flint_conn_fail(conn, err, "posting requests failed (%d)", err);
+	/* The teardown may free the connection as soon as it sees preparing 0. */
+	spin_lock_bh(&conn->lock);
+	if (!--conn->preparing && conn->state >= FLINT_CONN_DRAINING)
+		wake_up_all(&conn->wq);
+	spin_unlock_bh(&conn->lock);
+}
+
+/* Will more come, and will flint_rdma_unplug() be called then? */
+static bool flint_rdma_plugged(struct flint_rdma_conn *rc)
+{
+	struct flint_plug *plug;
+	struct blk_plug_cb *cb;
+
+	if (!in_task() || !current->plug)
+		return false;
+	cb = blk_check_plugged(flint_rdma_unplug, rc, sizeof(*plug));
+	if (!cb)
+		return false;
+	plug = container_of(cb, struct flint_plug, cb);
+	if (!plug->held)
+		rc->c.preparing++;
+	plug->held = true;
+	return true;
+}
+
+/* Put a message behind those that wait, or make it the first. Return: as ->post(). */
+static int flint_rdma_bundle_add(struct flint_rdma_conn *rc, struct flint_rdma_slot *rs, u32 len)
+{
+	int err;
+
+	if (rc->bundle && rc->bundle_len + len > flint_msg_max(rc->c.lim.inline_size)) {
+		err = flint_rdma_bundle_send(rc);
+		if (err)
+			return err;
+	}
+	if (!rc->bundle) {
+		if (rc->sq_used == rc->sq_size)
+			return -EAGAIN;
+		rc->sq_used++;
+		rc->bundle = rs;
+		rc->bundle_len = len;
+		rc->bundle_nr = 1;
+		return 0;
+	}
+	memcpy(rc->bundle->s.msg + rc->bundle_len, rs->s.msg, len);
+	rc->bundle_len += len;
+	return ++rc->bundle_nr < FLINT_BUNDLE_MAX ? 0 : flint_rdma_bundle_send(rc);
+}
+
+static int flint_rdma_post(struct flint_conn *conn, struct flint_slot *slot, u32 len)
+{
+	struct flint_rdma_conn *rc = to_rc(conn);
+	struct flint_rdma_slot *rs = to_rs(slot);
+	unsigned int n = rs->nr_mr + 1;
+
+	lockdep_assert_held(&conn->lock);
+	/* The server answered what it had not got, and others wait in this buffer. */
+	if (rc->bundle == rs)
+		return -EPROTO;
+	if (conn->bundles && n == 1 && len <= FLINT_CTRL_SIZE && IS_ALIGNED(len, 8) &&
+	    flint_rdma_plugged(rc))
+		return flint_rdma_bundle_add(rc, rs, len);
+	if (rc->sq_used + n > rc->sq_size)
+		return -EAGAIN;
+	rc->sq_used += n;
+	return flint_rdma_send(rc, rs, len);
 }
 
 /* A completion with an error: only its status means anything. Flushes follow a failure. */

@@ -9,6 +9,27 @@
 #include <string.h>
 #include "../../uapi/flintfs/codec.h"
 
+/* As a server takes what arrives: perhaps several messages. Return: how many were sound. */
+static int bundle(const uint8_t *p, uint32_t len, const struct flint_limits *lim)
+{
+	struct flint_msg m;
+	int nr = 0;
+
+	while (len) {
+		uint32_t n = flint_msg_split(p, len);
+
+		if (!n || n > len)
+			abort();
+		if (flint_msg_parse(p, n, lim, &m))
+			break;
+		touch(m.body, m.body_len);
+		p += n;
+		len -= n;
+		nr++;
+	}
+	return nr;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define GET(type) fixed(m, sizeof(struct type), sizeof(struct type))
@@ -166,6 +187,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size--;
 	copy = malloc(size ? size : 1);
 	memcpy(copy, data + 1, size);
+	bundle(copy, (uint32_t)size, &lim);
 	if (!flint_msg_parse(copy, size, &lim, &m)) {
 		touch(m.desc, m.nr_desc * sizeof(*m.desc));
 		touch(m.body, m.body_len);

@@ -277,6 +277,63 @@ static void test_msg_truncated(void **state)
 	}
 }
 
+/* Several messages in one buffer come apart where they were put together. */
+static void test_msg_split(void **state)
+{
+	u64 rng = 24;
+	int round;
+
+	for (round = 0; round < 2000; round++) {
+		u32 i, n = 1 + rnd(&rng, 4), len = 0, at = 0, ends[4];
+		struct sample s[4];
+		u8 *p;
+
+		for (i = 0; i < n; i++) {
+			do
+				sample_make(&s[i], &rng);
+			while (i < n - 1 && s[i].len % 8);
+			len += s[i].len;
+			ends[i] = len;
+		}
+		p = malloc(len);
+		for (i = 0; i < n; i++) {
+			memcpy(p + at, s[i].buf, s[i].len);
+			at = ends[i];
+		}
+		for (i = 0, at = 0; i < n; i++) {
+			struct flint_msg m;
+
+			assert_int_equal(flint_msg_split(p + at, len - at), ends[i] - at);
+			assert_int_equal(flint_msg_parse(p + at, ends[i] - at, &lim, &m), 0);
+			at = ends[i];
+		}
+		free(p);
+	}
+}
+
+/* Whatever the lengths say, a piece is not empty and ends in the buffer. */
+static void test_msg_split_any(void **state)
+{
+	struct flint_hdr h[2] = { request(), request() };
+	u64 rng = 25;
+	int round;
+	u32 len;
+
+	for (len = 0; len <= sizeof(h); len++)
+		assert_int_equal(flint_msg_split(h, len), len > sizeof(*h) ? sizeof(*h) : len);
+	for (round = 0; round < 20000; round++) {
+		u32 n;
+
+		h[0].nr_desc = (u8)rnd(&rng, 256);
+		h[0].flags = (u8)rnd(&rng, 256);
+		h[0].body_len = cpu_to_le32((u32)flint_splitmix64(&rng) >> rnd(&rng, 32));
+		h[0].data_len = cpu_to_le32((u32)flint_splitmix64(&rng) >> rnd(&rng, 32));
+		n = flint_msg_split(h, sizeof(h));
+		assert_in_range(n, sizeof(*h), sizeof(h));
+		assert_int_equal(n % 8, 0);
+	}
+}
+
 static void test_msg_flipped(void **state)
 {
 	u64 rng = 22;
@@ -704,6 +761,8 @@ int main(void)
 		cmocka_unit_test(test_hdr_inline_rules),
 		cmocka_unit_test(test_msg_round_trip),
 		cmocka_unit_test(test_msg_truncated),
+		cmocka_unit_test(test_msg_split),
+		cmocka_unit_test(test_msg_split_any),
 		cmocka_unit_test(test_msg_flipped),
 		cmocka_unit_test(test_msg_descriptors),
 		cmocka_unit_test(test_body_get),

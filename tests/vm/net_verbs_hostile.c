@@ -497,6 +497,91 @@ static void bad_keys(void)
 	report(served(), "served after bad keys");
 }
 
+/* Put a request behind what is in the message already. Return: where it ends. */
+static uint32_t raw_add(struct raw *r, uint32_t at, uint16_t op, uint32_t tag)
+{
+	struct flint_hdr *h = (struct flint_hdr *)(r->mem + at);
+	struct flint_desc *d = (struct flint_desc *)(h + 1);
+
+	raw_header(h, op, 0, 0);
+	h->tag = cpu_to_le32(tag);
+	if (op != OP_SINK)
+		return at + (uint32_t)sizeof(*h);
+	h->nr_desc = 1;
+	h->data_len = cpu_to_le32(BIG);
+	*d = (struct flint_desc){ .addr = cpu_to_le64((uintptr_t)r->mem),
+				  .len = cpu_to_le32(BIG), .rkey = cpu_to_le32(r->mr->rkey) };
+	return at + (uint32_t)(sizeof(*h) + sizeof(*d));
+}
+
+/* Each of a bundle's requests is answered, and the buffer it came in is used again. */
+static bool bundles_answered(void)
+{
+	uint32_t round, i, len, seen;
+	struct raw r;
+	bool good = true;
+
+	raw_live(&r, 16);
+	for (round = 0; round < 40 && good; round++) {
+		for (i = 0, len = 0; i < CREDITS; i++)
+			len = raw_add(&r, len, (i + round) % 3 ? OP_NOP : OP_SINK, i);
+		len = raw_add(&r, len, FLINT_OP_PING, CREDITS);
+		raw_send_op(&r, len, IBV_WR_SEND);
+		for (i = 0, seen = 0; i <= CREDITS && good; i++) {
+			const struct flint_hdr *h = (const struct flint_hdr *)raw_answer(&r);
+
+			good = h && !h->status;
+			if (!good)
+				break;
+			seen |= 1u << le32_to_cpu(h->tag);
+			raw_recv(&r, (int)(((const uint8_t *)h - r.mem - BIG) / MSG));
+		}
+		good = good && seen == (2u << CREDITS) - 1;
+	}
+	raw_close(&r);
+	return good;
+}
+
+static void bundles(void)
+{
+	static const char * const names[] = {
+		"bundle: bad magic in the second", "bundle: the second is cut short",
+		"bundle: a header cut short behind the first", "bundle: more than credits",
+		"bundle: fails in the middle of the first one's READ",
+	};
+	unsigned int i;
+
+	report(bundles_answered(), "bundles are answered");
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		uint32_t len = 0, n;
+		struct raw r;
+		bool ended;
+
+		raw_live(&r, 16);
+		len = raw_add(&r, len, i == 4 ? OP_SINK : OP_NOP, 0);
+		switch (i) {
+		case 0:
+		case 4:
+			n = len;
+			len = raw_add(&r, len, OP_NOP, 1);
+			((struct flint_hdr *)(r.mem + n))->magic = 0;
+			break;
+		case 1: len = raw_add(&r, len, OP_SINK, 1) - 8; break;
+		case 2: len = raw_add(&r, len, OP_NOP, 1) - 40; break;
+		case 3:
+			for (n = 0; n < 40; n++)
+				len = raw_add(&r, len, OP_SINK, n);
+			break;
+		}
+		raw_send_op(&r, len, IBV_WR_SEND);
+		for (n = 0, ended = false; n < 16 && !ended; n++)
+			ended = !raw_answer(&r) && r.ended;
+		report(ended, names[i]);
+		raw_close(&r);
+	}
+	report(served(), "served after bad bundles");
+}
+
 static void misbehaviour(void)
 {
 	struct flint_desc *d;
@@ -571,6 +656,7 @@ int main(int argc, char **argv)
 	malformed(false);
 	malformed(true);
 	bad_keys();
+	bundles();
 	misbehaviour();
 	for (i = 0; i < 100 && flint_pool_nr_free(S.pool) != NR_BUFS; i++)
 		usleep(50000);

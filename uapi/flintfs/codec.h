@@ -179,6 +179,31 @@ static inline int flint_msg_parse(const void *buf, u32 len,
 	return 0;
 }
 
+/**
+ * flint_msg_split() - where the first of several messages in a buffer ends
+ * @buf: received, 8-byte aligned
+ * @len: bytes received
+ *
+ * Only a message of a multiple of eight bytes has another behind it. Nothing is
+ * checked but that: flint_msg_parse() has to be asked about each.
+ *
+ * Return: bytes up to the next message, less than @len and more than none; or
+ * @len.
+ */
+static inline u32 flint_msg_split(const void *buf, u32 len)
+{
+	const struct flint_hdr *h = buf;
+	u64 want = sizeof(*h);
+
+	if (len < sizeof(*h))
+		return len;
+	want += h->nr_desc * sizeof(struct flint_desc);
+	want += le32_to_cpu(h->body_len);
+	if (h->flags & FLINT_F_INLINE)
+		want += le32_to_cpu(h->data_len);
+	return want < len && !(want & 7) ? (u32)want : len;
+}
+
 /* Room that a request's descriptors offer, in bytes. */
 static inline u32 flint_msg_room(const struct flint_msg *m)
 {

@@ -278,6 +278,11 @@ enum flint_role {
 #define FLINT_FEAT_KEEP_KEYS	(1ull << 1)
 /* The client takes pushes (lease.h). Not a part of FLINT_FEATURES either. */
 #define FLINT_FEAT_LEASE	(1ull << 2)
+/*
+ * Verbs: the server takes several requests in one message, one behind the
+ * other: flint_msg_split(). Not a part of FLINT_FEATURES either.
+ */
+#define FLINT_FEAT_BUNDLE	(1ull << 3)
 
 #define FLINT_NONCE_LEN		32
 #define FLINT_MAC_LEN		32	/* HMAC-SHA256 */

@@ -618,7 +618,8 @@ static void hello_answer(struct flint_conn *conn, const struct flint_msg *m,
 		.inline_size = cpu_to_le32(conn->link->inline_size),
 		.max_io = cpu_to_le32(conn->link->max_io),
 		.credits = cpu_to_le16((uint16_t)conn->credits),
-		.features = h->features & cpu_to_le64(FLINT_FEATURES | FLINT_FEAT_KEEP_KEYS),
+		.features = h->features & cpu_to_le64(FLINT_FEATURES | FLINT_FEAT_KEEP_KEYS |
+						      FLINT_FEAT_BUNDLE),
 		.node_id = cpu_to_le32(srv->cfg.node_id),
 	};
 

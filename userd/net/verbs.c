@@ -13,6 +13,10 @@
  *    PING, the handshake, the window of pushes) are posted before the connection is accepted, and
  *    each is posted again before the answer that returns the credit. So a
  *    receiver is never not ready, and rnr_retry is 1.
+ *  - Several requests may come in one message (flint_msg_split()). Each is a
+ *    struct flint_rx of its own, of those that a server's link keeps for it, and
+ *    the buffer is posted again when the last of them is put. So a buffer that is
+ *    not posted has a request that is not answered, and the first invariant holds.
  *  - sq_free counts work requests that the send queue can still take; nothing
  *    is posted without it, so ibv_post_send() cannot run out of room. A send
  *    queue completes in order: a signaled completion frees itself and the
@@ -77,6 +81,8 @@ struct vlink {
 	struct flint_tx *sent_head, **sent_tail;	/* signaled, in order */
 	struct flint_rx *rd_head, **rd_tail;		/* READs to be posted */
 	struct flint_rx *reading;			/* READs posted */
+	struct flint_rx *parts;				/* server: nr_rx of them */
+	struct flint_rx *part_free;
 	struct flint_tx *tx_free;
 	struct slab *slabs;
 
@@ -201,14 +207,58 @@ static int rx_grow(struct vlink *v, uint32_t nr)
 	return 0;
 }
 
-static void verbs_rx_put(struct flint_rx *rx)
+static void rx_again(struct vlink *v, struct flint_rx *rx)
 {
-	struct vlink *v = to_vlink(rx->link);
-
 	if (v->link.dead || v->link.torn)
 		return;		/* the memory goes with the link */
 	if (rx_post(v, rx))
 		flint_xprt_fail(&v->link, -EIO, "cannot post a receive buffer");
+}
+
+static int parts_new(struct vlink *v)
+{
+	uint32_t i;
+
+	v->parts = calloc(v->nr_rx, sizeof(*v->parts));
+	for (i = 0; v->parts && i < v->nr_rx; i++) {
+		v->parts[i].link = &v->link;
+		v->parts[i].next = v->part_free;
+		v->part_free = &v->parts[i];
+	}
+	return v->parts ? 0 : ENOMEM;
+}
+
+/* One of several messages in @whole. NULL: more than there can be requests. */
+static struct flint_rx *part_get(struct vlink *v, struct flint_rx *whole, uint8_t *buf)
+{
+	struct flint_rx *rx = v->part_free;
+
+	if (!rx)
+		return NULL;
+	v->part_free = rx->next;
+	rx->buf = buf;
+	rx->whole = whole;
+	whole->parts++;
+	return rx;
+}
+
+static void parts_put(struct vlink *v, struct flint_rx *whole)
+{
+	if (!--whole->parts)
+		rx_again(v, whole);
+}
+
+static void verbs_rx_put(struct flint_rx *rx)
+{
+	struct vlink *v = to_vlink(rx->link);
+
+	if (!rx->whole) {
+		rx_again(v, rx);
+		return;
+	}
+	rx->next = v->part_free;
+	v->part_free = rx;
+	parts_put(v, rx->whole);
 }
 
 /* ---- posting ---------------------------------------------------------- */
@@ -525,10 +575,45 @@ static void wc_failed(struct vlink *v, const struct ibv_wc *wc)
 	}
 }
 
+/* One message: check it and hand it over. */
+static void rx_message(struct vlink *v, struct flint_rx *rx, uint32_t len)
+{
+	int err = flint_msg_parse(rx->buf, len, &v->link.lim, &rx->msg);
+
+	if (err) {
+		flint_xprt_fail(&v->link, -EPROTO, "%s",
+				flint_proto_why((const struct flint_hdr *)rx->buf, len, err));
+		return;
+	}
+	rx->pending = 0;
+	v->link.user->message(&v->link, rx);
+}
+
+/* Several messages in a buffer, which is ours until the last of them is put. */
+static void rx_bundle(struct vlink *v, struct flint_rx *whole, uint32_t len)
+{
+	uint8_t *p = whole->buf;
+
+	whole->parts = 1;
+	while (len && !v->link.dead && !v->link.torn) {
+		uint32_t n = flint_msg_split(p, len);
+		struct flint_rx *rx = part_get(v, whole, p);
+
+		if (!rx) {
+			flint_xprt_fail(&v->link, -EPROTO, "more than %u requests in flight",
+					v->link.depth);
+			return;
+		}
+		p += n;
+		len -= n;
+		rx_message(v, rx, n);
+	}
+	parts_put(v, whole);
+}
+
 static void wc_recv(struct vlink *v, const struct ibv_wc *wc, struct flint_rx *rx)
 {
 	uint32_t len = wc->byte_len;
-	int err;
 
 	v->link.rx_ns = flint_loop_now(v->link.loop);
 	if (wc->opcode != IBV_WC_RECV || (wc->wc_flags & (IBV_WC_WITH_IMM | IBV_WC_WITH_INV))) {
@@ -539,14 +624,10 @@ static void wc_recv(struct vlink *v, const struct ibv_wc *wc, struct flint_rx *r
 		flint_xprt_fail(&v->link, -EPROTO, "message of %u bytes is too long", len);
 		return;
 	}
-	err = flint_msg_parse(rx->buf, len, &v->link.lim, &rx->msg);
-	if (err) {
-		flint_xprt_fail(&v->link, -EPROTO, "%s",
-				flint_proto_why((const struct flint_hdr *)rx->buf, len, err));
-		return;
-	}
-	rx->pending = 0;
-	v->link.user->message(&v->link, rx);
+	if (v->parts && flint_msg_split(rx->buf, len) != len)
+		rx_bundle(v, rx, len);
+	else
+		rx_message(v, rx, len);
 }
 
 static void wc_sent(struct vlink *v, struct flint_tx *tx)
@@ -731,6 +812,8 @@ static int vlink_setup(struct vlink *v, struct vloop *vl, bool client)
 	if (tx_grow(v, depth + SLAB_TX))
 		return ENOMEM;
 	err = rx_grow(v, v->nr_rx);
+	if (!err && !client)
+		err = parts_new(v);
 	if (err)
 		return err;
 	/* A hint: an older kernel does not know it. */
@@ -809,6 +892,7 @@ static void verbs_free(struct flint_xprt *link)
 		free(s->mem);
 		free(s);
 	}
+	free(v->parts);
 	free(v);
 }
 

@@ -35,9 +35,11 @@ struct flint_xprt;
  * @msg: checked; its pointers lead into @buf. Payload that fits a message
  *	stands in it (msg.data); else on TCP msg.data is NULL and @pending says
  *	how much is still in the stream.
- * @buf: room for a message of the link, 64-byte aligned
+ * @buf: room for a message of the link, 64-byte aligned (8 in a @whole)
  * @pulled: set by the user before ->pull()
  * @owner: the user's
+ * @whole: the buffer that @buf lies in, with other messages; NULL: its own
+ * @parts: messages in @buf, when there are several, that are not put yet
  */
 struct flint_rx {
 	struct flint_xprt *link;
@@ -50,6 +52,8 @@ struct flint_rx {
 	struct flint_rx *next;
 	struct flint_buf *sink;
 	uint8_t *dst;
+	struct flint_rx *whole;
+	uint32_t parts;
 	uint32_t lkey;
 	uint16_t covers;
 	bool reading;
