@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Two machines on one network. Node 1 has the cluster, both mount it: what one does the other sees at
 # once, appends and locks hold between them, a network that loses and delays packets costs time only,
-# and a machine that is cut off loses its locks to the other one and comes back by itself.
-# vm: --nodes 2 --mem 3G --timeout 400
+# and a machine that is cut off loses its locks to the other one, overwrites nothing, comes back by itself.
+# vm: --nodes 2 --mem 3G --timeout 500
 . "$(dirname "$0")/lib/cluster.sh"
 
 SYNC=/results/two_machines
@@ -156,7 +156,54 @@ cut_off()
 	return $status
 }
 
-plan 9
+# kept DIRECTORY: writes that went to the page cache of this mount.
+kept()
+{
+	awk -v dir=$1 '$1 == "device" { here = $5 == dir } here' /proc/self/mountstats |
+		grep -o 'wb_writes=[0-9]*' | cut -d= -f2
+}
+
+# Only the metadata server is cut off from node 2, which keeps writing to its page cache while it may. As
+# soon as node 1 was let write, nothing of that comes after it, though the way to the chunk servers is open;
+# and what node 1 wrote stays, though its session's end has data cut off at the same time.
+fenced()
+{
+	local dir=/mnt/wb status=0 writer
+
+	yes new | tr -d '\n' | head -c 3000 > /tmp/new
+	mount_flint writeback,proto=tcp $dir
+	[ $NODE = 1 ] || head -c 3000 /dev/zero > $dir/fence
+	together
+	if [ $NODE = 2 ]; then
+		python3 -c "
+import os, time
+f = os.open('$dir/fence', os.O_RDWR)
+while True:
+    os.pwrite(f, b'old' * 1000, 0)
+    time.sleep(0.02)" & writer=$!
+		until [ "$(kept $dir)" -gt 0 ]; do sleep 0.2; done
+		tc qdisc add dev d0 clsact && tc filter add dev d0 egress protocol ip flower ip_proto tcp \
+			dst_port 7451 action drop || status=1
+		together
+		sleep 36
+		{ kill -9 $writer && wait $writer; } 2> /dev/null
+		sleep 8
+		tc qdisc del dev d0 clsact
+	else
+		together
+		timeout 120 dd if=/tmp/new of=$dir/fence bs=3000 conv=notrunc status=none && cmp /tmp/new $dir/fence ||
+			status=1
+	fi
+	together
+	sleep 3
+	timeout 60 cmp /tmp/new $dir/fence || status=1
+	timeout 60 dd if=$dir/fence bs=4096 iflag=direct status=none | cmp - /tmp/new || status=1
+	together
+	umount_flint $dir
+	return $status
+}
+
+plan 10
 if [ $NODE = 1 ]; then
 	cluster_start
 	cp $KEY $SYNC.key
@@ -176,6 +223,7 @@ ok "a lock holds on both" locks
 ok "verified load, packets late, lost and doubled, verbs" bad_network rdma delay 1ms loss 0.2% duplicate 0.5%
 ok "verified load, out of order as well, TCP" bad_network tcp delay 2ms 1ms loss 1% duplicate 1%
 ok "who is cut off loses its locks and comes back" cut_off
+ok "who writes back is fenced when it hears no metadata server" fenced
 [ $NODE = 2 ] && umount_flint
 together
 done_testing

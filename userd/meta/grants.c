@@ -285,6 +285,7 @@ void metad_grant(struct metad *m, const struct flint_call *call, u64 sid, u64 in
 		 struct metad_grants *g)
 {
 	const struct meta_inode *i;
+	struct meta_intent it;
 	u32 granted;
 	u64 seq;
 
@@ -294,6 +295,13 @@ void metad_grant(struct metad *m, const struct flint_call *call, u64 sid, u64 in
 		return;
 	/* Under a limit every byte is asked for before it is acknowledged. */
 	if ((kinds & FLINT_LEASE_WRITE) && meta_size_limited(&m->store, i))
+		kinds &= ~FLINT_LEASE_WRITE;
+	/*
+	 * While data is being cut, chunk servers refuse the epoch that is still the inode's. What is
+	 * written under a lease now could not be written back before that has ended, and that waits
+	 * for the lease.
+	 */
+	if ((kinds & FLINT_LEASE_WRITE) && meta_intent_get(&m->store, ino, &it))
 		kinds &= ~FLINT_LEASE_WRITE;
 	/* Who made the directory knows its names, as long as there are none by others. */
 	if ((kinds & FLINT_LEASE_DIR_WRITE) && (i->size || !metad_may_delegate(m, sid, i)))
