@@ -9,27 +9,6 @@
 #include <string.h>
 #include "../../uapi/flintfs/codec.h"
 
-/* As a server takes what arrives: perhaps several messages. Return: how many were sound. */
-static int bundle(const uint8_t *p, uint32_t len, const struct flint_limits *lim)
-{
-	struct flint_msg m;
-	int nr = 0;
-
-	while (len) {
-		uint32_t n = flint_msg_split(p, len);
-
-		if (!n || n > len)
-			abort();
-		if (flint_msg_parse(p, n, lim, &m))
-			break;
-		touch(m.body, m.body_len);
-		p += n;
-		len -= n;
-		nr++;
-	}
-	return nr;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define GET(type) fixed(m, sizeof(struct type), sizeof(struct type))
@@ -169,6 +148,24 @@ static void reply(const struct flint_msg *m)
 		memcpy(image, m->data, m->data_len);
 		flint_map_check(image, m->data_len, &map);
 		free(image);
+	}
+}
+
+/* As a server takes what arrives: perhaps several messages. */
+static void bundle(const uint8_t *p, uint32_t len, const struct flint_limits *lim)
+{
+	struct flint_msg m;
+
+	while (len) {
+		uint32_t n = flint_msg_split(p, len);
+
+		if (!n || n > len)
+			abort();
+		if (flint_msg_parse(p, n, lim, &m))
+			break;
+		touch(m.body, m.body_len);
+		p += n;
+		len -= n;
 	}
 }
 
