@@ -16,7 +16,7 @@
  * Bundles. While a submitter says by its block plug that more is to come (as
  * io_uring, libaio and read-ahead do), small requests without regions wait for
  * each other in the message buffer of the first and leave as one message, so
- * that one packet and one acknowledgement serve them all. The answer to any of
+ * that one packet and one acknowledgment serve them all. The answer to any of
  * them proves that all were received. A plug that something waits for counts in
  * c.preparing; it is pulled when the system call has submitted everything, and
  * before its task sleeps.
