@@ -33,6 +33,30 @@ tree_survives()
 	(cd $MNT/tree && sha256sum --quiet -c /tmp/tree.sums)
 }
 
+# Requests that one system call submits share messages: none is lost with its server, none ends with an error
+# while there is time, and each gets its own answer.
+batched_io_survives()
+{
+	local load status job="--name=batch --filename=/mnt/patient/batch --size=8m --bs=4k --direct=1
+		--ioengine=libaio --iodepth=32 --iodepth_batch_submit=16 --verify=crc32c --verify_fatal=1"
+
+	mount_flint io_timeo=400s /mnt/patient
+	fio $job --rw=randwrite --do_verify=0 > /tmp/fio.log 2>&1 || { tail /tmp/fio.log | sed 's/^/# /'; return 1; }
+	fio $job --rw=randrw --rwmixread=80 --verify_backlog=256 --time_based --runtime=30 > /tmp/fio.log 2>&1 & load=$!
+	sleep 8
+	pkill -9 -x flint-chunkd
+	cluster_heals
+	sleep 5
+	pkill -STOP -x flint-chunkd
+	sleep 3
+	pkill -CONT -x flint-chunkd
+	wait $load
+	status=$?
+	grep -E 'IOPS|error|verify' /tmp/fio.log | head -n 5 | sed 's/^/# /'
+	umount_flint /mnt/patient
+	return $status
+}
+
 # One bit of stored data is flipped behind the server's back.
 flipped_bit_is_an_error()
 {
@@ -61,5 +85,6 @@ cluster_start
 mount_flint
 ok "a file deleted while open stays readable after kill -9 of the servers" deleted_file_stays_readable
 ok "a tree of files survives kill -9 of the servers and a remount" tree_survives
+ok "reads and writes in batches outlive kill -9 of the chunk servers" batched_io_survives
 ok "a flipped bit is an I/O error and a log line, never data" flipped_bit_is_an_error
 done_testing
