@@ -10,13 +10,6 @@
 OTHER=/mnt/other
 C=$B/vm/coherence
 
-counter()
-{
-	awk -v dir="$2" -v name="$1" '$1 == "device" { found = $5 == dir }
-		found { for (i = 1; i <= NF; i++) if (split($i, p, "=") == 2 && p[1] == name) print p[2] }' \
-		/proc/self/mountstats | head -1
-}
-
 writes_are_kept()
 {
 	local before after i

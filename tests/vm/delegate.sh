@@ -8,14 +8,6 @@
 
 OTHER=/mnt/other
 
-# counter NAME: of the mount at $MNT.
-counter()
-{
-	awk -v dir="$MNT" -v name="$1" '$1 == "device" { found = $5 == dir }
-		found { for (i = 1; i <= NF; i++) if (split($i, p, "=") == 2 && p[1] == name) print p[2] }' \
-		/proc/self/mountstats | head -1
-}
-
 # costs MOST COMMAND...: a batch goes each second, so a slow machine may take some more.
 costs()
 {

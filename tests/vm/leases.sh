@@ -8,14 +8,6 @@
 
 OTHER=/mnt/other
 
-# stat NAME DIR: a counter of the mount.
-counter()
-{
-	awk -v dir="$2" -v name="$1" '$1 == "device" { found = $5 == dir }
-		found { for (i = 1; i <= NF; i++) if (split($i, p, "=") == 2 && p[1] == name) print p[2] }' \
-		/proc/self/mountstats | head -1
-}
-
 # At most @1 requests (the session is kept alive meanwhile) for the command.
 costs()
 {

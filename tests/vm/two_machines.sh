@@ -156,13 +156,6 @@ cut_off()
 	return $status
 }
 
-# kept DIRECTORY: writes that went to the page cache of this mount.
-kept()
-{
-	awk -v dir=$1 '$1 == "device" { here = $5 == dir } here' /proc/self/mountstats |
-		grep -o 'wb_writes=[0-9]*' | cut -d= -f2
-}
-
 # Only the metadata server is cut off from node 2, which keeps writing to its page cache while it may. As
 # soon as node 1 was let write, nothing of that comes after it, though the way to the chunk servers is open;
 # and what node 1 wrote stays, though its session's end has data cut off at the same time.
@@ -181,7 +174,7 @@ f = os.open('$dir/fence', os.O_RDWR)
 while True:
     os.pwrite(f, b'old' * 1000, 0)
     time.sleep(0.02)" & writer=$!
-		until [ "$(kept $dir)" -gt 0 ]; do sleep 0.2; done
+		until [ "$(counter wb_writes $dir)" -gt 0 ]; do sleep 0.2; done
 		tc qdisc add dev d0 clsact && tc filter add dev d0 egress protocol ip flower ip_proto tcp \
 			dst_port 7451 action drop || status=1
 		together

@@ -66,6 +66,14 @@ cluster_heals()
 
 cluster_stop() { "$B/bin/flint" down $STATE > /tmp/down.log 2>&1; }
 
+# counter NAME [DIRECTORY]: a mount's, by its name in mountstats.
+counter()
+{
+	awk -v dir="${2:-$MNT}" -v name="$1" '$1 == "device" { found = $5 == dir }
+		found { for (i = 1; i <= NF; i++) if (split($i, p, "=") == 2 && p[1] == name) print p[2] }' \
+		/proc/self/mountstats | head -1
+}
+
 # kill -9 every daemon of the cluster at once.
 cluster_kill() { pkill -9 -x 'flint-mgrd|flint-metad|flint-chunkd'; sleep 0.2; }
 
