@@ -5,9 +5,9 @@
  * what others have seen to be otherwise.
  *
  * Nothing of a session waits for such a change, and it waits for leases only,
- * which come back or end with their session; so it cannot deadlock. Write leases
- * stay: no command of the server changes what a sole writer keeps, and one that is
- * to be given back may need the cut whose end this is.
+ * which come back or end with their session; so it cannot deadlock. A sole writer
+ * keeps all his leases: no command of the server changes what he keeps, and to give
+ * one back he may need the cut whose end this is.
  */
 #include <errno.h>
 #include <stdlib.h>
