@@ -658,59 +658,6 @@ static void test_hints(void **state)
 	lease_free(t);
 }
 
-/* ---- the server's own changes ------------------------------------------------------------- */
-
-/* They take what is only read, and nothing from a sole writer, whatever becomes of his leases meanwhile. */
-static void test_own(void **state)
-{
-	struct lease_config cfg = { .lease_ms = LEASE_MS, .max_leases = 10, .ops = &hint_ops };
-	struct lease_table *t = lease_new(&cfg);
-	const u32 both = FLINT_LEASE_READ | FLINT_LEASE_WRITE;
-	struct change own = { .lc = { .priv = &own } }, set = { .lc = { .sid = 2, .priv = &set } };
-	u32 got;
-	u64 seq;
-
-	(void)state;
-	lease_start(t);
-	lease_start_end(t);
-	assert_int_equal(lease_session_add(t, 1, false, NULL), 0);
-	assert_int_equal(lease_session_add(t, 2, false, NULL), 0);
-	assert_int_equal(lease_writer_add(t, LI(1), 1), 0);
-	lease_change_add(&own.lc, LI(1), LEASE_SET_OWN);
-	lease_change_add(&set.lc, LI(1), LEASE_SET_ATTR);
-
-	seq = lease_grant(t, 1, LI(1), FLINT_LEASE_READ, MS, &got);
-	assert_int_equal(lease_change_begin(t, &own.lc, MS), 0);
-	lease_return(t, 1, LI(1), FLINT_LEASE_READ, seq);
-	assert_true(own.ready);
-	lease_change_end(t, &own.lc);
-
-	seq = lease_grant(t, 1, LI(1), both, MS, &got);
-	assert_int_equal(got, both);
-	own.ready = false;
-	assert_int_equal(lease_change_begin(t, &own.lc, MS), 1);
-	assert_int_equal(lease_change_begin(t, &set.lc, MS), 0);
-	lease_return(t, 1, LI(1), FLINT_LEASE_WRITE, seq);
-	assert_false(set.ready);
-	lease_return(t, 1, LI(1), FLINT_LEASE_READ, seq);
-	assert_true(set.ready && !own.ready);
-	lease_change_end(t, &own.lc);
-	lease_change_end(t, &set.lc);
-
-	/* A new leader learns of him while the change waits already. */
-	lease_start(t);
-	assert_int_equal(lease_session_add(t, 1, true, NULL), 0);
-	lease_start_end(t);
-	assert_int_equal(lease_writer_add(t, LI(1), 1), 0);
-	assert_int_equal(lease_change_begin(t, &own.lc, MS), 0);
-	recalled = 0;
-	assert_true(lease_reclaim(t, 1, LI(1), both, MS));
-	lease_reclaimed(t, 1);
-	assert_true(own.ready && !recalled);
-	lease_change_end(t, &own.lc);
-	lease_free(t);
-}
-
 /* ---- too many ---------------------------------------------------------------------------- */
 
 static u32 recalls_of[400];
@@ -756,7 +703,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_coherence),
 		cmocka_unit_test(test_hints),
-		cmocka_unit_test(test_own),
 		cmocka_unit_test(test_used),
 	};
 

@@ -7,15 +7,20 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "lib/check.h"
 
 #define BLOCK 65536
+#define MIB (1 << 20)
 #define WRITERS 4
 #define BLOCKS 20	/* of each writer */
 
 static int fd;
+static atomic_bool stop_storing;
 
 static void *writer(void *arg)
 {
@@ -116,6 +121,49 @@ static void cut_data_stays_away(void)
 	}
 }
 
+static void *storer(void *arg)
+{
+	volatile char *map = arg;
+	long n = 0;
+
+	while (!atomic_load(&stop_storing))
+		map[n % BLOCK] = 'a' + n / BLOCK % 26, n++;
+	return (void *)n;
+}
+
+/* Pages of a map become dirty while the file is cut behind them: neither waits for the other. */
+static void truncations_under_a_map(void)
+{
+	time_t begun = time(NULL);
+	pthread_t t;
+	char *map;
+	void *n;
+
+	open_file(0);
+	CHECK(!ftruncate(fd, MIB));
+	map = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(map != MAP_FAILED);
+	atomic_store(&stop_storing, false);
+	CHECK(!pthread_create(&t, NULL, storer, map));
+	for (int i = 0; i < 20; i++) {
+		CHECK(!ftruncate(fd, BLOCK));
+		CHECK(!ftruncate(fd, MIB));
+		if (i % 4 == 3)
+			CHECK(!fsync(fd));
+	}
+	atomic_store(&stop_storing, true);
+	CHECK(!pthread_join(t, &n));
+	CHECK(!munmap(map, BLOCK));
+	CHECK(!fsync(fd));
+	CHECK(time(NULL) - begun < 25);	/* a session lease is 30 s */
+	if (n) {
+		char c;
+
+		CHECK(pread(fd, &c, 1, ((long)n - 1) % BLOCK) == 1);
+		CHECK(c == 'a' + ((long)n - 1) / BLOCK % 26);
+	}
+}
+
 static void punch_hole(void)
 {
 	static char buf[BLOCK] __attribute__((aligned(4096)));
@@ -167,6 +215,7 @@ int main(int argc, char **argv)
 		{ "parallel_extending_writers", parallel_extending_writers },
 		{ "truncations_against_writers", truncations_against_writers },
 		{ "cut_data_stays_away", cut_data_stays_away },
+		{ "truncations_under_a_map", truncations_under_a_map },
 		{ "punch_hole", punch_hole },
 		{ "punch_is_seen_by_maps", punch_is_seen_by_maps },
 		{ "fallocate_grows", fallocate_grows },

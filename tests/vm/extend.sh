@@ -52,7 +52,7 @@ mount_flint
 mount_flint "" $OTHER
 mkdir $MNT/t
 "$B/vm/extend" $MNT/t || tap_failed=1
-tap_n=6
+tap_n=7
 ok "two mounts: data is seen after close and open" seen_after_close
 ok "two mounts: a truncation reaches the other's writer" truncation_reaches_writer
 ok "two mounts: appends do not overwrite each other" appends_from_both

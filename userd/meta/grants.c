@@ -281,11 +281,22 @@ u32 metad_leases_gate(struct metad *m, struct flint_call *call, u64 sid)
 
 /* ---- grants ------------------------------------------------------------------------- */
 
+/*
+ * While data is being cut, chunk servers refuse the epoch that is still the inode's. What becomes
+ * dirty under a lease now could not be written back before that has ended, and that waits for the
+ * lease.
+ */
+static bool cutting(struct metad *m, u64 ino)
+{
+	struct meta_intent it;
+
+	return meta_intent_get(&m->store, ino, &it);
+}
+
 void metad_grant(struct metad *m, const struct flint_call *call, u64 sid, u64 ino, u32 kinds,
 		 struct metad_grants *g)
 {
 	const struct meta_inode *i;
-	struct meta_intent it;
 	u32 granted;
 	u64 seq;
 
@@ -296,13 +307,8 @@ void metad_grant(struct metad *m, const struct flint_call *call, u64 sid, u64 in
 	/* Under a limit every byte is asked for before it is acknowledged. */
 	if ((kinds & FLINT_LEASE_WRITE) && meta_size_limited(&m->store, i))
 		kinds &= ~FLINT_LEASE_WRITE;
-	/*
-	 * While data is being cut, chunk servers refuse the epoch that is still the inode's. What is
-	 * written under a lease now could not be written back before that has ended, and that waits
-	 * for the lease.
-	 */
-	if ((kinds & FLINT_LEASE_WRITE) && meta_intent_get(&m->store, ino, &it))
-		kinds &= ~FLINT_LEASE_WRITE;
+	if (kinds && cutting(m, ino))
+		return;
 	/* Who made the directory knows its names, as long as there are none by others. */
 	if ((kinds & FLINT_LEASE_DIR_WRITE) && (i->size || !metad_may_delegate(m, sid, i)))
 		kinds &= ~FLINT_LEASE_DIR_WRITE;
@@ -359,7 +365,7 @@ void metad_grant_entries(struct metad *m, const struct flint_call *call, u64 sid
 			entry_strip(rec);
 			continue;
 		}
-		if (!want || !metad_hint(m, sid, ino))
+		if (!want || cutting(m, ino) || !metad_hint(m, sid, ino))
 			continue;
 		if (!seq)
 			seq = lease_number(t, sid);

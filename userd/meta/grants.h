@@ -133,13 +133,14 @@ struct metad_own;
 
 /**
  * metad_own_begin() - recall what sessions hold on inodes that the server is about to change
- * @go: called from a task when nobody holds any; with @ok false, from
+ * @sid: session whose request this completes, which keeps what it has, or 0
+ * @go: called from a task when nobody else holds any; with @ok false, from
  *	metad_owns_fail(), when this replica leads no more. Then, or after the command,
  *	metad_own_end()
  *
  * Return: NULL: no memory.
  */
-struct metad_own *metad_own_begin(struct metad *m, const u64 *inos, u32 nr,
+struct metad_own *metad_own_begin(struct metad *m, u64 sid, const u64 *inos, u32 nr,
 				  void (*go)(void *arg, bool ok), void *arg);
 /* NULL is fine. Never between begin and go(). */
 void metad_own_end(struct metad_own *w);

@@ -321,8 +321,7 @@ static void lease_shrink(struct lease_table *t, struct lease *le, u32 kinds)
 	}
 	for (it = o->items; it; it = next) {
 		next = it->next;
-		if (it->change->sid == sid || it->spared == sid || !(gone & it->breaks) ||
-		    (left & it->breaks))
+		if (it->change->sid == sid || !(gone & it->breaks) || (left & it->breaks))
 			continue;
 		if (--it->waits || --it->change->waits)
 			continue;
@@ -664,26 +663,13 @@ static void grace_leave(struct lease_change *c)
 	c->next = NULL;
 }
 
-/*
- * A sole writer whose write lease the change leaves alone keeps all: before it gives back READ it
- * would have to write back, which may need the change.
- */
-static bool item_spares(struct lease_item *it, const struct lease *le)
-{
-	if (!(le->kinds & ~it->breaks & FLINT_LEASE_WRITE))
-		return false;
-	it->spared = le->key.sid;
-	return true;
-}
-
 /* Count and recall what stands in an item's way. */
 static void item_recall(struct lease_table *t, struct lease_item *it, u64 now)
 {
 	struct lease *le;
 
 	for (le = it->obj->leases; le; le = le->obj_next)
-		if (le->key.sid != it->change->sid && (le->kinds & it->breaks) &&
-		    !item_spares(it, le)) {
+		if (le->key.sid != it->change->sid && (le->kinds & it->breaks)) {
 			it->waits++;
 			recall(t, le, it->breaks, now);
 		}
@@ -700,7 +686,6 @@ static int item_link(struct lease_table *t, struct lease_change *c, struct lease
 	it->obj = o;
 	it->change = c;
 	it->waits = 0;
-	it->spared = 0;
 	it->next = o->items;
 	it->prev = &o->items;
 	if (it->next)
@@ -991,14 +976,10 @@ u64 lease_reclaim(struct lease_table *t, u64 sid, u64 ino, u32 kinds, u64 now)
 	le->seq = ++sn->seq;
 	/* A change may have begun to wait for just this. */
 	for (it = o->items; it; it = it->next) {
-		if (it->change->sid == sid || it->spared == sid || !(le->kinds & it->breaks))
+		if (it->change->sid == sid || !(le->kinds & it->breaks))
 			continue;
-		if (!(before & it->breaks)) {
-			if (item_spares(it, le))
-				continue;
-			if (!it->waits++)
-				it->change->waits++;
-		}
+		if (!(before & it->breaks) && !it->waits++)
+			it->change->waits++;
 		recall(t, le, it->breaks, now);
 	}
 	return le->seq;

@@ -9,8 +9,7 @@
  *  - Two sessions never hold conflicting kinds on an inode.
  *  - From lease_change_begin() to lease_change_end() no session but the
  *    change's own is granted anything on its inodes that the change breaks;
- *    once it is ready, no other session holds such a lease, except that a sole
- *    writer keeps all of his when the change does not break WRITE.
+ *    once it is ready, no other session holds such a lease.
  *  - A session's grants are numbered in the order they are made. A lease that
  *    is being recalled is not granted anew before it has come back.
  *  - A change waits for leases only, never for another change; a lease comes
@@ -74,7 +73,6 @@ struct lease_item {
 	u64 ino;
 	u32 breaks;		/* kinds */
 	u32 waits;		/* leases of others that are still there */
-	u64 spared;		/* session whose lease, with WRITE, is not among them, or 0 */
 	struct lease_obj *obj;
 	struct lease_change *change;
 	struct lease_item *next, **prev;	/* of the object */

@@ -5,9 +5,11 @@
  * what others have seen to be otherwise.
  *
  * Nothing of a session waits for such a change, and it waits for leases only,
- * which come back or end with their session; so it cannot deadlock. A sole writer
- * keeps all his leases: no command of the server changes what he keeps, and to give
- * one back he may need the cut whose end this is.
+ * which come back or end with their session; so it cannot deadlock. Write leases
+ * stay: no command of the server changes what a sole writer keeps, and one that is
+ * to be given back may need the cut whose end this is. For the same reason the
+ * session that truncates keeps what it has, and nothing is granted while data is
+ * being cut.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -45,7 +47,7 @@ static void own_post(struct metad_own *w)
 	flint_loop_post(w->m->loop, &w->task);
 }
 
-struct metad_own *metad_own_begin(struct metad *m, const u64 *inos, u32 nr,
+struct metad_own *metad_own_begin(struct metad *m, u64 sid, const u64 *inos, u32 nr,
 				  void (*go)(void *arg, bool ok), void *arg)
 {
 	u32 n = lease_tracking(metad_lease_table(m)) ? (nr + LEASE_ITEMS_MAX - 1) / LEASE_ITEMS_MAX : 0;
@@ -67,6 +69,7 @@ struct metad_own *metad_own_begin(struct metad *m, const u64 *inos, u32 nr,
 	m->owns = w;
 	for (; w->nr < n; w->nr++) {
 		w->lc[w->nr].priv = w;
+		w->lc[w->nr].sid = sid;
 		rc = lease_change_begin(metad_lease_table(m), &w->lc[w->nr], flint_now_ns());
 		if (rc < 0) {
 			metad_own_end(w);
@@ -168,7 +171,7 @@ void metad_trash_empty(struct metad *m, struct flint_call *call, u64 sid, u32 fs
 		e = calloc(1, sizeof(*e));
 	if (e) {
 		*e = (struct emptying){ .m = m, .call = call, .sid = sid, .fs = fs };
-		e->own = metad_own_begin(m, inos, nr, emptying_go, e);
+		e->own = metad_own_begin(m, 0, inos, nr, emptying_go, e);
 	}
 	if (e && e->own)
 		return;

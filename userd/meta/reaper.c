@@ -39,6 +39,7 @@
 struct job {
 	struct metad_reaper *r;
 	u64 ino;
+	u64 sid;		/* of who truncates */
 	bool remove;
 	bool failed;
 	bool moved;
@@ -136,7 +137,7 @@ static void job_finish(struct job *j)
 		return;
 	}
 	if (!j->failed)
-		j->own = metad_own_begin(r->m, &j->ino, 1, job_commit, j);
+		j->own = metad_own_begin(r->m, j->sid, &j->ino, 1, job_commit, j);
 	if (!j->own)
 		flint_timer_set(r->m->loop, &j->retry, j->moved ? MOVED_MS : RETRY_MS);
 }
@@ -257,6 +258,7 @@ static void job_run(struct job *j)
 		return;
 	}
 	j->epoch = j->remove ? i.trunc_epoch : it.epoch;
+	j->sid = it.sid;
 	ref = flint_cluster_map(r->m->cluster);
 	if (err || !ref || !cut_all(j, &ref->map, &i, j->remove ? 0 : it.size)) {
 		flint_warn_rl("data of inode %llu cannot be removed: %s",
@@ -376,7 +378,7 @@ static int walk_tree(struct metad_reaper *r, u32 fs, u32 step)
 	}
 	r->walk_steps = steps < step ? steps : step;
 	r->walk_ms = 1 + (WALK_MS - 1) * r->walk_steps / step;
-	r->walk_own = metad_own_begin(r->m, inos, nr, walk_step, r);
+	r->walk_own = metad_own_begin(r->m, 0, inos, nr, walk_step, r);
 	return r->walk_own ? 0 : -ENOMEM;
 }
 
@@ -396,7 +398,7 @@ static int walk_trash(struct metad_reaper *r, u64 now, u32 step)
 		return err;
 	if (nr)
 		r->walk_steps = nr;
-	r->walk_own = metad_own_begin(r->m, inos, nr, walk_step, r);
+	r->walk_own = metad_own_begin(r->m, 0, inos, nr, walk_step, r);
 	return r->walk_own ? 0 : -ENOMEM;
 }
 
