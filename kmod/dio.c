@@ -92,7 +92,7 @@ struct flint_piece {
 	bool sent;			/* the server may have seen this sequence */
 	bool doubt;			/* an attempt was not answered: it may be executed yet */
 	u64 session;			/* of the last attempt */
-	u8 bad;				/* answers that failed a checksum */
+	u8 bad;				/* answers that failed a checksum; 1: it is asked again */
 	bool refresh;
 	bool permit;			/* the server wants to see one */
 	u8 permits;			/* that were shown */
@@ -584,7 +584,8 @@ static void flint_piece_done(struct flint_req *req)
  * @inode: regular file
  * @index: of the chunk
  * @write: it is to be changed
- * @avoid: id of the target that failed last, 0: none
+ * @last: id of the target that was asked last, 0: none
+ * @again: to read, prefer it; else prefer any other
  * @map: current map; keeps @route alive
  * @route: result
  *
@@ -592,8 +593,8 @@ static void flint_piece_done(struct flint_req *req)
  * Return: 0, -EAGAIN when a newer map is needed (it was asked for), -EIO, -ENOMEM or an
  * error of flint_map_peer().
  */
-int flint_route(struct inode *inode, u32 index, bool write, u32 avoid, struct flint_mapref *map,
-		struct flint_route *route)
+int flint_route(struct inode *inode, u32 index, bool write, u32 last, bool again,
+		struct flint_mapref *map, struct flint_route *route)
 {
 	struct flint_inode *fi = flint_i(inode);
 	const struct flint_map_target *target;
@@ -617,7 +618,7 @@ int flint_route(struct inode *inode, u32 index, bool write, u32 avoid, struct fl
 				le32_to_cpu(map->map.chain_ids[le32_to_cpu(table->first) + slot]));
 	if (!chain)
 		return -EIO;
-	target = flint_replica_pick(map, chain, write, avoid, &route->peer);
+	target = flint_replica_pick(map, chain, write, last, again, &route->peer);
 	if (target == ERR_PTR(-EAGAIN))
 		flint_map_refresh(flint_fs(inode->i_sb));
 	if (IS_ERR(target))
@@ -645,6 +646,9 @@ static void flint_piece_fill(struct flint_piece *piece, struct flint_io *io,
 	io->offset = cpu_to_le32(piece->offset);
 	io->length = cpu_to_le32(piece->len);
 	io->chunk_shift = fi->layout.chunk_shift;
+	/* We look at all that is read; once it was damaged the server does, which can repair it. */
+	if (!piece->dio->write && !piece->bad)
+		io->flags = cpu_to_le32(FLINT_IO_UNCHECKED);
 	piece->chain = route->chain;
 	piece->target = route->target;
 }
@@ -724,7 +728,7 @@ static int flint_piece_send(struct flint_piece *piece, unsigned int flags,
 		goto put_map;
 	piece->session = flint_session(dio->fs);
 	err = flint_route(dio->inode, piece->index, dio->write, piece->tries ? piece->target : 0,
-			  map, &route);
+			  piece->bad == 1, map, &route);
 	if (!err)
 		err = flint_piece_cut(piece, route.peer, rest);
 	if (err)

@@ -449,7 +449,7 @@ void flint_leader_stop(struct flint_fs *fs);
 
 const struct flint_map_target *
 flint_replica_pick(struct flint_mapref *map, const struct flint_map_chain *chain, bool write,
-		   u32 avoid, struct flint_peer **peer);
+		   u32 last, bool again, struct flint_peer **peer);
 void flint_replica_map(struct flint_mapref *old, struct flint_mapref *new);
 
 /* ---- meta.c ----------------------------------------------------------- */
@@ -799,8 +799,8 @@ int flint_dio_init(void);
 void flint_dio_exit(void);
 ssize_t flint_dio_rw(struct kiocb *iocb, struct iov_iter *iter, bool write);
 void flint_write_error(struct inode *inode, loff_t pos, size_t len, int err);
-int flint_route(struct inode *inode, u32 index, bool write, u32 avoid, struct flint_mapref *map,
-		struct flint_route *route);
+int flint_route(struct inode *inode, u32 index, bool write, u32 last, bool again,
+		struct flint_mapref *map, struct flint_route *route);
 int flint_dio_punch(struct inode *inode, loff_t pos, size_t len);
 int flint_dio_clone(struct inode *inode, u32 index, struct inode *src, u32 src_index, u32 nr);
 int flint_dio_folios(struct inode *inode, struct bio_vec *bv, unsigned int nr, loff_t pos,

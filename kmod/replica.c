@@ -6,7 +6,8 @@
  * serving target answers reads, each with the latest acknowledged data; the one
  * whose server has the fewest of this mount's requests in flight is asked, so a
  * slow server is asked less without a rule of its own. A read that failed goes to
- * another target if there is one. Servers without a connection are asked only when
+ * another target if there is one; one whose data was damaged goes to the same one
+ * again first, which looks and repairs. Servers without a connection are asked only when
  * no other serves.
  *
  * When a new map says that a server is down, what is in flight to it ends at
@@ -30,13 +31,17 @@ flint_replica_head(struct flint_mapref *map, const struct flint_map_chain *chain
 }
 
 /* What speaks against asking it; the least is asked. */
-static u32 flint_replica_cost(struct flint_peer *peer, const struct flint_map_target *t, u32 avoid)
+static u32 flint_replica_cost(struct flint_peer *peer, const struct flint_map_target *t, u32 last,
+			      bool again)
 {
-	u32 cost = min_t(u32, flint_peer_inflight(peer), 0xffff);
+	u32 cost = min_t(u32, flint_peer_inflight(peer), 0x7fff);
+	bool same = le32_to_cpu(t->id) == last;
 
+	if (again && !same)
+		cost |= BIT(15);
 	if (!flint_peer_live(peer))
 		cost |= BIT(16);
-	if (le32_to_cpu(t->id) == avoid)
+	if (!again && same)
 		cost |= BIT(17);
 	return cost;
 }
@@ -46,7 +51,8 @@ static u32 flint_replica_cost(struct flint_peer *peer, const struct flint_map_ta
  * @map: the current map
  * @chain: of the chunk
  * @write: it changes the chunk
- * @avoid: id of the target that failed last, 0: none
+ * @last: id of the target that was asked last, 0: none
+ * @again: ask that one again, if it serves; else another one, if one serves
  * @peer: result: its server, alive as long as @map
  *
  * Context: process, may sleep when a peer is new.
@@ -56,7 +62,7 @@ static u32 flint_replica_cost(struct flint_peer *peer, const struct flint_map_ta
  */
 const struct flint_map_target *
 flint_replica_pick(struct flint_mapref *map, const struct flint_map_chain *chain, bool write,
-		   u32 avoid, struct flint_peer **peer)
+		   u32 last, bool again, struct flint_peer **peer)
 {
 	const struct flint_map_target *best = ERR_PTR(-EAGAIN);
 	u32 i, at = get_random_u32_below(chain->nr), least = U32_MAX;
@@ -77,7 +83,7 @@ flint_replica_pick(struct flint_mapref *map, const struct flint_map_chain *chain
 				best = ERR_CAST(p);
 			continue;
 		}
-		cost = flint_replica_cost(p, t, avoid);
+		cost = flint_replica_cost(p, t, last, again);
 		if (cost >= least)
 			continue;
 		least = cost;

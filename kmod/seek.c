@@ -91,7 +91,7 @@ static int flint_ext_try(struct flint_extmap *m, struct flint_extslot *s, unsign
 		return -EIO;
 	if (READ_ONCE(fs->shutdown))
 		goto put_map;
-	err = flint_route(m->inode, s->from, false, *avoid, map, &route);
+	err = flint_route(m->inode, s->from, false, *avoid, false, map, &route);
 	if (err)
 		goto put_map;
 	err = -ENOMEM;

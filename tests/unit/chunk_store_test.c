@@ -299,6 +299,42 @@ static void test_bad_crc_refused(void **state)
 	td_free(d);
 }
 
+static u32 read_spoilt(struct test_dev *d, struct flint_store *st, u32 offset, u32 len, bool unchecked)
+{
+	struct flint_sop *op = new_op(FLINT_SOP_READ, 100, 0, offset, len);
+	u32 status;
+
+	op->unchecked = unchecked;
+	wait_op(d, st, op);
+	status = op->status;
+	if (status == FLINT_OK)		/* the reader can tell */
+		assert_int_not_equal(flint_crc32c(0, op->data + op->out_off, 4096),
+				     le32_to_cpu(op->rep.crc[0]));
+	free_op(op);
+	return status;
+}
+
+/* Damage leaves only with a CRC that does not fit, to who said that he looks at it. */
+static void test_damage(void **state)
+{
+	struct test_dev *d = td_new(DISK, NULL, 1);
+	struct flint_store *st;
+	u64 at;
+
+	format_disk(d, 12);
+	st = open_store(d);
+	assert_int_equal(write_one(d, st, 100, 0, 0, 65536, 7, 1), FLINT_OK);
+	at = flint_block_off(st, flint_chunk_block(flint_chunk_find(&st->index, 1, 100, 0), 0) - 1);
+	td_page_own(d, at / TD_PAGE)[at % TD_PAGE] ^= 1;
+	assert_int_equal(read_spoilt(d, st, 0, 8192, false), FLINT_ST_CHECKSUM);
+	assert_int_equal(read_spoilt(d, st, 0, 8192, true), FLINT_OK);
+	/* The CRCs of parts of blocks are made here: of nothing that is damaged. */
+	assert_int_equal(read_spoilt(d, st, 0, 5000, true), FLINT_ST_CHECKSUM);
+	assert_int_equal(read_spoilt(d, st, 100, 4096, true), FLINT_ST_CHECKSUM);
+	close_store(d, st);
+	td_free(d);
+}
+
 /* Writers, cutters and readers of the same chunk at once: every read is one writer's. */
 struct race {
 	struct flint_sop *op;
@@ -579,6 +615,7 @@ int main(void)
 		cmocka_unit_test(test_large_window),
 		cmocka_unit_test(test_epochs),
 		cmocka_unit_test(test_bad_crc_refused),
+		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_races),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_log_wraps),

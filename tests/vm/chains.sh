@@ -74,6 +74,24 @@ load_stop()
 	grep -i 'verify' /tmp/load.log | grep -i 'bad\|fail' | sed 's/^/# /'
 	! grep -qi 'verify.*\(bad\|fail\)' /tmp/load.log && return $status
 }
+# The client finds what one disk has spoilt, and the server repairs it when it is asked again.
+spoilt_is_repaired()
+{
+	local text="what one disk spoils, 32 bytes." target i n=0
+
+	yes "$text" | head -c 1M > /tmp/spoilt
+	dd if=/tmp/spoilt of=$MNT/spoilt bs=256k oflag=direct status=none || return 1
+	for target in $STATE/chunk1/target*; do
+		n=$((n + $("$FLINT_ROOT/tests/native/spoil.py" $target match "$text")))
+	done
+	for i in 1 2 3 4 5 6 7 8; do
+		dd if=$MNT/spoilt bs=128k iflag=direct status=none | cmp - /tmp/spoilt || return 1
+	done
+	echo "# $n blocks spoilt, $(counter crc_errors) answers damaged," \
+		"$(fl scrub status --json | jq '[.targets[].repaired] | add') pieces repaired"
+	[ $n -gt 0 ] && [ "$(counter crc_errors)" -gt 0 ] &&
+		[ "$(fl scrub status --json | jq '[.targets[].repaired] | add')" -gt 0 ]
+}
 alike() { fl chain compare > /tmp/compare || { sed 's/^/# /' /tmp/compare; return 1; }; }
 
 cluster_start --chunk-servers 3 --targets 2 --replicas 3
@@ -87,4 +105,5 @@ ok "the clock jumps by days: nobody notices" clock_jumps
 ok "all chunk servers are killed at once and come back" all_are_killed
 ok "nothing was wrong with the data" load_stop
 ok "all replicas are alike" alike
+ok "what a disk has spoilt is read from another replica and repaired" spoilt_is_repaired
 done_testing

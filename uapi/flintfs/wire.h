@@ -1274,6 +1274,11 @@ struct flint_io {
 FLINT_ASSERT_SIZE(struct flint_io, 56);
 
 #define FLINT_IO_CRC		0x1	/* WRITE: crc is set (inline or bounced payload) */
+/*
+ * READ: the requester compares all data with its CRCs, and if they differ asks the
+ * same target again without this flag: only then the server looks, and repairs.
+ */
+#define FLINT_IO_UNCHECKED	0x2
 
 /**
  * struct flint_io_rep - answer to READ, WRITE, PUNCH

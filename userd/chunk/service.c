@@ -473,6 +473,7 @@ static void request_io(struct flint_chunkd *d, struct flint_call *call)
 	op->length = le32_to_cpu(io.length);
 	op->check_crc = op->kind == FLINT_SOP_WRITE && (le32_to_cpu(io.flags) & FLINT_IO_CRC);
 	op->crc = le32_to_cpu(io.crc);
+	op->unchecked = le32_to_cpu(io.flags) & FLINT_IO_UNCHECKED;
 	who(op, call);
 	if (op->kind != FLINT_SOP_WRITE) {
 		hand_over(r);

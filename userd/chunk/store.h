@@ -115,6 +115,8 @@ struct flint_edge {
  * @syncing: given: we are being brought up to date: what does not fit the chunk
  *	asks for the whole, whatever the result window says
  * @as_is: READ: do not wait for a held change
+ * @unchecked: READ: who asks compares whole blocks with their CRCs; parts of blocks, whose
+ *	CRCs are made here, are checked all the same
  * @quiet: READ: damage is neither logged nor counted nor repaired: who asks does
  */
 struct flint_sop {
@@ -142,6 +144,7 @@ struct flint_sop {
 	bool given;
 	bool syncing;
 	bool as_is;
+	bool unchecked;
 	bool quiet;
 	u8 whole;		/* REPLACE: FLINT_FWD_FIRST, FLINT_FWD_LAST */
 	u32 size;		/* REPLACE with LAST: of the chunk */
