@@ -208,7 +208,7 @@ static const struct argp_option cli_opts_up[] = {
 	{ "targets", CLI_OPT_TARGETS, "N", 0, "Targets of each chunk server (default 1)", 0 },
 	{ "replicas", CLI_OPT_REPLICAS, "N", 0, "Copies of each chunk (default 1)", 0 },
 	{ "size", CLI_OPT_SIZE, "BYTES", 0, "Size of each target (default 2G)", 0 },
-	{ "listen", CLI_OPT_LISTEN, "ADDR", 0, "Address of the daemons (default: that of the RDMA device, else 127.0.0.1)", 0 },
+	{ "listen", CLI_OPT_LISTEN, "ADDR", 0, "Address of the daemons, or several with commas (default: that of the RDMA device, else 127.0.0.1)", 0 },
 	{ "no-rdma", CLI_OPT_NO_RDMA, NULL, 0, "TCP only", 0 },
 	{ "fs", CLI_OPT_FS, "NAME", 0, "File system to make (default 'default')", 0 },
 	{ "base-port", CLI_OPT_BASE_PORT, "N", 0, "First port (default 7440)", 0 },

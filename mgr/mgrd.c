@@ -50,30 +50,14 @@ static const struct flint_conf_spec mgr_spec = {
 
 /* ---- our own place in the map ----------------------------------------- */
 
-static void mgr_self_addr(struct flint_addr *addrs, int *n, const struct sockaddr_storage *sa,
-			  u16 tcp_port, u16 rdma_port)
-{
-	struct sockaddr_storage copy = *sa;
-
-	if (tcp_port && *n < FLINT_NODE_ADDRS) {
-		flint_addr_set_port(&copy, tcp_port);
-		if (!flint_addr_to_wire(&copy, FLINT_PROTO_TCP, &addrs[*n]))
-			(*n)++;
-	}
-	if (rdma_port && *n < FLINT_NODE_ADDRS) {
-		flint_addr_set_port(&copy, rdma_port);
-		if (!flint_addr_to_wire(&copy, FLINT_PROTO_RDMA, &addrs[*n]))
-			(*n)++;
-	}
-}
-
 /* Without --listen: the addresses of this machine that others may know. */
-static void mgr_self_interfaces(struct flint_addr *addrs, int *n, u16 tcp_port, u16 rdma_port)
+static unsigned int mgr_self_interfaces(const struct flint_endpoint *ep, struct flint_addr *addrs)
 {
 	struct ifaddrs *list, *i;
+	unsigned int nr = 0;
 
 	if (getifaddrs(&list))
-		return;
+		return 0;
 	for (i = list; i; i = i->ifa_next) {
 		struct sockaddr_storage sa = { 0 };
 
@@ -82,23 +66,17 @@ static void mgr_self_interfaces(struct flint_addr *addrs, int *n, u16 tcp_port, 
 		if (i->ifa_addr->sa_family != AF_INET)
 			continue;
 		memcpy(&sa, i->ifa_addr, sizeof(struct sockaddr_in));
-		mgr_self_addr(addrs, n, &sa, tcp_port, rdma_port);
+		nr = flint_endpoint_add(ep, &sa, addrs, nr);
 	}
 	freeifaddrs(list);
+	return nr;
 }
 
 int mgr_self_addrs(const struct mgr *m, struct flint_addr *addrs)
 {
-	const struct flint_endpoint *ep = m->ep;
-	unsigned int i;
-	int nr = 0;
+	unsigned int nr = flint_endpoint_addrs(m->ep, addrs);
 
-	memset(addrs, 0, FLINT_NODE_ADDRS * sizeof(*addrs));
-	for (i = 0; i < ep->nr && !ep->any; i++)
-		mgr_self_addr(addrs, &nr, &ep->addrs[i], ep->tcp_port, ep->rdma_port);
-	if (ep->any)
-		mgr_self_interfaces(addrs, &nr, ep->tcp_port, ep->rdma_port);
-	return nr;
+	return m->ep->any ? mgr_self_interfaces(m->ep, addrs) : nr;
 }
 
 void mgr_identify(struct mgr *m)

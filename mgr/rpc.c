@@ -188,30 +188,68 @@ void mgr_rpc_drop_waits(struct mgr *m)
 
 /* ---- HEARTBEAT -------------------------------------------------------- */
 
-/* The address that a node is reached at is the one it speaks from. */
-static void mgr_beat_addrs(struct mgr_beat *b, const struct sockaddr_storage *from,
-			   u16 tcp_port, u16 rdma_port)
+/* Where a node speaks from, without the port. */
+static struct flint_addr mgr_beat_from(const struct sockaddr_storage *from)
 {
-	struct sockaddr_storage sa = *from;
 	const struct sockaddr_in6 *in6 = (const void *)from;
-	int n = 0;
+	struct flint_addr a;
 
-	if (from->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
-		struct sockaddr_in in4 = { .sin_family = AF_INET };
+	flint_addr_to_wire(from, 0, &a);
+	a.port = 0;
+	if (a.family == 6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+		a.family = 4;
+		memmove(a.addr, a.addr + 12, 4);
+		memset(a.addr + 4, 0, 12);
+	}
+	return a;
+}
 
-		memcpy(&in4.sin_addr, &in6->sin6_addr.s6_addr[12], 4);
-		memset(&sa, 0, sizeof(sa));
-		memcpy(&sa, &in4, sizeof(in4));
+/* Take what fits @host, or everything else, in the order in which it is told. */
+static int mgr_beat_listed(struct mgr_beat *b, int n, const struct flint_addr *host, bool same,
+			   const struct flint_heartbeat *hb)
+{
+	struct sockaddr_storage sa;
+	int i;
+
+	for (i = 0; i < FLINT_NODE_ADDRS; i++) {
+		const struct flint_addr *a = &hb->addrs[i];
+
+		if (!a->family)
+			continue;
+		if (flint_addr_from_wire(a, &sa) ||
+		    (a->proto != FLINT_PROTO_TCP && a->proto != FLINT_PROTO_RDMA))
+			return -EPROTO;
+		if ((a->family == host->family && !memcmp(a->addr, host->addr, sizeof(a->addr))) == same)
+			flint_addr_to_wire(&sa, a->proto, &b->addrs[n++]);
 	}
-	if (tcp_port) {
-		flint_addr_set_port(&sa, tcp_port);
-		if (!flint_addr_to_wire(&sa, FLINT_PROTO_TCP, &b->addrs[n]))
-			n++;
+	return n;
+}
+
+/*
+ * A node is reached where it says, first of all at the address that it speaks from: that one works.
+ * One that names no addresses is reached there only.
+ */
+static int mgr_beat_addrs(struct mgr_beat *b, const struct sockaddr_storage *from,
+			  const struct flint_heartbeat *hb)
+{
+	struct flint_addr host = mgr_beat_from(from);
+	int n = mgr_beat_listed(b, 0, &host, true, hb);
+
+	if (n >= 0)
+		n = mgr_beat_listed(b, n, &host, false, hb);
+	if (n)
+		return n < 0 ? n : 0;
+	if (hb->tcp_port) {
+		b->addrs[n] = host;
+		b->addrs[n].proto = FLINT_PROTO_TCP;
+		b->addrs[n++].port = hb->tcp_port;
 	}
-	if (rdma_port) {
-		flint_addr_set_port(&sa, rdma_port);
-		flint_addr_to_wire(&sa, FLINT_PROTO_RDMA, &b->addrs[n]);
+	if (hb->rdma_port) {
+		b->addrs[n] = host;
+		b->addrs[n].proto = FLINT_PROTO_RDMA;
+		b->addrs[n].port = hb->rdma_port;
 	}
+	return 0;
 }
 
 /* Is this a name that can stand in a map, a log line and a command? */
@@ -256,8 +294,7 @@ static int mgr_beat_parse(const struct flint_call *call, struct flint_heartbeat 
 				   (wall.tv_sec * 1000000000ull + wall.tv_nsec));
 	}
 	memcpy(b->name, hb->name, sizeof(b->name));
-	mgr_beat_addrs(b, &info->addr, le16_to_cpu(hb->tcp_port), le16_to_cpu(hb->rdma_port));
-	return 0;
+	return mgr_beat_addrs(b, &info->addr, hb);
 }
 
 /**

@@ -371,16 +371,27 @@ static unsigned int up_meta_port(const struct up_conf *k, unsigned int i)
 	return (unsigned int)k->base_port + (i ? UP_MORE_METAS + 10 * (i - 1) : 11);
 }
 
-/* "ADDR:PORT,..." of all managers; @off: from the HTTP port. */
-static void up_mgr_list(const struct up_conf *k, unsigned int off, char *out, size_t len)
+/* "ADDR", the first of several, IPv6 in brackets. */
+static void up_host(const struct up_conf *k, char *out, size_t len)
 {
-	bool v6 = strchr(k->listen, ':');
+	int n = strcspn(k->listen, ",");
+
+	snprintf(out, len, memchr(k->listen, ':', n) ? "[%.*s]" : "%.*s", n, k->listen);
+}
+
+/* "ADDR:PORT,..." of all managers, but for the @but-th; @off: from the HTTP port. */
+static void up_mgr_list(const struct up_conf *k, unsigned int off, unsigned int but, char *out,
+			size_t len)
+{
+	char host[256];
 	size_t n = 0;
 	unsigned int i;
 
+	up_host(k, host, sizeof(host));
 	for (i = 0; i < k->mgrs && n < len; i++)
-		n += snprintf(out + n, len - n, "%s%s%s%s:%u", i ? "," : "", v6 ? "[" : "",
-			      k->listen, v6 ? "]" : "", up_mgr_port(k, i) + off);
+		if (i != but)
+			n += snprintf(out + n, len - n, "%s%s:%u", n ? "," : "", host,
+				      up_mgr_port(k, i) + off);
 }
 
 static int up_conf_write(struct up *u)
@@ -395,7 +406,7 @@ static int up_conf_write(struct up *u)
 	f = fopen(tmp, "we");
 	if (!f)
 		return cli_fail("cannot write %s (%s)", tmp, strerror(errno));
-	up_mgr_list(k, 0, mgrs, sizeof(mgrs));
+	up_mgr_list(k, 0, k->mgrs, mgrs, sizeof(mgrs));
 	fprintf(f, "# Written by 'flint up'; 'flint --dir' reads it.\n[flint]\nmgr = %s\nkey = %s/cluster.key\n\n",
 		mgrs, u->dir);
 	fprintf(f, "[flint-up]\nlisten = %s\nbase-port = %llu\nchunk-servers = %llu\ntargets = %llu\nreplicas = %llu\nmeta = %llu\nmgrs = %llu\nsize = %llu\ntime-scale = %llu\nrdma = %s\nfs = %s\n",
@@ -458,7 +469,7 @@ static int up_args(struct up *u, struct up_proc *p, const char *program, unsigne
 	bad |= up_proc_arg(p, "--rdma-port");
 	bad |= up_proc_arg(p, "%u", up_use_rdma(u) ? port + 1 : 0);
 	if (p >= u->procs + k->mgrs) {
-		up_mgr_list(k, 1, mgrs, sizeof(mgrs));
+		up_mgr_list(k, 1, k->mgrs, mgrs, sizeof(mgrs));
 		bad |= up_proc_arg(p, "--mgr");
 		bad |= up_proc_arg(p, "%s", mgrs);
 		bad |= up_proc_arg(p, "--metrics");
@@ -510,10 +521,7 @@ static bool up_mgr_joins(const struct up *u, unsigned int i)
 static int up_mgr_args(struct up *u, struct up_proc *p, unsigned int i)
 {
 	const struct up_conf *k = &u->conf;
-	bool v6 = strchr(k->listen, ':');
 	char list[512];
-	unsigned int j;
-	size_t n = 0;
 	int bad;
 
 	bad = up_proc_arg(p, "--http-port");
@@ -522,11 +530,7 @@ static int up_mgr_args(struct up *u, struct up_proc *p, unsigned int i)
 	bad |= up_proc_arg(p, "%llu", (unsigned long long)k->time_scale);
 	if (!up_mgr_joins(u, i))
 		return bad;
-	for (j = 0; j < k->mgrs; j++)
-		if (j != i)
-			n += snprintf(list + n, sizeof(list) - n, "%s%s%s%s:%u", n ? "," : "",
-				      v6 ? "[" : "", k->listen, v6 ? "]" : "",
-				      up_mgr_port(k, j) + 1);
+	up_mgr_list(k, 1, i, list, sizeof(list));
 	bad |= up_proc_arg(p, "--join");
 	return bad | up_proc_arg(p, "%s", list);
 }
@@ -848,9 +852,9 @@ static int up_report(struct up *u)
 	if (up_status(u, &status))
 		return 1;
 	if (k->mgrs == 1 && k->base_port == FLINT_PORT_MGR_HTTP)
-		snprintf(addr, sizeof(addr), strchr(k->listen, ':') ? "[%s]" : "%s", k->listen);
+		up_host(k, addr, sizeof(addr));
 	else
-		up_mgr_list(k, 2, addr, sizeof(addr));
+		up_mgr_list(k, 2, k->mgrs, addr, sizeof(addr));
 	if (up_quiet(u)) {
 		json_object_set_new(status, "dir", json_string(u->dir));
 		json_object_set_new(status, "rdma", json_boolean(rdma));

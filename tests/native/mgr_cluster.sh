@@ -80,6 +80,14 @@ metrics()
 		grep -q '^flint_node_up{node="chunk1",role="chunk"} 1'
 }
 
+# The map names all that they were told, first of all the one that they speak from.
+several_addresses()
+{
+	up --restart --listen 127.0.0.1,127.0.0.2 &&
+		json 'all([a[:13] for a in n["addresses"]] == ["tcp 127.0.0.1", "tcp 127.0.0.2"]
+			  for n in d["nodes"])' node list
+}
+
 stop_it() { fl status > /dev/null && "$BIN/flint" down "$D" && ! ls "$D"/run/*.pid; }
 
 # A new target gets the next free number; its file is not formatted twice.
@@ -99,7 +107,7 @@ completes()
 		' sh "$W/completion"
 }
 
-echo 1..22
+echo 1..23
 ok "a cluster is made" make_it
 ok "it is healthy" fl status
 ok "again: nothing to do" nothing_to_do
@@ -120,6 +128,7 @@ ok "node list" fl node list
 ok "map" fl map
 ok "a target is added" add_target
 ok "the shell completes" completes
+ok "daemons with several addresses" several_addresses
 ok "flint down stops everything" stop_it
 ok "sanitizers are silent" no_sanitizer
 done_testing

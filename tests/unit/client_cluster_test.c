@@ -125,7 +125,7 @@ static void beat_answer(struct flint_call *call)
 		.epoch = cpu_to_le64(mgr.epoch), .node_id = cpu_to_le32(42),
 		.lease_ms = cpu_to_le32(300) };
 	const uint8_t *tail;
-	uint32_t tail_len;
+	uint32_t tail_len = 0;
 
 	flint_body_get_var(&mgr.last, sizeof(mgr.last), sizeof(mgr.last), call->msg.body,
 			   call->msg.body_len, &tail, &tail_len);
@@ -533,7 +533,8 @@ static void member_start(void *arg)
 {
 	struct flint_member_config cfg = {
 		.cluster = cluster, .loop = loop.loop, .role = FLINT_ROLE_CHUNK, .name = "c1",
-		.tcp_port = 7461, .targets = give_targets, .max_targets = 64,
+		.tcp_port = 7461, .addrs[1] = { .family = 4, .proto = FLINT_PROTO_TCP },
+		.targets = give_targets, .max_targets = 64,
 		.refused = on_refused, .orders = on_orders, .settings = on_settings,
 	};
 
@@ -562,6 +563,7 @@ static void test_member(void **state)
 	assert_int_equal(le32_to_cpu(mgr.last.nr_targets), 2);
 	assert_int_equal(mgr.last_targets, 2);
 	assert_int_equal(le16_to_cpu(mgr.last.tcp_port), 7461);
+	assert_int_equal(mgr.last.addrs[1].family, 4);
 	/* Two thirds of 300 ms after the send time it is over. */
 	assert_true(flint_member_lease_end_ns(member) <= flint_now_ns() + 200000000);
 	mgr.beat = BEAT_SILENT;

@@ -26,7 +26,6 @@
 #define FLINT_MAP_VERSION	1
 #define FLINT_MAP_MAX_LEN	(16u << 20)
 #define FLINT_CHAIN_MAX		8		/* replicas */
-#define FLINT_NODE_ADDRS	4
 
 struct flint_map_hdr {
 	__le32 magic;
@@ -49,26 +48,6 @@ struct flint_map_hdr {
 };
 
 FLINT_ASSERT_SIZE(struct flint_map_hdr, 144);
-
-#define FLINT_PROTO_TCP		0x1
-#define FLINT_PROTO_RDMA	0x2
-
-/**
- * struct flint_addr - where a server listens
- * @family: 4 or 6; 0: unused entry
- * @proto: FLINT_PROTO_TCP or FLINT_PROTO_RDMA
- * @port: host order value in little-endian
- * @addr: network order; IPv4 in the first 4 bytes
- */
-struct flint_addr {
-	__u8 family;
-	__u8 proto;
-	__le16 port;
-	__le32 reserved;
-	__u8 addr[16];
-};
-
-FLINT_ASSERT_SIZE(struct flint_addr, 24);
 
 enum flint_node_state {
 	FLINT_NODE_NEW		= 0,	/* registered, never heard of */

@@ -459,6 +459,28 @@ struct flint_hb_replica {
 
 FLINT_ASSERT_SIZE(struct flint_hb_replica, 64);
 
+#define FLINT_PROTO_TCP		0x1
+#define FLINT_PROTO_RDMA	0x2
+
+/**
+ * struct flint_addr - where a server listens
+ * @family: 4 or 6; 0: unused entry
+ * @proto: FLINT_PROTO_TCP or FLINT_PROTO_RDMA
+ * @port: host order value in little-endian
+ * @addr: network order; IPv4 in the first 4 bytes
+ */
+struct flint_addr {
+	__u8 family;
+	__u8 proto;
+	__le16 port;
+	__le32 reserved;
+	__u8 addr[16];
+};
+
+FLINT_ASSERT_SIZE(struct flint_addr, 24);
+
+#define FLINT_NODE_ADDRS	4
+
 struct flint_heartbeat {
 	__le32 fixed_len;
 	__le32 node_id;			/* 0: not registered yet, name tells who it is */
@@ -475,12 +497,14 @@ struct flint_heartbeat {
 	/* 104 bytes in version 1.0 */
 	__le64 sent_realtime_ns;	/* CLOCK_REALTIME, 0: not told */
 	struct flint_hb_replica replica;
+	/* 176 bytes before a server had several addresses */
+	struct flint_addr addrs[FLINT_NODE_ADDRS];	/* none: the ports, where it speaks from */
 };
 
 #define FLINT_HEARTBEAT_MIN	104
 #define FLINT_HB_STARTING	0x1	/* its targets are not told yet: absence says nothing */
 
-FLINT_ASSERT_SIZE(struct flint_heartbeat, 176);
+FLINT_ASSERT_SIZE(struct flint_heartbeat, 272);
 
 struct flint_hb_target {
 	__le32 target_id;

@@ -414,6 +414,7 @@ static int net_start(struct run *r, char *err, size_t errlen)
 
 	for (i = 0; i < d->nr_workers; i++)
 		loops[i] = d->workers[i].loop;
+	flint_endpoint_addrs(&r->ep, member.addrs);
 	if (!r->o.alone) {
 		r->cluster.loop = d->workers[0].loop;
 		r->cluster.role = FLINT_ROLE_CHUNK;

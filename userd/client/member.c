@@ -262,6 +262,7 @@ void flint_member_beat(struct flint_member *m)
 	memcpy(hb->name, m->name, sizeof(hb->name));
 	hb->tcp_port = cpu_to_le16(m->cfg.tcp_port);
 	hb->rdma_port = cpu_to_le16(m->cfg.rdma_port);
+	memcpy(hb->addrs, m->cfg.addrs, sizeof(hb->addrs));
 	if (m->cfg.replica)
 		m->cfg.replica(m->cfg.arg, &hb->replica);
 	m->rpc = (struct flint_rpc){

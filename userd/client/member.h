@@ -20,6 +20,7 @@ struct flint_member;
  * @role: FLINT_ROLE_CHUNK, FLINT_ROLE_META or FLINT_ROLE_MGR
  * @name: of the node, unique for its role; copied
  * @tcp_port, @rdma_port: offered; 0: not
+ * @addrs: where, as flint_endpoint_addrs() says; none: the managers see from where it speaks
  * @targets: fills up to @max records, returns how many, or -1 while that is not known
  *	yet: what it held before is then not taken for gone; NULL: none
  * @max_targets: room to ask for, up to 1024
@@ -45,6 +46,7 @@ struct flint_member_config {
 	uint8_t role;
 	const char *name;
 	uint16_t tcp_port, rdma_port;
+	struct flint_addr addrs[FLINT_NODE_ADDRS];
 	int (*targets)(void *arg, struct flint_hb_target *t, unsigned int max);
 	unsigned int max_targets;
 	void (*replica)(void *arg, struct flint_hb_replica *r);

@@ -366,6 +366,7 @@ static int join_start(struct run *r, char *err, size_t errlen)
 		.rate_mib = r->o.backup_rate, .group = group_id,
 	};
 
+	flint_endpoint_addrs(&r->ep, cfg.addrs);
 	m->jobs = metad_jobs_new(m, &jobs);
 	if (r->o.found && !flint_raft_status(meta_log_raft(m->log))->group)
 		flint_raft_found(meta_log_raft(m->log), flint_random_u64(), NULL);

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include "../base/addr.h"
 #include "../base/daemon.h"
 #include "../base/log.h"
@@ -53,6 +54,38 @@ int flint_endpoint_check(struct flint_endpoint *e, const struct flint_endpoint_o
 		e->nr = 1;
 	}
 	return 0;
+}
+
+unsigned int flint_endpoint_add(const struct flint_endpoint *e, const struct sockaddr_storage *sa,
+				struct flint_addr *addrs, unsigned int nr)
+{
+	static const uint8_t any[16];
+	struct sockaddr_storage copy = *sa;
+	const struct {
+		uint16_t port;
+		uint8_t proto;
+	} ways[] = { { e->tcp_port, FLINT_PROTO_TCP }, { e->rdma_port, FLINT_PROTO_RDMA } };
+	unsigned int i;
+
+	for (i = 0; i < 2 && nr < FLINT_NODE_ADDRS; i++) {
+		flint_addr_set_port(&copy, ways[i].port);
+		if (ways[i].port && !flint_addr_to_wire(&copy, ways[i].proto, &addrs[nr]) &&
+		    memcmp(addrs[nr].addr, any, sizeof(any)))
+			nr++;
+		else
+			memset(&addrs[nr], 0, sizeof(addrs[nr]));
+	}
+	return nr;
+}
+
+unsigned int flint_endpoint_addrs(const struct flint_endpoint *e, struct flint_addr *addrs)
+{
+	unsigned int i, nr = 0;
+
+	memset(addrs, 0, FLINT_NODE_ADDRS * sizeof(*addrs));
+	for (i = 0; i < e->nr; i++)
+		nr = flint_endpoint_add(e, &e->addrs[i], addrs, nr);
+	return nr;
 }
 
 int flint_endpoint_listen(const struct flint_endpoint *e, struct flint_server *srv, char *err,

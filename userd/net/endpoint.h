@@ -58,6 +58,20 @@ struct flint_endpoint {
 int flint_endpoint_check(struct flint_endpoint *e, const struct flint_endpoint_options *o,
 			 char *err, size_t errlen);
 
+/**
+ * flint_endpoint_add() - append where one address serves, as the map has it
+ * @e: with the ports
+ * @sa: the address
+ * @addrs: FLINT_NODE_ADDRS entries; what has no room is left out
+ * @nr: how many there are
+ * Return: how many there are now.
+ */
+unsigned int flint_endpoint_add(const struct flint_endpoint *e, const struct sockaddr_storage *sa,
+				struct flint_addr *addrs, unsigned int nr);
+
+/* Where it serves, as far as it was told addresses. Return: how many; the rest of @addrs is 0. */
+unsigned int flint_endpoint_addrs(const struct flint_endpoint *e, struct flint_addr *addrs);
+
 /* Open all listeners. Return: 0 or -errno with one sentence in @err; the server closes them. */
 int flint_endpoint_listen(const struct flint_endpoint *e, struct flint_server *srv, char *err,
 			  size_t errlen);
