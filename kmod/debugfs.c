@@ -31,6 +31,15 @@ static int peers_show(struct seq_file *m, void *v)
 }
 DEFINE_SHOW_ATTRIBUTE(peers);
 
+static int conns_show(struct seq_file *m, void *v)
+{
+	struct flint_fs *fs = m->private;
+
+	flint_net_show_conns(fs->net, m);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(conns);
+
 void flint_debugfs_init(void)
 {
 	flint_debugfs_root = debugfs_create_dir("flintfs", NULL);
@@ -49,6 +58,7 @@ void flint_debugfs_add(struct flint_fs *fs)
 	fs->debugfs = debugfs_create_dir(name, flint_debugfs_root);
 	debugfs_create_file("inflight", 0400, fs->debugfs, fs, &inflight_fops);
 	debugfs_create_file("peers", 0400, fs->debugfs, fs, &peers_fops);
+	debugfs_create_file("conns", 0400, fs->debugfs, fs, &conns_fops);
 }
 
 void flint_debugfs_del(struct flint_fs *fs)

@@ -3,7 +3,9 @@
  * Peers: the servers a mount talks to, the connections to them, reconnecting
  * with back-off, and the heartbeat.
  *
- * A peer has opts.nconn lanes. Each lane's work makes one connection; while it
+ * A peer has opts.nconn lanes, or more if it is a chunk server with more addresses: each
+ * address is a rail of its own, and lanes are dealt to the rails. All rails that work are in
+ * use at once. Each lane's work makes one connection; while it
  * is not yet LIVE that work is the only one to wait for it and to hand it to
  * its teardown. From LIVE on flint_conn_fail() does that, once: whoever moves
  * the connection to DRAINING first. The teardown work is the single owner of
@@ -24,6 +26,7 @@
 
 #include <linux/random.h>
 #include <linux/sched/signal.h>
+#include <net/ipv6.h>
 #include <net/net_namespace.h>
 #include "xprt.h"
 #define CREATE_TRACE_POINTS
@@ -178,9 +181,35 @@ static bool flint_peer_over(struct flint_peer *peer)
 }
 
 /* Can it be reached both ways? */
-static bool flint_peer_mixed(const struct flint_peer *peer)
+static bool flint_rail_mixed(const struct flint_rail *rail)
 {
-	return peer->nr_verbs && peer->nr_verbs < peer->nr_dests;
+	return rail->nr_verbs && rail->nr_verbs < rail->nr;
+}
+
+/* Has one of its lanes a connection? Under peer->lock. */
+static bool flint_rail_live(const struct flint_peer *peer, const struct flint_rail *rail)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&peer->lock);
+	for (i = rail - peer->rails; i < peer->nconn; i += peer->nr_rails) {
+		struct flint_conn *conn = rcu_dereference_protected(peer->lanes[i].conn, true);
+
+		if (conn && READ_ONCE(conn->state) == FLINT_CONN_LIVE)
+			return true;
+	}
+	return false;
+}
+
+static bool flint_peer_up(const struct flint_peer *peer)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&peer->lock);
+	for (i = 0; i < peer->nr_rails; i++)
+		if (peer->rails[i].up)
+			return true;
+	return false;
 }
 
 /*
@@ -224,7 +253,7 @@ static void flint_lane_arm(struct flint_lane *lane)
 	lockdep_assert_held(&lane->peer->lock);
 	if (!conn)
 		mod_delayed_work(flint_cm_wq, &lane->work, lane->delay);
-	else if (conn->ops->stream && flint_peer_mixed(lane->peer) &&
+	else if (conn->ops->stream && flint_rail_mixed(lane->rail) &&
 		 !rcu_access_pointer(lane->next) && !rcu_access_pointer(lane->old))
 		mod_delayed_work(flint_cm_wq, &lane->work,
 				 lane->verbs_wait && time_after(lane->verbs_again, now) ?
@@ -235,9 +264,11 @@ static void flint_conn_detach(struct flint_conn *conn)
 {
 	struct flint_peer *peer = conn->peer;
 	struct flint_lane *lane = conn->lane;
-	bool used;
+	bool used, down;
 
 	spin_lock_bh(&peer->lock);
+	lane->requests += conn->requests;
+	lane->bytes += conn->bytes;
 	used = rcu_access_pointer(lane->conn) == conn;
 	if (used)
 		RCU_INIT_POINTER(lane->conn, NULL);
@@ -247,13 +278,16 @@ static void flint_conn_detach(struct flint_conn *conn)
 		RCU_INIT_POINTER(lane->old, NULL);
 	if (used && !peer->closing)
 		strscpy(peer->reason, conn->reason, sizeof(peer->reason));
+	down = lane->rail->up;
+	lane->rail->up = down && flint_rail_live(peer, lane->rail);
+	down = down && !flint_peer_up(peer);
 	if (!flint_peer_over(peer)) {
 		flint_peer_limits(peer);
 		flint_lane_arm(lane);
 	}
 	spin_unlock_bh(&peer->lock);
 	wake_up_all(&peer->wq);
-	if (conn->was_live && !flint_peer_live(peer))
+	if (down)
 		flint_peer_event(peer, false);
 }
 
@@ -331,7 +365,7 @@ void flint_conn_init(struct flint_conn *conn, const struct flint_xprt_ops *ops,
 	conn->last_rx = jiffies;
 	conn->last_tx = jiffies;
 	conn->connect_timeo = o->connect_timeo;
-	if (!ops->stream && flint_peer_mixed(peer))
+	if (!ops->stream && flint_rail_mixed(lane->rail))
 		conn->connect_timeo = min_t(unsigned long, o->connect_timeo, FLINT_VERBS_TIMEO);
 	spin_lock_bh(&peer->lock);
 	if (rcu_access_pointer(lane->conn))
@@ -365,23 +399,29 @@ void flint_conn_put(struct flint_conn *conn)
 /**
  * flint_peer_conn() - a live connection of this peer
  * @peer: the peer
+ * @turn: which rail to take when all are as busy
  *
  * Context: RCU read section.
- * Return: the lane of this CPU if it is live, else any live one, else NULL.
+ * Return: of this CPU's lanes, one for each rail, the live one with the fewest requests in
+ * flight; any other live one if there is none; else NULL.
  */
-struct flint_conn *flint_peer_conn(struct flint_peer *peer)
+struct flint_conn *flint_peer_conn(struct flint_peer *peer, unsigned int turn)
 {
-	unsigned int n = peer->nconn, i, at = n > 1 ? raw_smp_processor_id() % n : 0;
+	unsigned int n = peer->nconn, rails = peer->nr_rails, at = 0, i;
+	struct flint_conn *best = NULL;
 
-	for (i = 0; i < n; i++) {
+	if (n > 1)
+		at = (raw_smp_processor_id() * rails + turn % rails) % n;
+	for (i = 0; i < n && (i < rails || !best); i++) {
 		struct flint_conn *conn = rcu_dereference(peer->lanes[at].conn);
 
-		if (conn && READ_ONCE(conn->state) == FLINT_CONN_LIVE)
-			return conn;
+		if (conn && READ_ONCE(conn->state) == FLINT_CONN_LIVE &&
+		    (!best || READ_ONCE(conn->inflight) < READ_ONCE(best->inflight)))
+			best = conn;
 		if (++at == n)
 			at = 0;
 	}
-	return NULL;
+	return best;
 }
 
 /**
@@ -414,7 +454,8 @@ static bool flint_lane_take(struct flint_lane *lane, struct flint_conn *conn)
 	struct flint_conn *old = rcu_dereference_protected(lane->conn, true);
 
 	lockdep_assert_held(&lane->peer->lock);
-	if (old == conn)
+	/* It may have ended already, and been detached. */
+	if (rcu_access_pointer(lane->next) != conn)
 		return false;
 	RCU_INIT_POINTER(lane->next, NULL);
 	rcu_assign_pointer(lane->conn, conn);
@@ -425,11 +466,13 @@ static bool flint_lane_take(struct flint_lane *lane, struct flint_conn *conn)
 static void flint_lane_up(struct flint_lane *lane, struct flint_conn *conn)
 {
 	struct flint_peer *peer = lane->peer;
-	bool first, moved;
+	bool first, told;
 
 	spin_lock_bh(&peer->lock);
-	moved = flint_lane_take(lane, conn);
-	first = peer->reason[0];
+	told = flint_lane_take(lane, conn) || !lane->rail->up;
+	first = !flint_peer_up(peer);
+	lane->rail->up = flint_rail_live(peer, lane->rail);
+	lane->rail->refused = false;
 	peer->reason[0] = 0;
 	peer->refused = 0;
 	flint_peer_limits(peer);
@@ -437,14 +480,15 @@ static void flint_lane_up(struct flint_lane *lane, struct flint_conn *conn)
 	lane->backoff = FLINT_BACKOFF_MIN;
 	lane->delay = FLINT_BACKOFF_MIN;
 	lane->complain = 0;
-	if (flint_peer_mixed(peer) && lane->next_dest >= peer->nr_verbs)
+	if (flint_rail_mixed(lane->rail) && lane->next_dest >= lane->rail->nr_verbs)
 		lane->next_dest = 0;
 	if (!conn->ops->stream)
 		lane->verbs_wait = 0;
 	flint_lane_arm(lane);
 	spin_unlock_bh(&peer->lock);
-	if (first || moved)
-		pr_info("%pISpc: connected over %s\n", &peer->dests[0].addr, conn->ops->name);
+	if (told)
+		pr_info("%pISpc: connected over %s\n", &lane->rail->dests[0].addr,
+			conn->ops->name);
 	if (first)
 		flint_peer_event(peer, true);
 	rcu_read_lock();
@@ -467,8 +511,20 @@ static void flint_lane_rest_verbs(struct flint_lane *lane)
 	lane->verbs_again = jiffies + lane->verbs_wait;
 }
 
+/* A rail that leads elsewhere says nothing of the others. */
+static bool flint_peer_all_refused(const struct flint_peer *peer)
+{
+	unsigned int i;
+
+	for (i = 0; i < peer->nr_rails; i++)
+		if (!peer->rails[i].refused)
+			return false;
+	return true;
+}
+
 static void flint_lane_retry_later(struct flint_lane *lane, const struct flint_conn *conn)
 {
+	struct flint_rail *rail = lane->rail;
 	struct flint_peer *peer = lane->peer;
 	unsigned long b = lane->backoff * 2;
 	int err = conn->err;
@@ -477,23 +533,24 @@ static void flint_lane_retry_later(struct flint_lane *lane, const struct flint_c
 	/* Half of it is jitter, so that a thousand clients do not come back as one. */
 	b = clamp_t(unsigned long, b, FLINT_BACKOFF_MIN, FLINT_BACKOFF_MAX);
 	spin_lock_bh(&peer->lock);
-	if (refused && lane->next_dest >= peer->nr_verbs)
+	if (refused && lane->next_dest >= rail->nr_verbs)
 		lane->next_dest = 0;	/* the server was reached: TCP would not help */
-	if (flint_peer_mixed(peer) && !conn->ops->stream && !refused) {
+	if (flint_rail_mixed(rail) && !conn->ops->stream && !refused) {
 		/* On to the next at once; TCP comes after the last. */
 		lane->delay = 0;
-		if (lane->next_dest >= peer->nr_verbs)
+		if (lane->next_dest >= rail->nr_verbs)
 			flint_lane_rest_verbs(lane);
 	} else {
 		/* Not even TCP: the server is down, and verbs are no worse than before. */
-		if (lane->next_dest >= peer->nr_dests)
+		if (lane->next_dest >= rail->nr)
 			lane->verbs_wait = 0;
 		lane->backoff = b / 2 + get_random_u32() % (b / 2 + 1);
 		lane->delay = lane->backoff;
 	}
 	/* Both at once: who finds itself refused asks why, before the teardown has run. */
 	if (rcu_access_pointer(lane->conn) == conn) {
-		peer->refused = refused ? err : 0;
+		rail->refused = refused;
+		peer->refused = flint_peer_all_refused(peer) ? err : 0;
 		if (!peer->closing)
 			strscpy(peer->reason, conn->reason, sizeof(peer->reason));
 	}
@@ -508,16 +565,16 @@ const struct flint_xprt_ops *flint_xprt_of(const struct flint_dest *dest)
 /* Whom to try next, and how. @beside: verbs, while there is a TCP connection. */
 static const struct flint_dest *flint_lane_dest(struct flint_lane *lane, bool beside)
 {
-	struct flint_peer *peer = lane->peer;
+	const struct flint_rail *rail = lane->rail;
 	unsigned int i = lane->next_dest;
 
-	if (i >= (beside ? peer->nr_verbs : peer->nr_dests))
+	if (i >= (beside ? rail->nr_verbs : rail->nr))
 		i = 0;
-	if (!beside && i < peer->nr_verbs && flint_peer_mixed(peer) && lane->verbs_wait &&
+	if (!beside && i < rail->nr_verbs && flint_rail_mixed(rail) && lane->verbs_wait &&
 	    time_before(jiffies, lane->verbs_again))
-		i = peer->nr_verbs;
+		i = rail->nr_verbs;
 	lane->next_dest = i + 1;
-	return &peer->dests[i];
+	return &rail->dests[i];
 }
 
 /* Is there nothing to do for its work now? */
@@ -530,7 +587,7 @@ static bool flint_lane_content(struct flint_lane *lane)
 	conn = rcu_dereference(lane->conn);
 	if (!conn)
 		content = false;
-	else if (flint_peer_mixed(lane->peer) && conn->ops->stream)
+	else if (flint_rail_mixed(lane->rail) && conn->ops->stream)
 		content = READ_ONCE(conn->state) != FLINT_CONN_LIVE ||
 			  rcu_access_pointer(lane->next) || rcu_access_pointer(lane->old);
 	rcu_read_unlock();
@@ -558,6 +615,7 @@ static void flint_lane_work(struct work_struct *work)
 		queue_delayed_work(flint_cm_wq, &lane->work, HZ);
 		return;
 	}
+	WRITE_ONCE(conn->dest, dest);
 	err = READ_ONCE(conn->state) == FLINT_CONN_HELLO ? flint_auth_handshake(conn) : conn->err;
 	flint_conn_get(conn);	/* once LIVE, its teardown may come and go at any time */
 	conn->was_live = !err;
@@ -571,7 +629,8 @@ static void flint_lane_work(struct work_struct *work)
 	flint_conn_fail(conn, err ? err : -ENOTCONN, "connecting failed (%d)", err);
 	flint_lane_retry_later(lane, conn);
 	if (!flint_peer_over(peer) && !beside &&
-	    (!lane->complain || time_after(jiffies, lane->complain))) {
+	    (!lane->complain ||
+	     (time_after(jiffies, lane->complain) && !flint_peer_live(peer)))) {
 		pr_warn("%pISpc: %s; trying %s\n", &dest->addr, conn->reason,
 			lane->delay ? "again" : "another way");
 		lane->complain = (jiffies + FLINT_COMPLAIN_EVERY) | 1;
@@ -583,18 +642,67 @@ put:
 
 /* ---- peers ------------------------------------------------------------ */
 
+static bool flint_same_host(const struct flint_dest *p, const struct flint_dest *q)
+{
+	const struct sockaddr_in *a = (const void *)&p->addr, *b = (const void *)&q->addr;
+	const struct sockaddr_in6 *x = (const void *)&p->addr, *y = (const void *)&q->addr;
+
+	if (p->addr.ss_family != q->addr.ss_family)
+		return false;
+	if (p->addr.ss_family == AF_INET)
+		return a->sin_addr.s_addr == b->sin_addr.s_addr;
+	return ipv6_addr_equal(&x->sin6_addr, &y->sin6_addr);
+}
+
 static bool flint_dest_equal(const struct flint_dest *p, const struct flint_dest *q)
 {
-	const struct sockaddr_storage *a = &p->addr, *b = &q->addr;
+	const struct sockaddr_in *a = (const void *)&p->addr, *b = (const void *)&q->addr;
 
-	if (p->proto != q->proto || a->ss_family != b->ss_family)
-		return false;
-	if (a->ss_family == AF_INET) {
-		const struct sockaddr_in *x = (const void *)a, *y = (const void *)b;
+	/* The port is at the same place in both families. */
+	return p->proto == q->proto && flint_same_host(p, q) && a->sin_port == b->sin_port;
+}
 
-		return x->sin_port == y->sin_port && x->sin_addr.s_addr == y->sin_addr.s_addr;
+/* Is it reached in these ways, in whatever order, and in no other? */
+static bool flint_peer_equal(const struct flint_peer *peer, const struct flint_dest *dests,
+			     unsigned int nr)
+{
+	unsigned int i, k;
+
+	for (i = 0; i < nr; i++) {
+		for (k = 0; k < peer->nr_dests; k++)
+			if (flint_dest_equal(&peer->dests[k], &dests[i]))
+				break;
+		if (k == peer->nr_dests)
+			return false;
 	}
-	return !memcmp(a, b, sizeof(struct sockaddr_in6));
+	return nr == peer->nr_dests;
+}
+
+/* Put the ways to a server in the order of its rails. A list of servers is one rail. */
+static void flint_peer_rails(struct flint_peer *peer, const struct flint_dest *dests,
+			     unsigned int nr)
+{
+	bool apart = peer->role == FLINT_ROLE_CHUNK;
+	struct flint_rail *rail;
+	unsigned int i, k;
+
+	for (i = 0; i < nr; i++) {
+		for (k = 0; k < i; k++)
+			if (!apart || flint_same_host(&dests[k], &dests[i]))
+				break;
+		if (k < i)
+			continue;	/* taken with that one */
+		rail = &peer->rails[peer->nr_rails++];
+		rail->dests = &peer->dests[peer->nr_dests];
+		for (k = i; k < nr; k++) {
+			if (apart && !flint_same_host(&dests[k], &dests[i]))
+				continue;
+			peer->dests[peer->nr_dests++] = dests[k];
+			if (dests[k].proto == FLINT_PROTO_RDMA && rail->nr_verbs == rail->nr)
+				rail->nr_verbs++;
+			rail->nr++;
+		}
+	}
 }
 
 static void flint_net_free(struct kref *ref)
@@ -648,19 +756,18 @@ static struct flint_peer *flint_peer_new(struct flint_net *net,
 	atomic_set(&peer->users, 1);
 	kref_get(&net->ref);
 	peer->net = net;
-	memcpy(peer->dests, dests, nr * sizeof(*dests));
-	peer->nr_dests = nr;
 	peer->role = role;
+	flint_peer_rails(peer, dests, nr);
 	spin_lock_init(&peer->lock);
 	INIT_LIST_HEAD(&peer->waiters);
 	init_waitqueue_head(&peer->wq);
 	INIT_WORK(&o->close, flint_peer_close_work);
 	strscpy(peer->reason, "not connected yet", sizeof(peer->reason));
-	peer->nconn = net->opts.nconn;
-	while (peer->nr_verbs < nr && dests[peer->nr_verbs].proto == FLINT_PROTO_RDMA)
-		peer->nr_verbs++;
+	peer->nconn = min(roundup(net->opts.nconn, peer->nr_rails),
+			  rounddown(FLINT_CONNS_MAX, peer->nr_rails));
 	for (i = 0; i < peer->nconn; i++) {
 		peer->lanes[i].peer = peer;
+		peer->lanes[i].rail = &peer->rails[i % peer->nr_rails];
 		peer->lanes[i].backoff = FLINT_BACKOFF_MIN;
 		INIT_DELAYED_WORK(&peer->lanes[i].work, flint_lane_work);
 	}
@@ -681,7 +788,7 @@ struct flint_peer *flint_peer_get(struct flint_net *net, const struct flint_dest
 		goto out;
 	}
 	list_for_each_entry(peer, &net->peers, node)
-		if (flint_dest_equal(&peer->dests[0], &dests[0]) &&
+		if (flint_peer_equal(peer, dests, nr) &&
 		    atomic_inc_not_zero(&peer->users))
 			goto out;
 	peer = flint_peer_new(net, dests, nr, role);
@@ -777,7 +884,7 @@ bool flint_peer_ready(struct flint_peer *peer)
 	bool ready;
 
 	rcu_read_lock();
-	conn = flint_peer_conn(peer);
+	conn = flint_peer_conn(peer, 0);
 	ready = conn && READ_ONCE(conn->inflight) < READ_ONCE(conn->credits);
 	rcu_read_unlock();
 	return ready;
@@ -788,7 +895,7 @@ bool flint_peer_live(struct flint_peer *peer)
 	bool live;
 
 	rcu_read_lock();
-	live = flint_peer_conn(peer);
+	live = flint_peer_conn(peer, 0);
 	rcu_read_unlock();
 	return live;
 }

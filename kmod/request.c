@@ -350,6 +350,10 @@ static int flint_slot_send(struct flint_conn *conn, struct flint_slot *slot, u32
 		slot->tag = 0;
 	} else {
 		conn->last_tx = jiffies;
+		if (!reserved) {
+			conn->requests++;
+			conn->bytes += req->data_len;
+		}
 		if (!--conn->preparing && conn->state >= FLINT_CONN_DRAINING)
 			wake_up_all(&conn->wq);
 	}
@@ -414,6 +418,9 @@ cancel:
 	return err;
 }
 
+/* Takes each CPU's requests to the rails of a server in turn. */
+static DEFINE_PER_CPU(unsigned int, flint_turn);
+
 /*
  * One attempt on whichever connection of the peer is live. @flush: what to hand to
  * flint_flush() then, which sleeps.
@@ -432,7 +439,11 @@ static int flint_peer_try(struct flint_peer *peer, struct flint_req *req, enum f
 	if (time_after_eq(jiffies, req->deadline))
 		return -ETIMEDOUT;
 	rcu_read_lock();
-	conn = req->only_conn ? flint_peer_conn_find(peer, req->only_conn) : flint_peer_conn(peer);
+	if (req->only_conn)
+		conn = flint_peer_conn_find(peer, req->only_conn);
+	else
+		conn = flint_peer_conn(peer, peer->nr_rails > 1 ? this_cpu_inc_return(flint_turn) :
+						0);
 	if (!conn && req->only_conn)
 		err = -ENOTCONN;
 	else if (conn)

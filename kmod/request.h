@@ -263,7 +263,7 @@ int flint_peer_refused(struct flint_peer *peer);
  * @name: for the servers' logs
  * @inline_size, @max_io, @credits: wanted
  * @connect_timeo, @hb_timeo: jiffies (5 s, 10 s)
- * @nconn: connections per peer, 1..16
+ * @nconn: connections per peer, 1..16; a chunk server with more addresses has one for each
  * @push: a metadata server pushed a message; NULL: pushes are not negotiated. In
  *	completion context, in an RCU read section that ends before
  *	flint_net_shutdown() and a grace period are over. Returns 0, or an error
@@ -341,11 +341,12 @@ struct flint_dest {
 /**
  * flint_peer_get() - a server, by its addresses
  * @net: of the mount
- * @dests: to try in turn, verbs first. Where there are both, TCP serves while verbs fail
+ * @dests: ways to it, verbs first. Where there are both, TCP serves while verbs fail. A chunk
+ *	server is reached at all of its addresses at once, others at one, tried in turn
  * @nr: of them, 1..FLINT_PEER_DESTS
- * @role: enum flint_role of the server, for messages
+ * @role: enum flint_role of the server
  *
- * Finds the peer with the same first address or makes it; connecting begins
+ * Finds the peer with these ways to it or makes it; connecting begins
  * at once in the background and goes on with back-off for the peer's life.
  *
  * Return: the peer with a reference, or ERR_PTR(-ENOMEM, -EIO).
@@ -421,6 +422,8 @@ int flint_net_abort(struct flint_net *net, const char *addr, u32 *nr);
 void flint_net_show_inflight(struct flint_net *net, struct seq_file *m);
 /* Peers, one line each: debugfs "peers". */
 void flint_net_show_peers(struct flint_net *net, struct seq_file *m);
+/* Their connections, one line each: debugfs "conns". */
+void flint_net_show_conns(struct flint_net *net, struct seq_file *m);
 
 int flint_transport_init(void);
 void flint_transport_exit(void);	/* waits for all connections of all mounts */

@@ -96,6 +96,62 @@ void flint_net_show_peers(struct flint_net *net, struct seq_file *m)
 		;
 }
 
+/* What a lane has sent. Under peer->lock, which keeps its connections. */
+static void flint_lane_sent(const struct flint_lane *lane, u64 *requests, u64 *bytes)
+{
+	const struct flint_conn *conns[] = {
+		rcu_dereference_protected(lane->conn, true),
+		rcu_dereference_protected(lane->old, true),
+	};
+	unsigned int i;
+
+	lockdep_assert_held(&lane->peer->lock);
+	*requests = lane->requests;
+	*bytes = lane->bytes;
+	for (i = 0; i < ARRAY_SIZE(conns); i++)
+		if (conns[i]) {
+			*requests += READ_ONCE(conns[i]->requests);
+			*bytes += READ_ONCE(conns[i]->bytes);
+		}
+}
+
+/* A line for each lane, whether it has a connection or not. */
+static int flint_peer_show_conns(struct flint_peer *peer, void *arg)
+{
+	unsigned int i;
+
+	for (i = 0; i < peer->nconn; i++) {
+		const struct flint_lane *lane = &peer->lanes[i];
+		const struct flint_dest *dest = lane->rail->dests;
+		const struct flint_conn *conn;
+		const char *state = "none";
+		u64 requests, bytes;
+		u32 inflight = 0;
+
+		spin_lock_bh(&peer->lock);
+		flint_lane_sent(lane, &requests, &bytes);
+		conn = rcu_dereference_protected(lane->conn, lockdep_is_held(&peer->lock));
+		if (conn) {
+			state = flint_conn_states[READ_ONCE(conn->state)];
+			inflight = READ_ONCE(conn->inflight);
+			dest = READ_ONCE(conn->dest) ?: dest;
+		}
+		spin_unlock_bh(&peer->lock);
+		seq_printf(arg, "%pISpc conn %u address %pISpc proto %s state %s inflight %u requests %llu bytes %llu\n",
+			   &peer->dests[0].addr, i, &dest->addr, flint_xprt_of(dest)->name, state,
+			   inflight, requests, bytes);
+	}
+	return 0;
+}
+
+void flint_net_show_conns(struct flint_net *net, struct seq_file *m)
+{
+	unsigned int n = 0;
+
+	while (flint_net_peer(net, n++, flint_peer_show_conns, m) != -ENOENT)
+		;
+}
+
 /* ---- requests --------------------------------------------------------- */
 
 static void flint_req_show(struct seq_file *m, const struct flint_peer *peer,

@@ -5,7 +5,8 @@
  *
  * Objects
  *  flint_net	one mount's view of the network; owns its peers
- *  flint_peer	one server; owns opts.nconn lanes
+ *  flint_peer	one server; owns its lanes, opts.nconn or one for each rail
+ *  flint_rail	one address of a chunk server; of others, all that they have
  *  flint_lane	one place for a connection; reconnects for the peer's life
  *  flint_conn	one connection. Never revived: a reconnect makes a new one
  *  flint_slot	one tag of a connection: the request, its message buffer and
@@ -101,21 +102,41 @@ struct flint_net {
 };
 
 /**
+ * struct flint_rail - the ways to one address of a server
+ * @dests: of peer->dests, verbs first
+ * @nr: of them
+ * @nr_verbs: the first of them
+ * @up: one of its lanes has a connection; this and @refused under peer->lock
+ * @refused: the last attempt was refused for good
+ */
+struct flint_rail {
+	const struct flint_dest *dests;
+	unsigned int nr;
+	unsigned int nr_verbs;
+	bool up;
+	bool refused;
+};
+
+/**
  * struct flint_lane - a place for one connection, and for its change
  * @work: connects; re-armed with back-off
  * @conn: the connection in use, or NULL. This and the next two are written under
  *	peer->lock and read under RCU
  * @next: being made to take its place: verbs, while @conn is TCP
  * @old: whose place was taken: nothing new is sent on it; ends when its requests have
+ * @rail: whose it is, for good
+ * @requests, @bytes: sent on connections that have ended; under peer->lock
  * @backoff: jiffies between attempts
  * @delay: jiffies until the next attempt
- * @next_dest: index into peer->dests
+ * @next_dest: index into rail->dests
  * @verbs_again: jiffies before which verbs need not be tried, if @verbs_wait is not 0
  * @verbs_wait: how long after they failed last
  * @tried: jiffies of the last attempt
  */
 struct flint_lane {
 	struct flint_peer *peer;
+	struct flint_rail *rail;
+	u64 requests, bytes;
 	struct delayed_work work;
 	struct flint_conn __rcu *conn;
 	struct flint_conn __rcu *next;
@@ -143,9 +164,10 @@ struct flint_peer {
 	struct list_head node;		/* net->peers; under net->lock */
 	struct flint_dest dests[FLINT_PEER_DESTS];
 	unsigned int nr_dests;
-	unsigned int nr_verbs;		/* the first of them */
+	struct flint_rail rails[FLINT_PEER_DESTS];
+	unsigned int nr_rails;
 	u8 role;
-	spinlock_t lock;		/* lanes' conn, reason, refused, closing, waiters, aborts */
+	spinlock_t lock;		/* lanes' conn, rails, reason, refused, closing, waiters, aborts */
 	bool closing;
 	int refused;
 	char reason[FLINT_REASON_LEN];
@@ -161,8 +183,8 @@ struct flint_peer {
 	u32 aborts;			/* times that its requests were aborted by hand */
 	struct list_head waiters;
 	struct flint_lat lat;
-	unsigned int nconn;
-	struct flint_lane lanes[FLINT_CONNS_MAX];
+	unsigned int nconn;		/* a multiple of nr_rails */
+	struct flint_lane lanes[FLINT_CONNS_MAX];	/* of the rails in turn */
 };
 
 enum flint_conn_state {
@@ -214,6 +236,7 @@ struct flint_conn {
 	u32 id;				/* for traces and logs; never used again */
 	struct flint_peer *peer;
 	struct flint_lane *lane;
+	const struct flint_dest *dest;	/* where it leads; NULL: connecting */
 	unsigned long connect_timeo;	/* jiffies */
 	spinlock_t lock;		/* see above */
 	enum flint_conn_state state;
@@ -225,6 +248,8 @@ struct flint_conn {
 	u32 credits;			/* granted, <= depth */
 	u32 inflight;			/* slots taken, without the reserved one */
 	u32 preparing;			/* slots in PREP */
+	u64 requests;			/* sent, without the reserved slot's */
+	u64 bytes;			/* of their payload */
 	u16 *free;			/* stack of free slot indices */
 	u32 nr_free;
 	struct flint_slot **slots;	/* depth + 1; the last is reserved */
@@ -277,7 +302,7 @@ void flint_conn_init(struct flint_conn *conn, const struct flint_xprt_ops *ops,
 void flint_conn_get(struct flint_conn *conn);
 void flint_conn_put(struct flint_conn *conn);
 const struct flint_xprt_ops *flint_xprt_of(const struct flint_dest *dest);
-struct flint_conn *flint_peer_conn(struct flint_peer *peer);
+struct flint_conn *flint_peer_conn(struct flint_peer *peer, unsigned int turn);
 struct flint_conn *flint_peer_conn_find(struct flint_peer *peer, u32 id);
 
 /* auth.c */

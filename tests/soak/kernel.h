@@ -174,7 +174,9 @@ static inline bool refcount_dec_and_test(refcount_t *r)
 #define fatal_signal_pending(t)	false
 #define wait_event_timeout(wq, c, t) ((c) ? (t) : 0)
 #define wait_for_completion_killable_timeout(c, t) ((c)->done ? (t) : 0)
+#define DEFINE_PER_CPU(type, name)	type name
 #define this_cpu_inc(x)		((x)++)
+#define this_cpu_inc_return(x)	(++(x))
 #define this_cpu_add(x, n)	((x) += (n))
 
 /* ---- time --------------------------------------------------------------- */

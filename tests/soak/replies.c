@@ -121,14 +121,14 @@ void flint_conn_put(struct flint_conn *c)
 {
 }
 
-struct flint_conn *flint_peer_conn(struct flint_peer *p)
+struct flint_conn *flint_peer_conn(struct flint_peer *p, unsigned int turn)
 {
 	return conn.state == FLINT_CONN_LIVE ? &conn : NULL;
 }
 
 struct flint_conn *flint_peer_conn_find(struct flint_peer *p, u32 id)
 {
-	return flint_peer_conn(p);
+	return flint_peer_conn(p, 0);
 }
 
 static int wire_map(struct flint_conn *c, struct flint_slot *slot, struct flint_req *req,
