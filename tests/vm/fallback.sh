@@ -8,18 +8,6 @@
 
 connected() { dmesg | grep -c "flintfs: .*connected over $1"; }
 
-# wait_for SECONDS COMMAND...
-wait_for()
-{
-	local end=$((SECONDS + $1))
-
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.2
-	done
-}
-
 more_than() { [ "$($1 "$3")" -gt "$2" ]; }
 
 load_loop()

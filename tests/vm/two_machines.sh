@@ -6,23 +6,6 @@
 # vm: --nodes 2 --mem 3G --timeout 500
 . "$(dirname "$0")/lib/cluster.sh"
 
-SYNC=/results/two_machines
-step=0
-
-# Both get here, with all that they did before; the slower one within the time a busy machine needs.
-together()
-{
-	local i
-
-	step=$((step + 1))
-	touch $SYNC.$step.$NODE
-	for ((i = 0; i < 1200; i++)); do
-		[ -e $SYNC.$step.$((3 - NODE)) ] && return
-		sleep 0.1
-	done
-	bail "node $((3 - NODE)) did not come to step $step"
-}
-
 # turns COMMAND...: called with "do N" by one node and, after that, with "see N" by the other, in turn.
 turns()
 {
@@ -197,15 +180,7 @@ while True:
 }
 
 plan 10
-if [ $NODE = 1 ]; then
-	cluster_start
-	cp $KEY $SYNC.key
-	together
-else
-	together
-	KEY=/tmp/cluster.key
-	install -m 600 $SYNC.key $KEY
-fi
+cluster_on_node1
 mount_flint
 ok "buffered writes are seen at once" turns buffered
 ok "direct writes are seen at once, buffered or not" turns direct

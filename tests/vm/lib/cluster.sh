@@ -14,7 +14,7 @@ STATE=/data/cluster
 MNT=/mnt/flint
 ADDR=${ADDR:-10.77.0.1}
 KEY=$STATE/cluster.key
-tap_n=0 tap_failed=0
+tap_n=0 tap_failed=0 step=0
 
 plan() { echo "1..$1"; }
 
@@ -102,6 +102,42 @@ umount_flint()
 	done
 	cat /tmp/umount.log
 	bail "umount failed"
+}
+
+# wait_for SECONDS COMMAND...
+wait_for()
+{
+	local end=$((SECONDS + $1))
+
+	shift
+	until "$@"; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.2
+	done
+}
+
+# Of two nodes, both get here, with all that they did before; the slower one within the time a busy
+# machine needs.
+together()
+{
+	step=$((step + 1))
+	touch /results/step.$step.$NODE
+	wait_for 120 [ -e /results/step.$step.$((3 - NODE)) ] ||
+		bail "node $((3 - NODE)) did not come to step $step"
+}
+
+# cluster_on_node1 [flint up options]: the cluster is there, node 2 has its key.
+cluster_on_node1()
+{
+	if [ $NODE = 1 ]; then
+		cluster_start "$@"
+		cp $KEY /results/cluster.key
+		together
+	else
+		together
+		KEY=/tmp/cluster.key
+		install -m 600 /results/cluster.key $KEY
+	fi
 }
 
 # The kernel's log since boot has nothing that frightens an operator.
