@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What must outlive kill -9 of every server: names, data, files deleted while
 # open; and what must not outlive a flipped bit: wrong data.
+# timeout: 900
+MOVED=10.77.0.9
 TARGET_SIZE=192M	# small enough to be searched for a line
 . "$(dirname "$0")/lib/cluster.sh"
 
@@ -57,6 +59,47 @@ batched_io_survives()
 	return $status
 }
 
+# servers_move PROGRAM FROM TO: each that runs dies and comes again at another address.
+servers_move()
+{
+	local pid args i
+
+	for pid in $(pgrep -x "$1"); do
+		mapfile -d '' args < /proc/$pid/cmdline
+		for i in "${!args[@]}"; do [ "${args[i]}" != $2 ] || args[i]=$3; done
+		kill -9 $pid
+		setsid "${args[@]}" >> $STATE/moved.log 2>&1 &
+	done
+}
+
+# Mounts learn from the managers where the servers are now; I/O and metadata go on. Then all move back.
+servers_at_another_address()
+{
+	local load status=0 i
+
+	mount_flint io_timeo=400s /mnt/patient
+	ip addr add $MOVED/24 dev d0
+	fio --name=moved --filename=/mnt/patient/moved --size=8m --bs=16k --direct=1 --ioengine=libaio --iodepth=8 \
+		--rw=randrw --verify=crc32c --verify_fatal=1 --verify_backlog=64 --time_based --runtime=20 > /tmp/fio.log 2>&1 & load=$!
+	sleep 5
+	servers_move flint-chunkd $ADDR $MOVED
+	servers_move flint-metad $ADDR $MOVED
+	for i in 1 2 3 4 5 6 7 8 9 10; do
+		mkdir /mnt/patient/dir$i && echo $i > /mnt/patient/dir$i/file || status=1
+		sleep 1
+	done
+	wait $load || status=1
+	dmesg | grep -c "connected.*$MOVED\|$MOVED.*connected" | sed 's/^/# connections to the new address: /'
+	dmesg | grep -q "flintfs: $MOVED:.*connected" || status=1
+	pkill -9 -x 'flint-chunkd|flint-metad'
+	cluster_heals || status=1
+	[ "$(cat /mnt/patient/dir*/file | sort -n | tail -1)" = 10 ] || status=1
+	cmp /mnt/patient/moved $MNT/moved || status=1
+	umount_flint /mnt/patient
+	ip addr del $MOVED/24 dev d0
+	return $status
+}
+
 # One bit of stored data is flipped behind the server's back.
 flipped_bit_is_an_error()
 {
@@ -86,5 +129,6 @@ mount_flint
 ok "a file deleted while open stays readable after kill -9 of the servers" deleted_file_stays_readable
 ok "a tree of files survives kill -9 of the servers and a remount" tree_survives
 ok "reads and writes in batches outlive kill -9 of the chunk servers" batched_io_survives
+ok "servers that come back at another address are found" servers_at_another_address
 ok "a flipped bit is an I/O error and a log line, never data" flipped_bit_is_an_error
 done_testing
