@@ -167,7 +167,7 @@ struct flint_peer {
 	struct flint_rail rails[FLINT_PEER_DESTS];
 	unsigned int nr_rails;
 	u8 role;
-	spinlock_t lock;		/* lanes, rails, reason, refused, closing, waiters, aborts */
+	spinlock_t lock;		/* rails, lanes, refused, reason, waiters, aborts */
 	bool closing;
 	int refused;
 	char reason[FLINT_REASON_LEN];

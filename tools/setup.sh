@@ -6,7 +6,7 @@ set -eu
 
 packages=(
 	# build: user space, module
-	gcc libc6-dev make pkg-config bc bison flex libelf-dev kmod linux-headers-amd64
+	gcc libc6-dev make pkg-config bc bison flex libelf-dev kmod linux-headers-amd64 pahole
 	libibverbs-dev librdmacm-dev libssl-dev libisal-dev libinih-dev libxxhash-dev uthash-dev
 	liburing-dev libsqlite3-dev libjansson-dev libmicrohttpd-dev libcurl4-openssl-dev
 	libfuse3-dev libnl-3-dev uuid-dev keyutils
