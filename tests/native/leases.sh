@@ -85,7 +85,8 @@ holder=
 makes() {	# PATH
 	"$BIN/flint-leasetest" --mgr "127.0.0.1:$((PORT + 1))" --key "$D/cluster.key" promise "$1" 60 >"$W/makes.out" 2>&1 &
 	holder=$!
-	sleep 2
+	until_ok 30 grep -q '^[0-9]' "$W/makes.out" || return 1
+	sleep 1
 	kill -9 "$holder"
 	lt promised "$1" "$(grep -v '^#' "$W/makes.out" | sed '$!d')" && lt fill "$1/more" 1
 }
