@@ -39,7 +39,7 @@ tree_survives()
 # while there is time, and each gets its own answer.
 batched_io_survives()
 {
-	local load status job="--name=batch --filename=/mnt/patient/batch --size=8m --bs=4k --direct=1
+	local load status job="--name=batch --filename=/mnt/patient/batch --size=4m --bs=4k --direct=1
 		--ioengine=libaio --iodepth=32 --iodepth_batch_submit=16 --verify=crc32c --verify_fatal=1"
 
 	mount_flint io_timeo=400s /mnt/patient
