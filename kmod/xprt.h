@@ -167,7 +167,8 @@ struct flint_peer {
 	struct flint_rail rails[FLINT_PEER_DESTS];
 	unsigned int nr_rails;
 	u8 role;
-	spinlock_t lock;		/* rails, lanes, refused, reason, waiters, aborts */
+	/* lanes' conn, rails, reason, refused, closing, waiters, aborts */
+	spinlock_t lock;
 	bool closing;
 	int refused;
 	char reason[FLINT_REASON_LEN];

@@ -89,7 +89,7 @@ servers_at_another_address()
 		sleep 1
 	done
 	wait $load || status=1
-	dmesg | grep -c "connected.*$MOVED\|$MOVED.*connected" | sed 's/^/# connections to the new address: /'
+	echo "# connections to the new address: $(dmesg | grep -c "flintfs: $MOVED:.*connected")"
 	dmesg | grep -q "flintfs: $MOVED:.*connected" || status=1
 	pkill -9 -x 'flint-chunkd|flint-metad'
 	cluster_heals || status=1
