@@ -18,7 +18,7 @@ trouble() {
 		if [ $((i % 5)) = 4 ]; then
 			kill -STOP "$(pid "$v")"; sleep 1.5; kill -CONT "$(pid "$v")"
 		else
-			kill -9 "$(pid "$v")"
+			kill_hard "$(pid "$v")"
 			sleep 0.5
 			up >>"$W/up.out" 2>&1
 		fi
@@ -48,7 +48,7 @@ result $? "random operations while daemons are killed and frozen ($(tail -n 1 "$
 fstest verify "$W/manifest" >"$W/verify1.out" 2>&1
 result $? "every file is as it was left"
 
-for d in mgr meta chunk1 chunk2 chunk3; do kill -9 "$(pid $d)"; done
+for d in mgr meta chunk1 chunk2 chunk3; do kill_hard "$(pid $d)"; done
 sleep 0.3
 up >>"$W/up.out" 2>&1
 fstest verify "$W/manifest" >"$W/verify2.out" 2>&1

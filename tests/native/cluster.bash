@@ -20,6 +20,21 @@ done
 pid() { cat "$D/run/$1.pid" 2> /dev/null; }
 pids() { cat "$D"/run/*.pid | sort -n | tr '\n' ' '; }
 
+# kill -9 PID...: when it returns they hold neither lock nor port.
+kill_hard()
+{
+	local p i
+	kill -9 "$@" || return 1
+	for p in "$@"; do
+		for ((i = 0; i < 200; i++)); do
+			kill -0 "$p" 2> /dev/null || continue 2
+			sleep 0.05
+		done
+		echo "process $p does not end"
+		return 1
+	done
+}
+
 finish()
 {
 	local p

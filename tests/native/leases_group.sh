@@ -30,7 +30,7 @@ three()
 	up --meta 3 --chunk-servers 1 && until_ok 20 all_members || return 1
 	for m in meta meta2 meta3; do
 		cat "/proc/$(pid $m)/cmdline" > "$W/cmd.$m"
-		kill -9 "$(pid $m)"
+		kill_hard "$(pid $m)"
 	done
 	for m in meta meta2 meta3; do start $m; done
 	until_ok 20 all_members
@@ -38,7 +38,7 @@ three()
 }
 lt() { timeout 100 "$BIN/flint-leasetest" --mgr "$MGRS" --key "$D/cluster.key" "$@"; }
 
-killed() { local l; l=$(leader); kill -9 "$(pid "$l")"; sleep "${1:-1}"; start "$l"; until_ok 20 all_members; }
+killed() { local l; l=$(leader); kill_hard "$(pid "$l")"; sleep "${1:-1}"; start "$l"; until_ok 20 all_members; }
 frozen() { local l; l=$(leader); kill -STOP "$(pid "$l")"; sleep 3; kill -CONT "$(pid "$l")"; until_ok 20 all_members; }
 handed() { fl meta transfer && until_ok 20 all_members; }
 
@@ -80,7 +80,7 @@ dead_client()
 	kill -9 $PROCS
 	local l
 	l=$(leader)
-	kill -9 "$(pid "$l")"
+	kill_hard "$(pid "$l")"
 	until_ok 10 json "d['leader'] and d['leader'] != '$l'" meta status || return 1
 	lt change /far/f1500 $((LEASE * 3 / 4)) || return 1
 	lt change /held $((LEASE + LEASE / 2)) || return 1

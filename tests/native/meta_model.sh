@@ -36,9 +36,8 @@ killed()
 {
 	local l
 	l=$(leader) && [ -n "$l" ] || return 0
-	kill -9 "$(pid "$l")"
+	kill_hard "$(pid "$l")"
 	sleep 1.$((RANDOM % 10))
-	until_ok 20 flock -n "$D/$l/lock" true	# it may take a while to be gone
 	start "$l"
 }
 frozen()

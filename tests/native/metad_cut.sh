@@ -27,7 +27,7 @@ cut trunc f 1000001 >"$W/trunc.out" 2>&1 &
 job=$!
 becomes "SELECT size FROM intent" 1000001
 result $? "a truncation waits for chunk servers that do not answer"
-kill -9 "$(pid meta)"
+kill_hard "$(pid meta)"
 kill -CONT "$(pid chunk1)" "$(pid chunk2)"
 up >>"$W/up.out" 2>&1
 wait $job
@@ -44,7 +44,7 @@ exec 9>"$W/hold"
 for _ in $(seq 600); do grep -q removed "$W/hold.out" && break; sleep 0.1; done
 grep -q removed "$W/hold.out"
 result $? "a file is removed while it is open"
-kill -9 "$(pid meta)" "$(pid chunk1)" "$(pid chunk2)"
+kill_hard "$(pid meta)" "$(pid chunk1)" "$(pid chunk2)"
 up >>"$W/up.out" 2>&1
 becomes "SELECT ready FROM orphan" 0
 result $? "a removed open file is kept"

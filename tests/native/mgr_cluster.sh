@@ -17,7 +17,7 @@ kill_one()
 	local pid
 
 	pid=$(cat "$D/run/chunk2.pid")
-	kill -9 "$pid" && up && [ "$(cat "$D/run/chunk2.pid")" != "$pid" ]
+	kill_hard "$pid" && up && [ "$(cat "$D/run/chunk2.pid")" != "$pid" ]
 }
 
 kill_all()
@@ -25,7 +25,7 @@ kill_all()
 	local before after
 
 	before=$(epoch)
-	kill -9 $(pids)
+	kill_hard $(pids)
 	up || return 1
 	after=$(epoch)
 	echo "epoch $before, then $after"
@@ -39,7 +39,7 @@ kill_often()
 	local i
 
 	for i in 1 2 3 4 5; do
-		kill -9 $(pids)
+		kill_hard $(pids)
 		up > "$W/often" 2>&1 || { cat "$W/often"; return 1; }
 	done
 	json 'len(d["file_systems"]) == 2' fs list

@@ -48,7 +48,7 @@ kill_leader()
 {
 	local l
 	l=$(leader)
-	kill -9 "$(pid "$l")"
+	kill_hard "$(pid "$l")"
 	# 3 s, and as much again for a machine that runs other tests.
 	resumed_within 6000 "$BIN/flint" fs create afterkill --dir "$D" && [ "$(leader)" != "$l" ]
 }
@@ -73,7 +73,7 @@ wipe_and_rejoin()
 	local f up=
 	f=$(followers | cut -d' ' -f1)
 	echo "wiping $f"
-	kill -9 "$(pid "$f")"
+	kill_hard "$(pid "$f")"
 	rm -rf "$D/$f"
 	up > /dev/null 2>&1 &
 	up=$!
@@ -167,7 +167,7 @@ all_killed()
 {
 	local before after
 	before=$(epoch)
-	kill -9 $(pids)
+	kill_hard $(pids)
 	up > "$W/up" 2>&1 || { cat "$W/up"; return 1; }
 	until_ok 20 voters 3 || return 1
 	after=$(epoch)

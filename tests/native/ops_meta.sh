@@ -70,7 +70,7 @@ emptied()
 	local f
 	f=$(followers | cut -d' ' -f1)
 	[ "$f" = meta ] && f=$(followers | cut -d' ' -f2)
-	kill -9 "$(pid "$f")"
+	kill_hard "$(pid "$f")"
 	rm -rf "${D:?}/$f"
 	metad "$f"
 	until_ok 20 told 'was emptied' fl meta status || return 1
@@ -83,7 +83,7 @@ other_machine()
 	local old
 	old=$(followers | cut -d' ' -f1)
 	[ "$old" = meta ] && old=$(followers | cut -d' ' -f2)
-	kill -9 "$(pid "$old")"
+	kill_hard "$(pid "$old")"
 	metad meta4
 	until_ok 20 json '[r for r in d["replicas"] if r["name"] == "meta4" and r["state"] == "standby"]' meta status || return 1
 	fl meta replace "$old" meta4 --yes && voters 3 && rm -f "$D/run/$old.pid" && GONE=$old
@@ -94,7 +94,7 @@ killed_leader()
 	local l begin ms
 	l=$(leader)
 	begin=$(date +%s%N)
-	kill -9 "$(pid "$l")"
+	kill_hard "$(pid "$l")"
 	until_ok 20 json "d['leader'] and d['leader'] != '$l'" meta status || return 1
 	ms=$((($(date +%s%N) - begin) / 1000000))
 	echo "another one leads after $ms ms"
@@ -120,9 +120,9 @@ rescue()
 	sleep 2
 	for f in meta meta2 meta3 meta4; do
 		[ -e "$D/run/$f.pid" ] || continue
-		[ "$f" = "$last" ] || { kill -9 "$(pid "$f")"; rm -rf "${D:?}/$f" "$D/run/$f.pid"; }
+		[ "$f" = "$last" ] || { kill_hard "$(pid "$f")"; rm -rf "${D:?}/$f" "$D/run/$f.pid"; }
 	done
-	kill -9 "$(pid "$last")"
+	kill_hard "$(pid "$last")"
 	told 'LAST RESORT' "$BIN/flint" meta rescue --state "$D/$last" < /dev/null
 	says 'say --yes' "$BIN/flint" meta rescue --state "$D/$last" < /dev/null || return 1
 	"$BIN/flint" meta rescue --state "$D/$last" --yes || return 1

@@ -46,7 +46,7 @@ replaced() { rm -rf "$D/mgr3" && start mgr3 --join "$(others mgr3)" && until_ok 
 rescued()
 {
 	local m
-	for m in mgr mgr2 mgr3; do kill -9 "$(pid $m)"; done
+	for m in mgr mgr2 mgr3; do kill_hard "$(pid $m)"; done
 	sleep 1
 	rm -rf "$D/mgr" "$D/mgr2"
 	told 'LAST RESORT' "$BIN/flint" mgr rescue --state "$D/mgr3" --yes && start mgr3 && until_ok 20 voters 1 &&

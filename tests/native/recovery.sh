@@ -16,7 +16,7 @@ is() { test "$(state "$1")" = "$2"; }
 # role N: the Nth target of chain 1, head first
 role() { field "d['chains'][0]['targets'][$1]['id']" chain list; }
 # chunk servers and their targets have the same numbers
-stop_hard() { kill -9 "$(pid "chunk$1")"; until_ok 20 not is "$1" serving; }
+stop_hard() { kill_hard "$(pid "chunk$1")"; until_ok 20 not is "$1" serving; }
 chaos() { timeout 100 "$BIN/flint-fstest" --mgr "$(mgrs)" --key "$D/cluster.key" --threads 3 --seed "$1" chaos "$2" "$W/manifest$1"; }
 verify() { timeout 60 "$BIN/flint-fstest" --mgr "$(mgrs)" --key "$D/cluster.key" verify "$W/manifest$1"; }
 said() { cat "$D"/log/chunk*.log | grep -cF -- "$1"; }
@@ -52,13 +52,13 @@ was=$(said "recovery of target")
 up > "$W/up" 2>&1 &
 started=$!
 ok "its recovery begins" until_ok 40 started "recovery of target" "$was"
-kill -9 "$(pid "chunk$head")"
+kill_hard "$(pid "chunk$head")"
 wait $started
 up > "$W/up" 2>&1 &
 started=$!
 ok "it is killed and returns: recovery begins anew" until_ok 40 started "recovery of target" $((was + 1))
 helper=$(field "[t['id'] for t in d['chains'][0]['targets'] if t['state'] == 'serving'][-1]" chain list)
-kill -9 "$(pid "chunk$helper")"
+kill_hard "$(pid "chunk$helper")"
 wait $started
 fl set recovery_bps 0 > /dev/null 2>&1
 ok "its helper is killed, the chain goes on" chaos 5 2

@@ -26,7 +26,7 @@ serving() { json 'all(t["state"] == "serving" for c in d["chains"] for t in c["t
 verify() { timeout 60 "$BIN/flint-fstest" --timeout 10 --mgr "$(mgrs)" --key "$D/cluster.key" verify "$W/manifest"; }
 log_has() { cat "$D"/log/chunk$2.log | grep -qF -- "$1"; }
 # stop_hard N, start_again: one chunk server
-stop_hard() { kill -9 "$(pid "chunk$1")"; }
+stop_hard() { kill_hard "$(pid "chunk$1")"; }
 
 echo "1..34"
 ok "a cluster with three replicas of everything" up --chunk-servers 3 --targets 2 --replicas 3

@@ -35,7 +35,7 @@ counted()
 }
 any_counts() { counted chunk1 "$1" || counted chunk2 "$1" || counted chunk3 "$1"; }
 serving() { [ "$(field 'sum(t["state"] == "serving" for t in d["targets"])' target list)" = "$1" ]; }
-away() { kill -9 "$(pid chunk3)" && until_ok 30 serving 2 && fstest --fs default data; }
+away() { kill_hard "$(pid chunk3)" && until_ok 30 serving 2 && fstest --fs default data; }
 back() { up --chunk-servers 3 --replicas 3; until_ok 30 serving 3; }
 
 echo 1..12
