@@ -58,6 +58,18 @@ static void update_park(struct flint_sop *op, struct flint_inode *in)
 	flint_inode_park(in, op, flint_write_start);
 }
 
+/* A CUT went by while this waited: what it read may be gone. It begins anew. */
+static bool update_overtaken(struct flint_sop *op, struct flint_inode *in)
+{
+	if ((op->cut_seq == in->cut_seq || flint_chunk_host(op, op->chunk)) &&
+	    !(op->chunk->flags & FLINT_CHUNK_DEAD))
+		return false;
+	update_park(op, in);
+	if (!in->cuts)
+		flint_inode_unpark(op->st, in);
+	return true;
+}
+
 /*
  * Old content that was to be kept is damaged. A client's change begins anew when
  * it is repaired; what a predecessor gave asks it for the whole chunk; a CUT is
@@ -745,6 +757,9 @@ static void update_merge(struct flint_sop *op)
 {
 	u32 i;
 
+	if (op->kind != FLINT_SOP_CUT &&
+	    update_overtaken(op, flint_inode_at(&op->st->index, op->chunk->inode)))
+		return;
 	for (i = 0; i < 2; i++) {
 		if (!op->edge[i].used)
 			continue;
@@ -906,13 +921,8 @@ static void update_log(struct flint_sop *op)
 		update_fail(op, status);
 		return;
 	}
-	if ((op->cut_seq != in->cut_seq && !flint_chunk_host(op, op->chunk)) ||
-	    (op->chunk->flags & FLINT_CHUNK_DEAD)) {
-		update_park(op, in);	/* what was merged may be gone */
-		if (!in->cuts)
-			flint_inode_unpark(st, in);
+	if (update_overtaken(op, in))
 		return;
-	}
 	len = op->kind == FLINT_SOP_DROP ? sizeof(struct flint_rec_drop) :
 					   flint_update_record_len(op);
 	p = flint_wal_reserve(&st->wal, len);
