@@ -48,7 +48,7 @@ static const struct argp_option cli_opts_init[] = {
 static const struct argp_option cli_opts_target_add[] = {
 	{ "id", CLI_OPT_ID, "N", 0, "Target id (default: the next free one)", 0 },
 	{ "size", CLI_OPT_SIZE, "BYTES", 0, "Size of a file, with K, M, G or T; needed unless PATH is a block device", 0 },
-	{ "crc-block", CLI_OPT_CRC_BLOCK, "BYTES", 0, "Checksum block, 4K to 64K", 0 },
+	{ "crc-block", CLI_OPT_CRC_BLOCK, "BYTES", 0, "Allocation and checksum block, 4K to 64K", 0 },
 	CLI_JSON, CLI_API, { 0 },
 };
 

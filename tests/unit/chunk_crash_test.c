@@ -198,7 +198,7 @@ static void check_prefix(struct world *w, struct td_player *p, u32 upto, u32 cha
 	}
 }
 
-static void power_cuts(bool volatile_cache, bool prewritten, u32 ops, u32 step, u64 seed)
+static void power_cuts(u8 block_shift, bool volatile_cache, bool prewritten, u32 ops, u32 step, u64 seed)
 {
 	bool dense = getenv("FLINT_CRASH_DENSE") != NULL;
 	struct world *w = calloc(1, sizeof(*w));
@@ -207,7 +207,7 @@ static void power_cuts(bool volatile_cache, bool prewritten, u32 ops, u32 step, 
 	struct td_player p;
 	u32 i;
 
-	world_init(w, 12, volatile_cache, prewritten, seed);
+	world_init(w, block_shift, 12, volatile_cache, prewritten, seed);
 	/* The record begins with the formatted disk. */
 	start = w->disk;
 	w->disk = td_new(DISK, start, seed + 9);
@@ -243,7 +243,7 @@ static void test_cuts(void **state)
 	u64 rounds = env_number("FLINT_CRASH_ROUNDS", 1), seed = env_number("FLINT_CRASH_SEED", 4242);
 
 	for (; rounds; rounds--, seed++)
-		power_cuts(false, true, 60, 10, seed);
+		power_cuts(12, false, true, 60, 10, seed);
 }
 
 static void test_cuts_volatile(void **state)
@@ -251,7 +251,7 @@ static void test_cuts_volatile(void **state)
 	u64 rounds = env_number("FLINT_CRASH_ROUNDS", 1), seed = env_number("FLINT_CRASH_SEED", 17);
 
 	for (; rounds; rounds--, seed++)
-		power_cuts(true, false, 40, 10, seed);
+		power_cuts(14, true, false, 40, 10, seed);
 }
 
 int main(void)

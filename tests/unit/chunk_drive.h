@@ -17,13 +17,20 @@ static inline void no_kick(void *arg)
 {
 }
 
-static inline void format_disk(struct test_dev *d, u8 crc_shift)
+/* @block_shift: 0: as @crc_shift; 14: as version 2 of the format had it */
+static inline void format_blocks(struct test_dev *d, u8 block_shift, u8 crc_shift)
 {
-	struct flint_store_format f = { .id = 7, .size = d->dev.size, .crc_shift = crc_shift };
+	struct flint_store_format f = { .id = 7, .size = d->dev.size, .crc_shift = crc_shift,
+					.block_shift = block_shift };
 	char err[256] = "";
 
 	memset(f.uuid, 0x5a, sizeof(f.uuid));
 	assert_int_equal(flint_store_format(&d->dev, &f, err, sizeof(err)), 0);
+}
+
+static inline void format_disk(struct test_dev *d, u8 crc_shift)
+{
+	format_blocks(d, 0, crc_shift);
 }
 
 static inline struct flint_store *try_open(struct test_dev *d, char *err, size_t errlen)

@@ -96,8 +96,8 @@ static inline struct state *push_state(struct model_chunk *c)
 	return s;
 }
 
-static inline void world_init(struct world *w, u8 crc_shift, bool volatile_cache, bool prewritten,
-		       u64 seed)
+static inline void world_init(struct world *w, u8 block_shift, u8 crc_shift, bool volatile_cache,
+			      bool prewritten, u64 seed)
 {
 	u32 i;
 
@@ -106,7 +106,7 @@ static inline void world_init(struct world *w, u8 crc_shift, bool volatile_cache
 	w->disk = td_new(DISK, NULL, seed + 1);
 	w->disk->dev.volatile_cache = volatile_cache;
 	w->disk->dev.prewritten = prewritten;
-	format_disk(w->disk, crc_shift);
+	format_blocks(w->disk, block_shift, crc_shift);
 	for (i = 0; i < NR_CHUNKS; i++) {
 		w->chunk[i].states[0].data = calloc(1, CHUNK);
 		w->chunk[i].nr = 1;

@@ -13,12 +13,12 @@
 #include "../../userd/base/log.h"
 #include "chunk_model.h"
 
-static void random_ops(u8 crc_shift, bool prewritten)
+static void random_ops(u8 block_shift, u8 crc_shift, bool prewritten)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	int i;
 
-	world_init(w, crc_shift, false, prewritten, 77 + crc_shift);
+	world_init(w, block_shift, crc_shift, false, prewritten, 77 + crc_shift);
 	for (i = 0; i < 4; i++) {
 		run_ops(w, 120);
 		check_newest(w);
@@ -31,17 +31,23 @@ static void random_ops(u8 crc_shift, bool prewritten)
 
 static void test_random_4k(void **state)
 {
-	random_ops(12, false);
+	random_ops(0, 12, false);
 }
 
 static void test_random_16k(void **state)
 {
-	random_ops(14, true);
+	random_ops(0, 14, true);
 }
 
 static void test_random_64k(void **state)
 {
-	random_ops(16, false);
+	random_ops(0, 16, false);
+}
+
+/* As targets of version 2 are. */
+static void test_random_4k_of_16k(void **state)
+{
+	random_ops(14, 12, true);
 }
 
 /* ---- damage -------------------------------------------------------------- */
@@ -119,7 +125,7 @@ static void test_flips(void **state)
 	u32 refused = 0, detected = 0, i;
 	u64 from, to;
 
-	world_init(w, 12, false, true, 31337);
+	world_init(w, 0, 12, false, true, 31337);
 	run_ops(w, 100);
 	flint_ckpt_start(w->st);
 	settle(w->disk, w->st);
@@ -509,8 +515,11 @@ static void test_foreign(void **state)
 
 	assert_null(try_open(d, err, sizeof(err)));
 	assert_non_null(strstr(err, "not a FlintFS target"));
-	format_disk(d, 12);
+	format_blocks(d, 14, 12);
 	sb = (void *)td_page_own(d, 0);
+	assert_int_equal(le32_to_cpu(sb->version), 2);	/* older programs can use it, too */
+	format_disk(d, 12);
+	assert_int_equal(le32_to_cpu(sb->version), FLINT_SB_VERSION);
 	sb->version = cpu_to_le32(9);
 	sb = (void *)td_page_own(d, 1);
 	sb->version = cpu_to_le32(9);
@@ -611,6 +620,7 @@ int main(void)
 		cmocka_unit_test(test_random_4k),
 		cmocka_unit_test(test_random_16k),
 		cmocka_unit_test(test_random_64k),
+		cmocka_unit_test(test_random_4k_of_16k),
 		cmocka_unit_test(test_dedupe),
 		cmocka_unit_test(test_large_window),
 		cmocka_unit_test(test_epochs),

@@ -3,7 +3,7 @@
  * flint-chunk-alloc-bench: the block allocator on a target that is nearly full.
  *
  * Chunks of 1 MiB fill a target of the given size up to a share of it. Then, again
- * and again, either a chunk goes and another one is written, or 16 KiB of one are
+ * and again, either a chunk goes and another one is written, or a block of one is
  * overwritten (a block is allocated, the one before it freed). Printed for each
  * round: time per allocation, and in how many runs a newly written chunk lies.
  */
@@ -13,10 +13,10 @@
 #include "../../userd/chunk/alloc.h"
 #include "../../userd/net/net.h"
 
-#define BLOCKS		64u	/* of a chunk */
+#define CHUNK		(1u << 20)
 
 struct options {
-	uint64_t size, full, small, rounds, mixed;
+	uint64_t size, block, full, small, rounds, mixed;
 	bool json;
 };
 
@@ -25,12 +25,14 @@ struct options {
 static const struct flint_conf_opt opts[] = {
 	{ "size", 0, FLINT_CONF_SIZE, OFF(size), "1T", "BYTES", "of the target", 1 << 30, 0,
 	  FLINT_CONF_CLI },
+	{ "block", 0, FLINT_CONF_SIZE, OFF(block), "4K", "BYTES", "of a block", 4096, 65536,
+	  FLINT_CONF_CLI },
 	{ "full", 0, FLINT_CONF_U64, OFF(full), "95", "PERCENT", "taken all the time", 1, 99,
 	  FLINT_CONF_CLI },
 	{ "small", 0, FLINT_CONF_U64, OFF(small), "50", "PERCENT",
-	  "of the allocations are overwrites of 16 KiB", 0, 100, FLINT_CONF_CLI },
+	  "of the allocations are overwrites of a block", 0, 100, FLINT_CONF_CLI },
 	{ "mixed", 0, FLINT_CONF_U64, OFF(mixed), "0", "PERCENT",
-	  "of the chunks are short: 1 to 63 blocks", 0, 100, FLINT_CONF_CLI },
+	  "of the chunks are short: any number of blocks", 0, 100, FLINT_CONF_CLI },
 	{ "rounds", 0, FLINT_CONF_U64, OFF(rounds), "5", "N",
 	  "in each as many allocations as there are chunks", 1, 1000, FLINT_CONF_CLI },
 	{ "json", 0, FLINT_CONF_BOOL, OFF(json), "no", NULL, "print the last round as JSON", 0, 0,
@@ -46,7 +48,8 @@ static const struct flint_conf_spec spec = {
 
 struct bench {
 	struct flint_alloc a;
-	u32 (*map)[BLOCKS];	/* block + 1 */
+	u32 *map;		/* @blocks of each chunk: block + 1 */
+	u32 blocks;		/* of a chunk */
 	u32 nr, full_blocks;
 	u64 rng;
 	u64 whole, runs, small, whole_ns, small_ns, worst_ns;
@@ -57,14 +60,19 @@ static u64 rnd(struct bench *b, u64 below)
 	return flint_splitmix64(&b->rng) % below;
 }
 
+static u32 *map_of(const struct bench *b, u32 c)
+{
+	return b->map + (size_t)c * b->blocks;
+}
+
 static void chunk_free(struct bench *b, u32 c)
 {
-	u32 i;
+	u32 *map = map_of(b, c), i;
 
-	for (i = 0; i < BLOCKS; i++)
-		if (b->map[c][i])
-			flint_alloc_put(&b->a, b->map[c][i] - 1, 1);
-	memset(b->map[c], 0, sizeof(b->map[c]));
+	for (i = 0; i < b->blocks; i++)
+		if (map[i])
+			flint_alloc_put(&b->a, map[i] - 1, 1);
+	memset(map, 0, b->blocks * sizeof(*map));
 }
 
 static void note(u64 *sum, u64 *worst, u64 ns)
@@ -77,7 +85,7 @@ static void note(u64 *sum, u64 *worst, u64 ns)
 static void chunk_write(struct bench *b, u32 c, u32 blocks)
 {
 	u64 began = flint_now_ns();
-	u32 at = 0, hint = ~0u, i;
+	u32 *map = map_of(b, c), at = 0, hint = ~0u, i;
 
 	while (at < blocks) {
 		struct flint_run run;
@@ -85,13 +93,13 @@ static void chunk_write(struct bench *b, u32 c, u32 blocks)
 		if (!flint_alloc_get(&b->a, blocks - at, hint, &run))
 			break;
 		for (i = 0; i < run.nr; i++)
-			b->map[c][at + i] = run.start + i + 1;
-		if (blocks == BLOCKS)	/* others are not counted */
-			b->runs += at == 0 || b->map[c][at - 1] != run.start;
+			map[at + i] = run.start + i + 1;
+		if (blocks == b->blocks)	/* others are not counted */
+			b->runs += at == 0 || map[at - 1] != run.start;
 		at += run.nr;
 		hint = run.start + run.nr;
 	}
-	if (blocks == BLOCKS) {
+	if (blocks == b->blocks) {
 		b->whole++;
 		note(&b->whole_ns, &b->worst_ns, flint_now_ns() - began);
 	}
@@ -99,13 +107,13 @@ static void chunk_write(struct bench *b, u32 c, u32 blocks)
 
 static void block_write(struct bench *b, u32 c)
 {
-	u32 i = (u32)rnd(b, BLOCKS), old = b->map[c][i];
+	u32 *block = map_of(b, c) + rnd(b, b->blocks), old = *block;
 	u64 began = flint_now_ns();
 	struct flint_run run;
 
 	if (!old || !flint_alloc_get(&b->a, 1, ~0u, &run))
 		return;
-	b->map[c][i] = run.start + 1;
+	*block = run.start + 1;
 	flint_alloc_put(&b->a, old - 1, 1);
 	b->small++;
 	note(&b->small_ns, &b->worst_ns, flint_now_ns() - began);
@@ -113,7 +121,7 @@ static void block_write(struct bench *b, u32 c)
 
 static u32 length(struct bench *b, const struct options *o)
 {
-	return rnd(b, 100) < o->mixed ? 1 + (u32)rnd(b, BLOCKS - 1) : BLOCKS;
+	return rnd(b, 100) < o->mixed ? 1 + (u32)rnd(b, b->blocks - 1) : b->blocks;
 }
 
 static void churn(struct bench *b, const struct options *o)
@@ -140,7 +148,7 @@ static void print(const struct bench *b, const struct options *o, u32 round)
 	double whole = (double)(b->whole ? b->whole : 1), small = (double)(b->small ? b->small : 1);
 
 	if (!o->json)
-		printf("round %3u: 1 MiB %8.0f ns, %6.2f runs; 16 KiB %7.0f ns; worst %8.0f ns; %.1f %% full\n",
+		printf("round %3u: 1 MiB %8.0f ns, %6.2f runs; a block %7.0f ns; worst %8.0f ns; %.1f %% full\n",
 		       round, (double)b->whole_ns / whole, (double)b->runs / whole,
 		       (double)b->small_ns / small, (double)b->worst_ns,
 		       100.0 * b->a.used / b->a.nr_blocks);
@@ -159,15 +167,16 @@ int main(int argc, char **argv)
 	u32 c, round;
 
 	flint_conf_parse_or_exit(&spec, argc, argv, &o, &verbose);
-	if (flint_alloc_init(&b.a, (u32)(o.size >> 14)))
+	b.blocks = CHUNK / (u32)o.block;
+	if (flint_alloc_init(&b.a, (u32)(o.size / o.block)))
 		return 1;
 	flint_alloc_zeroed(&b.a, b.a.nr_blocks);
 	b.full_blocks = (u32)((u64)b.a.nr_blocks * o.full / 100);
-	b.nr = b.full_blocks / (BLOCKS * (u32)(100 - o.mixed) / 100 + BLOCKS / 2 * (u32)o.mixed / 100);
-	b.map = calloc(b.nr, sizeof(*b.map));
+	b.nr = b.full_blocks / (b.blocks * (u32)(100 - o.mixed) / 100 + b.blocks / 2 * (u32)o.mixed / 100);
+	b.map = calloc((size_t)b.nr * b.blocks, sizeof(*b.map));
 	if (!b.map)
 		return 1;
-	for (c = 0; c < b.nr && b.a.used + BLOCKS <= b.full_blocks; c++)
+	for (c = 0; c < b.nr && b.a.used + b.blocks <= b.full_blocks; c++)
 		chunk_write(&b, c, length(&b, &o));
 	for (round = 1; round <= o.rounds; round++) {
 		churn(&b, &o);

@@ -22,11 +22,13 @@
 #include "../../uapi/flintfs/wire.h"
 
 #define FLINT_SB_MAGIC		0x314b4843544e4c46ull	/* "FLNTCHK1" */
-#define FLINT_SB_VERSION	2	/* 1 had no tags */
+#define FLINT_SB_VERSION	3	/* written where blocks are smaller than 2 allowed */
+#define FLINT_SB_VERSION_OLDEST	2	/* 1 had no tags */
 #define FLINT_SB_SIZE		4096u
 #define FLINT_STORE_ALIGN	4096u
 
-#define FLINT_BLOCK_SHIFT_MIN	14	/* allocation block: 16 KiB .. 64 KiB */
+#define FLINT_BLOCK_SHIFT_MIN	12	/* allocation block: 4 KiB .. 64 KiB */
+#define FLINT_BLOCK_SHIFT_V2	14	/* the least of version 2 */
 #define FLINT_BLOCK_SHIFT_MAX	16
 #define FLINT_CRC_SHIFT_MIN	12	/* checksum block: 4 KiB .. 64 KiB */
 #define FLINT_CRC_SHIFT_MAX	16

@@ -11,7 +11,8 @@
 
 #define NR_SCRATCH	64u		/* pairs of blocks for edges */
 #define ZERO_BUF	(256u << 10)
-#define RESERVE_MAX	(64u << 20)	/* bytes */
+#define RESERVE_MIN	(3u << 19)	/* bytes: the largest change, and as much as its edges */
+#define RESERVE_MAX	(64u << 20)
 
 /* ---- format ------------------------------------------------------------- */
 
@@ -65,10 +66,21 @@ static u64 clamp64(u64 v, u64 lo, u64 hi)
 	return v < lo ? lo : v > hi ? hi : v;
 }
 
+/* Blocks that are allocated: as small as those with a checksum, but their numbers have 32 bits. */
+static u8 block_shift(const struct flint_store_format *f, u8 crc_shift)
+{
+	u8 bs = f->block_shift ? f->block_shift : crc_shift;
+
+	while (f->size >> bs >= ~0u - 1 && bs < FLINT_BLOCK_SHIFT_MAX)
+		bs++;
+	return bs;
+}
+
 static void super_layout(struct flint_disk_super *sb, const struct flint_store_format *f)
 {
 	u8 cs = f->crc_shift ? f->crc_shift : FLINT_CRC_SHIFT_DEF;
-	u8 bs = cs > FLINT_BLOCK_SHIFT_MIN ? cs : FLINT_BLOCK_SHIFT_MIN;
+	u8 bs = block_shift(f, cs);
+	u32 version = bs < FLINT_BLOCK_SHIFT_V2 ? FLINT_SB_VERSION : FLINT_SB_VERSION_OLDEST;
 	u64 size = f->size & ~(u64)((1u << 20) - 1), at = 64u << 10;
 	u64 wal = clamp64(size / 64, 4u << 20, 256u << 20) & ~(u64)(FLINT_STORE_ALIGN - 1);
 	u64 ckpt = (size / 64 + (2u << 20)) & ~(u64)((1u << 20) - 1);
@@ -76,7 +88,7 @@ static void super_layout(struct flint_disk_super *sb, const struct flint_store_f
 
 	memset(sb, 0, FLINT_SB_SIZE);
 	sb->magic = cpu_to_le64(FLINT_SB_MAGIC);
-	sb->version = cpu_to_le32(FLINT_SB_VERSION);
+	sb->version = cpu_to_le32(version);
 	memcpy(sb->uuid, f->uuid, sizeof(sb->uuid));
 	memcpy(sb->cluster, f->cluster, sizeof(sb->cluster));
 	sb->target_id = cpu_to_le32(f->id);
@@ -169,7 +181,8 @@ static int super_read_copy(struct flint_dev *dev, struct flint_disk_super *sb, i
 		return err;
 	if (sb->magic != cpu_to_le64(FLINT_SB_MAGIC))
 		return -ENOENT;
-	if (le32_to_cpu(sb->version) != FLINT_SB_VERSION)
+	if (le32_to_cpu(sb->version) < FLINT_SB_VERSION_OLDEST ||
+	    le32_to_cpu(sb->version) > FLINT_SB_VERSION)
 		return -EPROTONOSUPPORT;
 	if (super_crc(sb) != le32_to_cpu(sb->crc))
 		return -EUCLEAN;
@@ -195,11 +208,11 @@ static int super_read(struct flint_dev *dev, struct flint_disk_super *sb, const 
 		return 0;
 	}
 	if ((e0 == -EPROTONOSUPPORT || e1 == -EPROTONOSUPPORT) &&
-	    le32_to_cpu(sb->version) < FLINT_SB_VERSION)
+	    le32_to_cpu(sb->version) < FLINT_SB_VERSION_OLDEST)
 		snprintf(err, errlen, "%s: format version %u was made before replication and cannot be read any more: copy its files elsewhere with the flint-chunkd that made it, then make the target anew with --format --force",
 			 path, le32_to_cpu(sb->version));
 	else if (e0 == -EPROTONOSUPPORT || e1 == -EPROTONOSUPPORT)
-		snprintf(err, errlen, "%s: format version %u is not version %u that this program knows: use the newer flint-chunkd",
+		snprintf(err, errlen, "%s: format version %u is newer than version %u, the last that this program knows: use the newer flint-chunkd",
 			 path, le32_to_cpu(sb->version), FLINT_SB_VERSION);
 	else if (e0 == -ERANGE || e1 == -ERANGE)
 		snprintf(err, errlen, "%s: the file or device is smaller than the target that was made on it: restore its size",
@@ -339,7 +352,7 @@ struct flint_store *flint_store_open(struct flint_dev *dev, const char *path,
 	flint_wal_init(&st->wal, st, le64_to_cpu(sb->wal_off), le64_to_cpu(sb->wal_len), st->arena);
 	if (flint_ckpt_init(st) || store_recover(st, err, errlen))
 		goto fail;
-	st->reserve = (u32)clamp64(nr / 128, 96, RESERVE_MAX >> st->bs);
+	st->reserve = (u32)clamp64(nr / 128, RESERVE_MIN >> st->bs, RESERVE_MAX >> st->bs);
 	free(sb);
 	return st;
 fail:

@@ -302,6 +302,7 @@ struct flint_store_format {
 	u32 id;
 	u64 size;			/* bytes of the device to use */
 	u8 crc_shift;			/* 0: default */
+	u8 block_shift;			/* 0: the same, or more if there are too many */
 	u8 uuid[16];
 	u8 cluster[16];			/* zeros: the first that it meets */
 };
