@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # One chain of three replicas: its head, middle and tail are killed, one after the other, while data
 # are written and verified. I/O goes on with the rest, and the one that returns catches up.
-# timeout: 170
+# timeout: 240
 set -u
 
 . "$(dirname "$0")/../chaos/chaos.bash"
@@ -17,9 +17,9 @@ node_of() { echo "chunk$1"; }
 # place N: the Nth that serves.
 place() { node_of "$(serving | cut -d' ' -f"$1")"; }
 
-load_begins() { (test_of --threads=4 --timeout=$BOUND chaos 75 "$W/manifest" > "$W/chaos" 2>&1; echo $? > "$W/chaos.rc") & }
+load_begins() { (test_of --threads=4 --timeout=$BOUND chaos 150 "$W/manifest" > "$W/chaos" 2>&1; echo $? > "$W/chaos.rc") & }
 load_goes_on() { [ ! -e "$W/chaos.rc" ] || { cat "$W/chaos"; return 1; }; }
-load_ends() { until_ok 120 test -e "$W/chaos.rc"; cat "$W/chaos"; [ "$(cat "$W/chaos.rc")" = 0 ]; }
+load_ends() { pkill -INT -f "chaos 150 $W/manifest"; until_ok 120 test -e "$W/chaos.rc"; cat "$W/chaos"; [ "$(cat "$W/chaos.rc")" = 0 ]; }
 
 # A write and a read of it, now.
 io_works() { echo "$RANDOM" > "$W/small" && test_of --timeout=$BOUND data; }

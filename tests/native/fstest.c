@@ -5,7 +5,8 @@
  *	meta			every metadata operation, TAP
  *	data			reads, writes, holes, truncation, append, TAP
  *	chaos SECONDS MANIFEST	threads change files at random and compare with a
- *				model in memory; daemons may be killed meanwhile
+ *				model in memory; daemons may be killed meanwhile;
+ *				SIGINT ends it earlier
  *	verify MANIFEST		what chaos left is still there, byte for byte
  *
  * Exit status 0: everything as expected.
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -759,12 +761,19 @@ static int chaos_step(struct worker *w)
 	return c_list(w, mf);
 }
 
+static volatile sig_atomic_t enough;
+
+static void on_sigint(int sig)
+{
+	enough = 1;
+}
+
 static void *chaos_thread(void *arg)
 {
 	struct worker *w = arg;
 	int i;
 
-	while (flint_now_ns() < w->end_ns) {
+	while (!enough && flint_now_ns() < w->end_ns) {
 		if (chaos_step(w))
 			return NULL;
 		w->ops++;
@@ -825,6 +834,7 @@ static int chaos(const struct options *o, const char *topname)
 			return 1;
 		}
 	}
+	signal(SIGINT, on_sigint);
 	for (i = 0; i < nr; i++)
 		pthread_create(&w[i].thread, NULL, chaos_thread, &w[i]);
 	for (i = 0; i < nr; i++) {
