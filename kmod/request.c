@@ -473,7 +473,10 @@ static int flint_submit_sleep(struct flint_peer *peer, struct flint_req *req,
 		DEFINE_WAIT(wait);
 		int err;
 
-		/* Exclusive: one credit wakes one; who leaves without using it wakes the next. */
+		/*
+		 * Exclusive: one credit wakes one. Who leaves without using it, or when there are
+		 * more (a reply may grant some), wakes the next.
+		 */
 		prepare_to_wait_exclusive(wq, &wait, TASK_KILLABLE);
 		flush = NULL;
 		err = READ_ONCE(peer->aborts) == aborts ?
@@ -483,7 +486,7 @@ static int flint_submit_sleep(struct flint_peer *peer, struct flint_req *req,
 			flint_flush(flush);
 			if (err == -EAGAIN)
 				err = left <= 0 ? -ETIMEDOUT : -EINTR;
-			if (err)
+			if (err || flint_peer_ready(peer))
 				wake_up(wq);
 			return err;
 		}

@@ -17,6 +17,7 @@
 #include "../net/scrape.h"
 
 #define SMALL_BUF	(32u << 10)
+#define PROMPT_MS	1000u	/* an answer that takes longer is late: clients get fewer credits */
 #define DISCARD_PAUSE_MS	250u	/* between two pieces of free space given back */
 
 struct options {
@@ -399,7 +400,7 @@ static int net_start(struct run *r, char *err, size_t errlen)
 	struct flint_loop *loops[64];
 	struct flint_server_config cfg = {
 		.role = FLINT_ROLE_CHUNK, .key = r->key, .max_io = FLINT_STORE_MAX_IO,
-		.credits = FLINT_CHAIN_CONN_CREDITS,
+		.credits = FLINT_CHAIN_CONN_CREDITS, .prompt_ms = PROMPT_MS,
 		.pool = d->pool, .loops = loops, .nr_loops = d->nr_workers,
 		.request = chunkd_request, .map_epoch = chunkd_map_epoch,
 		.revoked = chunkd_revoked, .metrics = &r->metrics, .arg = d,

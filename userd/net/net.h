@@ -204,6 +204,7 @@ struct flint_server_config {
 	uint32_t inline_size;		/* 0: default */
 	uint32_t max_io;		/* 0: default */
 	uint32_t credits;		/* per connection, 0: 64 */
+	uint32_t prompt_ms;		/* clients get fewer when answers take longer; 0: never */
 	uint32_t max_conns;		/* 0: 4096 */
 	bool pushes;			/* offer FLINT_FEAT_LEASE */
 	struct flint_pool *pool;	/* for payloads; buffers >= max_io */

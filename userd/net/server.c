@@ -13,6 +13,7 @@
  *    HANDSHAKE_MS.
  *  - A connection has at most `credits` open calls; one more ends it. PING is
  *    answered here and at once.
+ *  - Of its credits a client is granted as many as are answered soon (conn_pace()).
  *  - A call holds its connection; a connection holds its link's memory and
  *    the server. So a reply may come at any time after the connection has
  *    died, or after flint_server_free(), and finds what it touches.
@@ -37,6 +38,7 @@
 #define SILENT_MS	60000
 #define TOKEN_MS	5000	/* an idle connection outlives its token's end by this at most */
 #define CALLS_KEPT	80
+#define GRANT_FIRST	4
 
 enum conn_state {
 	CONN_HELLO,
@@ -73,7 +75,11 @@ struct flint_conn {
 	uint64_t taken;			/* of these, seen by the client */
 	uint64_t traces;		/* for requests that come without an id */
 	atomic_int refs;
-	uint32_t credits;
+	uint32_t credits;		/* at most */
+	uint32_t granted;
+	uint32_t calm;			/* below it the grant grows with each answer, from there on slowly */
+	uint32_t prompt;		/* answers towards the next slow step */
+	uint64_t cut_ns;		/* when the grant was last cut */
 	uint32_t nr_calls;
 	uint8_t client_nonce[FLINT_NONCE_LEN];
 	uint8_t server_nonce[FLINT_NONCE_LEN];
@@ -438,8 +444,42 @@ uint64_t flint_conn_now(const struct flint_conn *conn)
 
 /* ---- replies ---------------------------------------------------------- */
 
+/*
+ * A client gives up what waits for too long, and with it all that it has in flight on
+ * the connection; so when many come at once, or the network is slow, requests must not
+ * pile up here, whatever their size. Hence few at first; more as long as answers have
+ * left soon; half as many, once in a round, when one was late.
+ */
+static void conn_pace(struct flint_conn *conn, uint64_t begun_ns)
+{
+	uint64_t now = flint_loop_now(conn->loop);
+
+	if (now - begun_ns > conn->srv->cfg.prompt_ms * 1000000ull) {
+		if (begun_ns < conn->cut_ns)
+			return;
+		conn->granted -= conn->granted / 2;
+		conn->calm = conn->granted;
+		conn->cut_ns = now;
+		conn->prompt = 0;
+	} else if (conn->granted < conn->credits &&
+		   (conn->granted < conn->calm || ++conn->prompt >= conn->granted)) {
+		conn->granted++;
+		conn->prompt = 0;
+	}
+}
+
+static bool conn_paced(const struct flint_conn *conn)
+{
+	return conn->srv->cfg.prompt_ms && conn->info.role == FLINT_ROLE_CLIENT;
+}
+
 static void tx_done(struct flint_tx *tx)
 {
+	struct flint_conn *conn = tx->link->owner;
+
+	if (tx->begun_ns && conn_paced(conn))
+		conn_pace(conn, tx->begun_ns);
+	tx->begun_ns = 0;
 	tx->link->ops->tx_put(tx);
 }
 
@@ -456,7 +496,7 @@ static void tx_header(struct flint_conn *conn, struct flint_tx *tx, const struct
 		.op = cpu_to_le16(m->op),
 		.tag = cpu_to_le32(m->tag),
 		.status = cpu_to_le32(status),
-		.credits = cpu_to_le16((uint16_t)(conn->credits ? conn->credits : 1)),
+		.credits = cpu_to_le16((uint16_t)(conn->granted ? conn->granted : 1)),
 		.body_len = cpu_to_le32(body_len),
 		.data_len = cpu_to_le32(data_len),
 		.map_epoch = cpu_to_le64(conn->was_live ? map_epoch(srv) : 0),
@@ -584,6 +624,8 @@ static void hello_take(struct flint_conn *conn, const struct flint_hello *h)
 	memcpy(conn->client_nonce, h->nonce, sizeof(h->nonce));
 	conn->credits = min_u32(le16_to_cpu(h->credits), min_u32(srv->cfg.credits,
 								conn->link->depth));
+	conn->granted = conn_paced(conn) ? min_u32(conn->credits, GRANT_FIRST) : conn->credits;
+	conn->calm = conn->credits;
 	conn->keep_keys = le64_to_cpu(h->features) & FLINT_FEAT_KEEP_KEYS;
 	info->pushes = srv->cfg.pushes && (le64_to_cpu(h->features) & FLINT_FEAT_LEASE);
 	flint_xprt_limits(conn->link, le32_to_cpu(h->inline_size), le32_to_cpu(h->max_io));
@@ -617,7 +659,7 @@ static void hello_answer(struct flint_conn *conn, const struct flint_msg *m,
 		.auth = srv->cfg.key ? 1 : 0,
 		.inline_size = cpu_to_le32(conn->link->inline_size),
 		.max_io = cpu_to_le32(conn->link->max_io),
-		.credits = cpu_to_le16((uint16_t)conn->credits),
+		.credits = cpu_to_le16((uint16_t)conn->granted),
 		.features = h->features & cpu_to_le64(FLINT_FEATURES | FLINT_FEAT_KEEP_KEYS |
 						      FLINT_FEAT_BUNDLE),
 		.node_id = cpu_to_le32(srv->cfg.node_id),
@@ -984,6 +1026,7 @@ static void call_finish(struct call *c)
 		flint_buf_put(c->pub.payload);
 	/* Room for the next request is there before the credit goes back. */
 	link->ops->rx_put(c->rx);
+	c->tx->begun_ns = c->start_ns;
 	link->ops->send(link, c->tx);
 	call_free(c);
 }

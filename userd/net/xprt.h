@@ -69,6 +69,7 @@ struct flint_rx {
  * @inv, @inv_rkey: verbs: remote key that the reply invalidates
  * @done: the memory may be reused; the user frees with ->tx_put()
  * @owner: the user's
+ * @begun_ns: a server's: when the request came, 0: none
  */
 struct flint_tx {
 	struct flint_xprt *link;
@@ -83,6 +84,7 @@ struct flint_tx {
 	uint32_t inv_rkey;
 	void (*done)(struct flint_tx *tx);
 	void *owner;
+	uint64_t begun_ns;
 	/* the transport's */
 	struct flint_tx *next;
 	uint32_t sent;
