@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Many at one server. Credits: few at first, more with prompt answers, half as many
- * when one was late, and all of them at once for servers.
+ * Many at one server. Who takes buffers of a pool: no holder gets all of them, and those
+ * who wait take turns however many requests each has. A client that does not read its
+ * answers, on several connections, holds up nobody else. Credits: few at first, more with
+ * prompt answers, half as many when one was late, and all of them at once for servers.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -16,8 +18,141 @@
 #include "userd/net/loop_int.h"
 #include "userd/net/pool_int.h"
 
+/* ---- holders ------------------------------------------------------------ */
+
+#define WAITERS 400
+
+struct want {
+	struct flint_buf_waiter w;
+	struct flint_buf *buf;
+};
+
+struct taker {
+	struct flint_holder h;
+	struct want wants[WAITERS];
+	unsigned int asked, got, put;
+};
+
+static struct flint_loop *loop;
+
+static void want_got(struct flint_buf_waiter *w, struct flint_buf *buf)
+{
+	struct want *want = (struct want *)w;
+	struct taker *t = (struct taker *)((char *)w->holder - offsetof(struct taker, h));
+
+	want->buf = buf;
+	t->got++;
+}
+
+static void take(struct flint_pool *p, struct taker *t, unsigned int n)
+{
+	while (n--) {
+		struct want *want = &t->wants[t->asked++];
+
+		want->w = (struct flint_buf_waiter){ .fn = want_got, .loop = loop, .holder = &t->h };
+		flint_buf_wait(p, &want->w);
+	}
+}
+
+static void count(void *arg)
+{
+	++*(int *)arg;
+}
+
+/* The oldest that it has; whoever may have it then has got it. */
+static void give(struct taker *t)
+{
+	int n = 0;
+
+	flint_buf_put(t->wants[t->put++].buf);
+	flint_loop_sync(loop, count, &n);
+}
+
+static void holders(void **state)
+{
+	struct taker *a = calloc(4, sizeof(*a)), *b = a + 1, *c = a + 2, *d = a + 3;
+	struct flint_pool *p = flint_pool_new(4096, 20);
+	unsigned int i;
+
+	loop = flint_loop_new();
+	/* Alone: half of them. Others get something at once. */
+	take(p, a, 100);
+	assert_int_equal(a->got, 10);
+	take(p, b, 100);
+	assert_int_equal(b->got, 5);
+	take(p, c, 100);
+	assert_int_equal(c->got, 3);
+	/* What they give goes round, so that all get the same in the end. */
+	for (i = 0; i < 30; i++) {
+		if (a->got > a->put)
+			give(a);
+		if (b->got > b->put)
+			give(b);
+		if (c->got > c->put)
+			give(c);
+	}
+	assert_in_range(a->h.held, 4, 6);
+	assert_in_range(b->h.held, 4, 6);
+	assert_in_range(c->h.held, 4, 6);
+	/* One gives nothing back any more: the others go on, as many for each. */
+	i = b->got;
+	while (b->put < 60 && c->put < 60) {
+		assert_true(b->got > b->put || c->got > c->put);
+		if (b->got > b->put)
+			give(b);
+		if (c->got > c->put)
+			give(c);
+	}
+	assert_true(b->got > i);
+	assert_in_range(b->got - c->got + 5, 0, 10);
+	/* Who has none gets one though all others wait. */
+	take(p, d, 1);
+	assert_int_equal(d->got, 1);
+	while (a->put < 100 || b->put < 100 || c->put < 100) {
+		if (a->got > a->put)
+			give(a);
+		if (b->got > b->put)
+			give(b);
+		if (c->got > c->put)
+			give(c);
+	}
+	/* Its memory goes; what it still had does not. */
+	assert_int_equal(flint_pool_nr_free(p), 19);
+	flint_holder_end(p, &d->h);
+	memset(&d->h, 0xff, sizeof(d->h));
+	give(d);
+	assert_int_equal(flint_pool_nr_free(p), 20);
+	flint_loop_free(loop);
+	flint_pool_free(p);
+	free(a);
+}
+
+/* Holders leave what is kept. */
+static void kept(void **state)
+{
+	struct taker *a = calloc(1, sizeof(*a));
+	struct flint_pool *p = flint_pool_new(4096, 25);
+	struct flint_buf *b;
+
+	loop = flint_loop_new();
+	flint_pool_keep(p, 5);
+	take(p, a, 40);
+	assert_int_equal(a->got, 10);
+	b = flint_buf_get_above(p, 0);
+	assert_non_null(b);
+	flint_buf_put(b);
+	assert_int_equal(a->got, 10);
+	while (a->put < 40)
+		give(a);
+	assert_int_equal(flint_pool_nr_free(p), 25);
+	flint_loop_free(loop);
+	flint_pool_free(p);
+	free(a);
+}
+
 /* ---- a server ------------------------------------------------------------ */
 
+#define OP_READ		0x7002		/* answered with IO bytes */
 #define OP_PROMPT	0x7004
 #define OP_LATE		0x7006
 #define IO		65536
@@ -36,8 +171,17 @@ static struct {
 
 struct job {
 	struct flint_call *call;
+	struct flint_buf_waiter w;
 	struct flint_timer timer;
 };
+
+static void job_buffer(struct flint_buf_waiter *w, struct flint_buf *buf)
+{
+	struct job *j = (struct job *)((char *)w - offsetof(struct job, w));
+
+	flint_call_reply(j->call, 0, NULL, 0, buf, 0, IO);
+	free(j);
+}
 
 static void job_late(struct flint_timer *t)
 {
@@ -58,8 +202,14 @@ static void request(void *arg, struct flint_call *call)
 	j = calloc(1, sizeof(*j));
 	assert_non_null(j);
 	j->call = call;
-	j->timer = (struct flint_timer){ .fn = job_late, .arg = j };
-	flint_timer_set(S.loop, &j->timer, LATE);
+	if (call->msg.op == OP_READ) {
+		j->w = (struct flint_buf_waiter){ .fn = job_buffer, .loop = S.loop,
+						  .holder = flint_conn_holder(call->conn, S.pool) };
+		flint_buf_wait(S.pool, &j->w);
+	} else {
+		j->timer = (struct flint_timer){ .fn = job_late, .arg = j };
+		flint_timer_set(S.loop, &j->timer, LATE);
+	}
 }
 
 static size_t get(int fd, void *p, size_t len)
@@ -125,6 +275,26 @@ static unsigned int round_of(int fd, uint16_t op, unsigned int n)
 {
 	ask(fd, op, n);
 	return answers(fd, n);
+}
+
+/* Three connections of one client ask for much and read nothing, and those of another one. */
+static void deaf(void **state)
+{
+	unsigned int credits, i;
+	int evil[6], fd;
+
+	for (i = 0; i < 6; i++) {
+		evil[i] = connect_as(FLINT_ROLE_TOOL, (uint8_t)(1 + i / 3), 4096, &credits);
+		ask(evil[i], OP_READ, credits);
+	}
+	fd = connect_as(FLINT_ROLE_TOOL, 9, 0, &credits);
+	for (i = 0; i < 50; i++)
+		round_of(fd, OP_READ, 8);
+	for (i = 0; i < 6; i++)
+		close(evil[i]);
+	for (i = 0; i < 50; i++)
+		round_of(fd, OP_READ, 8);
+	close(fd);
 }
 
 static void credits(void **state)
@@ -202,6 +372,9 @@ static int server_teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(holders),
+		cmocka_unit_test(kept),
+		cmocka_unit_test(deaf),
 		cmocka_unit_test(credits),
 	};
 

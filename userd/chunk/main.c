@@ -401,7 +401,7 @@ static int net_start(struct run *r, char *err, size_t errlen)
 	struct flint_server_config cfg = {
 		.role = FLINT_ROLE_CHUNK, .key = r->key, .max_io = FLINT_STORE_MAX_IO,
 		.credits = FLINT_CHAIN_CONN_CREDITS, .prompt_ms = PROMPT_MS,
-		.pool = d->pool, .loops = loops, .nr_loops = d->nr_workers,
+		.pool = d->pool, .small = d->small, .loops = loops, .nr_loops = d->nr_workers,
 		.request = chunkd_request, .map_epoch = chunkd_map_epoch,
 		.revoked = chunkd_revoked, .metrics = &r->metrics, .arg = d,
 	};

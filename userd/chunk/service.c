@@ -255,6 +255,7 @@ static void begin(struct chunkd_req *r)
 {
 	struct chunkd_target *t = r->target;
 	struct flint_sop *op = &r->op;
+	struct flint_pool *pool;
 	u32 step, span;
 
 	if (t->queued++ >= FLINT_CHUNKD_QUEUE) {
@@ -268,9 +269,11 @@ static void begin(struct chunkd_req *r)
 	}
 	step = 1u << t->st->cs;
 	span = op->length + 2 * step;
+	pool = span <= SMALL_READ ? r->d->small : r->d->pool;
 	r->waiter.fn = buffer_ready;
 	r->waiter.loop = t->worker->loop;
-	flint_buf_wait(span <= SMALL_READ ? r->d->small : r->d->pool, &r->waiter);
+	r->waiter.holder = flint_conn_holder(r->call->conn, pool);
+	flint_buf_wait(pool, &r->waiter);
 }
 
 static void begin_task(struct flint_task *t)
@@ -481,6 +484,7 @@ static void request_io(struct flint_chunkd *d, struct flint_call *call)
 	}
 	r->waiter.fn = payload_buffer;
 	r->waiter.loop = t->worker->loop;
+	r->waiter.holder = flint_conn_holder(call->conn, d->pool);
 	flint_buf_wait(d->pool, &r->waiter);
 }
 

@@ -106,7 +106,17 @@ struct flint_buf {
 	uint32_t index;
 	int refs;
 	struct flint_pool *pool;
+	struct flint_holder *holder;	/* whom it was given to by flint_buf_wait() */
 	struct flint_buf *next;
+};
+
+/**
+ * struct flint_holder - what one client has of a pool, and waits for; zero-initialise
+ */
+struct flint_holder {
+	uint32_t held;
+	struct flint_buf_waiter *first, **last;
+	struct flint_holder *next;
 };
 
 /**
@@ -138,19 +148,22 @@ void flint_buf_ref(struct flint_buf *buf);
 void flint_buf_put(struct flint_buf *buf);
 
 /**
- * flint_buf_wait() - call @w->fn(w, buf) as soon as a buffer is free
+ * flint_buf_wait() - call @w->fn(w, buf) as soon as there is a buffer for its holder
  *
- * Any thread. First come, first served; called at once, from here, if one is
- * free now, else from the loop given in @w.
+ * Any thread. Holders take turns, and none gets all buffers (pool.c); called at
+ * once, from here, if there is one now, else from the loop given in @w.
  */
 struct flint_buf_waiter {
 	void (*fn)(struct flint_buf_waiter *w, struct flint_buf *buf);
 	struct flint_loop *loop;
+	struct flint_holder *holder;	/* flint_conn_holder(), or NULL: no limit */
 	struct flint_buf_waiter *next;
 	struct flint_task task;
 	struct flint_buf *buf;
 };
 void flint_buf_wait(struct flint_pool *pool, struct flint_buf_waiter *w);
+/* Nothing waits for @h any more: its memory may go, though it still has buffers. Any thread. */
+void flint_holder_end(struct flint_pool *pool, struct flint_holder *h);
 
 /* ---- server (server.c, tcp.c, verbs.c) -------------------------------- */
 
@@ -208,6 +221,7 @@ struct flint_server_config {
 	uint32_t max_conns;		/* 0: 4096 */
 	bool pushes;			/* offer FLINT_FEAT_LEASE */
 	struct flint_pool *pool;	/* for payloads; buffers >= max_io */
+	struct flint_pool *small;	/* another one that calls take from; may be NULL */
 	struct flint_loop **loops;	/* connections are dealt to them in turn */
 	unsigned int nr_loops;
 	/* A request; must end with exactly one flint_call_reply(). On the conn's loop. */
@@ -255,6 +269,11 @@ const struct flint_conn_info *flint_conn_info(const struct flint_conn *conn);
 /* What the daemon knows of a connection, so that it need not look for it. On its loop. */
 void flint_conn_set_priv(struct flint_conn *conn, void *priv);
 void *flint_conn_priv(const struct flint_conn *conn);
+/*
+ * What holds buffers of @pool, the server's pool or its small one, for a connection's client:
+ * one for all its connections. Constant while the connection has a call. Any thread.
+ */
+struct flint_holder *flint_conn_holder(const struct flint_conn *conn, const struct flint_pool *pool);
 /* When the connection's loop last woke up: the time of its requests, without a call. On its loop. */
 uint64_t flint_conn_now(const struct flint_conn *conn);
 /* End a connection for a reason that is logged. Any thread. */

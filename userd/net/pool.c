@@ -5,8 +5,11 @@
  *
  * Invariants
  *  - A buffer is either free (refs 0, on the list) or taken (refs >= 1).
- *  - Nobody waits while a buffer is free: flint_buf_put() hands the buffer to
- *    the first waiter and only otherwise to the list.
+ *  - A holder may take a buffer while it has fewer than are free (but for those kept).
+ *    So one client alone gets half of them; and of clients that sit on theirs, because
+ *    they do not read their answers or were cut off, each gets half of what the others
+ *    left at most: the next that comes finds some.
+ *  - Nobody waits who may take one. Holders take turns; within one, who came first is first.
  *  - The lock is held for a few instructions only and never while calling out.
  */
 #include <pthread.h>
@@ -28,8 +31,9 @@ struct flint_pool {
 	struct flint_buf *free;
 	uint32_t nr_free;
 	uint32_t keep;			/* left by flint_buf_wait() */
-	struct flint_buf_waiter *first;
-	struct flint_buf_waiter **last;
+	struct flint_holder *turn;	/* those with waiters */
+	struct flint_holder **turn_last;
+	struct flint_holder common;	/* for waiters that name none; without a limit */
 	struct flint_pool_reg *regs;
 };
 
@@ -66,7 +70,7 @@ struct flint_pool *flint_pool_new(uint32_t size, uint32_t count)
 	pool->size = (uint32_t)((size + page - 1) & ~(page - 1));
 	pool->count = count;
 	pool->len = (size_t)pool->size * count;
-	pool->last = &pool->first;
+	pool->turn_last = &pool->turn;
 	pool->bufs = calloc(count, sizeof(*pool->bufs));
 	err = pool->bufs ? pool_map(pool) : -ENOMEM;
 	if (err)
@@ -186,6 +190,54 @@ void flint_buf_ref(struct flint_buf *buf)
 	__atomic_add_fetch(&buf->refs, 1, __ATOMIC_RELAXED);
 }
 
+/* ---- holders ------------------------------------------------------------ */
+
+/* Under the lock. */
+static bool holder_may(const struct flint_pool *pool, const struct flint_holder *h)
+{
+	uint32_t left = pool->nr_free > pool->keep ? pool->nr_free - pool->keep : 0;
+
+	return h == &pool->common ? left : h->held < left;
+}
+
+static struct flint_buf *holder_take(struct flint_pool *pool, struct flint_holder *h)
+{
+	struct flint_buf *b = pool_take(pool);
+
+	b->holder = h;
+	__atomic_add_fetch(&h->held, 1, __ATOMIC_RELAXED);
+	return b;
+}
+
+static void turn_add(struct flint_pool *pool, struct flint_holder *h)
+{
+	h->next = NULL;
+	*pool->turn_last = h;
+	pool->turn_last = &h->next;
+}
+
+/* Who waits and may have a buffer gets it, and goes to the end of the line. NULL: nobody. */
+static struct flint_buf_waiter *turn_next(struct flint_pool *pool)
+{
+	struct flint_holder **p, *h;
+	struct flint_buf_waiter *w;
+
+	for (p = &pool->turn; *p && !holder_may(pool, *p); p = &(*p)->next)
+		;
+	h = *p;
+	if (!h)
+		return NULL;
+	*p = h->next;
+	if (!*p)
+		pool->turn_last = p;
+	w = h->first;
+	h->first = w->next;
+	if (h->first)
+		turn_add(pool, h);
+	w->buf = holder_take(pool, h);
+	return w;
+}
+
 static void waiter_run(struct flint_task *t)
 {
 	struct flint_buf_waiter *w = (struct flint_buf_waiter *)
@@ -194,48 +246,78 @@ static void waiter_run(struct flint_task *t)
 	w->fn(w, w->buf);
 }
 
-void flint_buf_put(struct flint_buf *buf)
+static void waiters_post(struct flint_buf_waiter *w)
 {
-	struct flint_pool *pool = buf->pool;
-	struct flint_buf_waiter *w;
+	struct flint_buf_waiter *next;
 
-	if (__atomic_sub_fetch(&buf->refs, 1, __ATOMIC_ACQ_REL))
-		return;
-	pthread_mutex_lock(&pool->lock);
-	w = pool->nr_free >= pool->keep ? pool->first : NULL;
-	if (w) {
-		pool->first = w->next;
-		if (!pool->first)
-			pool->last = &pool->first;
-		__atomic_store_n(&buf->refs, 1, __ATOMIC_RELAXED);
-	} else {
-		buf->next = pool->free;
-		pool->free = buf;
-		pool->nr_free++;
-	}
-	pthread_mutex_unlock(&pool->lock);
-	if (w) {
-		w->buf = buf;
+	for (; w; w = next) {
+		next = w->next;
 		w->task.fn = waiter_run;
 		flint_loop_post(w->loop, &w->task);
 	}
 }
 
+void flint_buf_put(struct flint_buf *buf)
+{
+	struct flint_buf_waiter *w, *served = NULL, **last = &served;
+	struct flint_pool *pool = buf->pool;
+
+	if (__atomic_sub_fetch(&buf->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	pthread_mutex_lock(&pool->lock);
+	if (buf->holder)
+		__atomic_sub_fetch(&buf->holder->held, 1, __ATOMIC_RELEASE);
+	buf->holder = NULL;
+	buf->next = pool->free;
+	pool->free = buf;
+	pool->nr_free++;
+	while ((w = turn_next(pool))) {
+		w->next = NULL;
+		*last = w;
+		last = &w->next;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	waiters_post(served);
+}
+
 void flint_buf_wait(struct flint_pool *pool, struct flint_buf_waiter *w)
 {
-	struct flint_buf *b;
+	struct flint_holder *h = w->holder ? w->holder : &pool->common;
+	struct flint_buf *b = NULL;
 
 	pthread_mutex_lock(&pool->lock);
-	b = pool->nr_free > pool->keep ? pool_take(pool) : NULL;
-	if (!b) {
+	if (!h->first && holder_may(pool, h)) {
+		b = holder_take(pool, h);
+	} else {
 		w->next = NULL;
-		*pool->last = w;
-		pool->last = &w->next;
+		if (h->first) {
+			*h->last = w;
+		} else {
+			h->first = w;
+			turn_add(pool, h);
+		}
+		h->last = &w->next;
 	}
 	pthread_mutex_unlock(&pool->lock);
 	if (b)
 		w->fn(w, b);
 }
+
+void flint_holder_end(struct flint_pool *pool, struct flint_holder *h)
+{
+	uint32_t i;
+
+	/* The pool may be gone by then. */
+	if (!__atomic_load_n(&h->held, __ATOMIC_ACQUIRE))
+		return;
+	pthread_mutex_lock(&pool->lock);
+	for (i = 0; i < pool->count; i++)
+		if (pool->bufs[i].holder == h)
+			pool->bufs[i].holder = NULL;
+	pthread_mutex_unlock(&pool->lock);
+}
+
+/* ---- registrations ------------------------------------------------------ */
 
 struct flint_pool_reg *flint_pool_reg_find(struct flint_pool *pool, const void *key)
 {

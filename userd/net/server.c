@@ -62,8 +62,16 @@ struct call {
 	struct call *next;
 };
 
+/* What all connections of one client have in common; srv->lock. */
+struct client {
+	uint8_t id[16];
+	uint32_t nr_conns;
+	struct flint_holder pool, small;
+};
+
 struct flint_conn {
 	struct flint_server *srv;
+	struct client *client;		/* constant from LIVE on */
 	struct flint_xprt *link;
 	struct flint_loop *loop;
 	struct flint_srv_stats *stats;	/* of its loop */
@@ -216,6 +224,51 @@ static void server_put(struct flint_server *srv)
 
 /* ---- connections: life ------------------------------------------------ */
 
+/* Another connection of its client, or the first one. Return: 0 or -ENOMEM. */
+static int client_get(struct flint_conn *conn)
+{
+	struct flint_server *srv = conn->srv;
+	struct flint_conn *other;
+
+	pthread_mutex_lock(&srv->lock);
+	for (other = srv->conns; other; other = other->next)
+		if (other->client && !memcmp(other->client->id, conn->info.client_id,
+					     sizeof(other->client->id)))
+			break;
+	conn->client = other ? other->client : calloc(1, sizeof(*conn->client));
+	if (conn->client) {
+		memcpy(conn->client->id, conn->info.client_id, sizeof(conn->client->id));
+		conn->client->nr_conns++;
+	}
+	pthread_mutex_unlock(&srv->lock);
+	return conn->client ? 0 : -ENOMEM;
+}
+
+static void client_put(struct flint_conn *conn)
+{
+	struct flint_server *srv = conn->srv;
+	struct client *c = conn->client;
+	bool last;
+
+	if (!c)
+		return;
+	pthread_mutex_lock(&srv->lock);
+	last = !--c->nr_conns;
+	pthread_mutex_unlock(&srv->lock);
+	if (!last)
+		return;
+	if (srv->cfg.pool)
+		flint_holder_end(srv->cfg.pool, &c->pool);
+	if (srv->cfg.small)
+		flint_holder_end(srv->cfg.small, &c->small);
+	free(c);
+}
+
+struct flint_holder *flint_conn_holder(const struct flint_conn *conn, const struct flint_pool *pool)
+{
+	return pool == conn->srv->cfg.small ? &conn->client->small : &conn->client->pool;
+}
+
 /* On the connection's loop when it may be the last one. */
 static void conn_put(struct flint_conn *conn)
 {
@@ -229,6 +282,7 @@ static void conn_put(struct flint_conn *conn)
 	}
 	flint_xprt_put(conn->link);
 	free(conn->token);
+	client_put(conn);
 	atomic_fetch_sub(&conn->srv->nr_conns, 1);
 	server_put(conn->srv);
 	free(conn);
@@ -593,6 +647,10 @@ int flint_conn_push_taken(struct flint_conn *conn, uint64_t push)
 
 static void conn_live(struct flint_conn *conn)
 {
+	if (client_get(conn)) {
+		flint_xprt_fail(conn->link, -ENOMEM, "out of memory");
+		return;
+	}
 	conn->state = CONN_LIVE;
 	conn->was_live = true;
 	flint_timer_set(conn->loop, &conn->timer, conn_tick_ms(conn));
@@ -970,6 +1028,7 @@ static void pull_begin(struct call *c)
 	}
 	c->waiter.fn = pull_buffer;
 	c->waiter.loop = c->pub.conn->loop;
+	c->waiter.holder = flint_conn_holder(c->pub.conn, srv->cfg.pool);
 	flint_buf_wait(srv->cfg.pool, &c->waiter);
 }
 
