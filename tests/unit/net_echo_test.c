@@ -182,7 +182,8 @@ static void server_start(struct env *e, const uint8_t *key, uint32_t credits)
 		fail_msg("%s", err);
 }
 
-static struct env *env_new(const uint8_t *key, uint32_t credits, bool v6)
+static struct env *env_sized(const uint8_t *key, uint32_t credits, bool v6, uint32_t size,
+			     uint32_t nr)
 {
 	struct env *e = calloc(1, sizeof(*e));
 	struct sockaddr_in *in = (void *)&e->addr;
@@ -191,9 +192,9 @@ static struct env *env_new(const uint8_t *key, uint32_t credits, bool v6)
 
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_cond_init(&e->cond, NULL);
-	e->pool = flint_pool_new(MIB, 8);
+	e->pool = flint_pool_new(size, nr);
 	assert_non_null(e->pool);
-	e->cpool = flint_pool_new(MIB, 8);
+	e->cpool = flint_pool_new(size, nr);
 	assert_non_null(e->cpool);
 	if (v6) {
 		in6->sin6_family = AF_INET6;
@@ -215,6 +216,11 @@ static struct env *env_new(const uint8_t *key, uint32_t credits, bool v6)
 	return e;
 }
 
+static struct env *env_new(const uint8_t *key, uint32_t credits, bool v6)
+{
+	return env_sized(key, credits, v6, MIB, 8);
+}
+
 static void env_free(struct env *e)
 {
 	int i;
@@ -232,9 +238,9 @@ static void env_free(struct env *e)
 	flint_loop_free(e->cl);
 	for (i = 0; i < 2; i++)
 		flint_loop_free(e->sl[i]);
-	assert_int_equal(flint_pool_nr_free(e->pool), 8);
+	assert_int_equal(flint_pool_nr_free(e->pool), flint_pool_count(e->pool));
 	flint_pool_free(e->pool);
-	assert_int_equal(flint_pool_nr_free(e->cpool), 8);
+	assert_int_equal(flint_pool_nr_free(e->cpool), flint_pool_count(e->cpool));
 	flint_pool_free(e->cpool);
 	pthread_cond_destroy(&e->cond);
 	pthread_mutex_destroy(&e->lock);
@@ -469,6 +475,80 @@ static void crowd(void **state)
 	env_free(e);
 }
 
+/* ---- connections take turns -------------------------------------------- */
+
+#define TURNS		24	/* more than share a device's READs without waiting */
+#define TURN_DEPTH	20
+#define TURN_LEN	8192
+#define TURN_ALL	6000
+
+struct turns {
+	unsigned int done[TURNS], all, ended;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+};
+
+struct turn {
+	struct flint_rpc rpc;
+	struct flint_peer *peer;
+	struct turns *t;
+	unsigned int who;
+};
+
+/* On the clients' loop. */
+static void turn_done(struct flint_rpc *rpc)
+{
+	struct turn *turn = rpc->priv;
+	struct turns *t = turn->t;
+
+	assert_int_equal(rpc->err, 0);
+	if (++t->all <= TURN_ALL) {
+		t->done[turn->who]++;
+		flint_peer_call(turn->peer, rpc);
+		return;
+	}
+	pthread_mutex_lock(&t->lock);
+	t->ended++;
+	pthread_cond_signal(&t->cond);
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* All send payloads without a pause, more than are fetched at once: nobody gets less than half of its share. */
+static void turns(void **state)
+{
+	struct env *e = env_sized(good_key, 32, false, 2 * TURN_LEN, 2 * TURNS * TURN_DEPTH);
+	struct turn *turn = calloc(TURNS * TURN_DEPTH, sizeof(*turn));
+	static uint8_t data[TURN_LEN];
+	struct turns t = { .all = 0 };
+	struct flint_peer *p[TURNS];
+	unsigned int i;
+
+	pthread_mutex_init(&t.lock, NULL);
+	pthread_cond_init(&t.cond, NULL);
+	for (i = 0; i < TURNS; i++) {
+		struct wait w = { .rpc = { .op = OP_LATE, .timeout_ms = 60000 } };
+
+		p[i] = peer_new(e, good_key);
+		assert_int_equal(wait_for(&w, p[i]), 0);
+	}
+	for (i = 0; i < TURNS * TURN_DEPTH; i++) {
+		turn[i] = (struct turn){ .who = i / TURN_DEPTH, .peer = p[i / TURN_DEPTH], .t = &t };
+		turn[i].rpc = (struct flint_rpc){ .op = OP_SINK, .out = data, .out_len = TURN_LEN,
+						  .timeout_ms = 60000, .done = turn_done, .priv = &turn[i] };
+		flint_peer_call(turn[i].peer, &turn[i].rpc);
+	}
+	pthread_mutex_lock(&t.lock);
+	while (t.ended < TURNS * TURN_DEPTH)
+		pthread_cond_wait(&t.cond, &t.lock);
+	pthread_mutex_unlock(&t.lock);
+	for (i = 0; i < TURNS; i++)
+		assert_in_range(t.done[i], TURN_ALL / TURNS / 2, TURN_ALL);
+	for (i = 0; i < TURNS; i++)
+		peer_free(e, p[i]);
+	free(turn);
+	env_free(e);
+}
+
 static void auth(void **state)
 {
 	struct env *e = env_new(good_key, 0, false);
@@ -603,6 +683,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(echo_sizes),
 		cmocka_unit_test(crowd),
+		cmocka_unit_test(turns),
 		cmocka_unit_test(auth),
 		cmocka_unit_test(deadline),
 		cmocka_unit_test(restart),

@@ -25,7 +25,8 @@
  *    its buffer is free at once. All that refers to memory is signaled, so
  *    that memory comes back also when the link falls silent.
  *  - At most max_reads RDMA READs of a link, and DEV_READS of a device, are
- *    outstanding: more would stall the answers queued behind them.
+ *    outstanding: more would stall the answers queued behind them. Links take turns
+ *    for the device's: who has just had one stands at the end of the line.
  *  - Memory is given back only after the queue pair is destroyed or the work
  *    request has completed.
  */
@@ -74,8 +75,8 @@ struct vlink {
 	uint32_t sq_size, sq_free;
 	uint32_t unsignaled;		/* posted since the last signaled one */
 	uint32_t max_reads, reads;
-	struct vlink *starved_next;
-	bool starved;
+	struct vlink *line_next;
+	bool in_line;
 
 	struct flint_tx *tx_head, **tx_tail;		/* to be posted */
 	struct flint_tx *sent_head, **sent_tail;	/* signaled, in order */
@@ -152,7 +153,7 @@ static struct flint_tx *verbs_tx_get(struct flint_xprt *link)
 	struct vlink *v = to_vlink(link);
 	struct flint_tx *tx;
 
-	/* Short only when completions lag behind answers. */
+	/* As many as were ever needed at once, so that an idle link has few. */
 	if (!v->tx_free && (link->torn || tx_grow(v, SLAB_TX)))
 		return NULL;
 	tx = v->tx_free;
@@ -380,51 +381,51 @@ static void batch_read(struct vlink *v, struct batch *b, struct flint_rx *rx)
 	v->dev->reads += m->nr_desc;
 }
 
-static void starve(struct vlink *v)
+/* Links that want READs when the device has enough of them stand in a line. */
+static void line_join(struct vlink *v)
 {
-	if (v->starved)
+	if (v->in_line)
 		return;
-	v->starved = true;
-	v->starved_next = v->dev->starved;
-	v->dev->starved = v;
+	v->in_line = true;
+	v->line_next = NULL;
+	*v->dev->line_last = v;
+	v->dev->line_last = &v->line_next;
 }
 
-static void starved_wake(struct vdev *dev)
+static void line_wake(struct vdev *dev)
 {
-	struct vlink *v, *next;
-
-	v = dev->starved;
-	dev->starved = NULL;
-	for (; v; v = next) {
-		next = v->starved_next;
-		v->starved = false;
-		post_flush(v);
-	}
+	if (dev->line)
+		post_flush(dev->line);
 }
 
-static void starved_remove(struct vlink *v)
+static void line_leave(struct vlink *v)
 {
 	struct vlink **p;
 
-	if (!v->starved)
+	if (!v->in_line)
 		return;
-	for (p = &v->dev->starved; *p != v; p = &(*p)->starved_next)
+	for (p = &v->dev->line; *p != v; p = &(*p)->line_next)
 		;
-	*p = v->starved_next;
-	v->starved = false;
+	*p = v->line_next;
+	if (!*p)
+		v->dev->line_last = p;
+	v->in_line = false;
+	line_wake(v->dev);
 }
 
-/* May the first waiting READ go now? One may always, whatever its size. */
+/* May the first waiting READ go now? Of a link, and of the device, one may always, whatever its size. */
 static bool may_read(struct vlink *v)
 {
 	uint32_t n = v->rd_head->msg.nr_desc;
+	struct vdev *dev = v->dev;
 
 	if (v->reads && v->reads + n > v->max_reads)
 		return false;
-	if (v->dev->reads && v->dev->reads + n > DEV_READS) {
-		starve(v);
+	if ((dev->line && dev->line != v) || (dev->reads && dev->reads + n > DEV_READS)) {
+		line_join(v);
 		return false;
 	}
+	line_leave(v);
 	return true;
 }
 
@@ -435,11 +436,12 @@ static struct flint_tx *batch_fill(struct vlink *v, struct batch *b)
 	uint32_t room = v->sq_free;
 
 	b->n = 0;
-	while (v->rd_head && may_read(v)) {
+	if (v->rd_head && room < v->rd_head->msg.nr_desc)
+		line_leave(v);		/* its own completions come first */
+	while (v->rd_head && room >= v->rd_head->msg.nr_desc &&
+	       b->n + v->rd_head->msg.nr_desc <= POST_BATCH && may_read(v)) {
 		struct flint_rx *rx = v->rd_head;
 
-		if (room < rx->msg.nr_desc || b->n + rx->msg.nr_desc > POST_BATCH)
-			break;
 		room -= rx->msg.nr_desc;
 		v->rd_head = rx->next;
 		if (!v->rd_head)
@@ -654,7 +656,7 @@ static void wc_read(struct vlink *v, struct flint_rx *rx)
 	v->dev->reads -= rx->msg.nr_desc;
 	if (v->tx_head || v->rd_head)
 		post_flush(v);
-	starved_wake(v->dev);
+	line_wake(v->dev);
 	rx->sink = NULL;
 	rx->pulled(rx, 0);
 }
@@ -809,7 +811,7 @@ static int vlink_setup(struct vlink *v, struct vloop *vl, bool client)
 	err = ibv_req_notify_cq(v->cq, 0);
 	if (err)
 		return err;
-	if (tx_grow(v, depth + SLAB_TX))
+	if (tx_grow(v, SLAB_TX))
 		return ENOMEM;
 	err = rx_grow(v, v->nr_rx);
 	if (!err && !client)
@@ -837,10 +839,10 @@ static void vlink_give_back(struct vlink *v)
 		tx_finish(tx);
 	}
 	if (v->dev) {
-		starved_remove(v);
 		v->dev->reads -= v->reads;
 		v->reads = 0;
-		starved_wake(v->dev);
+		line_leave(v);
+		line_wake(v->dev);
 	}
 	while ((rx = v->reading)) {
 		v->reading = rx->next;

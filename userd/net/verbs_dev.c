@@ -167,6 +167,7 @@ struct vdev *flint_vdev_get(struct vloop *vl, struct rdma_cm_id *id, bool client
 	dev->vl = vl;
 	dev->ctx = id->verbs;
 	dev->client = client;
+	dev->line_last = &dev->line;
 	dev->iwarp = id->verbs->device->transport_type == IBV_TRANSPORT_IWARP;
 	err = ibv_query_device(dev->ctx, &dev->attr);
 	if (err)

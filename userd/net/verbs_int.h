@@ -56,7 +56,7 @@ struct vdev {
 	bool crowded;			/* several completion events at once, lately */
 	uint32_t wakes;
 	uint32_t reads;
-	struct vlink *starved;		/* links whose READs wait for @reads to fall */
+	struct vlink *line, **line_last; /* links whose READs wait for @reads to fall */
 	struct vreg *regs;
 	struct vdev *next;
 };
