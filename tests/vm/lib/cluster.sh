@@ -116,17 +116,19 @@ wait_for()
 	done
 }
 
-# Of two nodes, both get here, with all that they did before; the slower one within the time a busy
-# machine needs.
+# All nodes get here, with all that they did before; the slowest one within the time a busy machine needs.
 together()
 {
+	local n
+
 	step=$((step + 1))
 	touch /results/step.$step.$NODE
-	wait_for 120 [ -e /results/step.$step.$((3 - NODE)) ] ||
-		bail "node $((3 - NODE)) did not come to step $step"
+	for ((n = 1; n <= NODES; n++)); do
+		wait_for ${TOGETHER:-120} [ -e /results/step.$step.$n ] || bail "node $n did not come to step $step"
+	done
 }
 
-# cluster_on_node1 [flint up options]: the cluster is there, node 2 has its key.
+# cluster_on_node1 [flint up options]: the cluster is there, the other nodes have its key.
 cluster_on_node1()
 {
 	if [ $NODE = 1 ]; then
