@@ -15,6 +15,10 @@ bench:
 	@$(MAKE) --no-print-directory all bench-programs
 	@tools/bench/bench $(BENCH_ARGS)
 
+# Four guests; CLIENTS=2: three.
+bench-incast: all
+	@tools/bench/incast $(CLIENTS)
+
 # Natively, on the disk that build/ lies on.
 bench-meta: user
 	@mkdir -p $(B)/bench
@@ -35,10 +39,11 @@ help:
 	@echo "make check-debug  guest tests on a kernel with KASAN and lockdep"
 	@echo "make bench        compare with NFS over RDMA, raw verbs and FUSE (BENCH_ARGS=--icount)"
 	@echo "make bench-meta   measure the metadata service natively (BENCH_ARGS=--quick)"
+	@echo "make bench-incast measure 1 to 3 guests at one server: shares, and what is sent again"
 	@echo "make bench-data   measure reading, writing and recovery natively (BENCH_ARGS=--quick)"
 	@echo "make vm-shell     a prompt in an empty virtual machine"
 	@echo "make setup        install the packages that are missing"
 	@echo "make install      install into PREFIX (see Documentation/); make uninstall"
 	@echo "make clean        remove build/"
 
-.PHONY: setup demo bench bench-meta bench-data vm-shell help
+.PHONY: setup demo bench bench-incast bench-meta bench-data vm-shell help
