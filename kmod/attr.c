@@ -58,7 +58,7 @@ int flint_fileattr_set(FLINT_IDMAP *idmap, struct dentry *dentry, struct fileatt
 	};
 	struct flint_attr rep;
 	struct flint_mcall c = {
-		.op = FLINT_OP_SETATTR, .mutates = true,
+		.op = FLINT_OP_SETATTR, .mutates = true, .yield = FLINT_YIELD_CHANGE,
 		.body = &body, .body_len = sizeof(body),
 		.rep = &rep, .rep_size = sizeof(rep),
 	};

@@ -51,7 +51,7 @@ static int flint_layout_take(struct inode *inode, const struct inode *like)
 	};
 	struct flint_attr rep;
 	struct flint_mcall c = {
-		.op = FLINT_OP_SETATTR, .mutates = true,
+		.op = FLINT_OP_SETATTR, .mutates = true, .yield = FLINT_YIELD_CHANGE,
 		.body = &body, .body_len = sizeof(body),
 		.rep = &rep, .rep_size = sizeof(rep),
 	};

@@ -144,11 +144,12 @@ int flint_delegate_settle(struct inode *inode)
  * @fs: mount
  * @c: the operation
  *
- * Return: 0, or an error of flint_delegate_flush().
+ * Return: 0, an error of flint_delegate_flush(), or -ERESTARTNOINTR at c->leave.
  */
 int flint_delegate_before(struct flint_fs *fs, const struct flint_mcall *c)
 {
 	struct flint_delegate *d = &fs->delegate;
+	int err;
 
 	if (likely(READ_ONCE(d->made) == READ_ONCE(d->done)) || c->op == FLINT_OP_DIR_CREATE)
 		return 0;
@@ -158,7 +159,8 @@ int flint_delegate_before(struct flint_fs *fs, const struct flint_mcall *c)
 		return 0;
 	if (c->inode && !flint_delegate_has(c->inode))
 		return 0;
-	return flint_delegate_flush(fs, 0);
+	err = flint_delegate_flush(fs, c->leave ? max((long)(c->leave - jiffies), 1L) : 0);
+	return err == -EIO && c->leave && !READ_ONCE(fs->shutdown) ? -ERESTARTNOINTR : err;
 }
 
 /* ---- making one ----------------------------------------------------------- */
@@ -220,7 +222,7 @@ static int flint_delegate_refill(struct flint_fs *fs)
 	struct flint_delegate *d = &fs->delegate;
 	struct flint_ino_granted rep;
 	struct flint_mcall c = {
-		.op = FLINT_OP_INO_GRANT, .mutates = true,
+		.op = FLINT_OP_INO_GRANT, .mutates = true, .yield = FLINT_YIELD_PART,
 		.body = &body, .body_len = sizeof(body),
 		.rep = &rep, .rep_size = sizeof(rep),
 	};
@@ -230,7 +232,7 @@ static int flint_delegate_refill(struct flint_fs *fs)
 		return 0;
 	err = flint_meta_call(fs, &c);
 	if (err) {
-		if (err != -EINTR)
+		if (err != -EINTR && err != -ERESTARTNOINTR)
 			WRITE_ONCE(d->off_until, jiffies + FLINT_PROMISE_OFF);
 		return err;
 	}
@@ -354,7 +356,7 @@ static struct inode *flint_promise_make(struct flint_fs *fs, struct flint_promis
 	int err = flint_delegate_refill(fs);
 
 	if (err)
-		return err == -EINTR ? ERR_PTR(err) : NULL;
+		return err == -EINTR || err == -ERESTARTNOINTR ? ERR_PTR(err) : NULL;
 	p->rec.ino = cpu_to_le64(d->ino_next++);
 	flint_promise_attr(p, attr);
 	inode = flint_iget(fs->sb, attr, jiffies);
@@ -393,6 +395,11 @@ struct inode *flint_delegate_make(struct inode *dir, struct dentry *dentry, umod
 
 	if (!flint_delegate_may(dir, dentry) || dentry->d_name.len > FLINT_NAME_MAX)
 		return NULL;
+	/* The server was asked before. */
+	if (flint_held_name(dir, &dentry->d_name, &inode)) {
+		iput(inode);
+		return NULL;
+	}
 	if (!S_ISLNK(mode))
 		mode &= ~current_umask();
 	p = flint_promise_alloc(dir, dentry, mode, dev, target);

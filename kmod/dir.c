@@ -66,7 +66,7 @@ static int flint_dir_fetch(struct inode *dir, struct flint_dirpage *page, loff_t
 	struct flint_readdir_rep rep;
 	struct flint_mcall c = {
 		.op = FLINT_OP_READDIR, .inode = dir, .dir_gen = flint_dir_gen(dir),
-		.lease = FLINT_LEASE_READ | FLINT_LEASE_DIR,
+		.lease = FLINT_LEASE_READ | FLINT_LEASE_DIR, .yield = FLINT_YIELD_PART,
 		.body = &body, .body_len = sizeof(body),
 		.rep = &rep, .rep_size = sizeof(rep),
 		.dir = FLINT_DIR_IN, .data_len = FLINT_READDIR_BUF,

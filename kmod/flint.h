@@ -7,6 +7,7 @@
  *  inode->i_rwsem	the VFS's rules; buffered writers hold it over the network
  *			(taken killably), direct I/O never does
  *  fs->map_lock	replaces fs->map (readers use RCU)
+ *  fs->held_lock	changes whose task asks again
  *  fs->seq_lock	unfinished sequences
  *  fs->close_lock	handles to give back
  *  inode->fi_lock	cached attributes; a leaf
@@ -263,7 +264,7 @@ void flint_delegate_stop(struct flint_fs *fs);
 extern const char flint_local_open;	/* its address is such a file's private_data */
 bool flint_open_local(struct inode *inode);
 void flint_release_local(struct inode *inode);
-int flint_open_register(struct inode *inode);
+int flint_open_register(struct inode *inode, bool hold);
 void flint_open_register_lost(struct flint_fs *fs);
 void flint_open_forget(struct flint_fs *fs);
 int flint_remove_begin(struct inode *inode);
@@ -338,9 +339,15 @@ struct flint_fs {
 	u64 statfs_ino;				/* that was asked about */
 	bool statfs_ok;
 
+	unsigned long silent[2];		/* meta.c: on questions, on changes */
+	spinlock_t held_lock;			/* @held */
+	struct list_head held;			/* held.c */
+	struct delayed_work held_work;
+
 	spinlock_t retry_lock;			/* @retrying */
 	struct list_head retrying;		/* struct flint_mcall that were not answered yet */
-	u32 aborts;				/* times that all requests were aborted by hand */
+	u32 aborts;				/* times that all requests were aborted by hand, */
+	unsigned long abort_until;		/* those, too, that begin again before this */
 
 	struct list_head nl_node;		/* netlink.c's */
 	struct flint_stats __percpu *stats;
@@ -466,6 +473,7 @@ struct flint_seq {
 
 void flint_seq_begin(struct flint_fs *fs, struct flint_seq *s);
 void flint_seq_end(struct flint_fs *fs, struct flint_seq *s);
+void flint_seq_move(struct flint_fs *fs, struct flint_seq *to, struct flint_seq *from);
 u64 flint_seq_low(struct flint_fs *fs);
 
 /**
@@ -483,12 +491,22 @@ void flint_buf_put(struct flint_buf *buf);
 size_t flint_buf_read(struct flint_buf *buf, void *dst, size_t len);
 size_t flint_buf_write(struct flint_buf *buf, const void *src, size_t len);
 
+/* Waits under locks of the VFS: a system call gives them up after a while, and begins again. */
+enum flint_yield {
+	FLINT_YIELD_NONE,
+	FLINT_YIELD_PART,	/* asks, or is part of something else: simply done again */
+	FLINT_YIELD_CHANGE,	/* goes on with the same number (held.c) */
+};
+
 /**
  * struct flint_mcall - one metadata operation
  * @op: enum flint_op
  * @mutates: carries a sequence number
  * @once: one attempt only, whatever the mount options
  * @forever: until there is an answer, or the mount is shut down
+ * @yield: enum flint_yield
+ * @names: names that it changes, as @s1 and @s2 are, or NULL
+ * @leave: jiffies when to give up the locks, or 0
  * @inode: all that the operation is about, or its directory; NULL: more than that
  * @body, @body_len: the operation's structure
  * @s1, @s1_len, @s2, @s2_len: strings behind it
@@ -503,6 +521,7 @@ size_t flint_buf_write(struct flint_buf *buf, const void *src, size_t len);
  * @sent: result: jiffies before the last attempt
  * @got: result: bytes of payload that came
  * @unknown: result: the server may have executed it although we failed
+ * @resumed: result: others may have seen what it did
  * @lease_epoch, @grants, @nr_grants: result, for flint_lease_take()
  * @begun, @tries, @pid: when, how often so far, and for whom
  * @retry_node: on fs->retrying from the first attempt on that failed
@@ -513,7 +532,10 @@ struct flint_mcall {
 	bool mutates;
 	bool once;
 	bool forever;
+	u8 yield;
 	u8 dir;
+	struct dentry *names[2];
+	unsigned long leave;
 	const struct inode *inode;
 	const void *body;
 	u32 body_len;
@@ -529,6 +551,7 @@ struct flint_mcall {
 	unsigned long sent;
 	u32 got;
 	bool unknown;
+	bool resumed;
 	u8 lease;
 	bool umask;
 	u8 nr_grants;
@@ -546,6 +569,16 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c);
 void flint_meta_show_retrying(struct flint_fs *fs, struct seq_file *m);
 int flint_permit_show(struct inode *inode, u32 target, unsigned long deadline);
 void flint_cred_fill(struct flint_cred *cred);
+int flint_restart(void);
+
+/* ---- held.c ----------------------------------------------------------- */
+
+bool flint_held_keep(struct flint_fs *fs, const struct flint_mcall *c, struct flint_seq *seq);
+int flint_held_take(struct flint_fs *fs, struct flint_mcall *c, struct flint_seq *seq);
+bool flint_held_name(const struct inode *dir, const struct qstr *name, struct inode **inode);
+void flint_held_stay(struct flint_fs *fs);
+void flint_held_init(struct flint_fs *fs);
+void flint_held_stop(struct flint_fs *fs);
 
 /* ---- session.c -------------------------------------------------------- */
 

@@ -345,13 +345,7 @@ struct inode *flint_iget(struct super_block *sb, const struct flint_attr *a, uns
 	return inode;
 }
 
-/**
- * flint_inode_refresh() - ask the server for the attributes now
- * @inode: the inode
- * @deadline: jiffies, or 0 for what the mount options say
- * Return: 0 or an error of flint_meta_call().
- */
-int flint_inode_refresh(struct inode *inode, unsigned long deadline)
+static int flint_inode_ask(struct inode *inode, unsigned long deadline, enum flint_yield yield)
 {
 	struct flint_ino_req body = {
 		.ino = cpu_to_le64(inode->i_ino),
@@ -362,7 +356,7 @@ int flint_inode_refresh(struct inode *inode, unsigned long deadline)
 		.op = FLINT_OP_GETATTR, .lease = FLINT_LEASE_READ, .inode = inode,
 		.body = &body, .body_len = sizeof(body),
 		.rep = &attr, .rep_size = sizeof(attr),
-		.deadline = deadline,
+		.deadline = deadline, .yield = yield,
 	};
 	int err;
 
@@ -379,10 +373,21 @@ int flint_inode_refresh(struct inode *inode, unsigned long deadline)
 	return err;
 }
 
-/* Make sure that the attributes may be used; asks the server if needed. */
+/**
+ * flint_inode_refresh() - ask the server for the attributes now
+ * @inode: the inode
+ * @deadline: jiffies, or 0 for what the mount options say
+ * Return: 0 or an error of flint_meta_call().
+ */
+int flint_inode_refresh(struct inode *inode, unsigned long deadline)
+{
+	return flint_inode_ask(inode, deadline, FLINT_YIELD_NONE);
+}
+
+/* Make sure that the attributes may be used; asks the server if needed. Not for page faults. */
 int flint_inode_revalidate(struct inode *inode)
 {
-	return flint_attr_good(inode) ? 0 : flint_inode_refresh(inode, 0);
+	return flint_attr_good(inode) ? 0 : flint_inode_ask(inode, 0, FLINT_YIELD_PART);
 }
 
 /**
@@ -523,7 +528,7 @@ int flint_permission(FLINT_IDMAP *idmap, struct inode *inode, int mask)
 
 		if (mask & MAY_NOT_BLOCK)
 			return -ECHILD;
-		err = flint_inode_refresh(inode, 0);
+		err = flint_inode_revalidate(inode);
 		if (err)
 			return err;
 	}
@@ -585,15 +590,18 @@ static void flint_setattr_fill(struct flint_setattr *b, const struct inode *inod
 	b->ino = cpu_to_le64(inode->i_ino);
 	b->gen = cpu_to_le32(flint_i(inode)->gen);
 	b->valid = cpu_to_le32(valid);
-	b->mode = cpu_to_le32(attr->ia_mode);
+	if (attr->ia_valid & ATTR_MODE)
+		b->mode = cpu_to_le32(attr->ia_mode);
 	if (attr->ia_valid & ATTR_UID)
 		b->uid = cpu_to_le32(from_kuid(&init_user_ns, attr->ia_uid));
 	if (attr->ia_valid & ATTR_GID)
 		b->gid = cpu_to_le32(from_kgid(&init_user_ns, attr->ia_gid));
 	if (attr->ia_valid & ATTR_SIZE)
 		b->size = cpu_to_le64(attr->ia_size);
-	b->atime = cpu_to_le64(timespec64_to_ns(&attr->ia_atime));
-	b->mtime = cpu_to_le64(timespec64_to_ns(&attr->ia_mtime));
+	if (attr->ia_valid & ATTR_ATIME_SET)
+		b->atime = cpu_to_le64(timespec64_to_ns(&attr->ia_atime));
+	if (attr->ia_valid & ATTR_MTIME_SET)
+		b->mtime = cpu_to_le64(timespec64_to_ns(&attr->ia_mtime));
 	flint_cred_fill(&b->cred);
 }
 
@@ -604,6 +612,7 @@ int flint_setattr(FLINT_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
 	struct flint_attr rep;
 	struct flint_mcall c = {
 		.op = FLINT_OP_SETATTR, .mutates = true, .inode = inode,
+		.yield = FLINT_YIELD_CHANGE,
 		.body = &body, .body_len = sizeof(body),
 		.rep = &rep, .rep_size = sizeof(rep),
 	};

@@ -335,7 +335,7 @@ static void flint_lease_unmap(struct work_struct *work)
 /* A READ lease is about to be returned. May wait. */
 void flint_lease_let_go(struct inode *inode)
 {
-	flint_open_register(inode);
+	flint_open_register(inode, false);
 	flint_lease_drop_pages(inode);
 }
 

@@ -8,14 +8,23 @@
  * until the caller is killed, on a soft one until meta_timeo. When we give up
  * on a mutating operation that was sent, its outcome is unknown (c->unknown)
  * and the caller must forget what it cached of the names involved.
+ *
+ * On a hard mount nobody must wait long under a lock of the VFS: who waits for the lock
+ * cannot be killed. The system call gives it up and begins again (c->yield), while its
+ * change keeps its number (held.c).
  */
 #define pr_fmt(fmt) "flintfs: " fmt
 
+#include <linux/anon_inodes.h>
 #include <linux/cred.h>
 #include <linux/delay.h>
+#include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task_stack.h>
 #include <linux/seq_file.h>
+#include <asm/syscall.h>
+#include <asm/unistd.h>
 #include "compat/unaligned.h"
 #include "flint.h"
 #include "flint_trace.h"
@@ -25,6 +34,11 @@
 #define FLINT_PAUSE_MIN		(HZ / 20)
 #define FLINT_PAUSE_MAX		(HZ / 2)
 #define FLINT_HOPS_MAX		3
+#define FLINT_HOLD		FLINT_RPC_TIMEO	/* under locks of the VFS, */
+#define FLINT_HOLD_LAST		(2 * HZ)	/* but no other attempt when so little is left, */
+#define FLINT_HOLD_GAP		(2 * HZ)	/* nor one call after another */
+#define FLINT_HOLD_PAUSE	(HZ / 2)	/* before the system call begins again */
+#define FLINT_RESUMED_AGE	(2 * 86400 * HZ)	/* older than all times to live */
 
 /* ---- sequences -------------------------------------------------------- */
 
@@ -41,6 +55,15 @@ void flint_seq_end(struct flint_fs *fs, struct flint_seq *s)
 {
 	spin_lock_bh(&fs->seq_lock);
 	list_del(&s->node);
+	spin_unlock_bh(&fs->seq_lock);
+}
+
+/* @to takes the place of @from. */
+void flint_seq_move(struct flint_fs *fs, struct flint_seq *to, struct flint_seq *from)
+{
+	spin_lock_bh(&fs->seq_lock);
+	to->seq = from->seq;
+	list_replace(&from->node, &to->node);
 	spin_unlock_bh(&fs->seq_lock);
 }
 
@@ -382,6 +405,92 @@ static int flint_meta_result(struct flint_fs *fs, struct flint_mcall *c, int err
 	return flint_status_errno(status);
 }
 
+/* ---- giving locks up ------------------------------------------------------ */
+
+/* Is this a system call that can begin again? Asynchronous I/O is told EINTR. */
+static bool flint_restartable(void)
+{
+	int nr = syscall_get_nr(current, task_pt_regs(current));
+
+	return !(current->flags & (PF_KTHREAD | PF_IO_WORKER | PF_EXITING | PF_DUMPCORE)) &&
+	       nr >= 0 && nr != __NR_io_submit && nr != __NR_io_uring_enter;
+}
+
+/*
+ * Is the server silent? Then one call at a time holds its locks to see whether it still is, and
+ * who queued for them meanwhile goes through before the next.
+ */
+static bool flint_meta_silent(struct flint_fs *fs, const struct flint_mcall *c)
+{
+	unsigned long *silent = &fs->silent[c->mutates], next = READ_ONCE(*silent);
+
+	return next && !READ_ONCE(fs->shutdown) &&
+	       (time_before(jiffies, next) ||
+		cmpxchg(silent, next, (jiffies + FLINT_HOLD + FLINT_HOLD_GAP) | 1) != next);
+}
+
+static int flint_pause_release(struct inode *inode, struct file *file)
+{
+	schedule_timeout_killable(FLINT_HOLD_PAUSE);
+	return 0;
+}
+
+static const struct file_operations flint_pause_fops = {
+	.owner = THIS_MODULE,
+	.release = flint_pause_release,
+};
+
+/**
+ * flint_restart() - let the system call begin again, after a pause without locks
+ *
+ * The pause is the end of a file, whose last reference is put where its task leaves the kernel.
+ *
+ * Context: flint_restartable().
+ * Return: -ERESTARTNOINTR.
+ */
+int flint_restart(void)
+{
+	struct file *pause = anon_inode_getfile("[flintfs]", &flint_pause_fops, NULL, O_RDONLY);
+
+	if (IS_ERR(pause))
+		schedule_timeout_killable(1);
+	else
+		fput(pause);
+	set_tsk_thread_flag(current, TIF_NOTIFY_SIGNAL);
+	return -ERESTARTNOINTR;
+}
+
+static int flint_meta_restart(struct flint_fs *fs, const struct flint_mcall *c)
+{
+	cmpxchg(&fs->silent[c->mutates], 0, (jiffies + FLINT_HOLD_GAP) | 1);
+	return flint_restart();
+}
+
+/* Is the number of a change looked after, so that its task may leave? */
+static bool flint_meta_part(struct flint_fs *fs, struct flint_mcall *c, struct flint_seq *seq)
+{
+	if (!c->mutates)
+		return true;
+	if (c->unknown && c->yield == FLINT_YIELD_CHANGE)
+		return flint_held_keep(fs, c, seq);
+	flint_seq_end(fs, seq);
+	return true;
+}
+
+static int flint_meta_begin(struct flint_fs *fs, struct flint_mcall *c, struct flint_seq *seq)
+{
+	int ret = 0;
+
+	if (!c->mutates)
+		return 0;
+	if (c->yield == FLINT_YIELD_CHANGE)
+		ret = flint_held_take(fs, c, seq);
+	c->resumed = ret > 0;
+	if (!ret)
+		flint_seq_begin(fs, seq);
+	return min(ret, 0);
+}
+
 /**
  * flint_meta_call() - do a metadata operation
  * @fs: mount
@@ -389,7 +498,8 @@ static int flint_meta_result(struct flint_fs *fs, struct flint_mcall *c, int err
  *
  * Context: process, killable. May hold VFS locks.
  * Return: 0, the server's errno, -EINTR when killed, -EIO when the mount was
- * shut down or time ran out, -ENOMEM, -EPROTO.
+ * shut down or time ran out, -ENOMEM, -EPROTO; with c->yield also -ERESTARTNOINTR:
+ * let go of all locks and leave the system call.
  */
 int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 {
@@ -405,25 +515,47 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 		forever = c->forever || (!fs->opts.soft && !(current->flags & PF_KTHREAD));
 	}
 	c->unknown = false;
+	c->resumed = false;
 	c->begun = jiffies;
 	c->tries = 0;
+	c->leave = 0;
+	if (c->yield && forever && flint_restartable()) {
+		if (flint_meta_silent(fs, c)) {
+			if (time_before(jiffies, READ_ONCE(fs->abort_until)))
+				return -EIO;
+			flint_held_stay(fs);
+			return flint_meta_restart(fs, c);
+		}
+		c->leave = (jiffies + FLINT_HOLD) | 1;
+	}
 	err = flint_delegate_before(fs, c);
+	if (err == -ERESTARTNOINTR)
+		return flint_meta_restart(fs, c);
+	if (!err)
+		err = flint_meta_begin(fs, c, &seq);
 	if (err)
 		return err;
 	flint_stat_inc(fs, FLINT_STAT_META_OPS);
-	if (c->mutates)
-		flint_seq_begin(fs, &seq);
 	for (;;) {
 		unsigned long until = jiffies + FLINT_RPC_TIMEO;
 
 		if (!forever && time_after(until, end))
 			until = end;
+		if (c->leave && time_after(until, c->leave))
+			until = c->leave;
 		err = flint_meta_ask(fs, c, c->mutates ? &seq : NULL, until, &status, &now);
 		again = flint_meta_again(err, status) || (c->forever && err == -ENOMEM);
 		if (!err && flint_session_over(status))
 			again = flint_meta_next_session(fs, c, status);
 		if (c->once || !again)
 			break;
+		if (c->leave && time_after_eq(jiffies + FLINT_HOLD_LAST, c->leave)) {
+			if (flint_meta_part(fs, c, &seq)) {
+				flint_meta_retry_end(fs, c);
+				return flint_meta_restart(fs, c);
+			}
+			c->leave = 0;	/* no memory to remember it: wait on */
+		}
 		flint_meta_retry(fs, c, err, status);
 		/* Two servers that name each other must not be asked in a circle. */
 		if (now && hops++ < FLINT_HOPS_MAX)
@@ -444,6 +576,13 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 	flint_meta_retry_end(fs, c);
 	if (c->mutates)
 		flint_seq_end(fs, &seq);
+	if (!err && !again && READ_ONCE(fs->silent[c->mutates]))
+		WRITE_ONCE(fs->silent[c->mutates], 0);
+	if (c->resumed) {	/* it says what was so at the first time */
+		c->sent = c->begun - FLINT_RESUMED_AGE;
+		c->dir_gen = 0;
+		c->nr_grants = 0;
+	}
 	return flint_meta_result(fs, c, err, status);
 }
 

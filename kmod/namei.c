@@ -42,8 +42,9 @@ static void flint_dentry_expire(struct dentry *dentry)
 	WRITE_ONCE(dentry->d_fsdata, NULL);
 }
 
-static int flint_name_call(struct inode *dir, const struct qstr *name, u16 op, u32 flags,
-			   void *rep, u32 rep_size, struct flint_mcall *c)
+/* LOOKUP, or UNLINK of @victim. */
+static int flint_name_call(struct inode *dir, const struct qstr *name, struct dentry *victim,
+			   u16 op, u32 flags, void *rep, u32 rep_size, struct flint_mcall *c)
 {
 	struct flint_name_req body = {
 		.fixed_len = cpu_to_le32(sizeof(body)),
@@ -57,6 +58,7 @@ static int flint_name_call(struct inode *dir, const struct qstr *name, u16 op, u
 	flint_cred_fill(&body.cred);
 	*c = (struct flint_mcall){
 		.op = op, .mutates = op != FLINT_OP_LOOKUP,
+		.yield = victim ? FLINT_YIELD_CHANGE : FLINT_YIELD_PART, .names = { victim },
 		.inode = op == FLINT_OP_LOOKUP ? dir : NULL, .dir_gen = flint_dir_gen(dir),
 		.lease = op == FLINT_OP_LOOKUP ? FLINT_LEASE_READ | FLINT_LEASE_DIR : 0,
 		.body = &body, .body_len = sizeof(body),
@@ -94,7 +96,7 @@ static int flint_revalidate_slow(struct inode *dir, struct dentry *dentry)
 	if (!inode)
 		return 0;	/* look it up again */
 	take_dentry_name_snapshot(&name, dentry);
-	err = flint_name_call(dir, &name.name, FLINT_OP_LOOKUP, 0, &attr, sizeof(attr), &c);
+	err = flint_name_call(dir, &name.name, NULL, FLINT_OP_LOOKUP, 0, &attr, sizeof(attr), &c);
 	release_dentry_name_snapshot(&name);
 	if (err == -ENOENT)
 		return 0;
@@ -107,12 +109,35 @@ static int flint_revalidate_slow(struct inode *dir, struct dentry *dentry)
 	return 1;
 }
 
+/* Does it stand for what it did when this task asked for a change of it? */
+static int flint_revalidate_held(struct inode *dir, struct dentry *dentry, bool *held)
+{
+	struct name_snapshot name;
+	struct inode *inode;
+
+	take_dentry_name_snapshot(&name, dentry);
+	*held = flint_held_name(dir, &name.name, &inode);
+	release_dentry_name_snapshot(&name);
+	iput(inode);
+	return inode == d_inode(dentry);
+}
+
 static int flint_d_revalidate(struct dentry *dentry, unsigned int flags)
 {
+	bool held = !list_empty(&flint_fs(dentry->d_sb)->held);
 	struct dentry *parent;
 	struct inode *dir;
 	int ret;
 
+	if (unlikely(held)) {
+		if (flags & LOOKUP_RCU)
+			return -ECHILD;
+		parent = dget_parent(dentry);
+		ret = flint_revalidate_held(d_inode(parent), dentry, &held);
+		if (held)
+			goto out;
+		dput(parent);
+	}
 	if (!(flags & LOOKUP_REVAL) && time_before(jiffies, READ_ONCE(dentry->d_time)))
 		return 1;
 	if (flags & LOOKUP_RCU) {
@@ -125,6 +150,7 @@ static int flint_d_revalidate(struct dentry *dentry, unsigned int flags)
 		ret = 1;
 	else
 		ret = flint_revalidate_slow(d_inode(parent), dentry);
+out:
 	if (!ret && d_really_is_positive(dentry))
 		flint_delegate_incomplete(d_inode(parent));
 	dput(parent);
@@ -156,12 +182,19 @@ static struct dentry *flint_lookup(struct inode *dir, struct dentry *dentry, uns
 	unsigned long gen = flint_dir_gen(dir);
 	int err;
 
+	if (flint_held_name(dir, &dentry->d_name, &inode)) {
+		flint_dentry_expire(dentry);
+		alias = d_splice_alias(inode, dentry);
+		/* A directory that others saw moved, while yet another is being moved. */
+		return alias == ERR_PTR(-ESTALE) ? ERR_PTR(flint_restart()) : alias;
+	}
 	if (dentry->d_name.len <= FLINT_NAME_MAX && flint_delegate_absent(dir)) {
 		flint_dentry_time(dentry, NULL, jiffies, gen);
 		return d_splice_alias(NULL, dentry);
 	}
 	gen = 0;
-	err = flint_name_call(dir, &dentry->d_name, FLINT_OP_LOOKUP, 0, &attr, sizeof(attr), &c);
+	err = flint_name_call(dir, &dentry->d_name, NULL, FLINT_OP_LOOKUP, 0, &attr, sizeof(attr),
+			      &c);
 	if (err && err != -ENOENT)
 		return ERR_PTR(err);
 	if (!err)
@@ -203,6 +236,7 @@ static int flint_make(struct inode *dir, struct dentry *dentry, umode_t mode, de
 	struct flint_attr attr;
 	struct flint_mcall c = {
 		.op = FLINT_OP_MKNOD, .mutates = true, .umask = !S_ISLNK(mode), .inode = dir,
+		.yield = FLINT_YIELD_CHANGE, .names = { dentry },
 		.lease = FLINT_LEASE_READ, .dir_gen = flint_dir_gen(dir),
 		.body = &body, .body_len = sizeof(body),
 		.s1 = dentry->d_name.name, .s1_len = dentry->d_name.len,
@@ -243,6 +277,12 @@ static int flint_make(struct inode *dir, struct dentry *dentry, umode_t mode, de
 		return PTR_ERR(inode);
 	}
 	flint_dentry_time(dentry, &attr, c.sent, flint_lease_take(&c, dir, inode, &attr));
+	if (S_ISDIR(mode) && c.resumed) {
+		/* Others may have a dentry of it already. Who needs ours looks it up. */
+		d_drop(dentry);
+		iput(inode);
+		return 0;
+	}
 	if (S_ISDIR(mode))
 		flint_delegate_made_dir(inode);
 	d_instantiate(dentry, inode);
@@ -286,6 +326,7 @@ static int flint_link(struct dentry *old, struct inode *dir, struct dentry *dent
 	struct flint_attr attr;
 	struct flint_mcall c = {
 		.op = FLINT_OP_LINK, .mutates = true, .dir_gen = flint_dir_gen(dir),
+		.yield = FLINT_YIELD_CHANGE, .names = { dentry },
 		.body = &body, .body_len = sizeof(body),
 		.s1 = dentry->d_name.name, .s1_len = dentry->d_name.len,
 		.rep = &attr, .rep_size = sizeof(attr),
@@ -330,7 +371,8 @@ static int flint_remove(struct inode *dir, struct dentry *dentry, u32 flags)
 	err = flint_remove_begin(inode);
 	if (err)
 		return err;
-	err = flint_name_call(dir, &dentry->d_name, FLINT_OP_UNLINK, flags, &rep, sizeof(rep), &c);
+	err = flint_name_call(dir, &dentry->d_name, dentry, FLINT_OP_UNLINK, flags, &rep,
+			      sizeof(rep), &c);
 	if (err) {
 		flint_remove_end(inode);
 		flint_dentry_expire(dentry);
@@ -389,6 +431,7 @@ static int flint_rename(FLINT_IDMAP *idmap, struct inode *old_dir, struct dentry
 	struct flint_rename_rep rep;
 	struct flint_mcall c = {
 		.op = FLINT_OP_RENAME, .mutates = true,
+		.yield = FLINT_YIELD_CHANGE, .names = { old, new },
 		.body = &body, .body_len = sizeof(body),
 		.s1 = old->d_name.name, .s1_len = old->d_name.len,
 		.s2 = new->d_name.name, .s2_len = new->d_name.len,
@@ -505,6 +548,7 @@ static int flint_open_name(struct inode *dir, struct dentry *dentry, unsigned in
 	body.mode = cpu_to_le32(mode & S_IALLUGO);
 	*c = (struct flint_mcall){
 		.op = FLINT_OP_OPEN, .mutates = true, .umask = flags & O_CREAT, .inode = dir,
+		.yield = FLINT_YIELD_CHANGE, .names = { flags & O_CREAT ? dentry : NULL },
 		.lease = flint_open_lease(flint_fs(dir->i_sb), flags),
 		.dir_gen = flint_dir_gen(dir),
 		.body = &body, .body_len = sizeof(body),

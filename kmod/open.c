@@ -74,11 +74,12 @@ static bool flint_open_unknown(struct flint_inode *fi)
 /**
  * flint_open_register() - make local opens of a file known to the server
  * @inode: any
+ * @hold: by a system call, under VFS locks, else for a few seconds
  *
  * Context: process; may hold VFS locks.
  * Return: 0, also when there are none, or an error of flint_meta_call().
  */
-int flint_open_register(struct inode *inode)
+int flint_open_register(struct inode *inode, bool hold)
 {
 	struct flint_open body = {
 		.fixed_len = cpu_to_le32(sizeof(body)),
@@ -93,7 +94,8 @@ int flint_open_register(struct inode *inode)
 		.op = FLINT_OP_OPEN, .mutates = true,
 		.body = &body, .body_len = sizeof(body),
 		.rep = &rep, .rep_size = sizeof(rep),
-		.deadline = jiffies + FLINT_REGISTER_TIMEO,
+		.yield = hold ? FLINT_YIELD_PART : FLINT_YIELD_NONE,
+		.deadline = hold ? 0 : jiffies + FLINT_REGISTER_TIMEO,
 	};
 	struct flint_handle *h;
 	int err;
@@ -161,7 +163,7 @@ void flint_open_register_lost(struct flint_fs *fs)
 	int err = 0;
 
 	while (!err && (inode = flint_open_lost(&fs->leases))) {
-		err = flint_open_register(inode);
+		err = flint_open_register(inode, false);
 		if (err)
 			pr_warn_ratelimited("%s: inode %lu is open here, but the metadata server does not have it any more (%d)\n",
 					    fs->name, inode->i_ino, err);
@@ -187,7 +189,7 @@ int flint_remove_begin(struct inode *inode)
 	spin_lock(&l->lock);
 	flint_i(inode)->removing++;	/* no new ones from here on */
 	spin_unlock(&l->lock);
-	err = flint_open_register(inode);
+	err = flint_open_register(inode, true);
 	if (err == -ENOENT)
 		err = 0;	/* somebody else was faster; the server will say so */
 	if (err)

@@ -326,8 +326,10 @@ int flint_fs_abort_requests(struct flint_fs *fs, const char *peer)
 	u32 nr;
 	int err;
 
-	if (!peer)
+	if (!peer) {
 		WRITE_ONCE(fs->aborts, READ_ONCE(fs->aborts) + 1);
+		WRITE_ONCE(fs->abort_until, jiffies + HZ);
+	}
 	err = flint_net_abort(fs->net, peer, &nr);
 	if (err)
 		return err;
@@ -431,9 +433,11 @@ static int flint_fs_init(struct flint_fs *fs, struct fs_context *fc)
 	INIT_LIST_HEAD(&fs->seq_open);
 	atomic_set(&fs->inflight, 0);
 	init_waitqueue_head(&fs->idle);
+	flint_held_init(fs);
 	spin_lock_init(&fs->retry_lock);
 	INIT_LIST_HEAD(&fs->retrying);
 	fs->next_warn = jiffies;
+	fs->abort_until = jiffies;
 	flint_map_init(fs);
 	flint_leader_init(fs);
 	flint_lease_init(fs);
@@ -555,6 +559,7 @@ static void flint_kill_sb(struct super_block *sb)
 	flint_nl_del(fs);
 	flint_debugfs_del(fs);
 	flint_sysfs_del(fs);
+	flint_held_stop(fs);
 	if (sb->s_root)
 		flint_wb_drain(fs);	/* who has dirty pages owes */
 	flint_fs_stop(fs);

@@ -33,7 +33,7 @@ static ssize_t flint_xattr_fetch(struct inode *inode, u16 op, const char *name, 
 	struct flint_xattr_rep rep;
 	struct flint_xattr body;
 	struct flint_mcall c = {
-		.op = op,
+		.op = op, .yield = FLINT_YIELD_PART,
 		.body = &body, .body_len = sizeof(body),
 		.s1 = name, .s1_len = name ? strlen(name) : 0,
 		.rep = &rep, .rep_size = sizeof(rep),
@@ -67,6 +67,7 @@ static int flint_xattr_change(struct inode *inode, const char *name, const void 
 	struct flint_xattr body;
 	struct flint_mcall c = {
 		.op = value ? FLINT_OP_SETXATTR : FLINT_OP_REMOVEXATTR, .mutates = true,
+		.yield = FLINT_YIELD_CHANGE,
 		.body = &body, .body_len = sizeof(body),
 		.s1 = name, .s1_len = strlen(name),
 		.rep = &attr, .rep_size = sizeof(attr),

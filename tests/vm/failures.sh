@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Servers killed or frozen in the middle of I/O, umount -f, kill -9 of the
 # process doing I/O, rmmod under load: nothing hangs, nothing is lost.
+# timeout: 900
 . "$(dirname "$0")/lib/cluster.sh"
 
 BIG=$MNT/big
@@ -100,6 +101,16 @@ frozen_metadata_server_does_not_block_kill()
 	return $status
 }
 
+# Who waits for a lock cannot be killed, and more than 30 seconds of it end the guest.
+frozen_metadata_server_holds_no_lock()
+{
+	mkdir $MNT/stall || return 1
+	timeout 400 "$B/vm/stall" $MNT/stall 45 100 $(pgrep -x flint-metad)
+	local status=$?
+	pkill -CONT -x flint-metad
+	return $status
+}
+
 async_io_ends_without_server()
 {
 	timeout 60 fio --name=a --filename=$BIG --rw=randread --bs=16k --size=16m --direct=1 \
@@ -151,6 +162,8 @@ ok "acknowledged writes survive kill -9 of all servers" acknowledged_writes_surv
 ok "synchronous writes go on when the server is back" io_continues_after_restart
 ok "a frozen chunk server does not block kill -9" frozen_server_does_not_block_kill
 ok "a frozen metadata server does not block kill -9" frozen_metadata_server_does_not_block_kill
+ok "calls in one directory outlast a frozen metadata server, each with one effect" \
+	frozen_metadata_server_holds_no_lock
 ok "asynchronous I/O ends when its server is gone" async_io_ends_without_server
 cluster_start
 ok "umount -f ends I/O to frozen servers" forced_umount_ends_io
