@@ -133,6 +133,31 @@ forced_umount_ends_io()
 	return $status
 }
 
+mount_is_gone() { ! compgen -G '/sys/fs/flintfs/*/abort' > /dev/null; }
+
+lazy_umount_leaves_open_files()
+{
+	exec 9<> $MNT/lazy || return 1
+	umount -l $MNT && ! mount_is_gone && echo more >&9 && [ "$(cat /proc/self/fd/9)" = more ]
+	local status=$?
+	exec 9>&-
+	wait_for $LIMIT mount_is_gone && return $status
+}
+
+lazy_umount_ends_without_servers()
+{
+	local status=0
+
+	load_start || return 1
+	echo unsaved > $MNT/unsaved
+	pkill -STOP -x 'flint-chunkd|flint-metad|flint-mgrd'
+	timeout $LIMIT umount -l $MNT || status=1
+	kill -9 $LOAD
+	wait_for $((2 * LIMIT)) mount_is_gone || status=1
+	pkill -CONT -x 'flint-chunkd|flint-metad|flint-mgrd'
+	return $status
+}
+
 abort_file_ends_io()
 {
 	load_start || return 1
@@ -170,4 +195,9 @@ ok "umount -f ends I/O to frozen servers" forced_umount_ends_io
 cluster_start
 mount_flint
 ok "writing to the abort file ends I/O" abort_file_ends_io
+mount_flint
+ok "umount -l leaves open files as they are" lazy_umount_leaves_open_files
+mount_flint
+ok "umount -l ends when nothing answers" lazy_umount_ends_without_servers
+cluster_start
 done_testing
