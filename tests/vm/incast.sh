@@ -5,7 +5,8 @@
 # clients keep in memory is bounded. Packets that were sent again are printed, and connections that were lost: on an
 # emulated machine timers run out without a reason.
 # vm: --nodes 3 --mem 1G --smp 1
-# timeout: 1200
+# timeout: 1800
+# long: 9 to 15 minutes
 # proto: own
 . "$(dirname "$0")/lib/cluster.sh"
 . "$(dirname "$0")/lib/incast.sh"
