@@ -23,16 +23,9 @@ pids() { cat "$D"/run/*.pid | sort -n | tr '\n' ' '; }
 # kill -9 PID...: when it returns they hold neither lock nor port.
 kill_hard()
 {
-	local p i
+	local p
 	kill -9 "$@" || return 1
-	for p in "$@"; do
-		for ((i = 0; i < 200; i++)); do
-			kill -0 "$p" 2> /dev/null || continue 2
-			sleep 0.05
-		done
-		echo "process $p does not end"
-		return 1
-	done
+	for p in "$@"; do until_ok 10 not kill -0 "$p" || return 1; done
 }
 
 finish()

@@ -23,7 +23,7 @@ start()
 	echo $PID > "$D/run/$name.pid"
 }
 remember() { for m in meta meta2 meta3; do cat "/proc/$(pid $m)/cmdline" > "$W/cmd.$m"; done; }
-stop_hard() { { kill -9 "$(pid "$1")"; wait "$(pid "$1")"; } 2> /dev/null; until_ok 5 not kill -0 "$(pid "$1")"; }
+stop_hard() { kill_hard "$(pid "$1")" 2> /dev/null; }
 leader() { field 'd["leader"]' meta status; }
 follower() { field '[m["name"] for m in d["replicas"] if m["state"] == "follower"][0]' meta status; }
 all_members() { json "d['voters'] == 3 and d['missing'] == 0 and d['leader'] and
