@@ -126,6 +126,14 @@ const struct flint_conn_info *flint_conn_info(const struct flint_conn *conn)
 	return (const void *)conn;
 }
 
+/* All requests are one client's. */
+struct flint_holder *flint_conn_holder(const struct flint_conn *conn, const struct flint_pool *of)
+{
+	static struct flint_holder of_pool, of_small;
+
+	return of == small ? &of_small : &of_pool;
+}
+
 void flint_call_reply(struct flint_call *call, uint32_t status, const void *body, uint32_t body_len,
 		      struct flint_buf *buf, uint32_t off, uint32_t len)
 {

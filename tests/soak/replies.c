@@ -126,6 +126,11 @@ struct flint_conn *flint_peer_conn(struct flint_peer *p, unsigned int turn)
 	return conn.state == FLINT_CONN_LIVE ? &conn : NULL;
 }
 
+bool flint_peer_ready(struct flint_peer *p)
+{
+	return flint_peer_conn(p, 0) && conn.inflight < conn.credits;
+}
+
 struct flint_conn *flint_peer_conn_find(struct flint_peer *p, u32 id)
 {
 	return flint_peer_conn(p, 0);
