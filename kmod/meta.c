@@ -520,9 +520,10 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 	c->tries = 0;
 	c->leave = 0;
 	if (c->yield && forever && flint_restartable()) {
+		if (READ_ONCE(fs->silent[c->mutates]) &&
+		    time_before(jiffies, READ_ONCE(fs->abort_until)))
+			return -EIO;
 		if (flint_meta_silent(fs, c)) {
-			if (time_before(jiffies, READ_ONCE(fs->abort_until)))
-				return -EIO;
 			flint_held_stay(fs);
 			return flint_meta_restart(fs, c);
 		}
