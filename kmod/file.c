@@ -21,14 +21,13 @@
 
 /* ---- opening ---------------------------------------------------------- */
 
-struct flint_handle *flint_handle_new(struct flint_fs *fs, u64 handle, u64 ino)
+struct flint_handle *flint_handle_new(struct flint_fs *fs, u64 ino)
 {
 	struct flint_handle *h = kzalloc(sizeof(*h), GFP_KERNEL);
 
 	if (!h)
 		return NULL;
 	h->fs = fs;
-	h->handle = handle;
 	h->ino = ino;
 	return h;
 }
@@ -86,7 +85,7 @@ static int flint_file_open(struct inode *inode, struct file *file)
 		file->private_data = (void *)&flint_local_open;
 		return flint_file_adopt(inode, file);
 	}
-	h = flint_handle_new(flint_fs(inode->i_sb), 0, inode->i_ino);
+	h = flint_handle_new(flint_fs(inode->i_sb), inode->i_ino);
 	if (!h)
 		return -ENOMEM;
 	flint_cred_fill(&body.cred);

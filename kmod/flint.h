@@ -783,7 +783,7 @@ extern const struct file_operations flint_dir_fops;
 
 extern const struct inode_operations flint_file_iops;
 extern const struct file_operations flint_file_fops;
-struct flint_handle *flint_handle_new(struct flint_fs *fs, u64 handle, u64 ino);
+struct flint_handle *flint_handle_new(struct flint_fs *fs, u64 ino);
 int flint_file_adopt(struct inode *inode, struct file *file);
 u32 flint_open_flags(unsigned int f_flags);
 u8 flint_open_lease(const struct flint_fs *fs, unsigned int f_flags);

@@ -22,8 +22,9 @@ int flint_lat_init(struct flint_lat *lat, bool brief)
 
 	lat->brief = brief;
 	lat->rows = (struct flint_lat_row __percpu *)
-		    __alloc_percpu(rows * sizeof(struct flint_lat_row),
-				   __alignof__(struct flint_lat_row));
+		    __alloc_percpu_gfp(rows * sizeof(struct flint_lat_row),
+				       __alignof__(struct flint_lat_row),
+				       GFP_KERNEL | __GFP_NOWARN);
 	return lat->rows ? 0 : -ENOMEM;
 }
 

@@ -568,13 +568,13 @@ static struct dentry *flint_open_splice(struct inode *dir, struct dentry *dentry
 
 	if (attr) {
 		inode = flint_iget(dir->i_sb, attr, c->sent);
-		if (IS_ERR(inode)) {
+		if (IS_ERR(inode))
 			flint_delegate_incomplete(dir);
-			return ERR_CAST(inode);
-		}
 	}
 	if (!d_unhashed(dentry))
 		d_drop(dentry);
+	if (IS_ERR(inode))
+		return ERR_CAST(inode);
 	gen = flint_lease_take(c, dir, inode, attr);
 	flint_dentry_time(dentry, attr, c->sent, gen);
 	alias = d_splice_alias(inode, dentry);
@@ -609,7 +609,7 @@ static int flint_open_delegated(struct inode *dir, struct dentry *dentry, struct
 
 	if (!(flags & O_CREAT) || (flags & O_DIRECTORY) || !READ_ONCE(flint_i(dir)->delegated))
 		return -EAGAIN;
-	h = flint_handle_new(flint_fs(dir->i_sb), 0, 0);
+	h = flint_handle_new(flint_fs(dir->i_sb), 0);
 	if (!h)
 		return -ENOMEM;
 	inode = flint_delegate_make(dir, dentry, S_IFREG | (mode & S_IALLUGO), 0, NULL,
@@ -639,8 +639,8 @@ static int flint_open_delegated(struct inode *dir, struct dentry *dentry, struct
 static int flint_atomic_open(struct inode *dir, struct dentry *dentry, struct file *file,
 			     unsigned int flags, umode_t mode)
 {
-	struct flint_handle *h = NULL;
 	struct flint_open_rep rep;
+	struct flint_handle *h;
 	struct dentry *alias;
 	struct flint_mcall c;
 	int err;
@@ -656,16 +656,21 @@ static int flint_atomic_open(struct inode *dir, struct dentry *dentry, struct fi
 	err = flint_open_delegated(dir, dentry, file, flags, mode);
 	if (err != -EAGAIN)
 		return err;
+	h = flint_handle_new(flint_fs(dir->i_sb), 0);
+	if (!h)
+		return -ENOMEM;
 	err = flint_open_name(dir, dentry, flags, mode, &rep, &c);
-	if (err)
+	if (err) {
+		kfree(h);
 		return flint_open_fail(dir, dentry, file, flags, err, &c);
+	}
 	if (rep.created)
 		flint_inode_stale(dir);
-	if (rep.handle) {
-		h = flint_handle_new(flint_fs(dir->i_sb), le64_to_cpu(rep.handle),
-				     le64_to_cpu(rep.attr.ino));
-		if (!h)
-			return -ENOMEM;	/* the server drops it with the session */
+	h->handle = le64_to_cpu(rep.handle);
+	h->ino = le64_to_cpu(rep.attr.ino);
+	if (!rep.handle) {
+		kfree(h);
+		h = NULL;
 	}
 	alias = flint_open_splice(dir, dentry, &rep.attr, &c);
 	if (IS_ERR(alias)) {

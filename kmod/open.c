@@ -102,7 +102,7 @@ int flint_open_register(struct inode *inode, bool hold)
 
 	if (!flint_open_unknown(fi))
 		return 0;
-	h = flint_handle_new(fs, 0, inode->i_ino);
+	h = flint_handle_new(fs, inode->i_ino);
 	if (!h)
 		return -ENOMEM;
 	flint_cred_fill(&body.cred);

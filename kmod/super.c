@@ -444,7 +444,7 @@ static int flint_fs_init(struct flint_fs *fs, struct fs_context *fc)
 	flint_delegate_init(fs);
 	flint_wb_init(fs);
 	flint_close_start(fs);
-	fs->stats = alloc_percpu(struct flint_stats);
+	fs->stats = alloc_percpu_gfp(struct flint_stats, GFP_KERNEL | __GFP_NOWARN);
 	if (!fs->stats)
 		return -ENOMEM;
 	fs->wq = alloc_workqueue("flintfs-%u", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, fs->instance);

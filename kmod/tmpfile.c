@@ -49,15 +49,20 @@ int flint_tmpfile(FLINT_IDMAP *idmap, struct inode *dir, struct file *file, umod
 	struct flint_mcall c;
 	int err;
 
-	err = flint_tmpfile_make(dir, file, mode, &rep, &c);
-	if (err)
-		return err == -EINVAL ? -EOPNOTSUPP : err;
-	if (!rep.handle)
-		return -EPROTO;
-	h = flint_handle_new(flint_fs(dir->i_sb), le64_to_cpu(rep.handle),
-			     le64_to_cpu(rep.attr.ino));
+	h = flint_handle_new(flint_fs(dir->i_sb), 0);
 	if (!h)
-		return -ENOMEM;	/* the server drops it with the session */
+		return -ENOMEM;
+	err = flint_tmpfile_make(dir, file, mode, &rep, &c);
+	if (err == -EINVAL)
+		err = -EOPNOTSUPP;
+	else if (!err && !rep.handle)
+		err = -EPROTO;
+	if (err) {
+		kfree(h);
+		return err;
+	}
+	h->handle = le64_to_cpu(rep.handle);
+	h->ino = le64_to_cpu(rep.attr.ino);
 	inode = flint_iget(dir->i_sb, &rep.attr, c.sent);
 	err = PTR_ERR_OR_ZERO(inode);
 	if (err)
