@@ -4,6 +4,7 @@
 # the moment they look, and neither a restart of the metadata server nor its silence loses or hangs
 # anything that was synced.
 # timeout: 600
+# uml: too
 . "$(dirname "$0")/lib/cluster.sh"
 
 OTHER=/mnt/other

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What a mount tells of itself: flint client stat, top, inflight, events, trace, abort; mountstats.
 # timeout: 300
+# uml: too
 . "$(dirname "$0")/lib/cluster.sh"
 
 FLINT=$B/bin/flint

@@ -3,6 +3,7 @@
 # Sizes under concurrency (extend.c), and two mounts of one file system: what
 # one wrote and closed, the other sees when it opens.
 # timeout: 600
+# uml: too
 . "$(dirname "$0")/lib/cluster.sh"
 
 OTHER=/mnt/other

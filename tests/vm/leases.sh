@@ -4,6 +4,7 @@
 # mount changes is seen with the next call, also over a restart of the metadata
 # server; and the way without leases.
 # timeout: 900
+# uml: too
 . "$(dirname "$0")/lib/cluster.sh"
 
 OTHER=/mnt/other

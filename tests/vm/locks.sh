@@ -3,6 +3,7 @@
 # File locks between two mounts (locks.c), also over a new start of the metadata
 # server.
 # timeout: 600
+# uml: too
 . "$(dirname "$0")/lib/cluster.sh"
 
 OTHER=/mnt/other

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The checks of posix_data.c on a mount over software RDMA with real servers, and random
 # operations on a file (fsx.c).
+# uml: too
 . "$(dirname "$0")/lib/cluster.sh"
 
 cluster_start

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Random operations on files against a model in memory (randio.c), one and
 # several at a time, and again after a remount.
+# uml: too
 . "$(dirname "$0")/lib/cluster.sh"
 
 several_at_once()
