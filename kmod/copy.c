@@ -24,20 +24,33 @@ static int flint_lock_two(struct inode *a, struct inode *b)
 {
 	if (a > b)
 		swap(a, b);
+	if (mutex_lock_killable(&flint_i(a)->write_lock))
+		return -EINTR;
+	if (a != b && mutex_lock_killable_nested(&flint_i(b)->write_lock, SINGLE_DEPTH_NESTING))
+		goto write_a;
 	if (down_write_killable(&a->i_rwsem))
-		return -EINTR;
-	if (a != b && down_write_killable_nested(&b->i_rwsem, I_MUTEX_NONDIR2)) {
-		inode_unlock(a);
-		return -EINTR;
-	}
+		goto write_b;
+	if (a != b && down_write_killable_nested(&b->i_rwsem, I_MUTEX_NONDIR2))
+		goto lock_a;
 	return 0;
+lock_a:
+	inode_unlock(a);
+write_b:
+	if (a != b)
+		mutex_unlock(&flint_i(b)->write_lock);
+write_a:
+	mutex_unlock(&flint_i(a)->write_lock);
+	return -EINTR;
 }
 
 static void flint_unlock_two(struct inode *a, struct inode *b)
 {
 	inode_unlock(a);
-	if (a != b)
-		inode_unlock(b);
+	mutex_unlock(&flint_i(a)->write_lock);
+	if (a == b)
+		return;
+	inode_unlock(b);
+	mutex_unlock(&flint_i(b)->write_lock);
 }
 
 /* The empty file @inode takes the layout of @like. */
@@ -87,9 +100,9 @@ static int flint_clone_fits(struct inode *inode, u32 index, struct inode *src, u
 	       0 : -EOPNOTSUPP;
 }
 
-/* Clone @len bytes. Return: how many of them, or an error. */
+/* Clone @len bytes. @leave: of flint_hold_begin(). Return: how many of them, or an error. */
 static loff_t flint_clone(struct inode *inode, loff_t pos, struct inode *src, loff_t src_pos,
-			  loff_t len)
+			  loff_t len, unsigned long *leave)
 {
 	u8 shift = flint_i(inode)->layout.chunk_shift;
 	u32 index = pos >> shift, src_index = src_pos >> shift, n;
@@ -100,20 +113,22 @@ static loff_t flint_clone(struct inode *inode, loff_t pos, struct inode *src, lo
 	truncate_pagecache_range(inode, pos, pos + len - 1);
 	for (; left && !err; left -= n) {
 		n = min_t(u64, left, FLINT_DIO_MAX >> shift);
-		err = flint_dio_clone(inode, index, src, src_index, n);
+		err = flint_dio_clone(inode, index, src, src_index, n, *leave);
 		if (err)
 			break;
 		index += n;
 		src_index += n;
 		done = min_t(loff_t, len, done + ((loff_t)n << shift));
+		if (*leave)
+			*leave = flint_hold_until();
 		if (fatal_signal_pending(current))
 			err = -EINTR;
 	}
 	truncate_pagecache_range(inode, pos, pos + len - 1);
-	if (!done)
+	if (!done || (err == -EIO && flint_hold_over(*leave)))
 		return err;
 	err = flint_extend(inode, pos + done > i_size_read(inode) ? pos + done : 0,
-			   READ_ONCE(flint_i(inode)->trunc_epoch), 0);
+			   READ_ONCE(flint_i(inode)->trunc_epoch), *leave);
 	return err ? err : done;
 }
 
@@ -150,7 +165,9 @@ loff_t flint_remap_file_range(struct file *in, loff_t pos_in, struct file *out, 
 			      loff_t len, unsigned int flags)
 {
 	struct inode *src = file_inode(in), *dst = file_inode(out);
+	unsigned long leave;
 	loff_t ret;
+	int err;
 
 	if (flags & REMAP_FILE_DEDUP)
 		return -EOPNOTSUPP;
@@ -163,15 +180,18 @@ loff_t flint_remap_file_range(struct file *in, loff_t pos_in, struct file *out, 
 	if (!ret)
 		ret = flint_inode_revalidate(dst);
 	if (!ret)
-		ret = flint_delegate_settle(dst);
+		ret = flint_hold_file(dst, &leave);
+	if (ret)
+		goto unlock;
+	ret = flint_delegate_settle(dst, leave);
 	if (!ret)
-		ret = flint_flush_range(src, 0, LLONG_MAX);
+		ret = flint_flush_range(src, 0, LLONG_MAX, leave);
 	if (!ret)
-		ret = flint_flush_range(dst, 0, LLONG_MAX);
+		ret = flint_flush_range(dst, 0, LLONG_MAX, leave);
 	if (!ret)
 		ret = generic_remap_file_range_prep(in, pos_in, out, pos_out, &len, flags);
 	if (ret < 0 || !len)
-		goto unlock;
+		goto end;
 	ret = flint_clone_align(dst, pos_out, src, pos_in, &len, flags);
 	if (!ret && !flint_same_layout(src, dst) && !i_size_read(dst)) {
 		ret = flint_layout_take(dst, src);
@@ -184,7 +204,11 @@ loff_t flint_remap_file_range(struct file *in, loff_t pos_in, struct file *out, 
 		ret = flint_clone_fits(dst, pos_out >> flint_i(dst)->layout.chunk_shift, src,
 				       pos_in >> flint_i(src)->layout.chunk_shift);
 	if (!ret)
-		ret = flint_clone(dst, pos_out, src, pos_in, len);
+		ret = flint_clone(dst, pos_out, src, pos_in, len, &leave);
+end:
+	err = flint_hold_file_end(dst, leave, min_t(loff_t, ret, 0));
+	WRITE_ONCE(flint_i(src)->silent, READ_ONCE(flint_i(dst)->silent));
+	ret = err ? err : ret;
 unlock:
 	flint_unlock_two(src, dst);
 	return ret;

@@ -123,19 +123,21 @@ bool flint_delegate_has(const struct inode *inode)
 /**
  * flint_delegate_settle() - the server is to know an inode
  * @inode: any
+ * @deadline: jiffies, or 0: as long as it takes, killable
  *
  * Before data of a file is written: chunks of an inode that never comes to be would
  * belong to nobody.
  *
  * Return: 0, or an error of flint_delegate_flush(), or what the promise failed with.
  */
-int flint_delegate_settle(struct inode *inode)
+int flint_delegate_settle(struct inode *inode, unsigned long deadline)
 {
 	int err;
 
 	if (likely(!flint_delegate_has(inode)))
 		return 0;
-	err = flint_delegate_flush(flint_fs(inode->i_sb), 0);
+	err = flint_delegate_flush(flint_fs(inode->i_sb),
+				   deadline ? max((long)(deadline - jiffies), 1L) : 0);
 	return err ? err : READ_ONCE(flint_i(inode)->broken);
 }
 

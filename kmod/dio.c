@@ -38,7 +38,7 @@
 #define FLINT_RETRY_MAX		HZ
 #define FLINT_PERMITS_MAX	8	/* shown in vain; some may have been forgotten */
 #define FLINT_BAD_MAX		(FLINT_CHAIN_MAX + 1)	/* each replica, and one twice */
-#define FLINT_WB_TIMEO		(20 * HZ)
+#define FLINT_WB_TIMEO		FLINT_RPC_TIMEO	/* locks may be held for it */
 
 /* ---- calls and pieces ------------------------------------------------- */
 
@@ -1001,7 +1001,7 @@ static int flint_dio_prepare(struct kiocb *iocb, struct iov_iter *iter, bool wri
 	    filemap_range_needs_writeback(inode->i_mapping, iocb->ki_pos, end)) {
 		if (iocb->ki_flags & IOCB_NOWAIT)
 			return -EAGAIN;
-		err = flint_wb_write(inode, iocb->ki_pos, end);
+		err = flint_wb_write(inode, iocb->ki_pos, end, 0);
 		if (err)
 			return err;
 	}
@@ -1028,7 +1028,7 @@ static int flint_dio_known(const struct kiocb *iocb, bool write)
 
 	if (!write || likely(!flint_delegate_has(inode)))
 		return 0;
-	return iocb->ki_flags & IOCB_NOWAIT ? -EAGAIN : flint_delegate_settle(inode);
+	return iocb->ki_flags & IOCB_NOWAIT ? -EAGAIN : flint_delegate_settle(inode, 0);
 }
 
 /**
@@ -1087,10 +1087,11 @@ static struct flint_dio *flint_dio_bare(struct inode *inode, loff_t pos, size_t 
 	return dio;
 }
 
-static int flint_dio_bare_run(struct flint_dio *dio, size_t len)
+static int flint_dio_bare_run(struct flint_dio *dio, size_t len, unsigned long deadline)
 {
 	ssize_t ret;
 
+	dio->deadline = deadline;
 	if (dio->fs->opts.soft || (current->flags & PF_KTHREAD))
 		dio->deadline = flint_dio_deadline(dio->fs);
 	flint_dio_start(dio, false);
@@ -1109,15 +1110,16 @@ static int flint_dio_bare_run(struct flint_dio *dio, size_t len)
  * @inode: regular file, locked
  * @pos: first byte
  * @len: bytes, at most FLINT_DIO_MAX
+ * @deadline: jiffies, or 0 for what the mount options say
  *
  * Context: killable. The size does not change; the page cache is the caller's.
  * Return: 0, -EINTR, or an error.
  */
-int flint_dio_punch(struct inode *inode, loff_t pos, size_t len)
+int flint_dio_punch(struct inode *inode, loff_t pos, size_t len, unsigned long deadline)
 {
 	struct flint_dio *dio = flint_dio_bare(inode, pos, len);
 
-	return dio ? flint_dio_bare_run(dio, len) : -ENOMEM;
+	return dio ? flint_dio_bare_run(dio, len, deadline) : -ENOMEM;
 }
 
 /**
@@ -1128,11 +1130,13 @@ int flint_dio_punch(struct inode *inode, loff_t pos, size_t len)
  *	read and changed
  * @src_index: first chunk there; each must be of the same chain as the one that changes
  * @nr: chunks, together at most FLINT_DIO_MAX bytes
+ * @deadline: jiffies, or 0 for what the mount options say
  *
  * Context: killable. No size changes; the page cache is the caller's.
  * Return: 0, -EINTR, or an error; then any of them may be done.
  */
-int flint_dio_clone(struct inode *inode, u32 index, struct inode *src, u32 src_index, u32 nr)
+int flint_dio_clone(struct inode *inode, u32 index, struct inode *src, u32 src_index, u32 nr,
+		    unsigned long deadline)
 {
 	u8 shift = flint_i(inode)->layout.chunk_shift;
 	size_t len = (size_t)nr << shift;
@@ -1143,7 +1147,7 @@ int flint_dio_clone(struct inode *inode, u32 index, struct inode *src, u32 src_i
 	ihold(src);
 	dio->src = src;
 	dio->src_delta = src_index - index;
-	return flint_dio_bare_run(dio, len);
+	return flint_dio_bare_run(dio, len, deadline);
 }
 
 /**

@@ -10,8 +10,11 @@
  *  insert	what others are. Not atomic: after a crash in between, part of the
  *		data may stand twice
  *
- * All of it under the inode's lock, taken killably. Pages are dropped before, and
+ * All of it under the inode's locks, taken killably. Pages are dropped before, and
  * once more after, for those that were read in between.
+ *
+ * When a server is silent the locks are given up, and the system call begins again.
+ * Collapse and insert cannot, as they are not the same the second time: they wait.
  */
 #define pr_fmt(fmt) "flintfs: " fmt
 
@@ -24,14 +27,28 @@
 				 FALLOC_FL_ZERO_RANGE | FALLOC_FL_COLLAPSE_RANGE | \
 				 FALLOC_FL_INSERT_RANGE)
 
-static int flint_punch(struct inode *inode, loff_t pos, loff_t end)
+/* @leave: of flint_hold_begin(), for each step anew. */
+static unsigned long flint_falloc_step(unsigned long *leave)
+{
+	if (*leave)
+		*leave = flint_hold_until();
+	return *leave;
+}
+
+static int flint_falloc_extend(struct inode *inode, loff_t end, unsigned long *leave)
+{
+	return flint_extend(inode, end, READ_ONCE(flint_i(inode)->trunc_epoch),
+			    flint_falloc_step(leave));
+}
+
+static int flint_punch(struct inode *inode, loff_t pos, loff_t end, unsigned long *leave)
 {
 	int err = 0;
 
 	while (pos < end && !err) {
 		size_t n = min_t(loff_t, end - pos, FLINT_DIO_MAX);
 
-		err = flint_dio_punch(inode, pos, n);
+		err = flint_dio_punch(inode, pos, n, flint_falloc_step(leave));
 		pos += n;
 	}
 	return err;
@@ -53,18 +70,20 @@ static int flint_falloc_room(struct inode *inode, loff_t offset, loff_t end)
 	return (u64)need > le64_to_cpu(st.free) ? -ENOSPC : 0;
 }
 
-static int flint_falloc_grow(struct inode *inode, loff_t offset, loff_t end, bool keep)
+static int flint_falloc_grow(struct inode *inode, loff_t offset, loff_t end, bool keep,
+			     unsigned long *leave)
 {
 	int err = keep ? 0 : inode_newsize_ok(inode, end);
 
 	if (!err)
 		err = flint_falloc_room(inode, offset, end);
 	if (!err && !keep && end > i_size_read(inode))
-		err = flint_extend(inode, end, READ_ONCE(flint_i(inode)->trunc_epoch), 0);
+		err = flint_falloc_extend(inode, end, leave);
 	return err;
 }
 
-static int flint_falloc_holes(struct inode *inode, loff_t offset, loff_t end, bool keep)
+static int flint_falloc_holes(struct inode *inode, loff_t offset, loff_t end, bool keep,
+			      unsigned long *leave)
 {
 	loff_t stop = min_t(loff_t, end, i_size_read(inode));
 	int err = 0;
@@ -72,17 +91,17 @@ static int flint_falloc_holes(struct inode *inode, loff_t offset, loff_t end, bo
 	if (!keep)
 		err = inode_newsize_ok(inode, end);
 	if (!err && offset < stop) {
-		err = flint_flush_range(inode, offset, stop - 1);
+		err = flint_flush_range(inode, offset, stop - 1, flint_falloc_step(leave));
 		if (err)
 			return err;
 		truncate_pagecache_range(inode, offset, stop - 1);
-		err = flint_punch(inode, offset, stop);
+		err = flint_punch(inode, offset, stop, leave);
 		truncate_pagecache_range(inode, offset, stop - 1);
 	}
 	if (!err && !keep && end > i_size_read(inode))
-		return flint_extend(inode, end, READ_ONCE(flint_i(inode)->trunc_epoch), 0);
+		return flint_falloc_extend(inode, end, leave);
 	/* Only the times. */
-	return err ? err : flint_extend(inode, 0, READ_ONCE(flint_i(inode)->trunc_epoch), 0);
+	return err ? err : flint_falloc_extend(inode, 0, leave);
 }
 
 /* ---- moving chunks ---------------------------------------------------- */
@@ -121,7 +140,7 @@ static int flint_collapse(struct file *file, loff_t offset, loff_t len)
 
 	if (offset + len >= size)
 		return -EINVAL;
-	err = flint_flush_range(inode, offset, LLONG_MAX);
+	err = flint_flush_range(inode, offset, LLONG_MAX, 0);
 	if (err)
 		return err;
 	truncate_pagecache(inode, offset);
@@ -129,7 +148,7 @@ static int flint_collapse(struct file *file, loff_t offset, loff_t len)
 	step = flint_falloc_batch(inode, by);
 	for (; at < end && !err; at += n) {
 		n = min(step, end - at);
-		err = flint_dio_clone(inode, at, inode, at + by, n);
+		err = flint_dio_clone(inode, at, inode, at + by, n, 0);
 	}
 	truncate_pagecache(inode, offset);
 	if (err)
@@ -143,6 +162,7 @@ static int flint_insert(struct inode *inode, loff_t offset, loff_t len)
 	u8 shift = flint_i(inode)->layout.chunk_shift;
 	loff_t size = i_size_read(inode);
 	u32 by = len >> shift, first = offset >> shift, end, n, step;
+	unsigned long never = 0;
 	int err;
 
 	if (offset >= size)
@@ -153,21 +173,21 @@ static int flint_insert(struct inode *inode, loff_t offset, loff_t len)
 	if (!err)
 		err = flint_falloc_room(inode, size, size + len);
 	if (!err)
-		err = flint_flush_range(inode, offset, LLONG_MAX);
+		err = flint_flush_range(inode, offset, LLONG_MAX, 0);
 	if (err)
 		return err;
 	truncate_pagecache_range(inode, offset, LLONG_MAX);
 	end = DIV_ROUND_UP_ULL(size, 1u << shift);
-	err = flint_extend(inode, size + len, READ_ONCE(flint_i(inode)->trunc_epoch), 0);
+	err = flint_falloc_extend(inode, size + len, &never);
 	step = flint_falloc_batch(inode, by);
 	for (; end > first && !err; end -= n) {
 		n = min(step, end - first);
-		err = flint_dio_clone(inode, end - n + by, inode, end - n, n);
+		err = flint_dio_clone(inode, end - n + by, inode, end - n, n, 0);
 	}
 	if (!err)
-		err = flint_punch(inode, offset, offset + len);
+		err = flint_punch(inode, offset, offset + len, &never);
 	truncate_pagecache_range(inode, offset, LLONG_MAX);
-	return err ? err : flint_extend(inode, 0, READ_ONCE(flint_i(inode)->trunc_epoch), 0);
+	return err ? err : flint_falloc_extend(inode, 0, &never);
 }
 
 static int flint_falloc_move(struct file *file, int mode, loff_t offset, loff_t len)
@@ -201,27 +221,40 @@ long flint_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 {
 	struct inode *inode = file_inode(file);
 	bool keep = mode & FALLOC_FL_KEEP_SIZE;
+	struct flint_inode *fi = flint_i(inode);
 	loff_t end = offset + len;
+	unsigned long leave;
 	int err;
 
 	if (mode & ~FLINT_FALLOC_MODES)
 		return -EOPNOTSUPP;
 	if ((u64)end > flint_iosplit_limit(flint_i(inode)->layout.chunk_shift))
 		return -EFBIG;
-	if (down_write_killable(&inode->i_rwsem))
+	if (mutex_lock_killable(&fi->write_lock))
 		return -EINTR;
+	err = -EINTR;
+	if (down_write_killable(&inode->i_rwsem))
+		goto unlock_write;
 	err = flint_inode_revalidate(inode);
 	if (!err)
 		err = file_remove_privs(file);
 	if (err)
 		goto unlock;
-	if (mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE))
+	if (mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE)) {
 		err = flint_falloc_move(file, mode, offset, len);
-	else if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
-		err = flint_falloc_holes(inode, offset, end, keep);
+		goto unlock;
+	}
+	err = flint_hold_file(inode, &leave);
+	if (err)
+		goto unlock;
+	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+		err = flint_falloc_holes(inode, offset, end, keep, &leave);
 	else
-		err = flint_falloc_grow(inode, offset, end, keep);
+		err = flint_falloc_grow(inode, offset, end, keep, &leave);
+	err = flint_hold_file_end(inode, leave, err);
 unlock:
 	inode_unlock(inode);
+unlock_write:
+	mutex_unlock(&fi->write_lock);
 	return err;
 }

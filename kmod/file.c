@@ -17,6 +17,7 @@
 #include <linux/sched/signal.h>
 #include <linux/splice.h>
 #include <linux/wait_bit.h>
+#include <linux/writeback.h>
 #include "flint.h"
 
 /* ---- opening ---------------------------------------------------------- */
@@ -250,7 +251,7 @@ int flint_extend_at(struct inode *inode, u64 end, u32 epoch, u64 when, unsigned 
 }
 
 /*
- * Reserve room at the end of file, which is locked: appending writers of this
+ * Reserve room at the end of file, under the write_lock: appending writers of this
  * mount follow each other. Return: 0 with *pos set, or an error.
  */
 static int flint_append(struct inode *inode, u64 len, loff_t *pos)
@@ -270,7 +271,7 @@ static int flint_append(struct inode *inode, u64 len, loff_t *pos)
 	int tries, err;
 
 	/* The server must not give a place that we gave already. */
-	err = flint_flush_range(inode, 0, LLONG_MAX);
+	err = flint_flush_range(inode, 0, LLONG_MAX, 0);
 	if (err)
 		return err;
 	for (tries = 0; tries < 8; tries++) {
@@ -389,8 +390,8 @@ static ssize_t flint_splice_read(struct file *in, loff_t *pos, struct pipe_inode
 
 /* ---- writing ---------------------------------------------------------- */
 
-/* Set-user-id bits go; needs the inode's lock, which direct I/O avoids otherwise. */
-static int flint_drop_privs(struct kiocb *iocb, bool locked)
+/* Set-user-id bits go; needs the inode's lock, which is avoided otherwise. */
+static int flint_drop_privs(struct kiocb *iocb)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	int err;
@@ -399,96 +400,154 @@ static int flint_drop_privs(struct kiocb *iocb, bool locked)
 		return 0;
 	if (iocb->ki_flags & IOCB_NOWAIT)
 		return -EAGAIN;
-	if (!locked && down_write_killable(&inode->i_rwsem))
+	if (down_write_killable(&inode->i_rwsem))
 		return -EINTR;
 	err = file_remove_privs(iocb->ki_filp);
-	if (!locked)
-		inode_unlock(inode);
+	inode_unlock(inode);
 	return err;
 }
 
-/* Where an appending write goes. @cached: under a WRITE lease it is known here. */
-static int flint_write_place(struct kiocb *iocb, size_t len, bool locked, bool *cached)
+/* No more than fits into the file. */
+static int flint_write_limit(struct kiocb *iocb, struct iov_iter *from)
+{
+	u64 limit = flint_iosplit_limit(flint_i(file_inode(iocb->ki_filp))->layout.chunk_shift);
+
+	if ((u64)iocb->ki_pos >= limit)
+		return -EFBIG;
+	iov_iter_truncate(from, limit - iocb->ki_pos);
+	return 0;
+}
+
+/* Where a write goes that the servers are asked about. */
+static int flint_write_place(struct kiocb *iocb, struct iov_iter *from, bool locked)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	int err;
 
-	if (!(iocb->ki_flags & IOCB_APPEND))
-		return 0;
-	if (iocb->ki_flags & IOCB_NOWAIT)
-		return -EAGAIN;
-	if (*cached && flint_wb_reserve(inode, len, &iocb->ki_pos))
-		return 0;
-	*cached = false;
-	if (!locked && down_write_killable(&inode->i_rwsem))
+	if (iocb->ki_flags & IOCB_APPEND) {
+		if (iocb->ki_flags & IOCB_NOWAIT)
+			return -EAGAIN;
+		if (!locked && mutex_lock_killable(&flint_i(inode)->write_lock))
+			return -EINTR;
+		err = flint_append(inode, iov_iter_count(from), &iocb->ki_pos);
+		if (!locked)
+			mutex_unlock(&flint_i(inode)->write_lock);
+		if (err)
+			return err;
+	}
+	return flint_write_limit(iocb, from);
+}
+
+/* One step of flint_write_cached(). @placed: it is known where it goes. */
+static ssize_t flint_write_step(struct kiocb *iocb, struct iov_iter *from, bool *placed,
+				bool *through)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	ssize_t ret = 0;
+
+	if (down_write_killable(&inode->i_rwsem))
 		return -EINTR;
-	err = flint_append(inode, len, &iocb->ki_pos);
-	if (!locked)
-		inode_unlock(inode);
-	return err;
+	if (!*placed) {
+		*through = (iocb->ki_flags & IOCB_APPEND) &&
+			   !flint_wb_reserve(inode, iov_iter_count(from), &iocb->ki_pos);
+		if (!*through)
+			ret = flint_write_limit(iocb, from);
+		*placed = !*through && !ret;
+	}
+	if (*placed)
+		ret = flint_cache_write(iocb, from, through);
+	inode_unlock(inode);
+	return ret;
+}
+
+/* The rest of a page that a write changes in part. */
+static int flint_write_fill(struct kiocb *iocb)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct folio *folio;
+	int lost;
+
+	do {
+		lost = atomic_read(&flint_i(inode)->lost);
+		folio = read_mapping_folio(inode->i_mapping, iocb->ki_pos >> PAGE_SHIFT,
+					   iocb->ki_filp);
+	} while (IS_ERR(folio) && flint_read_again(inode, PTR_ERR(folio), lost));
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+	folio_put(folio);
+	return 0;
 }
 
 /*
- * Into the cache as far as the lease lasts, the rest through to the servers. Without
- * the option "writeback" all of it is at the servers when this returns.
+ * Into the cache, as far as the lease lasts. Memory is waited for between the steps: who waits
+ * for the inode's lock cannot be killed. Without the option "writeback" it is at the servers when
+ * this returns.
  */
-static ssize_t flint_write_cached(struct kiocb *iocb, struct iov_iter *from)
+static ssize_t flint_write_cached(struct kiocb *iocb, struct iov_iter *from, bool *placed,
+				  bool *through)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct flint_fs *fs = flint_fs(inode->i_sb);
-	loff_t pos = iocb->ki_pos;
-	u64 end = pos + iov_iter_count(from);
-	bool through = false;
-	ssize_t ret = flint_cache_write(iocb, from, &through), more;
-	int err = 0;
+	ssize_t ret, total = 0;
+	u64 end;
+	int err;
 
-	if (ret > 0) {
-		flint_stat_inc(fs, FLINT_STAT_WB_WRITES);
-		flint_stat_inc(fs, FLINT_STAT_WRITE_OPS);
-		flint_stat_add(fs, FLINT_STAT_WRITE_BYTES, ret);
-	}
-	if (!through) {
-		if ((iocb->ki_flags & IOCB_APPEND) && (u64)iocb->ki_pos < end)
-			flint_wb_unreserve(inode, end, iocb->ki_pos);
-		more = 0;
-	} else {
-		more = flint_dio_rw(iocb, from, true);
+	do {
+		ret = flint_write_step(iocb, from, placed, through);
+		if (ret == -EAGAIN)
+			ret = flint_write_fill(iocb);
 		if (ret < 0)
-			return more;
-	}
-	if (ret > 0 && !fs->opts.writeback)
-		err = flint_flush_range(inode, pos, pos + ret - 1);
-	if (err)
-		return err;
-	return more > 0 ? ret + more : ret;
+			break;
+		total += ret;
+		balance_dirty_pages_ratelimited(inode->i_mapping);
+	} while (iov_iter_count(from) && !*through);
+	end = iocb->ki_pos + iov_iter_count(from);
+	if (*placed && !*through && (iocb->ki_flags & IOCB_APPEND) && (u64)iocb->ki_pos < end)
+		flint_wb_unreserve(inode, end, iocb->ki_pos);
+	if (!total)
+		return ret;
+	flint_stat_inc(fs, FLINT_STAT_WB_WRITES);
+	flint_stat_inc(fs, FLINT_STAT_WRITE_OPS);
+	flint_stat_add(fs, FLINT_STAT_WRITE_BYTES, total);
+	if (fs->opts.writeback)
+		return total;
+	err = flint_flush_range(inode, iocb->ki_pos - total, iocb->ki_pos - 1, 0);
+	if (!err)
+		return total;
+	*through = false;
+	return err;
 }
 
 static ssize_t flint_write_checked(struct kiocb *iocb, struct iov_iter *from, bool locked)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	u64 limit = flint_iosplit_limit(flint_i(inode)->layout.chunk_shift);
-	ssize_t ret = generic_write_checks(iocb, from);
-	bool cached = false;
+	bool placed = false, through = true;
+	ssize_t ret = generic_write_checks(iocb, from), done = 0;
 
 	if (ret <= 0)
 		return ret;
-	ret = flint_drop_privs(iocb, locked);
+	ret = flint_drop_privs(iocb);
 	if (ret)
 		return ret;
 	/* What shall be durable at once goes through: no more than what was written. */
 	if (!(iocb->ki_flags & IOCB_DIRECT) && flint_wb_wanted(inode) &&
-	    (!(iocb->ki_flags & IOCB_DSYNC) || mapping_writably_mapped(inode->i_mapping)))
-		cached = flint_wb_ask(inode);
-	ret = flint_write_place(iocb, iov_iter_count(from), locked, &cached);
-	if (ret)
-		return ret;
-	if ((u64)iocb->ki_pos >= limit)
-		return -EFBIG;
-	iov_iter_truncate(from, limit - iocb->ki_pos);
-	ret = cached ? flint_write_cached(iocb, from) : flint_dio_rw(iocb, from, true);
-	if (ret > 0)
-		ret = generic_write_sync(iocb, ret);
-	return ret;
+	    (!(iocb->ki_flags & IOCB_DSYNC) || mapping_writably_mapped(inode->i_mapping)) &&
+	    flint_wb_ask(inode)) {
+		through = false;
+		done = flint_write_cached(iocb, from, &placed, &through);
+		if (done < 0 && !through)
+			return done;
+	}
+	if (through) {
+		ret = placed ? 0 : flint_write_place(iocb, from, locked);
+		if (!ret)
+			ret = flint_dio_rw(iocb, from, true);
+		if (done <= 0)
+			done = ret;
+		else if (ret > 0)
+			done += ret;
+	}
+	return done > 0 ? generic_write_sync(iocb, done) : done;
 }
 
 static ssize_t flint_write_iter(struct kiocb *iocb, struct iov_iter *from)
@@ -502,10 +561,10 @@ static ssize_t flint_write_iter(struct kiocb *iocb, struct iov_iter *from)
 		return flint_write_checked(iocb, from, false);
 	if (iocb->ki_flags & IOCB_NOWAIT)
 		return -EAGAIN;
-	if (down_write_killable(&inode->i_rwsem))
+	if (mutex_lock_killable(&flint_i(inode)->write_lock))
 		return -EINTR;
 	ret = flint_write_checked(iocb, from, true);
-	inode_unlock(inode);
+	mutex_unlock(&flint_i(inode)->write_lock);
 	return ret;
 }
 
@@ -515,7 +574,7 @@ static ssize_t flint_write_iter(struct kiocb *iocb, struct iov_iter *from)
 static int flint_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
 	struct inode *inode = file_inode(file);
-	int err = flint_flush_range(inode, start, end);
+	int err = flint_flush_range(inode, start, end, 0);
 	int seen = file_check_and_advance_wb_err(file);
 
 	if (READ_ONCE(flint_fs(inode->i_sb)->shutdown))

@@ -4,8 +4,10 @@
  * files offer each other, one section a file. No verbs type appears here.
  *
  * Locks, outermost first
- *  inode->i_rwsem	the VFS's rules; buffered writers hold it over the network
- *			(taken killably), direct I/O never does
+ *  inode->write_lock	what changes a file's data; taken killably, held over the
+ *			network. Direct I/O takes it only for its place at the end
+ *  inode->i_rwsem	the VFS's rules: who waits for it cannot be killed. Held over the
+ *			network for about 10 seconds (flint_hold_begin())
  *  fs->map_lock	replaces fs->map (readers use RCU)
  *  fs->held_lock	changes whose task asks again
  *  fs->seq_lock	unfinished sequences
@@ -28,6 +30,7 @@
 #include <linux/list.h>
 #include <linux/percpu.h>
 #include <linux/siphash.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
 #include "compat/compat.h"
@@ -40,10 +43,12 @@
 #define FLINT_DIO_MAX		(16u << 20)	/* bytes in flight for one call */
 #define FLINT_DIO_MAX_SEGS	4352		/* pages of that, with some gaps */
 #define FLINT_RPC_TIMEO		(10 * HZ)	/* one attempt; then the connection ends */
+#define FLINT_HOLD		FLINT_RPC_TIMEO	/* locks of the VFS, when a server is silent */
 #define FLINT_READDIR_BUF	65536
 #define FLINT_ST_BLKSIZE	131072
 #define FLINT_RA_BYTES		(2u << 20)
 #define FLINT_DIRTY_RATIO	1		/* % of the machine's dirty pages */
+#define FLINT_CACHE_STEP	SZ_1M		/* written into the cache under one lock */
 
 struct flint_fs;
 struct seq_file;
@@ -244,7 +249,7 @@ struct flint_delegate {
 
 int flint_delegate_flush(struct flint_fs *fs, unsigned long timeout);
 bool flint_delegate_has(const struct inode *inode);
-int flint_delegate_settle(struct inode *inode);
+int flint_delegate_settle(struct inode *inode, unsigned long deadline);
 int flint_delegate_before(struct flint_fs *fs, const struct flint_mcall *c);
 int flint_delegate_fsync(struct file *file);
 bool flint_delegate_absent(const struct inode *dir);
@@ -570,6 +575,19 @@ void flint_meta_show_retrying(struct flint_fs *fs, struct seq_file *m);
 int flint_permit_show(struct inode *inode, u32 target, unsigned long deadline);
 void flint_cred_fill(struct flint_cred *cred);
 int flint_restart(void);
+int flint_hold_begin(struct flint_fs *fs, unsigned long *silent, unsigned long *leave);
+int flint_hold_end(struct flint_fs *fs, unsigned long *silent, unsigned long leave, int err);
+
+static inline unsigned long flint_hold_until(void)
+{
+	return (jiffies + FLINT_HOLD) | 1;
+}
+
+/* Is too little left for another attempt? */
+static inline bool flint_hold_over(unsigned long leave)
+{
+	return leave && time_after_eq(jiffies + 2 * HZ, leave);
+}
 
 /* ---- held.c ----------------------------------------------------------- */
 
@@ -666,6 +684,8 @@ void flint_close_stop(struct flint_fs *fs);
  * @write_asked: jiffies when it was last refused, or 0
  * @fault_asked: jiffies when a fault without a lease last asked for the attributes, or 0
  * @wb_again: counts write-back that is to be tried again
+ * @write_lock: see above
+ * @silent: of flint_hold_begin(), for chunk servers; under i_rwsem
  * @place: the file's chains in the layout's table, computed when first needed
  * @old_places: of layouts that it had, for who still looks at one
  */
@@ -726,6 +746,8 @@ struct flint_inode {
 	unsigned long write_asked;
 	unsigned long fault_asked;
 	atomic_t wb_again;
+	struct mutex write_lock;		/* see above */
+	unsigned long silent;
 	struct flint_place *place;
 	struct flint_place *old_places;
 };
@@ -740,6 +762,20 @@ struct flint_place {
 static inline struct flint_inode *flint_i(const struct inode *inode)
 {
 	return container_of(inode, struct flint_inode, vfs);
+}
+
+/* flint_hold_begin() for a file's chunk servers. On a soft mount the wait ends by itself. */
+static inline int flint_hold_file(struct inode *inode, unsigned long *leave)
+{
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+
+	*leave = 0;
+	return fs->opts.soft ? 0 : flint_hold_begin(fs, &flint_i(inode)->silent, leave);
+}
+
+static inline int flint_hold_file_end(struct inode *inode, unsigned long leave, int err)
+{
+	return flint_hold_end(flint_fs(inode->i_sb), &flint_i(inode)->silent, leave, err);
 }
 
 int flint_inode_cache_init(void);
@@ -834,8 +870,9 @@ ssize_t flint_dio_rw(struct kiocb *iocb, struct iov_iter *iter, bool write);
 void flint_write_error(struct inode *inode, loff_t pos, size_t len, int err);
 int flint_route(struct inode *inode, u32 index, bool write, u32 last, bool again,
 		struct flint_mapref *map, struct flint_route *route);
-int flint_dio_punch(struct inode *inode, loff_t pos, size_t len);
-int flint_dio_clone(struct inode *inode, u32 index, struct inode *src, u32 src_index, u32 nr);
+int flint_dio_punch(struct inode *inode, loff_t pos, size_t len, unsigned long deadline);
+int flint_dio_clone(struct inode *inode, u32 index, struct inode *src, u32 src_index, u32 nr,
+		    unsigned long deadline);
 int flint_dio_folios(struct inode *inode, struct bio_vec *bv, unsigned int nr, loff_t pos,
 		     size_t len);
 void flint_dio_write_folios(struct inode *inode, struct bio_vec *bv, unsigned int nr, loff_t pos);
@@ -850,8 +887,8 @@ bool flint_wb_keep(struct inode *inode, u64 end, u32 epoch);
 bool flint_wb_reserve(struct inode *inode, u64 len, loff_t *pos);
 void flint_wb_unreserve(struct inode *inode, u64 end, u64 reached);
 bool flint_wb_ask(struct inode *inode);
-int flint_wb_write(struct inode *inode, loff_t start, loff_t end);
-int flint_flush_range(struct inode *inode, loff_t start, loff_t end);
+int flint_wb_write(struct inode *inode, loff_t start, loff_t end, unsigned long deadline);
+int flint_flush_range(struct inode *inode, loff_t start, loff_t end, unsigned long deadline);
 bool flint_wb_park(struct inode *inode, struct flint_handle *h);
 bool flint_wb_recalled(struct inode *inode, const struct flint_lease_rec *rec, u64 epoch);
 void flint_wb_wait_recall(struct inode *inode);
@@ -860,7 +897,7 @@ bool flint_wb_idle(struct flint_fs *fs, unsigned long timeout);
 void flint_wb_new_leader(struct flint_fs *fs);
 u32 flint_wb_reclaim(struct flint_leases *l, unsigned long attempt, struct flint_lease_rec *rec);
 void flint_wb_refused(struct inode *inode);
-int flint_wb_sync(struct flint_fs *fs);
+int flint_wb_sync(struct flint_fs *fs, unsigned long until);
 void flint_wb_no_space(struct flint_fs *fs);
 void flint_wb_inode_init(struct flint_inode *fi);
 void flint_wb_init(struct flint_fs *fs);

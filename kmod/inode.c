@@ -26,6 +26,7 @@ static void flint_inode_once(void *p)
 
 	inode_init_once(&fi->vfs);
 	spin_lock_init(&fi->lock);
+	mutex_init(&fi->write_lock);
 }
 
 int flint_inode_cache_init(void)
@@ -86,6 +87,7 @@ struct inode *flint_inode_alloc(struct super_block *sb)
 	atomic_set(&fi->lost, 0);
 	fi->project = 0;
 	flint_wb_inode_init(fi);
+	fi->silent = 0;
 	fi->place = NULL;
 	fi->old_places = NULL;
 	fi->btime = (struct timespec64){};
@@ -617,14 +619,20 @@ int flint_setattr(FLINT_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
 		.rep = &rep, .rep_size = sizeof(rep),
 	};
 	loff_t size = i_size_read(inode);
+	unsigned long leave;
 	int err = setattr_prepare(idmap, dentry, attr);
 
 	if (err)
 		return err;
 	/* These count for what was written before, and not for what comes after. */
 	if (S_ISREG(inode->i_mode) &&
-	    (attr->ia_valid & (ATTR_SIZE | ATTR_MTIME | ATTR_UID | ATTR_GID)))
-		err = flint_flush_range(inode, 0, LLONG_MAX);
+	    (attr->ia_valid & (ATTR_SIZE | ATTR_MTIME | ATTR_UID | ATTR_GID)) &&
+	    READ_ONCE(flint_i(inode)->owes)) {
+		err = flint_hold_file(inode, &leave);
+		if (!err)
+			err = flint_hold_file_end(inode, leave,
+						  flint_flush_range(inode, 0, LLONG_MAX, leave));
+	}
 	if (err)
 		return err;
 	if ((attr->ia_valid & ATTR_SIZE) && attr->ia_size > size)

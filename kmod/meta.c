@@ -34,9 +34,7 @@
 #define FLINT_PAUSE_MIN		(HZ / 20)
 #define FLINT_PAUSE_MAX		(HZ / 2)
 #define FLINT_HOPS_MAX		3
-#define FLINT_HOLD		FLINT_RPC_TIMEO	/* under locks of the VFS, */
-#define FLINT_HOLD_LAST		(2 * HZ)	/* but no other attempt when so little is left, */
-#define FLINT_HOLD_GAP		(2 * HZ)	/* nor one call after another */
+#define FLINT_HOLD_GAP		(3 * HZ)	/* from one call that holds locks to the next */
 #define FLINT_HOLD_PAUSE	(HZ / 2)	/* before the system call begins again */
 #define FLINT_RESUMED_AGE	(2 * 86400 * HZ)	/* older than all times to live */
 
@@ -420,9 +418,9 @@ static bool flint_restartable(void)
  * Is the server silent? Then one call at a time holds its locks to see whether it still is, and
  * who queued for them meanwhile goes through before the next.
  */
-static bool flint_meta_silent(struct flint_fs *fs, const struct flint_mcall *c)
+static bool flint_silent(struct flint_fs *fs, unsigned long *silent)
 {
-	unsigned long *silent = &fs->silent[c->mutates], next = READ_ONCE(*silent);
+	unsigned long next = READ_ONCE(*silent);
 
 	return next && !READ_ONCE(fs->shutdown) &&
 	       (time_before(jiffies, next) ||
@@ -464,6 +462,47 @@ static int flint_meta_restart(struct flint_fs *fs, const struct flint_mcall *c)
 {
 	cmpxchg(&fs->silent[c->mutates], 0, (jiffies + FLINT_HOLD_GAP) | 1);
 	return flint_restart();
+}
+
+/**
+ * flint_hold_begin() - a call is going to wait for servers under locks of the VFS
+ * @fs: mount
+ * @silent: what to remember silence by: when somebody may wait again, or 0
+ * @leave: receives jiffies when to give the locks up; 0: never, wait as without locks
+ *
+ * Return: 0, -ERESTARTNOINTR: give them up at once, or -EIO: aborted by hand.
+ */
+int flint_hold_begin(struct flint_fs *fs, unsigned long *silent, unsigned long *leave)
+{
+	*leave = 0;
+	if (!flint_restartable())
+		return 0;
+	if (READ_ONCE(*silent) && time_before(jiffies, READ_ONCE(fs->abort_until)))
+		return -EIO;
+	if (flint_silent(fs, silent))
+		return flint_restart();
+	*leave = flint_hold_until();
+	return 0;
+}
+
+/**
+ * flint_hold_end() - what comes of the wait
+ * @fs: mount
+ * @silent: as before, of one inode that is locked
+ * @leave: as before, of the last step
+ * @err: what it ended with: -EIO when it took too long
+ *
+ * Return: @err, or -ERESTARTNOINTR instead of that -EIO.
+ */
+int flint_hold_end(struct flint_fs *fs, unsigned long *silent, unsigned long leave, int err)
+{
+	if (err == -EIO && flint_hold_over(leave) && !READ_ONCE(fs->shutdown)) {
+		WRITE_ONCE(*silent, (jiffies + FLINT_HOLD_GAP) | 1);
+		return flint_restart();
+	}
+	if (!err)
+		WRITE_ONCE(*silent, 0);
+	return err;
 }
 
 /* Is the number of a change looked after, so that its task may leave? */
@@ -519,15 +558,12 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 	c->begun = jiffies;
 	c->tries = 0;
 	c->leave = 0;
-	if (c->yield && forever && flint_restartable()) {
-		if (READ_ONCE(fs->silent[c->mutates]) &&
-		    time_before(jiffies, READ_ONCE(fs->abort_until)))
-			return -EIO;
-		if (flint_meta_silent(fs, c)) {
+	if (c->yield && forever) {
+		err = flint_hold_begin(fs, &fs->silent[c->mutates], &c->leave);
+		if (err == -ERESTARTNOINTR)
 			flint_held_stay(fs);
-			return flint_meta_restart(fs, c);
-		}
-		c->leave = (jiffies + FLINT_HOLD) | 1;
+		if (err)
+			return err;
 	}
 	err = flint_delegate_before(fs, c);
 	if (err == -ERESTARTNOINTR)
@@ -550,7 +586,7 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 			again = flint_meta_next_session(fs, c, status);
 		if (c->once || !again)
 			break;
-		if (c->leave && time_after_eq(jiffies + FLINT_HOLD_LAST, c->leave)) {
+		if (flint_hold_over(c->leave)) {
 			if (flint_meta_part(fs, c, &seq)) {
 				flint_meta_retry_end(fs, c);
 				return flint_meta_restart(fs, c);

@@ -261,49 +261,34 @@ void flint_zero_tail(struct inode *inode, loff_t size)
 	folio_put(folio);
 }
 
-/* Make a locked folio good for a write of [off, off + len). Return: 0, locked still; else not. */
-static int flint_folio_prepare(struct file *file, struct folio *folio, size_t off, size_t len)
+/* Is a locked folio good for a write of [off, off + len), if what is beyond the end is zeroed? */
+static bool flint_folio_prepare(struct inode *inode, struct folio *folio, size_t off, size_t len)
 {
-	struct inode *inode = file_inode(file);
 	loff_t size = i_size_read(inode), pos = folio_pos(folio);
-	int err;
 
 	if (folio_test_uptodate(folio) || len == folio_size(folio))
-		return 0;
-	if (pos >= size || (!off && pos + (loff_t)len >= size)) {
-		folio_zero_segments(folio, 0, off, off + len, folio_size(folio));
-		return 0;
-	}
-	err = flint_read_folio(file, folio);	/* unlocks, when it is done */
-	if (!err)
-		err = folio_lock_killable(folio);
-	if (err)
-		return err;
-	if (folio->mapping == inode->i_mapping && folio_test_uptodate(folio))
-		return 0;
-	err = folio->mapping == inode->i_mapping ? -EIO : -EAGAIN;
-	folio_unlock(folio);
-	return err;
+		return true;
+	if (pos < size && (off || pos + (loff_t)len < size))
+		return false;
+	folio_zero_segments(folio, 0, off, off + len, folio_size(folio));
+	return true;
 }
 
-/* A locked folio of the file that may be written to, or an error. */
-static struct folio *flint_folio_get(struct file *file, loff_t pos, size_t len)
+/* A locked folio of the file that may be written to, or -EAGAIN: it is to be read first. */
+static struct folio *flint_folio_get(struct inode *inode, loff_t pos, size_t len)
 {
-	struct address_space *mapping = file->f_mapping;
+	struct address_space *mapping = inode->i_mapping;
 	struct folio *folio;
-	int err;
 
-	do {
-		folio = __filemap_get_folio(mapping, pos >> PAGE_SHIFT,
-					    FGP_LOCK | FGP_WRITE | FGP_CREAT,
-					    mapping_gfp_mask(mapping));
-		if (IS_ERR_OR_NULL(folio))
-			return ERR_PTR(-ENOMEM);
-		err = flint_folio_prepare(file, folio, offset_in_page(pos), len);
-		if (err)
-			folio_put(folio);
-	} while (err == -EAGAIN && !fatal_signal_pending(current));
-	return err ? ERR_PTR(err) : folio;
+	folio = __filemap_get_folio(mapping, pos >> PAGE_SHIFT, FGP_LOCK | FGP_WRITE | FGP_CREAT,
+				    mapping_gfp_mask(mapping));
+	if (IS_ERR_OR_NULL(folio))
+		return ERR_PTR(-ENOMEM);
+	if (flint_folio_prepare(inode, folio, offset_in_page(pos), len))
+		return folio;
+	folio_unlock(folio);
+	folio_put(folio);
+	return ERR_PTR(-EAGAIN);
 }
 
 /* Up to a page of data into the cache. Return: bytes, 0: fault in and again, or an error. */
@@ -314,7 +299,7 @@ static ssize_t flint_cache_copy(struct kiocb *iocb, struct iov_iter *from, size_
 	struct folio *folio;
 	u32 epoch;
 
-	folio = flint_folio_get(iocb->ki_filp, iocb->ki_pos, len);
+	folio = flint_folio_get(inode, iocb->ki_pos, len);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 	epoch = READ_ONCE(flint_i(inode)->trunc_epoch);
@@ -346,7 +331,10 @@ static ssize_t flint_cache_copy(struct kiocb *iocb, struct iov_iter *from, size_
  * @through: receives whether the lease ended, so that the rest is to be written
  *	through
  *
- * Return: bytes, or an error when there are none.
+ * One step of it, so that neither clean pages nor servers are waited for under the lock.
+ *
+ * Return: bytes, or an error when there are none; -EAGAIN: the page at the position is to
+ * be read first.
  */
 ssize_t flint_cache_write(struct kiocb *iocb, struct iov_iter *from, bool *through)
 {
@@ -357,7 +345,8 @@ ssize_t flint_cache_write(struct kiocb *iocb, struct iov_iter *from, bool *throu
 
 	if (iocb->ki_pos > size)
 		flint_zero_tail(inode, size);
-	while ((len = min_t(size_t, iov_iter_count(from),
+	while (total < FLINT_CACHE_STEP &&
+	       (len = min_t(size_t, iov_iter_count(from),
 			    PAGE_SIZE - offset_in_page(iocb->ki_pos)))) {
 		unread = fault_in_iov_iter_readable(from, len);
 		if (unread == len) {
@@ -370,7 +359,6 @@ ssize_t flint_cache_write(struct kiocb *iocb, struct iov_iter *from, bool *throu
 			break;
 		iocb->ki_pos += ret;
 		total += ret;
-		balance_dirty_pages_ratelimited(inode->i_mapping);
 		cond_resched();
 	}
 	*through = ret == -ENOLCK;
@@ -494,7 +482,7 @@ static vm_fault_t flint_page_mkwrite(struct vm_fault *vmf)
 	sb_start_pagefault(inode->i_sb);
 	if (READ_ONCE(fs->shutdown) || READ_ONCE(fs->leases.lost))
 		goto out;
-	if (!flint_wb_ask(inode) && flint_delegate_settle(inode))
+	if (!flint_wb_ask(inode) && flint_delegate_settle(inode, 0))
 		goto out;
 	ret = flint_mkwrite_lock(inode, folio);
 	if (ret)

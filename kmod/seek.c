@@ -407,7 +407,7 @@ loff_t flint_llseek(struct file *file, loff_t offset, int whence)
 		return err;
 	if (whence != SEEK_DATA && whence != SEEK_HOLE)
 		return generic_file_llseek(file, offset, whence);
-	err = flint_flush_range(inode, 0, LLONG_MAX);
+	err = flint_flush_range(inode, 0, LLONG_MAX, 0);
 	if (err)
 		return err;
 	size = i_size_read(inode);
@@ -441,7 +441,7 @@ int flint_fiemap(struct inode *inode, struct fiemap_extent_info *info, u64 start
 	if (!err)
 		err = flint_inode_revalidate(inode);
 	if (!err)
-		err = flint_flush_range(inode, 0, LLONG_MAX);
+		err = flint_flush_range(inode, 0, LLONG_MAX, 0);
 	if (err)
 		return err;
 	size = i_size_read(inode);

@@ -11,14 +11,20 @@
 #define pr_fmt(fmt) "flintfs: " fmt
 
 #include <linux/backing-dev.h>
+#include <linux/compat.h>
 #include <linux/module.h>
 #include <linux/random.h>
+#include <linux/sched/task_stack.h>
 #include <linux/seq_file.h>
 #include <linux/statfs.h>
 #include <linux/utsname.h>
+#include <asm/syscall.h>
+#include <asm/unistd.h>
 #include <net/net_namespace.h>
 #include "flint.h"
 #include "latency.h"
+
+#define FLINT_SYNC_HOLD	(FLINT_HOLD / 2)	/* s_umount, when servers are silent */
 
 static atomic_t flint_instances;
 
@@ -295,19 +301,34 @@ void flint_fs_abort(struct flint_fs *fs)
 	wake_up_all(&fs->delegate.told);
 }
 
-/* The pages are written already; what was made here may not be told yet, nor sizes. */
+/* Is this syncfs()? It can begin again, which sync() cannot. */
+static bool flint_in_syncfs(void)
+{
+	return !(current->flags & PF_KTHREAD) && !in_compat_syscall() &&
+	       syscall_get_nr(current, task_pt_regs(current)) == __NR_syncfs;
+}
+
+/*
+ * The pages are written already, or wait for servers that are silent; what was made here may not be
+ * told yet, nor sizes. Under s_umount, which umount waits for and cannot be killed.
+ */
 static int flint_sync_fs(struct super_block *sb, int wait)
 {
 	struct flint_fs *fs = flint_fs(sb);
+	unsigned long until = jiffies + FLINT_SYNC_HOLD;
+	int err;
 
-	if (wait) {
-		int err = flint_delegate_flush(fs, 0);
-
-		return err ? err : flint_wb_sync(fs);
+	if (!wait) {
+		if (!READ_ONCE(fs->shutdown))
+			mod_delayed_work(fs->wq, &fs->delegate.work, 0);
+		return 0;
 	}
-	if (!READ_ONCE(fs->shutdown))
-		mod_delayed_work(fs->wq, &fs->delegate.work, 0);
-	return 0;
+	err = flint_delegate_flush(fs, FLINT_SYNC_HOLD);
+	if (!err)
+		err = flint_wb_sync(fs, until);
+	if (err == -EIO && !fs->opts.soft && !READ_ONCE(fs->shutdown) && flint_in_syncfs())
+		return flint_restart();
+	return err;
 }
 
 /**

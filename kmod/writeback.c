@@ -226,7 +226,7 @@ bool flint_wb_reserve(struct inode *inode, u64 len, loff_t *pos)
 
 /**
  * flint_wb_unreserve() - an append ended before the end of its place
- * @inode: regular file, still locked as for flint_wb_reserve()
+ * @inode: regular file, since flint_wb_reserve() under its write_lock
  * @end: end of the place
  * @reached: end of what was written
  *
@@ -282,12 +282,13 @@ leased:
  * @inode: regular file
  * @start: first byte
  * @end: last byte
+ * @deadline: jiffies, or 0: none on a hard mount
  *
  * Context: process. A task goes on until it is killed, or, on a soft mount, for
  * io_timeo; a work tries once.
  * Return: 0, -EINTR, -EAGAIN (work: no answer), or the error that the data met.
  */
-int flint_wb_write(struct inode *inode, loff_t start, loff_t end)
+int flint_wb_write(struct inode *inode, loff_t start, loff_t end, unsigned long deadline)
 {
 	struct flint_fs *fs = flint_fs(inode->i_sb);
 	struct flint_inode *fi = flint_i(inode);
@@ -303,7 +304,8 @@ int flint_wb_write(struct inode *inode, loff_t start, loff_t end)
 			return -EIO;
 		if (current->flags & PF_KTHREAD)
 			return -EAGAIN;
-		if (fs->opts.soft && time_after(jiffies, until))
+		if ((fs->opts.soft && time_after(jiffies, until)) ||
+		    (deadline && time_after(jiffies, deadline)))
 			return -EIO;
 		if (schedule_timeout_killable(FLINT_WB_RETRY) && fatal_signal_pending(current))
 			return -EINTR;
@@ -343,6 +345,7 @@ static u64 flint_wb_kept(struct flint_inode *fi, u32 *epoch)
  * @inode: regular file, locked or not
  * @start: first byte
  * @end: last byte; LLONG_MAX: to the end
+ * @deadline: jiffies, or 0 for what the mount options say
  *
  * For operations that the servers carry out on a file's data. Afterwards the
  * range's data is at the chunk servers, and the metadata server knows the size.
@@ -350,7 +353,7 @@ static u64 flint_wb_kept(struct flint_inode *fi, u32 *epoch)
  * Context: process; waits for the network, killable.
  * Return: 0, -EINTR, or the error that the data or the size met.
  */
-int flint_flush_range(struct inode *inode, loff_t start, loff_t end)
+int flint_flush_range(struct inode *inode, loff_t start, loff_t end, unsigned long deadline)
 {
 	struct flint_inode *fi = flint_i(inode);
 	u32 epoch;
@@ -360,9 +363,9 @@ int flint_flush_range(struct inode *inode, loff_t start, loff_t end)
 	if (!READ_ONCE(fi->owes))
 		return 0;
 	kept = flint_wb_kept(fi, &epoch);
-	err = flint_wb_write(inode, start, end);
+	err = flint_wb_write(inode, start, end, deadline);
 	if (!err && kept)
-		err = flint_wb_tell(inode, kept, epoch, 0);
+		err = flint_wb_tell(inode, kept, epoch, deadline);
 	return err;
 }
 
@@ -416,7 +419,7 @@ static int flint_wb_pay(struct inode *inode)
 	bool unleased = test_and_clear_bit(FLINT_I_UNLEASED, &fi->state);
 	u32 epoch;
 	u64 kept = flint_wb_kept(fi, &epoch);
-	int err = flint_wb_write(inode, 0, LLONG_MAX);
+	int err = flint_wb_write(inode, 0, LLONG_MAX, 0);
 
 	/* Errors of the data wait for fsync; it is not dirty any more. */
 	if (err == -EAGAIN)
@@ -695,14 +698,16 @@ void flint_wb_refused(struct inode *inode)
 /**
  * flint_wb_sync() - pay what is owed now
  * @fs: mount
+ * @until: jiffies
  *
- * The VFS has written the pages; this tells sizes and times.
- * Return: 0 or the first error.
+ * The VFS has written the pages, unless chunk servers were silent: those still dirty are written
+ * here. Then this tells sizes and times.
+ * Return: 0 or the first error; -EIO: not in time, or chunk servers are silent.
  */
-int flint_wb_sync(struct flint_fs *fs)
+int flint_wb_sync(struct flint_fs *fs, unsigned long until)
 {
 	struct flint_leases *l = &fs->leases;
-	unsigned long until = jiffies + FLINT_WB_TELL_TIMEO;
+	unsigned long sick;
 	struct flint_inode *fi;
 	u32 n, epoch;
 	u64 kept;
@@ -715,7 +720,11 @@ int flint_wb_sync(struct flint_fs *fs)
 		ihold(&fi->vfs);
 		spin_unlock(&l->owed_lock);
 		kept = flint_wb_kept(fi, &epoch);
-		err = flint_wb_tell(&fi->vfs, kept, epoch, until);
+		sick = READ_ONCE(fs->wb_sick);
+		err = sick && time_before(jiffies, sick) ? -EIO :
+		      flint_wb_write(&fi->vfs, 0, LLONG_MAX, until);
+		if (!err)
+			err = flint_wb_tell(&fi->vfs, kept, epoch, until);
 		iput(&fi->vfs);
 		spin_lock(&l->owed_lock);
 	}

@@ -1,0 +1,168 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Chunk servers stand still for 45 seconds under writers, appenders, truncations and fallocate of
+# the same files: no task waits long for an inode's lock, whose waiters cannot be killed and would
+# end the guest after 30 seconds. kill -9 works meanwhile, and all others have their effect once.
+# timeout: 900
+. "$(dirname "$0")/lib/cluster.sh"
+
+STALL=45
+GONE=20		# seconds within which a killed task is
+SIZE=3000000
+PART=50000
+
+# Each of these becomes the program, so that kill meets that.
+begin() { "$@" & pids+=($!); }
+victim() { "$@" 2> /dev/null & victims+=($!); }
+append() { exec dd if=/tmp/pattern$2 of="$1" bs=$PART count=1 oflag=append${3:+,$3} conv=notrunc status=none; }
+overwrite() { exec dd if=/tmp/pattern$2 of="$1" bs=$PART count=1 seek="$2" ${3:+oflag=$3} conv=notrunc status=none; }
+grow() { exec truncate -s 4000000 "$1"; }
+punch() { exec fallocate -p -o 1000000 -l 1000000 "$1"; }
+zeros() { cmp -n "$3" "$1" /dev/zero "$2" 0; }
+overwritten() { cmp -n $PART "$1" /tmp/pattern$2 $(($2 * PART)) 0; }
+
+make_file() { head -c $SIZE /dev/urandom > "$1" && sync "$1"; }
+
+# The servers stand still while what was begun waits, and what is to be killed is killed.
+stand_still()
+{
+	local pid status=0
+
+	sleep $((STALL / 2))
+	kill -9 "${victims[@]}"
+	for pid in "${victims[@]}"; do
+		timeout $GONE tail --pid="$pid" -f /dev/null ||
+			{ echo "# process $pid was not killed"; status=1; }
+	done
+	sleep $((STALL - STALL / 2))
+	pkill -CONT -x "flint-(chunkd|metad)"
+	for pid in "${pids[@]}"; do
+		wait "$pid" || { echo "# process $pid failed"; status=1; }
+	done
+	return $status
+}
+
+# The patterns 1 to $2 stand behind the first bytes of the file, in any order.
+appended_once()
+{
+	local i size
+
+	size=$(stat -c %s "$1")
+	[ "$size" = $((SIZE + $2 * PART)) ] || { echo "# $size bytes"; return 1; }
+	for ((i = 0; i < $2; i++)); do
+		tail -c +$((SIZE + i * PART + 1)) "$1" | head -c $PART | cksum
+	done | sort > /tmp/are
+	for ((i = 1; i <= $2; i++)); do cksum < /tmp/pattern$i; done | sort | cmp - /tmp/are
+}
+
+writers_go_on()
+{
+	local a=$MNT/appended t=$MNT/truncated pids=() victims=() i
+
+	make_file $a && make_file $t || return 1
+	pkill -STOP -x flint-chunkd
+	for i in 1 2 3; do begin append $a $i; done
+	begin append $a 4 direct
+	victim overwrite $a 0
+	victim overwrite $a 1
+	begin overwrite $t 3
+	begin overwrite $t 4 direct
+	begin overwrite $t 5 sync
+	victim overwrite $t 0
+	victim punch $t
+	for i in 1 2 3; do
+		begin chmod 0640 $a
+		begin touch -d "2001-01-01" $a
+		begin punch $t
+		begin grow $t
+	done
+	stand_still || return 1
+	umount_flint
+	mount_flint
+	appended_once $a 4 && [ "$(stat -c %a $a)" = 640 ] && [ "$(stat -c %s $t)" = 4000000 ] &&
+		overwritten $t 3 && overwritten $t 4 && overwritten $t 5 &&
+		zeros $t 1000000 1000000 && zeros $t $SIZE 1000000
+}
+
+# What is dirty must be written before a truncation and the like.
+write_back_goes_on()
+{
+	local a=$MNT/appended2 t=$MNT/truncated2 pids=() victims=() i
+
+	make_file $a && make_file $t || return 1
+	pkill -STOP -x flint-chunkd
+	(append $a 1) && (append $a 2) && (overwrite $t 3) && (overwrite $t 4) || return 1
+	begin append $a 3
+	begin append $a 4 direct
+	victim touch -d "2001-01-01" $a
+	victim chown 1 $a
+	victim punch $t
+	begin overwrite $t 5 direct
+	for i in 1 2 3 4; do
+		begin touch -d "2001-01-01" $a
+		begin chown 2 $a
+		begin punch $t
+		begin grow $t
+	done
+	stand_still || return 1
+	umount_flint
+	mount_flint
+	appended_once $a 4 && [ "$(stat -c %u $a)" = 2 ] && [ "$(stat -c %s $t)" = 4000000 ] &&
+		overwritten $t 3 && overwritten $t 4 && overwritten $t 5 &&
+		zeros $t 1000000 1000000 && zeros $t $SIZE 1000000
+}
+
+# A write into the cache that changes a part of a page reads the rest of it first.
+fills_go_on()
+{
+	local p=$MNT/parts pids=() victims=() i
+
+	make_file $p && echo 1 > /proc/sys/vm/drop_caches || return 1
+	pkill -STOP -x flint-chunkd
+	for i in 1 3 5; do begin overwrite $p $i; done
+	victim overwrite $p 7
+	for i in 1 2 3; do begin chmod 0640 $p; done
+	stand_still || return 1
+	umount_flint
+	mount_flint
+	overwritten $p 1 && overwritten $p 3 && overwritten $p 5 && [ "$(stat -c %a $p)" = 640 ]
+}
+
+# The superblock's lock is not held for long, either: umount waits for it. syncfs ends when all is written.
+sync_goes_on()
+{
+	local p=$MNT/synced pids=() victims=()
+
+	make_file $p || return 1
+	mount_flint writeback /mnt/second
+	pkill -STOP -x flint-chunkd
+	(overwrite $p 1) && (overwrite $p 3) && (append /mnt/second/lost 2) || return 1
+	pkill -STOP -x flint-metad
+	touch $MNT/made & pids+=($!)
+	begin sync -f $MNT
+	begin sync
+	victim sync -f $MNT
+	sleep 1
+	begin umount /mnt/second
+	begin sync
+	stand_still || return 1
+	[ -e $MNT/made ] && ! mountpoint -q /mnt/second || return 1
+	umount_flint
+	mount_flint
+	overwritten $p 1 && overwritten $p 3
+}
+
+for i in 0 1 2 3 4 5; do head -c $PART /dev/urandom > /tmp/pattern$i; done
+cluster_start
+mount_flint
+ok "writes, truncations and holes of the same files outlast frozen chunk servers" writers_go_on
+umount_flint
+mount_flint writeback
+ok "so they do when the cache is to be written back first" write_back_goes_on
+umount_flint
+mount_flint writeback
+ok "so do writes of parts of pages that are not in the cache" fills_go_on
+umount_flint
+mount_flint writeback
+ok "sync, syncfs and umount outlast frozen servers" sync_goes_on
+done_testing
