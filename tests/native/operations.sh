@@ -3,7 +3,7 @@
 # Everyday operations on the storage, on a real cluster, while a client writes and verifies: servers
 # are added, filled, emptied and forgotten, disks come, go and are replaced, the number of copies
 # changes, chunk servers restart one after the other. In the end all copies are the same.
-# timeout: 170
+# timeout: 400
 . "$(dirname "$0")/cluster.bash"
 TAIL=25 LOGTAIL=2
 echo 1..31
