@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The checks of posix.c and conform.c on a mount over software RDMA with real servers.
-# uml: check
+# uml: too
 . "$(dirname "$0")/lib/cluster.sh"
 
 cluster_start
