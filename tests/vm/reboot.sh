@@ -7,8 +7,8 @@
 set -u
 . "$(dirname "$0")/lib/systemd.sh"
 OPTIONS=,writeback
-SYSTEM_CONF='DefaultTimeoutStopSec=20s\n'
-LIMIT=240		# seconds; systemd waits 20 for most of what does not end
+SYSTEM_CONF='DefaultTimeoutStopSec=10s\n'
+LIMIT=240		# seconds; systemd waits 10 for most of what does not end
 
 users_work()
 {
