@@ -584,6 +584,96 @@ static void test_replay_lowered(void **state)
 	host_close(&h);
 }
 
+static struct flint_sop *of(struct flint_sop *op, u64 ino, u32 index, u32 gen, u32 epoch)
+{
+	op->ino = ino;
+	op->index = index;
+	op->gen = gen;
+	op->epoch = epoch;
+	return op;
+}
+
+static u64 version_at(struct host *h, u64 ino, u32 index)
+{
+	struct flint_chunk *c = flint_chunk_find(&h->st->index, 1, ino, index);
+
+	return c ? c->version : 0;
+}
+
+/*
+ * The target was in another chain, or ahead of this one: it knows generations, epochs and
+ * tombstones that this chain does not know (yet). None of them may have a change of this
+ * chain passed over, nor keep a chunk that the chain does not have.
+ */
+static void test_another_chain(void **state)
+{
+	const u8 whole = FLINT_FWD_FIRST | FLINT_FWD_LAST;
+	struct host h;
+	u32 mode, i;
+
+	for (mode = 0; mode < 3; mode++) {	/* as it is; replayed; from a checkpoint */
+		host_open(&h, 20 + mode);
+		for (i = 0; i < 2; i++) {
+			assert_int_equal(run(&h, of(write_op(0, 9000, 1, 1 + i), 100, i, 5, 0)),
+					 FLINT_OK);
+			assert_int_equal(run(&h, of(write_op(0, 9000, 1, 3 + i), 103, i, 5, 0)),
+					 FLINT_OK);
+			assert_int_equal(run(&h, of(write_op(0, 9000, 1, 5 + i), 104, i, 5, 0)),
+					 FLINT_OK);
+		}
+		assert_int_equal(run(&h, of(write_op(0, 9000, 1, 8), 102, 0, 1, 0)), FLINT_OK);
+		assert_int_equal(cut_one(h.d, h.st, 101, 1, 9, 0, FLINT_CUT_REMOVE), FLINT_OK);
+		assert_int_equal(cut_one(h.d, h.st, 102, 1, 9, 8000, 0), FLINT_OK);
+		assert_int_equal(run(&h, new_op(FLINT_SOP_FORGET, 0, 0, 0, 0)), FLINT_OK);
+		if (mode == 2) {
+			flint_ckpt_start(h.st);
+			settle(h.d, h.st);
+		}
+		if (mode)
+			host_reopen(&h);
+		/* What speaks of nothing but tombstones is gone, and not passed on. */
+		assert_null(flint_inode_find(&h.st->index, 1, 101));
+		/* Chunks that this chain does not have, of inodes that it does not know. */
+		assert_int_equal(run(&h, of(new_op(FLINT_SOP_DROP, 0, 0, 0, 0), 100, 0, 0, 0)),
+				 FLINT_OK);
+		assert_int_equal(version_at(&h, 100, 0), 0);
+		assert_int_equal(version_at(&h, 100, 1), 1);
+		assert_int_equal(run(&h, of(new_op(FLINT_SOP_DROP, 0, 0, 0, 0), 100, 1, 0, 0)),
+				 FLINT_OK);
+		assert_null(flint_inode_find(&h.st->index, 1, 100));
+		/* Removed there, not yet here: it is written, sent, and then removed for good. */
+		assert_int_equal(run(&h, of(given_op(0, 40, 6, 30, 1, 0), 101, 0, 1, 2)), FLINT_OK);
+		assert_int_equal(version_at(&h, 101, 0), 1);
+		assert_int_equal(cut_one(h.d, h.st, 101, 1, 3, 0, FLINT_CUT_REMOVE), FLINT_OK);
+		assert_int_equal(version_at(&h, 101, 0), 0);
+		/* Cut there, not yet here. */
+		assert_int_equal(run(&h, of(piece_op(0, 100, 7, whole, 4, 100), 102, 0, 1, 2)), FLINT_OK);
+		assert_int_equal(version_at(&h, 102, 0), 4);
+		assert_int_equal(run(&h, of(given_op(0, 50, 8, 31, 1, 0), 102, 1, 1, 2)), FLINT_OK);
+		assert_int_equal(version_at(&h, 102, 1), 1);
+		assert_int_equal(cut_one(h.d, h.st, 102, 1, 3, 50, 0), FLINT_OK);
+		assert_int_equal(version_at(&h, 102, 0), 5);
+		assert_int_equal(version_at(&h, 102, 1), 0);
+		/* Of a generation that this chain does not know. */
+		assert_int_equal(run(&h, of(piece_op(0, 100, 7, whole, 2, 100), 103, 0, 3, 0)), FLINT_OK);
+		assert_int_equal(version_at(&h, 103, 0), 2);
+		assert_int_equal(version_at(&h, 103, 1), 0);
+		assert_int_equal(cut_one(h.d, h.st, 104, 3, 1, 0, FLINT_CUT_REMOVE), FLINT_OK);
+		assert_int_equal(version_at(&h, 104, 0), 0);
+		/* From now on what is old is old. */
+		assert_int_equal(run(&h, of(given_op(0, 50, 9, 32, 1, 0), 103, 1, 2, 0)), FLINT_OK);
+		assert_int_equal(version_at(&h, 103, 1), 0);
+		assert_int_equal(run(&h, of(new_op(FLINT_SOP_DROP, 0, 0, 0, 0), 103, 0, 2, 0)), FLINT_OK);
+		host_reopen(&h);
+		assert_int_equal(version_at(&h, 103, 0), 2);
+		assert_int_equal(version_at(&h, 102, 0), 5);
+		assert_null(flint_inode_find(&h.st->index, 1, 100));
+		assert_int_equal(flint_inode_find(&h.st->index, 1, 101)->flags, FLINT_CUT_REMOVE);
+		assert_int_equal(flint_inode_find(&h.st->index, 1, 103)->flags, 0);
+		host_close(&h);
+	}
+}
+
 static void test_repair(void **state)
 {
 	struct flint_sop *op;
@@ -933,6 +1023,7 @@ int main(void)
 		cmocka_unit_test(test_window_across),
 		cmocka_unit_test(test_replace),
 		cmocka_unit_test(test_replay_lowered),
+		cmocka_unit_test(test_another_chain),
 		cmocka_unit_test(test_repair),
 		cmocka_unit_test(test_repair_guest),
 		cmocka_unit_test(test_given_full),

@@ -51,6 +51,30 @@ static void drop_chunks(struct flint_store *st, struct flint_inode *in, u32 firs
 	}
 }
 
+/*
+ * A record speaks of a generation of the inode: a newer one, or any if ours is unsure,
+ * begins anew. Return: false if it speaks of an older one.
+ */
+static bool generation(struct flint_store *st, struct flint_inode *in, u32 gen, bool replay)
+{
+	bool unsure = in->flags & FLINT_INODE_UNSURE;
+
+	if (gen < in->gen && !unsure)
+		return false;
+	in->flags &= ~FLINT_INODE_UNSURE;
+	if (gen != in->gen) {
+		drop_chunks(st, in, 0, replay);
+		in->gen = gen;
+		in->epoch = 0;
+		in->cut_epoch = 0;
+		in->flags = 0;
+		in->stamp_s = 0;
+	}
+	if (unsure || in->adm_gen < gen)
+		in->adm_gen = gen;
+	return true;
+}
+
 static int apply_origin(struct flint_store *st, const struct flint_rec_origin *from, u64 version)
 {
 	struct flint_client *client;
@@ -127,30 +151,27 @@ static int chunk_change(struct flint_store *st, struct flint_chunk *c,
 static int apply_chunk(struct flint_store *st, const struct flint_rec_chunk *r, bool replay)
 {
 	u32 gen = le32_to_cpu(r->gen), epoch = le32_to_cpu(r->epoch);
+	bool snapshot = le16_to_cpu(r->h.flags) & FLINT_REC_SNAPSHOT;
 	struct flint_inode *in;
 	struct flint_chunk *c;
+	u32 unsure;
 
 	if (replay && !chunk_sound(st, r))
 		return -EUCLEAN;
 	in = flint_inode_get(&st->index, le32_to_cpu(r->fs), le64_to_cpu(r->ino), gen, epoch);
 	if (!in)
 		return -ENOMEM;
-	if (gen < in->gen)
+	unsure = snapshot && gen == in->gen ? in->flags & FLINT_INODE_UNSURE : 0;
+	if (!generation(st, in, gen, replay))
 		goto origin;
-	if (gen > in->gen) {	/* in the middle of a replay only */
-		drop_chunks(st, in, 0, replay);
-		in->gen = gen;
-		in->epoch = epoch;
-		in->adm_gen = gen;
-		in->flags = 0;
-	}
+	in->flags |= unsure;		/* a checkpoint says so, not the chain */
 	if (epoch > in->epoch)
 		in->epoch = epoch;
 	c = flint_chunk_get(&st->index, in, le32_to_cpu(r->index), r->shift);
 	if (!c)
 		return -ENOMEM;
-	if (replay && c->version >= le64_to_cpu(r->version) &&
-	    !(le16_to_cpu(r->h.flags) & (FLINT_REC_ALWAYS | FLINT_REC_SNAPSHOT)))
+	if (replay && c->version >= le64_to_cpu(r->version) && !snapshot &&
+	    !(le16_to_cpu(r->h.flags) & FLINT_REC_ALWAYS))
 		goto origin;
 	if (chunk_change(st, c, r, replay))
 		return -ENOMEM;
@@ -167,37 +188,33 @@ static int apply_cut(struct flint_store *st, const struct flint_rec_cut *r, bool
 	in = flint_inode_get(&st->index, le32_to_cpu(r->fs), le64_to_cpu(r->ino), gen, epoch);
 	if (!in)
 		return -ENOMEM;
-	if (gen < in->gen)
+	if (!generation(st, in, gen, replay))
 		return 0;
-	if (gen > in->gen) {
-		first = 0;
-		in->gen = gen;
-		in->epoch = epoch;
-		in->flags = 0;
-	}
 	if (first != ~0u)
 		drop_chunks(st, in, first, replay);
 	if (epoch > in->epoch)
 		in->epoch = epoch;
 	in->cut_epoch = epoch;
-	if (in->adm_gen < in->gen)
-		in->adm_gen = in->gen;
 	in->flags |= le32_to_cpu(r->flags) & FLINT_CUT_REMOVE;
 	in->stamp_s = le64_to_cpu(r->stamp_s);
 	return 0;
 }
 
-/* Of a checkpoint, or what another replica knows: the newer of each field counts. */
 static int apply_drop(struct flint_store *st, const struct flint_rec_drop *r, bool replay)
 {
 	struct flint_chunk *c = flint_chunk_find(&st->index, le32_to_cpu(r->fs),
 						 le64_to_cpu(r->ino), le32_to_cpu(r->index));
+	struct flint_inode *in;
 
-	if (c)
-		drop_chunk(st, c, replay);
+	if (!c)
+		return 0;
+	in = flint_inode_at(&st->index, c->inode);
+	drop_chunk(st, c, replay);
+	flint_inode_tidy(&st->index, in);
 	return 0;
 }
 
+/* Of a checkpoint, or what another replica knows: the newer of each field counts. */
 static int apply_inode(struct flint_store *st, const struct flint_rec_inode *r, bool replay)
 {
 	u32 gen = le32_to_cpu(r->gen), epoch = le32_to_cpu(r->epoch);
@@ -206,25 +223,15 @@ static int apply_inode(struct flint_store *st, const struct flint_rec_inode *r, 
 	in = flint_inode_get(&st->index, le32_to_cpu(r->fs), le64_to_cpu(r->ino), gen, epoch);
 	if (!in)
 		return -ENOMEM;
-	if (gen < in->gen)
+	if (!generation(st, in, gen, replay))
 		return 0;
-	if (gen > in->gen) {
-		drop_chunks(st, in, 0, replay);
-		in->gen = gen;
-		in->epoch = 0;
-		in->cut_epoch = 0;
-		in->flags = 0;
-		in->stamp_s = 0;
-	}
-	if (in->adm_gen < gen)
-		in->adm_gen = gen;
 	if (epoch > in->epoch)
 		in->epoch = epoch;
 	if (le32_to_cpu(r->cut_epoch) > in->cut_epoch)
 		in->cut_epoch = le32_to_cpu(r->cut_epoch);
 	if (le64_to_cpu(r->stamp_s) > in->stamp_s)
 		in->stamp_s = le64_to_cpu(r->stamp_s);
-	in->flags |= le32_to_cpu(r->flags) & FLINT_CUT_REMOVE;
+	in->flags |= le32_to_cpu(r->flags) & (FLINT_CUT_REMOVE | FLINT_INODE_UNSURE);
 	return 0;
 }
 
@@ -293,6 +300,7 @@ int flint_store_apply(struct flint_store *st, const struct flint_rec_hdr *h, boo
 		return apply_drop(st, (const void *)h, replay);
 	case FLINT_REC_FORGET:
 		flint_windows_forget(&st->windows);
+		flint_index_doubt(&st->index);
 		return 0;
 	case FLINT_REC_INODE:
 		return apply_inode(st, (const void *)h, replay);

@@ -421,7 +421,7 @@ static void expire_tombstones(struct flint_store *st, u64 before)
 		struct flint_inode *in = flint_inode_at(&st->index, slot);
 
 		if (in->ino && (in->flags & FLINT_CUT_REMOVE) && in->stamp_s < before &&
-		    !in->chunks && !in->cuts && !in->held && !in->parked)
+		    flint_inode_idle(in))
 			flint_inode_drop(&st->index, in);
 	}
 }

@@ -85,7 +85,7 @@ static u32 cut_first(const struct flint_sop *op, const struct flint_inode *in)
 {
 	u64 size = op->cut_size + (1u << op->shift) - 1;
 
-	if (op->gen > in->gen || (op->cut_flags & FLINT_CUT_REMOVE))
+	if (op->gen != in->gen || (op->cut_flags & FLINT_CUT_REMOVE))
 		return 0;
 	if (size < op->cut_size || size >> op->shift >= ~0u)
 		return ~0u;
@@ -128,7 +128,7 @@ void flint_cut_log(struct flint_sop *op)
 static bool cut_done_before(const struct flint_sop *op, const struct flint_inode *in)
 {
 	if (op->gen != in->gen)
-		return op->gen < in->adm_gen;
+		return op->gen < in->adm_gen && !(in->flags & FLINT_INODE_UNSURE);
 	if (in->flags & FLINT_CUT_REMOVE)
 		return true;
 	return !(op->cut_flags & FLINT_CUT_REMOVE) && op->epoch <= in->cut_epoch;

@@ -94,7 +94,7 @@ enum flint_rec_type {
 	FLINT_REC_CLIENT	= 5,	/* struct flint_rec_client: merged */
 	FLINT_REC_RESULT	= 6,	/* struct flint_rec_result */
 	FLINT_REC_DROP		= 7,	/* struct flint_rec_drop */
-	FLINT_REC_FORGET	= 8,	/* struct flint_rec_hdr: no client has a result */
+	FLINT_REC_FORGET	= 8,	/* struct flint_rec_hdr: chunks are all that is known */
 };
 
 struct flint_rec_hdr {

@@ -327,6 +327,7 @@ static void chunk_memory_free(struct flint_index *ix, struct flint_chunk *c)
 
 void flint_chunk_forget(struct flint_index *ix, struct flint_chunk *c)
 {
+	flint_inode_at(ix, c->inode)->nr_chunks--;
 	slab_put(&ix->chunks, c->slot);
 }
 
@@ -344,7 +345,6 @@ void flint_chunk_drop(struct flint_index *ix, struct flint_chunk *c)
 		in->chunks = c->next;
 	if (c->next)
 		flint_chunk_at(ix, c->next)->prev = c->prev;
-	in->nr_chunks--;
 	if (c->flags & FLINT_CHUNK_STAMPED)
 		ix->sums[flint_key_range(chunk_key(ix, c))] -= flint_chunk_sum(ix, c);
 	c->flags &= ~FLINT_CHUNK_STAMPED;
@@ -354,6 +354,11 @@ void flint_chunk_drop(struct flint_index *ix, struct flint_chunk *c)
 	c->nr_blocks = 0;
 	if (!c->owner)
 		flint_chunk_forget(ix, c);
+}
+
+bool flint_inode_idle(const struct flint_inode *in)
+{
+	return !in->nr_chunks && !in->cuts && !in->held && !in->parked;
 }
 
 void flint_inode_drop(struct flint_index *ix, struct flint_inode *in)
@@ -366,6 +371,30 @@ void flint_inode_drop(struct flint_index *ix, struct flint_inode *in)
 	*p = in->link;
 	ix->ckpt_bytes -= CKPT_INODE;
 	slab_put(&ix->inodes, slot);
+}
+
+void flint_inode_tidy(struct flint_index *ix, struct flint_inode *in)
+{
+	if (flint_inode_idle(in) && !in->epoch && !in->cut_epoch && !in->stamp_s &&
+	    !(in->flags & ~FLINT_INODE_UNSURE))
+		flint_inode_drop(ix, in);
+}
+
+void flint_index_doubt(struct flint_index *ix)
+{
+	u32 slot;
+
+	for (slot = 1; slot <= ix->inodes.high; slot++) {
+		struct flint_inode *in = flint_inode_at(ix, slot);
+
+		if (!in->ino)
+			continue;
+		in->epoch = 0;
+		in->cut_epoch = 0;
+		in->stamp_s = 0;
+		in->flags = FLINT_INODE_UNSURE;
+		flint_inode_tidy(ix, in);
+	}
 }
 
 u32 flint_chunk_run(const struct flint_chunk *c, u32 blk, u32 max, u32 *dev)

@@ -43,9 +43,9 @@ struct flint_inode {
 	u32 gen;
 	u32 epoch;		/* newest truncate epoch seen */
 	u32 cut_epoch;		/* of the last CUT applied */
-	u32 flags;		/* FLINT_CUT_REMOVE: a tombstone */
+	u32 flags;		/* FLINT_CUT_REMOVE: a tombstone; FLINT_INODE_UNSURE */
 	u32 chunks;		/* list of chunks */
-	u32 nr_chunks;
+	u32 nr_chunks;		/* that name it, dead ones included */
 	u32 adm_gen;		/* requests with an older generation are refused */
 	u32 cut_seq;		/* counts CUTs that began, in this process */
 	u32 cuts;		/* CUTs under way */
@@ -54,6 +54,12 @@ struct flint_inode {
 	struct flint_sop *drain;	/* the CUT that waits for them */
 	struct flint_sop *parked;	/* waiting for the CUTs */
 };
+
+/*
+ * A generation, and chunks, of an earlier time in a chain: the one that it is in
+ * now may have an older generation. The first word of it counts, whatever it is.
+ */
+#define FLINT_INODE_UNSURE	0x2
 
 #define FLINT_CHUNK_DEAD	0x1	/* dropped while an operation holds it */
 #define FLINT_CHUNK_MAPPED	0x2	/* map is used, else start and nr_blocks */
@@ -156,7 +162,13 @@ u32 flint_chunk_next(const struct flint_index *ix, u64 from, u64 *key,
 void flint_chunk_drop(struct flint_index *ix, struct flint_chunk *c);
 /* The operation that held a dead chunk is gone. */
 void flint_chunk_forget(struct flint_index *ix, struct flint_chunk *c);
+/* Return: true if nothing refers to the inode's record. */
+bool flint_inode_idle(const struct flint_inode *in);
 void flint_inode_drop(struct flint_index *ix, struct flint_inode *in);
+/* Drop the record if nothing refers to it and it says nothing. */
+void flint_inode_tidy(struct flint_index *ix, struct flint_inode *in);
+/* Epochs and tombstones are forgotten, every generation is FLINT_INODE_UNSURE; chunks stay. */
+void flint_index_doubt(struct flint_index *ix);
 u32 flint_inode_slot(const struct flint_index *ix, const struct flint_inode *in);
 
 /* Block of the device + 1 that holds a block of the chunk; 0: a hole. */

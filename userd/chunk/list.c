@@ -129,7 +129,7 @@ u32 flint_store_list_inodes(const struct flint_store *st, u64 *cursor,
 	for (; slot <= ix->inodes.high && n < max; slot++) {
 		const struct flint_inode *in = flint_inode_at(ix, slot);
 
-		if (!in->ino)
+		if (!in->ino || (in->flags & FLINT_INODE_UNSURE))
 			continue;
 		memset(&out[n], 0, sizeof(out[n]));
 		out[n].ino = cpu_to_le64(in->ino);

@@ -121,7 +121,7 @@ static void op_done(struct flint_sop *op)
 		fail(r, op->status);
 }
 
-/* What clients were answered here may have been forgotten by the chain: so do we. */
+/* What this target knows beside its chunks may be unknown to the chain: it is forgotten. */
 static void sync_begin(struct serve_req *r)
 {
 	r->op.kind = FLINT_SOP_FORGET;

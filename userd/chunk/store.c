@@ -544,19 +544,13 @@ bool flint_chunk_take(struct flint_sop *op, struct flint_chunk *c,
 /* Nobody wants the chunk: forget it if it is dead or was never made. */
 static void chunk_unused(struct flint_store *st, struct flint_chunk *c)
 {
-	struct flint_inode *in;
+	struct flint_inode *in = flint_inode_at(&st->index, c->inode);
 
-	if (c->flags & FLINT_CHUNK_DEAD) {
+	if (c->flags & FLINT_CHUNK_DEAD)
 		flint_chunk_forget(&st->index, c);
-		return;
-	}
-	if (c->flags & FLINT_CHUNK_STAMPED)
-		return;
-	in = flint_inode_at(&st->index, c->inode);
-	flint_chunk_drop(&st->index, c);
-	if (!in->chunks && !in->epoch && !in->cut_epoch && !in->flags && !in->cuts &&
-	    !in->held && !in->parked && !in->stamp_s)
-		flint_inode_drop(&st->index, in);
+	else if (!(c->flags & FLINT_CHUNK_STAMPED))
+		flint_chunk_drop(&st->index, c);
+	flint_inode_tidy(&st->index, in);
 }
 
 /* Whose guest the op was may have been told to end meanwhile. */

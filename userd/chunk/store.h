@@ -76,7 +76,11 @@ enum flint_sop_kind {
 	 * with given, @src_version and @src_tag are what that must be at.
 	 */
 	FLINT_SOP_CLONE,
-	/* What clients were answered is forgotten: another replica's memory replaces it. */
+	/*
+	 * What clients were answered, and epochs and tombstones of inodes, are forgotten:
+	 * another replica's memory replaces them. Of another history, or of another chain,
+	 * they would have changes passed over that this chain makes.
+	 */
 	FLINT_SOP_FORGET,
 };
 

@@ -54,8 +54,8 @@ static void update_fail(struct flint_sop *op, u32 status)
 static void update_park(struct flint_sop *op, struct flint_inode *in)
 {
 	update_abandon(op);
+	flint_inode_park(in, op, flint_write_start);	/* first: that keeps the inode's record */
 	flint_chunk_release(op);
-	flint_inode_park(in, op, flint_write_start);
 }
 
 /* A CUT went by while this waited: what it read may be gone. It begins anew. */
@@ -175,7 +175,7 @@ static bool fits_shift(const struct flint_sop *op)
  */
 static bool given_stale(const struct flint_sop *op, const struct flint_inode *in)
 {
-	if (!op->given || op->kind == FLINT_SOP_HOLD)
+	if (!op->given || op->kind == FLINT_SOP_HOLD || (in->flags & FLINT_INODE_UNSURE))
 		return false;
 	if (op->gen != in->gen)
 		return op->gen < in->gen;
