@@ -83,6 +83,16 @@ void flint_notify(const char *state);
  */
 void flint_daemon_harden(void);
 
+/**
+ * flint_thread_prompt() - the calling thread shall run soon after it is woken
+ *
+ * For threads that do little at a time and are waited for: they ask for a short time slice, 1 ms. From
+ * Linux 6.12 on the scheduler lets such a thread interrupt one that runs on a longer slice; before, it waits
+ * for that one's slice to end (3 to 4 ms). Needs no privilege. Best effort: what the kernel refuses
+ * is logged at level debug.
+ */
+void flint_thread_prompt(void);
+
 /* Random bytes from the kernel; never fails (aborts if the kernel has none). */
 void flint_random(void *buf, size_t len);
 /* A random number that is not 0. */

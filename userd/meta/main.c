@@ -446,6 +446,7 @@ static int run(struct run *r, char *err, size_t errlen)
 	if (!ret) {
 		flint_info("serving %s on port %u", r->o.state, (unsigned int)r->ep.tcp_port);
 		flint_notify("READY=1");
+		flint_thread_prompt();
 		ret = flint_loop_run(m->loop);
 		flint_notify("STOPPING=1");
 		snprintf(err, errlen, "the event loop failed (%s)", strerror(-ret));

@@ -828,6 +828,7 @@ static void *db_thread(void *arg)
 {
 	struct flint_raft_db *db = arg;
 
+	flint_thread_prompt();
 	pthread_mutex_lock(&db->lock);
 	while (!db->stop || db->jobs || db->fetches) {
 		if (db->jobs || db->fetches)
