@@ -265,7 +265,8 @@ static bool snap_write(struct flint_ckpt *k)
 		*r = k->head;
 		r->h = h;
 		r->nr = cpu_to_le32(n);
-		memcpy(r + 1, k->snap + k->snap_at, n * sizeof(*k->snap));
+		if (n)		/* there may be no array yet */
+			memcpy(r + 1, k->snap + k->snap_at, n * sizeof(*k->snap));
 		k->snap_at += n;
 	} while (k->snap_at < k->snap_nr);
 	k->snapped = false;
