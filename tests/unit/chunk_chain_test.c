@@ -86,6 +86,25 @@ static void test_places(void **state)
 	assert_int_equal(p.chain, 0);
 }
 
+/* Recovered in one chain is not recovered in another, whatever the versions are. */
+static void test_recovered(void **state)
+{
+	struct flint_hb_order o = { .chain = cpu_to_le32(2), .chain_ver = cpu_to_le32(9),
+				    .state = FLINT_TARGET_SYNCING, .flags = FLINT_HB_ADMITTED };
+
+	assert_int_equal(flint_order_state(&o, 0), FLINT_LOCAL_ONLINE);
+	assert_int_equal(flint_order_state(&o, flint_chain_at(2, 8)), FLINT_LOCAL_ONLINE);
+	assert_int_equal(flint_order_state(&o, flint_chain_at(1, 9)), FLINT_LOCAL_ONLINE);
+	assert_int_equal(flint_order_state(&o, flint_chain_at(2, 9)), FLINT_LOCAL_UPTODATE);
+	o.flags = 0;
+	assert_int_equal(flint_order_state(&o, flint_chain_at(2, 9)), FLINT_LOCAL_ONLINE);
+	o.flags = FLINT_HB_ADMITTED;
+	o.state = FLINT_TARGET_SERVING;
+	assert_int_equal(flint_order_state(&o, 0), FLINT_LOCAL_UPTODATE);
+	o.state = FLINT_TARGET_WAITING;
+	assert_int_equal(flint_order_state(&o, flint_chain_at(2, 9)), FLINT_LOCAL_ONLINE);
+}
+
 /* ---- bodies ------------------------------------------------------------- */
 
 static struct flint_forward good_write(void)
@@ -1015,6 +1034,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_recovered),
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_cut_waits),

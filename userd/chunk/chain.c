@@ -58,7 +58,7 @@ void flint_chain_offline(struct chunkd_target *t, const char *why)
 
 void flint_chain_synced(struct chunkd_target *t)
 {
-	atomic_store(&t->synced, t->at.chain_ver);
+	atomic_store(&t->synced, flint_chain_at(t->at.chain, t->at.chain_ver));
 	beat_soon(t);
 }
 
@@ -100,7 +100,7 @@ static void place_update(struct flint_chunkd *d, struct chunkd_target *t,
 		return;		/* the next map or order tries again */
 	t->told = p;
 	atomic_store(&t->place, p.role == FLINT_CHAIN_NONE ? 0 :
-		     (u64)p.chain << 32 | p.chain_ver);
+		     flint_chain_at(p.chain, p.chain_ver));
 	flint_debug("%s: chain %u version %u, %s, %u in front, target %u behind%s", t->st->name,
 		    p.chain, p.chain_ver,
 		    p.role == FLINT_CHAIN_SERVING ? "serving" :
@@ -176,11 +176,5 @@ u8 chunkd_local_state(const struct chunkd_target *t)
 {
 	if (t->st->offline || atomic_load(&t->off))
 		return FLINT_LOCAL_OFFLINE;
-	if (!(t->order.flags & FLINT_HB_ADMITTED))
-		return FLINT_LOCAL_ONLINE;
-	if (t->order.state == FLINT_TARGET_SERVING)
-		return FLINT_LOCAL_UPTODATE;
-	return t->order.state == FLINT_TARGET_SYNCING &&
-	       atomic_load(&t->synced) == le32_to_cpu(t->order.chain_ver) ?
-	       FLINT_LOCAL_UPTODATE : FLINT_LOCAL_ONLINE;
+	return flint_order_state(&t->order, atomic_load(&t->synced));
 }

@@ -55,8 +55,24 @@ struct flint_place {
 	u32 succ, succ_node;
 };
 
+/* A version of a chain. Versions alone say nothing: each chain counts its own. */
+static inline u64 flint_chain_at(u32 chain, u32 version)
+{
+	return (u64)chain << 32 | version;
+}
+
 /* Where @target stands in @map. Any thread. */
 void flint_place_find(const struct flint_map *map, u32 target, struct flint_place *p);
+
+/**
+ * flint_order_state() - what a target that is well says of itself in a heartbeat
+ * @o: what the managers last said of it
+ * @synced: flint_chain_at() of its last recovery; 0: there was none
+ *
+ * Return: FLINT_LOCAL_UPTODATE if it serves, or was recovered in just the version of just the
+ * chain that the order is about; else FLINT_LOCAL_ONLINE.
+ */
+u8 flint_order_state(const struct flint_hb_order *o, u64 synced);
 
 /**
  * flint_forward_kind() - does a forwarded change make sense?

@@ -26,7 +26,7 @@ void heal_moved(struct chunkd_heal *h)
 {
 	if (h->closing)
 		return;
-	if (h->t->at.chain_ver != h->conflict_ver)
+	if (flint_chain_at(h->t->at.chain, h->t->at.chain_ver) != h->conflict_at)
 		atomic_store(&h->conflict, false);
 	sync_look(h);
 	scrub_look(h);

@@ -43,7 +43,7 @@ struct heal_place {
  * @place: the worker's copy
  * @lock: protects @next_place and @posted: a new map comes on the cluster's loop
  * @drive: recovery of the target behind us, or NULL
- * @conflict_ver: chain version in which recovery stopped for good; 0: it did not
+ * @conflict_at: flint_chain_at() where recovery stopped for good; 0: it did not
  * @work: how fast recovery may go
  */
 struct chunkd_heal {
@@ -58,7 +58,7 @@ struct chunkd_heal {
 
 	struct sync_drive *drive;
 	struct flint_timer sync_timer;
-	u32 conflict_ver;
+	u64 conflict_at;
 	struct flint_throttle work;
 
 	struct repair_job *jobs;

@@ -46,6 +46,17 @@ void flint_place_find(const struct flint_map *map, u32 target, struct flint_plac
 	p->succ_syncing = in[i + 1]->state == FLINT_TARGET_SYNCING;
 }
 
+u8 flint_order_state(const struct flint_hb_order *o, u64 synced)
+{
+	if (!(o->flags & FLINT_HB_ADMITTED))
+		return FLINT_LOCAL_ONLINE;
+	if (o->state == FLINT_TARGET_SERVING)
+		return FLINT_LOCAL_UPTODATE;
+	return o->state == FLINT_TARGET_SYNCING &&
+	       synced == flint_chain_at(le32_to_cpu(o->chain), le32_to_cpu(o->chain_ver)) ?
+	       FLINT_LOCAL_UPTODATE : FLINT_LOCAL_ONLINE;
+}
+
 /* ---- forwarded changes ---------------------------------------------------- */
 
 int flint_forward_kind(const struct flint_forward *b, u32 data_len)

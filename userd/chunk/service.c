@@ -343,7 +343,7 @@ static u32 check_place(struct flint_chunkd *d, const struct chunkd_target *t, u3
 	place = atomic_load_explicit(&t->place, memory_order_relaxed);
 	if (!place)
 		return FLINT_ST_NOT_SERVING;
-	if (place != ((u64)chain << 32 | chain_ver))
+	if (place != flint_chain_at(chain, chain_ver))
 		return FLINT_ST_STALE_MAP;
 	return FLINT_OK;
 }

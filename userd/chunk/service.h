@@ -32,7 +32,7 @@ struct chunkd_target {
 	struct chunkd_worker *worker;
 	u32 queued;			/* requests under way; worker's thread */
 	struct chunkd_heal *heal;	/* recovery, repair, scrub: heal.h */
-	_Atomic u64 place;		/* chain id << 32 | version to be asked in; 0: not now */
+	_Atomic u64 place;		/* flint_chain_at() to be asked in; 0: not now */
 	/* worker's thread */
 	struct flint_place at;
 	struct flint_fwd *fwds;
@@ -47,7 +47,7 @@ struct chunkd_target {
 	atomic_bool beating;		/* beat is posted */
 	_Atomic u64 fwd_ns;		/* forwards wait since then without any answer; 0: none waits */
 	atomic_bool off;		/* must not go on, see flint_chain_offline() */
-	_Atomic u32 synced;		/* chain version in which recovery ended */
+	_Atomic u64 synced;		/* flint_chain_at() of the last recovery */
 	/* set by the main loop, read by any (targets.c) */
 	atomic_bool gone;		/* being detached, or was: nobody's business any more */
 	atomic_bool foreign;		/* of another cluster: neither served nor told of */

@@ -159,7 +159,7 @@ static void conflict(struct sync_xfer *x, u64 theirs)
 		  le32_to_cpu(c->fs), (unsigned long long)le64_to_cpu(c->version),
 		  (unsigned long long)le64_to_cpu(c->crcs), (unsigned long long)theirs,
 		  s->at.chain);
-	s->h->conflict_ver = s->at.chain_ver;
+	s->h->conflict_at = flint_chain_at(s->at.chain, s->at.chain_ver);
 	atomic_store(&s->h->conflict, true);
 	halt(s, SYNC_PAUSE_MS);
 }
@@ -765,7 +765,8 @@ static bool wanted(const struct chunkd_heal *h)
 	const struct flint_place *p = &h->t->at;
 
 	return !h->closing && !h->t->st->offline && p->role == FLINT_CHAIN_SERVING && p->succ &&
-	       p->succ_syncing && p->chain_ver != h->conflict_ver;
+	       p->succ_syncing &&
+	       flint_chain_at(p->chain, p->chain_ver) != h->conflict_at;
 }
 
 void sync_look(struct chunkd_heal *h)
