@@ -113,14 +113,12 @@ static loff_t flint_clone(struct inode *inode, loff_t pos, struct inode *src, lo
 	truncate_pagecache_range(inode, pos, pos + len - 1);
 	for (; left && !err; left -= n) {
 		n = min_t(u64, left, FLINT_DIO_MAX >> shift);
-		err = flint_dio_clone(inode, index, src, src_index, n, *leave);
+		err = flint_dio_clone(inode, index, src, src_index, n, flint_hold_step(leave));
 		if (err)
 			break;
 		index += n;
 		src_index += n;
 		done = min_t(loff_t, len, done + ((loff_t)n << shift));
-		if (*leave)
-			*leave = flint_hold_until();
 		if (fatal_signal_pending(current))
 			err = -EINTR;
 	}
@@ -128,7 +126,7 @@ static loff_t flint_clone(struct inode *inode, loff_t pos, struct inode *src, lo
 	if (!done || (err == -EIO && flint_hold_over(*leave)))
 		return err;
 	err = flint_extend(inode, pos + done > i_size_read(inode) ? pos + done : 0,
-			   READ_ONCE(flint_i(inode)->trunc_epoch), *leave);
+			   READ_ONCE(flint_i(inode)->trunc_epoch), flint_hold_step(leave));
 	return err ? err : done;
 }
 

@@ -27,18 +27,10 @@
 				 FALLOC_FL_ZERO_RANGE | FALLOC_FL_COLLAPSE_RANGE | \
 				 FALLOC_FL_INSERT_RANGE)
 
-/* @leave: of flint_hold_begin(), for each step anew. */
-static unsigned long flint_falloc_step(unsigned long *leave)
-{
-	if (*leave)
-		*leave = flint_hold_until();
-	return *leave;
-}
-
 static int flint_falloc_extend(struct inode *inode, loff_t end, unsigned long *leave)
 {
 	return flint_extend(inode, end, READ_ONCE(flint_i(inode)->trunc_epoch),
-			    flint_falloc_step(leave));
+			    flint_hold_step(leave));
 }
 
 static int flint_punch(struct inode *inode, loff_t pos, loff_t end, unsigned long *leave)
@@ -48,7 +40,7 @@ static int flint_punch(struct inode *inode, loff_t pos, loff_t end, unsigned lon
 	while (pos < end && !err) {
 		size_t n = min_t(loff_t, end - pos, FLINT_DIO_MAX);
 
-		err = flint_dio_punch(inode, pos, n, flint_falloc_step(leave));
+		err = flint_dio_punch(inode, pos, n, flint_hold_step(leave));
 		pos += n;
 	}
 	return err;
@@ -91,7 +83,7 @@ static int flint_falloc_holes(struct inode *inode, loff_t offset, loff_t end, bo
 	if (!keep)
 		err = inode_newsize_ok(inode, end);
 	if (!err && offset < stop) {
-		err = flint_flush_range(inode, offset, stop - 1, flint_falloc_step(leave));
+		err = flint_flush_range(inode, offset, stop - 1, flint_hold_step(leave));
 		if (err)
 			return err;
 		truncate_pagecache_range(inode, offset, stop - 1);

@@ -583,6 +583,14 @@ static inline unsigned long flint_hold_until(void)
 	return (jiffies + FLINT_HOLD) | 1;
 }
 
+/* Each step of a change has the time anew. @leave: of flint_hold_begin(); 0: no limit. */
+static inline unsigned long flint_hold_step(unsigned long *leave)
+{
+	if (*leave)
+		*leave = flint_hold_until();
+	return *leave;
+}
+
 /* Is too little left for another attempt? */
 static inline bool flint_hold_over(unsigned long leave)
 {
@@ -878,6 +886,14 @@ int flint_dio_folios(struct inode *inode, struct bio_vec *bv, unsigned int nr, l
 void flint_dio_write_folios(struct inode *inode, struct bio_vec *bv, unsigned int nr, loff_t pos);
 
 /* ---- writeback.c ------------------------------------------------------ */
+
+/* Has no chunk server answered write-back for some seconds? */
+static inline bool flint_wb_sick(const struct flint_fs *fs)
+{
+	unsigned long until = READ_ONCE(fs->wb_sick);
+
+	return until && time_before(jiffies, until);
+}
 
 bool flint_wb_wanted(const struct inode *inode);
 bool flint_wb_begin(struct inode *inode);

@@ -198,7 +198,6 @@ static int flint_writepages(struct address_space *mapping, struct writeback_cont
 {
 	struct inode *inode = mapping->host;
 	struct flint_fs *fs = flint_fs(inode->i_sb);
-	unsigned long sick = READ_ONCE(fs->wb_sick);
 	struct flint_wb_batch *b;
 	unsigned int flags;
 	int err = 0;
@@ -207,8 +206,7 @@ static int flint_writepages(struct address_space *mapping, struct writeback_cont
 	 * Nobody answers: sync() of everything, and the flusher, must not wait for
 	 * each file in turn. The inodes' own works try on.
 	 */
-	if (sick && time_before(jiffies, sick) &&
-	    (wbc->for_sync || wbc->sync_mode == WB_SYNC_NONE))
+	if (flint_wb_sick(fs) && (wbc->for_sync || wbc->sync_mode == WB_SYNC_NONE))
 		return 0;
 	/*
 	 * Who hears nothing of the metadata servers may have lost the lease: it stays

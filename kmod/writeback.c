@@ -707,7 +707,6 @@ void flint_wb_refused(struct inode *inode)
 int flint_wb_sync(struct flint_fs *fs, unsigned long until)
 {
 	struct flint_leases *l = &fs->leases;
-	unsigned long sick;
 	struct flint_inode *fi;
 	u32 n, epoch;
 	u64 kept;
@@ -720,9 +719,7 @@ int flint_wb_sync(struct flint_fs *fs, unsigned long until)
 		ihold(&fi->vfs);
 		spin_unlock(&l->owed_lock);
 		kept = flint_wb_kept(fi, &epoch);
-		sick = READ_ONCE(fs->wb_sick);
-		err = sick && time_before(jiffies, sick) ? -EIO :
-		      flint_wb_write(&fi->vfs, 0, LLONG_MAX, until);
+		err = flint_wb_sick(fs) ? -EIO : flint_wb_write(&fi->vfs, 0, LLONG_MAX, until);
 		if (!err)
 			err = flint_wb_tell(&fi->vfs, kept, epoch, until);
 		iput(&fi->vfs);

@@ -42,6 +42,9 @@ stand_still()
 	return $status
 }
 
+# What was written is read from the servers.
+mount_again() { umount_flint; mount_flint; }
+
 # The patterns 1 to $2 stand behind the first bytes of the file, in any order.
 appended_once()
 {
@@ -53,6 +56,26 @@ appended_once()
 		tail -c +$((SIZE + i * PART + 1)) "$1" | head -c $PART | cksum
 	done | sort > /tmp/are
 	for ((i = 1; i <= $2; i++)); do cksum < /tmp/pattern$i; done | sort | cmp - /tmp/are
+}
+
+# go_on APPENDED TRUNCATED COMMAND...: what changes attributes and shape is begun behind the writers; all
+# four appended and the patterns 3 to 5 are there afterwards, and the hole and the new end.
+go_on()
+{
+	local a=$1 t=$2 i
+	shift 2
+
+	for i in 1 2 3; do
+		begin "$@" $a
+		begin touch -d "2001-01-01" $a
+		begin punch $t
+		begin grow $t
+	done
+	stand_still || return 1
+	mount_again
+	appended_once $a 4 && [ "$(stat -c %s $t)" = 4000000 ] &&
+		overwritten $t 3 && overwritten $t 4 && overwritten $t 5 &&
+		zeros $t 1000000 1000000 && zeros $t $SIZE 1000000
 }
 
 writers_go_on()
@@ -70,18 +93,7 @@ writers_go_on()
 	begin overwrite $t 5 sync
 	victim overwrite $t 0
 	victim punch $t
-	for i in 1 2 3; do
-		begin chmod 0640 $a
-		begin touch -d "2001-01-01" $a
-		begin punch $t
-		begin grow $t
-	done
-	stand_still || return 1
-	umount_flint
-	mount_flint
-	appended_once $a 4 && [ "$(stat -c %a $a)" = 640 ] && [ "$(stat -c %s $t)" = 4000000 ] &&
-		overwritten $t 3 && overwritten $t 4 && overwritten $t 5 &&
-		zeros $t 1000000 1000000 && zeros $t $SIZE 1000000
+	go_on $a $t chmod 0640 && [ "$(stat -c %a $a)" = 640 ]
 }
 
 # What is dirty must be written before a truncation and the like.
@@ -98,18 +110,7 @@ write_back_goes_on()
 	victim chown 1 $a
 	victim punch $t
 	begin overwrite $t 5 direct
-	for i in 1 2 3 4; do
-		begin touch -d "2001-01-01" $a
-		begin chown 2 $a
-		begin punch $t
-		begin grow $t
-	done
-	stand_still || return 1
-	umount_flint
-	mount_flint
-	appended_once $a 4 && [ "$(stat -c %u $a)" = 2 ] && [ "$(stat -c %s $t)" = 4000000 ] &&
-		overwritten $t 3 && overwritten $t 4 && overwritten $t 5 &&
-		zeros $t 1000000 1000000 && zeros $t $SIZE 1000000
+	go_on $a $t chown 2 && [ "$(stat -c %u $a)" = 2 ]
 }
 
 # A write into the cache that changes a part of a page reads the rest of it first.
@@ -123,8 +124,7 @@ fills_go_on()
 	victim overwrite $p 7
 	for i in 1 2 3; do begin chmod 0640 $p; done
 	stand_still || return 1
-	umount_flint
-	mount_flint
+	mount_again
 	overwritten $p 1 && overwritten $p 3 && overwritten $p 5 && [ "$(stat -c %a $p)" = 640 ]
 }
 
@@ -147,8 +147,7 @@ sync_goes_on()
 	begin sync
 	stand_still || return 1
 	[ -e $MNT/made ] && ! mountpoint -q /mnt/second || return 1
-	umount_flint
-	mount_flint
+	mount_again
 	overwritten $p 1 && overwritten $p 3
 }
 
