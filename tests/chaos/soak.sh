@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Random schedules of faults on chains of three, one after the other: `make soak-chaos SEEDS="1 2 3"`
 # runs each seed, without SEEDS new ones for ever. A seed decides the load and the schedule; when what
-# happens depends on time as well, a failure's histories and logs tell the rest: they are kept.
+# happens depends on time as well, a failure's histories and logs tell the rest: they are kept. With odd
+# seeds targets change from chain to chain all the time, as servers are emptied and filled again.
 #
 #	SECONDS_EACH	of load per seed (default 60)
 set -u
@@ -33,8 +34,12 @@ made()
 {
 	local i
 
-	net_up && up --mgr 3 --meta 3 --chunk-servers 5 --targets 3 --replicas 3 --listen $HUB && remember ||
-		return 1
+	# Chains of the first four servers only: five targets are left for moves.
+	net_up || return 1
+	for i in 4 5; do
+		up --mgr 3 --meta 3 --chunk-servers $i --targets 4 --replicas 3 --listen $HUB || return 1
+	done
+	remember
 	for i in 1 2 3 4 5; do
 		stop_hard chunk$i
 		apart chunk$i 10.99.0.$i || return 1
@@ -63,14 +68,43 @@ fault()
 	13) killed_for 1 "$(leader)" "$(any)" "$(field 'd["leader"]' meta status)" ;;
 	esac
 }
+# Servers are emptied and filled, until killed. What faults make of one order does not matter: the next comes.
+moves()
+{
+	local v
+
+	while true; do
+		v=$(any)
+		say "empty $v"
+		fl node drain $v --yes --no-wait
+		sleep $((3 + RANDOM % 6))
+		say "fill $v"
+		fl node undrain $v
+		fl rebalance --no-wait
+		sleep $((3 + RANDOM % 6))
+	done
+}
+moved()
+{
+	local v
+
+	for v in "${SERVERS[@]}"; do until_ok 20 fl node undrain $v || return 1; done
+	timeout 90 "$BIN/flint" rebalance --dir "$D"
+}
 schedule()
 {
-	local end=$((SECONDS + EACH - 8))
+	local end=$((SECONDS + EACH - 8)) mover=
 
+	if [ $((SEED % 2)) = 1 ]; then
+		moves &
+		mover=$!
+	fi
 	while [ $SECONDS -lt $end ]; do
 		fault
 		sleep $((RANDOM % 4)).$((RANDOM % 10))
 	done
+	[ -z "$mover" ] || { kill $mover; wait $mover; } 2> /dev/null
+	true
 }
 
 # Faults may follow on each other: I/O waits for the last of them.
@@ -84,6 +118,7 @@ ok "seed $SEED: faults" schedule
 sed 's/^/# /' "$W/out"
 ok "seed $SEED: no answer was unexpected" loads_end
 ok "seed $SEED: linearizable" judged
+[ $((SEED % 2)) = 0 ] || ok "seed $SEED: servers may be filled again" moved
 ok "seed $SEED: healed" heals 90
 ok "seed $SEED: all replicas are alike" alike
 fl history > "$W/history.txt" 2>&1
