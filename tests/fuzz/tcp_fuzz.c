@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -98,17 +99,13 @@ static int connected(void)
 	return fd;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void one_stream(const uint8_t *data, size_t size)
 {
 	struct linger reset = { .l_onoff = 1 };
 	uint8_t how;
 	size_t n;
 	int fd;
 
-	if (!addr.ss_family)
-		serve();
-	if (!size)
-		return 0;
 	how = *data++;
 	size--;
 	fd = connected();
@@ -125,5 +122,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		drain(fd);
 	}
 	close(fd);
+}
+
+/* libFuzzer's alarm, every few seconds, must not end a wait as if the server had not answered. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	sigset_t set;
+
+	if (!addr.ss_family)
+		serve();
+	if (!size)
+		return 0;
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	one_stream(data, size);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	return 0;
 }
