@@ -50,6 +50,17 @@ remember()
 		tr '\0' '\n' < "/proc/$(pid "$p")/cmdline" > "$W/cmd.$p"
 	done
 }
+# with_spares [option of flint up]...: chains of three on the first four of five chunk servers of four
+# targets: five targets are left to be moved to.
+with_spares()
+{
+	local n
+
+	for n in 4 5; do
+		up --mgr 3 --chunk-servers $n --targets 4 --replicas 3 "$@" || return 1
+	done
+	remember
+}
 # start NAME [VARIABLE=VALUE...]
 start()
 {

@@ -34,12 +34,7 @@ made()
 {
 	local i
 
-	# Chains of the first four servers only: five targets are left for moves.
-	net_up || return 1
-	for i in 4 5; do
-		up --mgr 3 --meta 3 --chunk-servers $i --targets 4 --replicas 3 --listen $HUB || return 1
-	done
-	remember
+	net_up && with_spares --meta 3 --listen $HUB || return 1
 	for i in 1 2 3 4 5; do
 		stop_hard chunk$i
 		apart chunk$i 10.99.0.$i || return 1

@@ -9,12 +9,6 @@ set -u
 
 . "$(dirname "$0")/../chaos/chaos.bash"
 
-# Five chains, and with the fifth server five targets that are left.
-five()
-{
-	up --mgr 3 --chunk-servers 4 --targets 4 --replicas 3 && up --mgr 3 --chunk-servers 5 --targets 4 --replicas 3 &&
-		remember
-}
 empty_and_fill()
 {
 	say "$1 is emptied"
@@ -34,7 +28,7 @@ schedule()
 }
 
 echo 1..8
-must "chains of three on five chunk servers of four targets" five
+must "chains of three on five chunk servers of four targets" with_spares
 load data --seconds 30
 load cut --seconds 30 --mode cut --rate 30
 load cut --seconds 30 --mode cut --rate 30

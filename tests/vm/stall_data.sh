@@ -65,7 +65,7 @@ go_on()
 	local a=$1 t=$2 i
 	shift 2
 
-	for i in 1 2 3; do
+	for i in 1 2 3 4; do
 		begin "$@" $a
 		begin touch -d "2001-01-01" $a
 		begin punch $t

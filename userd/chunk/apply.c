@@ -154,17 +154,15 @@ static int apply_chunk(struct flint_store *st, const struct flint_rec_chunk *r, 
 	bool snapshot = le16_to_cpu(r->h.flags) & FLINT_REC_SNAPSHOT;
 	struct flint_inode *in;
 	struct flint_chunk *c;
-	u32 unsure;
 
 	if (replay && !chunk_sound(st, r))
 		return -EUCLEAN;
 	in = flint_inode_get(&st->index, le32_to_cpu(r->fs), le64_to_cpu(r->ino), gen, epoch);
 	if (!in)
 		return -ENOMEM;
-	unsure = snapshot && gen == in->gen ? in->flags & FLINT_INODE_UNSURE : 0;
-	if (!generation(st, in, gen, replay))
+	/* That of a checkpoint is our own word, not the chain's: what was unsure stays so. */
+	if (!(snapshot && gen == in->gen) && !generation(st, in, gen, replay))
 		goto origin;
-	in->flags |= unsure;		/* a checkpoint says so, not the chain */
 	if (epoch > in->epoch)
 		in->epoch = epoch;
 	c = flint_chunk_get(&st->index, in, le32_to_cpu(r->index), r->shift);
