@@ -36,7 +36,7 @@
 #define VERSION		1
 #define WAL_PAGES	512		/* 2 MiB: checkpoint, a quarter more or less */
 #define WAL_BYTES	(12u << 20)	/* room for one more large transaction */
-#define WAL_STEP	(256u << 10)
+#define WAL_STEP	(64u << 10)	/* SQLite writes 128 KiB less one at a time, at most */
 #define TX_BYTES	(4u << 20)	/* of one transaction, about */
 #define TRIM_ROWS	1024
 #define STATS_NS	5000000000ull
@@ -889,14 +889,15 @@ void flint_raft_db_close(struct flint_raft_db *db)
 	free(db);
 }
 
+/* Signalled without the lock: who is woken with it held wakes for nothing, twice. */
 void flint_raft_db_write(struct flint_raft_db *db, struct flint_raft_job *job)
 {
 	job->next = NULL;
 	pthread_mutex_lock(&db->lock);
 	*db->jobs_tail = job;
 	db->jobs_tail = &job->next;
-	pthread_cond_signal(&db->wake);
 	pthread_mutex_unlock(&db->lock);
+	pthread_cond_signal(&db->wake);
 }
 
 void flint_raft_db_fetch(struct flint_raft_db *db, struct flint_raft_fetch *f)
@@ -905,8 +906,8 @@ void flint_raft_db_fetch(struct flint_raft_db *db, struct flint_raft_fetch *f)
 	pthread_mutex_lock(&db->lock);
 	*db->fetches_tail = f;
 	db->fetches_tail = &f->next;
-	pthread_cond_signal(&db->wake);
 	pthread_mutex_unlock(&db->lock);
+	pthread_cond_signal(&db->wake);
 }
 
 void flint_raft_db_stats(struct flint_raft_db *db, struct flint_raft_db_stats *st)
