@@ -9,10 +9,13 @@
  *    this is where replies made by several handlers are sent together. Tasks
  *    that tasks post run in it as well, TASK_ROUNDS deep: a disk's completions
  *    become replies, and these leave, without asking for descriptors in between.
- *    A loop that gathers (flint_loop_gather()) asks in between, so that what
- *    arrived meanwhile shares the work and the system calls of what waits.
+ *    A loop that gathers (flint_loop_gather()) asks in between until there is
+ *    nothing, so that what arrived meanwhile shares the work and the system
+ *    calls of what waits.
  *  - epoll_wait() gets a zero timeout only when tasks are waiting, so an idle
  *    loop sleeps.
+ *  - Each write to the eventfd is an edge, so nobody reads it: 2^64 - 2 of them
+ *    fill it, and a loop that is woken a million times a second ends before.
  *  - The timerfd is set to the earliest timer or before. It is set again only
  *    when an earlier timer comes, so a busy loop asks for the time once per
  *    iteration and has no other system call for its timers.
@@ -52,7 +55,7 @@ struct flint_loop {
 	struct flint_watch wake;
 	struct flint_watch alarm;
 	struct flint_watch *interrupted;
-	int rounds;			/* of tasks in an iteration */
+	bool gathers;
 
 	struct epoll_event batch[LOOP_BATCH];
 	int batch_len;
@@ -97,7 +100,7 @@ static void loop_wake(struct flint_loop *loop)
 {
 	uint64_t one = 1;
 
-	/* Fails only when the counter is full, and then the loop is awake. */
+	/* Fails only when the counter is full. */
 	if (write(loop->evfd, &one, sizeof(one)) < 0)
 		return;
 }
@@ -151,10 +154,6 @@ static void loop_run_tasks(struct flint_loop *loop)
 
 static void loop_on_wake(struct flint_watch *w, uint32_t events)
 {
-	uint64_t n;
-
-	if (read(w->fd, &n, sizeof(n)) < 0)
-		return;
 	tasks_collect(w->arg);
 }
 
@@ -367,7 +366,7 @@ int flint_watch_mod(struct flint_loop *loop, struct flint_watch *w, uint32_t eve
 
 void flint_loop_gather(struct flint_loop *loop)
 {
-	loop->rounds = 1;
+	loop->gathers = true;
 }
 
 void flint_watch_interrupts(struct flint_loop *loop, struct flint_watch *w)
@@ -418,7 +417,6 @@ struct flint_loop *flint_loop_new(void)
 
 	if (!loop)
 		return NULL;
-	loop->rounds = TASK_ROUNDS;
 	tasks_init(&loop->local);
 	tasks_init(&loop->remote);
 	pthread_mutex_init(&loop->lock, NULL);
@@ -430,7 +428,7 @@ struct flint_loop *flint_loop_new(void)
 	if (loop->evfd < 0)
 		goto fail_epoll;
 	loop->wake = (struct flint_watch){ .fd = loop->evfd, .fn = loop_on_wake, .arg = loop };
-	if (flint_watch_add(loop, &loop->wake, EPOLLIN))
+	if (flint_watch_add(loop, &loop->wake, EPOLLIN | EPOLLET))
 		goto fail_event;
 	loop->tmfd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (loop->tmfd < 0)
@@ -500,7 +498,7 @@ int flint_loop_run(struct flint_loop *loop)
 	pthread_mutex_lock(&loop->owner);
 	loop_enter(loop);
 	while (!atomic_load(&loop->stop)) {
-		int n;
+		int n, rounds;
 
 		timers_arm(loop);
 		n = epoll_wait(loop->epfd, loop->batch, LOOP_BATCH, loop->local.head ? 0 : -1);
@@ -521,7 +519,8 @@ int flint_loop_run(struct flint_loop *loop)
 				w->fn(w, loop->batch[i].events);
 		}
 		loop->batch_len = 0;
-		for (i = 0; i < loop->rounds && loop->local.head; i++)
+		rounds = loop->gathers && n ? 1 : TASK_ROUNDS;
+		for (i = 0; i < rounds && loop->local.head; i++)
 			loop_run_tasks(loop);
 	}
 	atomic_store(&loop->stop, false);
