@@ -7,6 +7,7 @@
 # proto: own
 . "$(dirname "$0")/lib/cluster.sh"
 ADDR=10.77.0.1,10.77.1.1
+TOGETHER=400	# longer than what a check waits for, so that it says itself what it waited for
 
 # on_2 COMMAND...: on node 2, while node 1 waits for it.
 on_2()
@@ -71,7 +72,7 @@ done_more() { [ "$(ops)" -gt $1 ]; }
 load_goes_on()
 {
 	wait_for 120 done_more $(($(ops) + 150)) && return
-	conns | sed 's/^/# /'
+	{ conns; cat /tmp/fio.log; } | sed 's/^/# /'
 	return 1
 }
 
