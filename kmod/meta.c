@@ -16,6 +16,7 @@
 #define pr_fmt(fmt) "flintfs: " fmt
 
 #include <linux/anon_inodes.h>
+#include <linux/blkdev.h>
 #include <linux/cred.h>
 #include <linux/delay.h>
 #include <linux/file.h>
@@ -625,6 +626,8 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 
 /* ---- giving back handles ---------------------------------------------- */
 
+#define FLINT_CLOSE_DELAY	1	/* jiffies: several leave in one message */
+
 enum { FLINT_CLOSE_TOUCH, FLINT_CLOSE_HANDLE };
 
 static void flint_close_queue(struct flint_handle *h, unsigned long delay)
@@ -719,11 +722,13 @@ static void flint_close_work(struct work_struct *work)
 {
 	struct flint_fs *fs = container_of(to_delayed_work(work), struct flint_fs, close_work);
 	struct flint_handle *h, *next;
+	struct blk_plug plug;
 	LIST_HEAD(list);
 
 	spin_lock(&fs->close_lock);
 	list_splice_init(&fs->closes, &list);
 	spin_unlock(&fs->close_lock);
+	blk_start_plug(&plug);
 	list_for_each_entry_safe(h, next, &list, node) {
 		list_del(&h->node);
 		if (READ_ONCE(fs->shutdown))
@@ -735,6 +740,7 @@ static void flint_close_work(struct work_struct *work)
 		else
 			flint_close_free(h);
 	}
+	blk_finish_plug(&plug);
 }
 
 /**
@@ -752,7 +758,7 @@ void flint_handle_close(struct flint_handle *h)
 		flint_seq_begin(fs, &h->ext_seq);
 	flint_seq_begin(fs, &h->seq);
 	h->stage = h->touch ? FLINT_CLOSE_TOUCH : FLINT_CLOSE_HANDLE;
-	flint_close_queue(h, 0);
+	flint_close_queue(h, FLINT_CLOSE_DELAY);
 }
 
 void flint_close_start(struct flint_fs *fs)

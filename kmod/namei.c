@@ -173,6 +173,18 @@ const struct dentry_operations flint_dentry_ops = {
 
 /* ---- looking up ------------------------------------------------------- */
 
+/*
+ * Is it looked up only to be made? Then MKNOD or LINK says whether it is there. Not if the VFS is
+ * going to refuse that itself, as what is there is told first.
+ */
+static bool flint_lookup_to_make(struct inode *dir, unsigned int flags)
+{
+	const unsigned int make = LOOKUP_CREATE | LOOKUP_EXCL;
+
+	return (flags & make) == make && !sb_rdonly(dir->i_sb) &&
+	       !inode_permission(FLINT_NOP_IDMAP, dir, MAY_WRITE | MAY_EXEC);
+}
+
 static struct dentry *flint_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
 {
 	struct inode *inode = NULL;
@@ -190,6 +202,10 @@ static struct dentry *flint_lookup(struct inode *dir, struct dentry *dentry, uns
 	}
 	if (dentry->d_name.len <= FLINT_NAME_MAX && flint_delegate_absent(dir)) {
 		flint_dentry_time(dentry, NULL, jiffies, gen);
+		return d_splice_alias(NULL, dentry);
+	}
+	if (flint_lookup_to_make(dir, flags)) {
+		flint_dentry_expire(dentry);
 		return d_splice_alias(NULL, dentry);
 	}
 	gen = 0;

@@ -833,6 +833,7 @@ static int flint_call_prepare(struct flint_req *req, u32 rep_size)
 	struct flint_req_obj *o = flint_req_obj(req);
 
 	req->done = flint_call_done;
+	req->atomic = true;
 	req->waiter = &o->reply;
 	/* Room for the body of a refusal, too. */
 	rep_size = ALIGN(max_t(u32, rep_size, sizeof(struct flint_leader_hint)), 8);

@@ -5,7 +5,7 @@
  *
  * A connection has one RC queue pair and one completion queue, polled in a
  * software interrupt, one completion at a time. There a request that allows it
- * (slot->atomic: small transfers of files) ends, so that its waiter is the
+ * (slot->atomic: small transfers of files, calls) ends, so that its waiter is the
  * first process to run. All other replies, and pushes, are put in line for a
  * work item, which takes them in their order, one at a time and in process
  * context. A request is posted as one chain: REG_MR for each memory

@@ -24,8 +24,10 @@
 
 #ifdef FLINT_HAVE_MNT_IDMAP
 #define FLINT_IDMAP	struct mnt_idmap
+#define FLINT_NOP_IDMAP	(&nop_mnt_idmap)
 #else
 #define FLINT_IDMAP	struct user_namespace
+#define FLINT_NOP_IDMAP	(&init_user_ns)
 #define file_mnt_idmap	file_mnt_user_ns
 #endif
 

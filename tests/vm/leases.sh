@@ -38,6 +38,39 @@ warm_costs_nothing()
 	costs 3 miss_all
 }
 
+# A name costs one request to be made; whether it is there already is not asked before.
+make_dirs() { mkdir $MNT/made/{1..50}; }
+
+# refused WORDS COMMAND...: it fails and says so.
+refused()
+{
+	local words=$1
+
+	shift
+	LC_ALL=C "$@" 2>&1 > /dev/null | tee /dev/stderr | grep -q "$words"
+}
+
+making_costs_one()
+{
+	local nobody="setpriv --reuid 65534 --clear-groups --"
+
+	mkdir $MNT/made
+	costs 55 make_dirs || return 1
+	# Made elsewhere, and never looked at here.
+	mkdir $OTHER/made/{a,b,c}
+	refused "File exists" mkdir $MNT/made/a &&
+		refused "File exists" ln -s x $MNT/made/b &&
+		refused "File exists" $nobody mkdir $MNT/made/c &&
+		refused "Permission denied" $nobody mkdir $MNT/made/d &&
+		[ -d $MNT/made/a ] && [ -d $MNT/made/b ] && [ ! -e $MNT/made/d ] || return 1
+	mount -o remount,ro $MNT
+	mkdir $OTHER/made/e
+	refused "File exists" mkdir $MNT/made/e && refused "Read-only" mkdir $MNT/made/g
+	local status=$?
+	mount -o remount,rw $MNT
+	return $status
+}
+
 recalls_are_counted()
 {
 	local before after
@@ -129,6 +162,7 @@ cluster_start
 mount_flint
 mount_flint "" $OTHER
 ok "what is known costs no request" warm_costs_nothing
+ok "making a name costs one request, and tells what is there" making_costs_one
 ok "a recall comes, and the next call sees the change" recalls_are_counted
 ok "opening and reading again costs no request" warm_open_costs_nothing
 ok "a file opened without a request outlives its removal elsewhere" open_and_removed $OTHER
