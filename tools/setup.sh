@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# setup.sh [--print]: installs the Debian packages that building, testing and demonstrating FlintFS
-# need. Does nothing, and says nothing, when none is missing. --print lists the packages.
+# setup.sh [--print] [--cephfs]: installs the Debian packages that building, testing and demonstrating
+# FlintFS need. Does nothing, and says nothing, when none is missing. --print lists the packages.
+# --cephfs: those of CephFS too, 83 with all that they need, for `make bench BENCH_ARGS=--cephfs`.
 set -eu
 
 packages=(
@@ -18,6 +19,8 @@ packages=(
 	# demonstration and benchmark
 	fio perftest ibverbs-utils nfs-kernel-server nfs-common iperf3 fuse3 librocksdb-dev
 )
+
+[ "${!#}" = --cephfs ] && packages+=(ceph-mon ceph-osd ceph-mds ceph-common)
 
 if [ "${1:-}" = --print ]; then
 	printf '%s\n' "${packages[@]}"
