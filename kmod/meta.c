@@ -637,7 +637,10 @@ static void flint_close_queue(struct flint_handle *h, unsigned long delay)
 	/* Queued under the lock: once @h can be taken off the list, @fs may go. */
 	spin_lock(&fs->close_lock);
 	list_add_tail(&h->node, &fs->closes);
-	queue_delayed_work(fs->wq, &fs->close_work, delay);
+	if (delay)
+		queue_delayed_work(fs->wq, &fs->close_work, delay);
+	else
+		mod_delayed_work(fs->wq, &fs->close_work, 0);
 	spin_unlock(&fs->close_lock);
 }
 
@@ -758,7 +761,7 @@ void flint_handle_close(struct flint_handle *h)
 		flint_seq_begin(fs, &h->ext_seq);
 	flint_seq_begin(fs, &h->seq);
 	h->stage = h->touch ? FLINT_CLOSE_TOUCH : FLINT_CLOSE_HANDLE;
-	flint_close_queue(h, FLINT_CLOSE_DELAY);
+	flint_close_queue(h, h->touch ? 0 : FLINT_CLOSE_DELAY);	/* others wait for new times */
 }
 
 void flint_close_start(struct flint_fs *fs)

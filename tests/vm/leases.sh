@@ -59,7 +59,7 @@ making_costs_one()
 	# Made elsewhere, and never looked at here.
 	mkdir $OTHER/made/{a,b,c}
 	refused "File exists" mkdir $MNT/made/a &&
-		refused "File exists" ln -s x $MNT/made/b &&
+		refused "File exists" ln -sT x $MNT/made/b &&
 		refused "File exists" $nobody mkdir $MNT/made/c &&
 		refused "Permission denied" $nobody mkdir $MNT/made/d &&
 		[ -d $MNT/made/a ] && [ -d $MNT/made/b ] && [ ! -e $MNT/made/d ] || return 1
