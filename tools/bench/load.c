@@ -24,6 +24,7 @@
  *	unlink	remove each of them
  *	mkdir	make COUNT directories DIR/dNNN
  *	rmdir	remove each of them
+ *	crowd	four processes make COUNT files in one directory, DIR/crowd
  *
  * Under instruction counting the clock counts instructions of the whole guest.
  * Directories hold 1,000 files each. Every call must do all it was asked.
@@ -38,11 +39,13 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define PER_DIR	1000
 #define DEPTH	32u
+#define CROWD	4u
 
 struct load {
 	const char *dir;
@@ -366,6 +369,49 @@ static int rmdir_one(struct load *l, unsigned long i)
 	return rmdir(path);
 }
 
+static int crowd_prepare(struct load *l)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/crowd", l->dir);
+	return mkdir(path, 0755);
+}
+
+static int crowd_member(struct load *l, unsigned int n)
+{
+	char path[4096];
+	unsigned long i;
+	int fd;
+
+	for (i = n; i < l->count; i += CROWD) {
+		snprintf(path, sizeof(path), "%s/crowd/%lu", l->dir, i);
+		fd = open(path, O_CREAT | O_EXCL | O_WRONLY, 0644);
+		if (fd < 0 || close(fd))
+			return errno;
+	}
+	return 0;
+}
+
+static int crowd_all(struct load *l)
+{
+	unsigned int n;
+	int status, err = 0;
+
+	for (n = 0; n < CROWD; n++) {
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(crowd_member(l, n));
+		if (pid < 0)
+			err = errno;
+	}
+	while (wait(&status) > 0)
+		if (status)
+			err = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+	errno = err;
+	return err;
+}
+
 static const struct work works[] = {
 	{ "fill", fill_prepare, fill_one, NULL },
 	{ "read", io_prepare, read_one, NULL },
@@ -385,6 +431,7 @@ static const struct work works[] = {
 	{ "unlink", files_prepare, unlink_one, NULL },
 	{ "mkdir", mkdir_prepare, mkdir_one, NULL },
 	{ "rmdir", mkdir_prepare, rmdir_one, NULL },
+	{ "crowd", crowd_prepare, NULL, crowd_all },
 };
 
 static const struct work *work_find(const char *name)
@@ -436,7 +483,7 @@ int main(int argc, char **argv)
 
 	if (!w) {
 		fprintf(stderr, "usage: flint-load fill|read|write|deep|make|small|whole|stream|save|"
-			"index|model|create|stat|open|rename|unlink|mkdir|rmdir DIR COUNT [SIZE]\n");
+			"index|model|create|stat|open|rename|unlink|mkdir|rmdir|crowd DIR COUNT [SIZE]\n");
 		return 2;
 	}
 	l.dir = argv[2];
