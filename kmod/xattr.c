@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Extended attributes of the user, trusted and security name spaces, and POSIX
- * ACLs, which are two more. Values travel as payload; only ACLs are cached.
+ * ACLs, which are two more. Values travel as payload; only ACLs are cached, and
+ * that there is nothing at all, which an inode's attributes tell: `ls -l` asks
+ * each file for its security label.
  */
 #define pr_fmt(fmt) "flintfs: " fmt
 
@@ -92,6 +94,11 @@ static int flint_xattr_change(struct inode *inode, const char *name, const void 
 	return err;
 }
 
+static bool flint_xattr_none(const struct inode *inode)
+{
+	return flint_attr_good(inode) && (READ_ONCE(flint_i(inode)->told) & FLINT_INO_NO_XATTR);
+}
+
 static int flint_xattr_get(const struct xattr_handler *handler, struct dentry *dentry,
 			   struct inode *inode, const char *name, void *buffer, size_t size)
 {
@@ -99,6 +106,8 @@ static int flint_xattr_get(const struct xattr_handler *handler, struct dentry *d
 
 	if (strlen(full) > FLINT_NAME_MAX)
 		return -ERANGE;
+	if (flint_xattr_none(inode))
+		return -ENODATA;
 	return flint_xattr_fetch(inode, FLINT_OP_GETXATTR, full, buffer, size);
 }
 
@@ -192,6 +201,8 @@ int flint_set_acl(FLINT_IDMAP *idmap, FLINT_ACL_NODE *node, struct posix_acl *ac
 
 ssize_t flint_listxattr(struct dentry *dentry, char *list, size_t size)
 {
+	if (flint_xattr_none(d_inode(dentry)))
+		return 0;
 	return flint_xattr_fetch(d_inode(dentry), FLINT_OP_LISTXATTR, NULL, list, size);
 }
 

@@ -296,6 +296,7 @@ static int may_delete(struct drive *d, struct ref_obj *dir, struct ref_obj *o, b
 
 static void same_attr(struct drive *d, const struct ref_obj *o, const struct flint_attr *a)
 {
+	bool xattrs = o->acl.set || o->dacl.set || o->user_x >= 0 || o->trusted_t >= 0 || o->caps;
 	struct flint_attr want = *a;
 
 	want.ino = cpu_to_le64(o->ino);
@@ -313,6 +314,8 @@ static void same_attr(struct drive *d, const struct ref_obj *o, const struct fli
 				 (o->dacl.set ? FLINT_INO_DEFAULT_ACL : 0) |
 				 (o->immutable ? FLINT_INO_IMMUTABLE : 0) |
 				 (o->append ? FLINT_INO_APPEND : 0));
+	if (!xattrs)	/* nothing may be denied that is there; what is gone may be left undenied */
+		want.flags |= a->flags & cpu_to_le32(FLINT_INO_NO_XATTR);
 	if (!memcmp(&want, a, sizeof(want)))
 		return;
 #define SHOW(f) (unsigned long long)le64_to_cpu((u64)a->f), (unsigned long long)want.f

@@ -36,6 +36,22 @@ warm_costs_nothing()
 	costs 20 stat_all || return 1
 	miss_all
 	costs 3 miss_all
+	# Cold, with the label and the ACL of each, which nobody has.
+	echo 3 > /proc/sys/vm/drop_caches
+	costs 20 ls -l $MNT/warm
+}
+
+labels_are_seen()
+{
+	local f=warm/f9
+
+	ls -l $MNT/$f > /dev/null
+	! getfattr -n user.a $MNT/$f 2> /dev/null || return 1
+	setfattr -n user.a -v b $OTHER/$f || return 1
+	[ "$(getfattr --only-values -n user.a $MNT/$f 2> /dev/null)" = b ] || return 1
+	setfattr -n user.c -v d $MNT/$f
+	setfattr -x user.a $OTHER/$f
+	! getfattr -n user.a $MNT/$f 2> /dev/null && getfattr -d $OTHER/$f 2> /dev/null | grep -q 'user.c="d"'
 }
 
 # A name costs one request to be made; whether it is there already is not asked before.
@@ -162,6 +178,7 @@ cluster_start
 mount_flint
 mount_flint "" $OTHER
 ok "what is known costs no request" warm_costs_nothing
+ok "that there are no xattrs is known, and when there are" labels_are_seen
 ok "making a name costs one request, and tells what is there" making_costs_one
 ok "a recall comes, and the next call sees the change" recalls_are_counted
 ok "opening and reading again costs no request" warm_open_costs_nothing
