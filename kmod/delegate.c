@@ -289,6 +289,7 @@ static void flint_promise_attr(const struct flint_promise *p, struct flint_attr 
 		.nlink = cpu_to_le32(dir ? 2 : 1),
 		.uid = r->cred.uid,
 		.gid = r->cred.gid,
+		.flags = cpu_to_le32(FLINT_INO_NO_XATTR),
 		.rdev_major = r->rdev_major,
 		.rdev_minor = r->rdev_minor,
 		.size = cpu_to_le64(le16_to_cpu(r->target_len)),

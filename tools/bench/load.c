@@ -25,10 +25,12 @@
  *	mkdir	make COUNT directories DIR/dNNN
  *	rmdir	remove each of them
  *	crowd	four processes make COUNT files in one directory, DIR/crowd
+ *	list	what "ls -l" asks of DIR/crowd: names, attributes, label and ACL of each
  *
  * Under instruction counting the clock counts instructions of the whole guest.
  * Directories hold 1,000 files each. Every call must do all it was asked.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -40,6 +42,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -412,6 +415,37 @@ static int crowd_all(struct load *l)
 	return err;
 }
 
+static int nothing_to_prepare(struct load *l)
+{
+	return 0;
+}
+
+static int list_all(struct load *l)
+{
+	unsigned long seen = 0;
+	struct dirent *e;
+	char path[4096];
+	struct stat st;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/crowd", l->dir);
+	d = opendir(path);
+	while (d && (e = readdir(d))) {
+		snprintf(path, sizeof(path), "%s/crowd/%s", l->dir, e->d_name);
+		if (e->d_name[0] == '.')
+			continue;
+		if (lstat(path, &st))
+			return -1;
+		lgetxattr(path, "security.selinux", NULL, 0);
+		getxattr(path, "system.posix_acl_access", NULL, 0);
+		seen++;
+	}
+	if (!d || closedir(d))
+		return -1;
+	errno = EIO;
+	return seen == l->count ? 0 : -1;
+}
+
 static const struct work works[] = {
 	{ "fill", fill_prepare, fill_one, NULL },
 	{ "read", io_prepare, read_one, NULL },
@@ -432,6 +466,7 @@ static const struct work works[] = {
 	{ "mkdir", mkdir_prepare, mkdir_one, NULL },
 	{ "rmdir", mkdir_prepare, rmdir_one, NULL },
 	{ "crowd", crowd_prepare, NULL, crowd_all },
+	{ "list", nothing_to_prepare, NULL, list_all },
 };
 
 static const struct work *work_find(const char *name)
@@ -483,7 +518,7 @@ int main(int argc, char **argv)
 
 	if (!w) {
 		fprintf(stderr, "usage: flint-load fill|read|write|deep|make|small|whole|stream|save|"
-			"index|model|create|stat|open|rename|unlink|mkdir|rmdir|crowd DIR COUNT [SIZE]\n");
+			"index|model|create|stat|open|rename|unlink|mkdir|rmdir|crowd|list DIR COUNT [SIZE]\n");
 		return 2;
 	}
 	l.dir = argv[2];

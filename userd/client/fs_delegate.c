@@ -285,8 +285,8 @@ static void promise_attr(struct flint_fs *fs, const struct promise *p, struct fl
 	*a = (struct flint_attr){
 		.ino = r->ino, .gen = cpu_to_le32(1), .mode = r->mode,
 		.nlink = cpu_to_le32(dir ? 2 : 1), .uid = r->cred.uid, .gid = r->cred.gid,
-		.rdev_major = r->rdev_major, .rdev_minor = r->rdev_minor,
-		.size = cpu_to_le64(le16_to_cpu(r->target_len)),
+		.flags = cpu_to_le32(FLINT_INO_NO_XATTR), .rdev_major = r->rdev_major,
+		.rdev_minor = r->rdev_minor, .size = cpu_to_le64(le16_to_cpu(r->target_len)),
 		.atime = r->time, .mtime = r->time, .ctime = r->time, .btime = r->time,
 		.change = cpu_to_le64(1), .parent = dir ? r->parent : 0,
 		.project = p->dir->project, .fs = cpu_to_le32(fs->fs_id), .layout = p->dir->layout,
