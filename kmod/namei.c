@@ -53,9 +53,6 @@ static int flint_name_call(struct inode *dir, const struct qstr *name, struct de
 		.name_len = cpu_to_le32(name->len),
 	};
 
-	if (name->len > FLINT_NAME_MAX)
-		return -ENAMETOOLONG;
-	flint_cred_fill(&body.cred);
 	*c = (struct flint_mcall){
 		.op = op, .mutates = op != FLINT_OP_LOOKUP,
 		.yield = victim ? FLINT_YIELD_CHANGE : FLINT_YIELD_PART, .names = { victim },
@@ -65,6 +62,9 @@ static int flint_name_call(struct inode *dir, const struct qstr *name, struct de
 		.s1 = name->name, .s1_len = name->len,
 		.rep = rep, .rep_size = rep_size,
 	};
+	if (name->len > FLINT_NAME_MAX)
+		return -ENAMETOOLONG;
+	flint_cred_fill(&body.cred);
 	return flint_meta_call(flint_fs(dir->i_sb), c);
 }
 

@@ -224,7 +224,7 @@ static int flint_ext_chunk(struct flint_extmap *m, u64 pos, u64 *start, u64 *end
 
 		if (!flint_ext_covers(s, index, offset)) {
 			err = flint_ext_fetch(m, index % m->width, index, offset);
-			if (err)
+			if (err < 0)
 				return err;
 		}
 		for (i = 0; i < le32_to_cpu(s->rep.h.nr); i++) {
@@ -256,7 +256,7 @@ static int flint_ext_slot_next(struct flint_extmap *m, u32 first, u32 *index)
 	while (at <= last) {
 		if (!flint_ext_covers(s, at, off)) {
 			err = flint_ext_fetch(m, slot, at, off);
-			if (err)
+			if (err < 0)
 				return err;
 		}
 		for (i = 0; i < le32_to_cpu(s->rep.h.nr); i++) {

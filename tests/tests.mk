@@ -46,7 +46,7 @@ guest-tree: all
 check:
 	@tools/setup.sh
 	@tests/run
-check-static check-unit check-fuzz check-native check-kunit check-guest check-uml:
+check-static check-unit check-fuzz check-native check-kunit check-guest check-uml check-tidy:
 	@tools/setup.sh
 	@tests/run $(if $(PROTO),--proto $(PROTO)) $(@:check-%=%)
 fuzz: check-fuzz
@@ -72,8 +72,8 @@ linux-%:
 
 check-debug:
 	@tools/setup.sh
-	@tests/run --debug --limit 10800 guest
+	@tests/run --debug --limit 10800 tidy guest
 
-.PHONY: check check-static check-unit check-fuzz check-native check-kunit check-guest check-uml check-debug fuzz \
+.PHONY: check check-static check-unit check-fuzz check-native check-kunit check-guest check-uml check-tidy check-debug fuzz \
 	unit-programs fuzz-programs test-tree fuzz-tree guest-tree debug-tree soak-model soak-store
 .SECONDARY: $(UNIT_NAMES:%=$(B)/tests/unit/%_test.o) $(FUZZ_NAMES:%=$(B)/tests/fuzz/%_fuzz.o)

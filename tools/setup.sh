@@ -14,7 +14,7 @@ packages=(
 	# virtual machine
 	qemu-system-x86 busybox-static python3 dpkg-dev iproute2 rdma-core ibverbs-providers
 	# tests and checks
-	libcmocka-dev sparse gcovr clang libclang-rt-dev perl xz-utils curl jq acl attr procps psmisc
+	libcmocka-dev sparse gcovr clang clang-tidy libclang-rt-dev perl xz-utils curl jq acl attr procps psmisc
 	e2fsprogs xfsprogs strace sqlite3 spin
 	# demonstration and benchmark
 	fio perftest ibverbs-utils nfs-kernel-server nfs-common iperf3 fuse3 librocksdb-dev

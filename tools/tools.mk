@@ -36,7 +36,7 @@ help:
 	@echo "make demo         show a cluster and a mount at work in a virtual machine (SHELL=1: a prompt; PROTO=tcp: over TCP)"
 	@echo "make check        run all tests; one rung only: check-static check-unit check-fuzz"
 	@echo "                  check-native check-kunit check-guest (PROTO=tcp, siw; tests/run --help)"
-	@echo "make check-debug  guest tests on a kernel with KASAN and lockdep"
+	@echo "make check-debug  guest tests on a kernel with KASAN and lockdep; clang-tidy"
 	@echo "make bench        compare with NFS over RDMA, raw verbs and FUSE (BENCH_ARGS=--icount)"
 	@echo "make bench-meta   measure the metadata service natively (BENCH_ARGS=--quick)"
 	@echo "make bench-incast measure 1 to 3 guests at one server: shares, and what is sent again"
