@@ -518,7 +518,8 @@ static ssize_t flint_write_cached(struct kiocb *iocb, struct iov_iter *from, boo
 	return err;
 }
 
-static ssize_t flint_write_checked(struct kiocb *iocb, struct iov_iter *from, bool locked)
+static ssize_t flint_write_checked(struct kiocb *iocb, struct iov_iter *from, bool direct,
+				   bool locked)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	bool placed = false, through = true;
@@ -530,7 +531,7 @@ static ssize_t flint_write_checked(struct kiocb *iocb, struct iov_iter *from, bo
 	if (ret)
 		return ret;
 	/* What shall be durable at once goes through: no more than what was written. */
-	if (!(iocb->ki_flags & IOCB_DIRECT) && flint_wb_wanted(inode) &&
+	if (!direct && flint_wb_wanted(inode) &&
 	    (!(iocb->ki_flags & IOCB_DSYNC) || mapping_writably_mapped(inode->i_mapping)) &&
 	    flint_wb_ask(inode)) {
 		through = false;
@@ -550,20 +551,33 @@ static ssize_t flint_write_checked(struct kiocb *iocb, struct iov_iter *from, bo
 	return done > 0 ? generic_write_sync(iocb, done) : done;
 }
 
+/*
+ * A direct write of parts of pages that buffered writes may be about to dirty: these would bring
+ * back the bytes beside their own, as they were when the page was read.
+ */
+static bool flint_write_shares(const struct kiocb *iocb, const struct iov_iter *from)
+{
+	return ((iocb->ki_flags & IOCB_APPEND) ||
+		((iocb->ki_pos | iov_iter_count(from)) & (PAGE_SIZE - 1))) &&
+	       flint_wb_wanted(file_inode(iocb->ki_filp));
+}
+
 static ssize_t flint_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
+	bool direct = iocb->ki_flags & IOCB_DIRECT;
 	ssize_t ret;
 
 	if (READ_ONCE(flint_fs(inode->i_sb)->shutdown) || flint_lock_check(inode))
 		return -EIO;
-	if (iocb->ki_flags & IOCB_DIRECT)
-		return flint_write_checked(iocb, from, false);
+	if (direct && !flint_write_shares(iocb, from))
+		return flint_write_checked(iocb, from, true, false);
 	if (iocb->ki_flags & IOCB_NOWAIT)
 		return -EAGAIN;
 	if (mutex_lock_killable(&flint_i(inode)->write_lock))
 		return -EINTR;
-	ret = flint_write_checked(iocb, from, true);
+	iocb->ki_flags &= ~IOCB_DIRECT;		/* it has ended when the lock is given up */
+	ret = flint_write_checked(iocb, from, direct, true);
 	mutex_unlock(&flint_i(inode)->write_lock);
 	return ret;
 }
