@@ -51,6 +51,8 @@ void check_skip(const char *why) __attribute__((noreturn));
  * @checks, @nr: the table
  * @seconds: liveness bound of one check
  *
+ * With CHECKS in the environment only those that it names, by their names with blanks between.
+ *
  * Return: 0 when nothing failed, else 1: the exit status of the program.
  */
 int check_main(const char *dir, const struct check *checks, size_t nr, unsigned int seconds);
