@@ -390,20 +390,29 @@ static ssize_t flint_splice_read(struct file *in, loff_t *pos, struct pipe_inode
 
 /* ---- writing ---------------------------------------------------------- */
 
-/* Set-user-id bits go; needs the inode's lock, which is avoided otherwise. */
+/*
+ * Set-user-id bits go, with the inode's lock, which is avoided otherwise; and security.capability,
+ * which the server removes when it hears of a write.
+ */
 static int flint_drop_privs(struct kiocb *iocb)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	int err;
+	struct flint_inode *fi = flint_i(inode);
+	bool caps = READ_ONCE(fi->told) & FLINT_INO_CAPS;
+	int err = 0;
 
-	if (likely(!(inode->i_mode & (S_ISUID | S_ISGID))))
+	if (likely(!(inode->i_mode & (S_ISUID | S_ISGID)) && !caps))
 		return 0;
 	if (iocb->ki_flags & IOCB_NOWAIT)
 		return -EAGAIN;
-	if (down_write_killable(&inode->i_rwsem))
-		return -EINTR;
-	err = file_remove_privs(iocb->ki_filp);
-	inode_unlock(inode);
+	if (inode->i_mode & (S_ISUID | S_ISGID)) {
+		if (down_write_killable(&inode->i_rwsem))
+			return -EINTR;
+		err = file_remove_privs(iocb->ki_filp);
+		inode_unlock(inode);
+	}
+	if (!err && caps)
+		err = flint_extend_at(inode, 0, READ_ONCE(fi->trunc_epoch), 0, 0);
 	return err;
 }
 

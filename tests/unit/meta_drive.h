@@ -312,6 +312,7 @@ static void same_attr(struct drive *d, const struct ref_obj *o, const struct fli
 	want.change = cpu_to_le64(o->change);
 	want.flags = cpu_to_le32((o->acl.set ? FLINT_INO_ACL : 0) |
 				 (o->dacl.set ? FLINT_INO_DEFAULT_ACL : 0) |
+				 (o->caps ? FLINT_INO_CAPS : 0) |
 				 (o->immutable ? FLINT_INO_IMMUTABLE : 0) |
 				 (o->append ? FLINT_INO_APPEND : 0));
 	if (!xattrs)	/* nothing may be denied that is there; what is gone may be left undenied */

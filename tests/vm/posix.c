@@ -579,6 +579,29 @@ static void setuid_cleared_by_write(void)
 	CHECK((st_of("f").st_mode & 07777) == 0777);
 }
 
+/* The server may be told of other writes later, of this one first. */
+static void caps_cleared_by_write(void)
+{
+	static const uint32_t caps[5] = { 0x02000000, 1u << 10 };	/* revision 2: net_bind_service */
+	char value[64];
+	int fd;
+
+	put("f", "data");
+	CHECK(setxattr("f", "security.capability", caps, sizeof(caps), 0) == 0);
+	CHECK(getxattr("f", "security.capability", value, sizeof(value)) == sizeof(caps));
+	fd = open("f", O_WRONLY);
+	CHECK(fd >= 0);
+	CHECK(write(fd, "x", 1) == 1);
+	FAILS(getxattr("f", "security.capability", value, sizeof(value)), ENODATA);
+	CHECK(fsetxattr(fd, "security.capability", caps, sizeof(caps), 0) == 0);
+	CHECK(ftruncate(fd, 1) == 0);
+	FAILS(fgetxattr(fd, "security.capability", value, sizeof(value)), ENODATA);
+	CHECK(fsetxattr(fd, "security.capability", caps, sizeof(caps), 0) == 0);
+	CHECK(fchown(fd, 5, 6) == 0);
+	FAILS(fgetxattr(fd, "security.capability", value, sizeof(value)), ENODATA);
+	CHECK(close(fd) == 0);
+}
+
 static void setgid_inherited(void)
 {
 	CHECK(mkdir("d", 0755) == 0);
@@ -866,7 +889,8 @@ static const struct check checks[] = {
 	C(rename_dir_counts), C(rename_noreplace), C(rename_exchange),
 	C(rename_over_open_file), C(readdir_many), C(readdir_while_removing),
 	C(readdir_seek), C(readdir_types), C(deep_tree), C(modes), C(owners),
-	C(setuid_cleared_by_chown), C(setuid_cleared_by_write), C(setgid_inherited),
+	C(setuid_cleared_by_chown), C(setuid_cleared_by_write), C(caps_cleared_by_write),
+	C(setgid_inherited),
 	C(permissions), C(utimes_exact), C(times_move), C(statfs_sane), C(statx_birth),
 	C(xattr_basic), C(xattr_list), C(xattr_big), C(deleted_while_open),
 	C(open_read_only_modes), C(parallel_creates), C(exclusive_create_race),

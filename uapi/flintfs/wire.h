@@ -730,6 +730,8 @@ FLINT_ASSERT_SIZE(struct flint_attr, 144);
 /* Told, not set by SETATTR: there is an xattr system.posix_acl_access, _default. */
 #define FLINT_INO_ACL		0x10000
 #define FLINT_INO_DEFAULT_ACL	0x20000
+/* Told: there is an xattr security.capability, which goes when data change (EXTEND). */
+#define FLINT_INO_CAPS		0x40000
 /* Told: there is no xattr and no ACL. A server that does not tell has to be asked. */
 #define FLINT_INO_NO_XATTR	0x100000
 

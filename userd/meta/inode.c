@@ -37,7 +37,7 @@ void meta_inode_attr(const struct meta_inode *i, struct flint_attr *a)
 	a->nlink = cpu_to_le32(i->flags & META_INO_TRASH ? 0 : i->nlink);
 	a->uid = cpu_to_le32(i->uid);
 	a->gid = cpu_to_le32(i->gid);
-	a->flags = cpu_to_le32((i->flags & (META_INO_WIRE | META_INO_ACL | META_INO_DACL)) |
+	a->flags = cpu_to_le32((i->flags & (META_INO_WIRE | META_INO_TOLD)) |
 			       (i->flags & META_INO_XATTR ? 0 : FLINT_INO_NO_XATTR));
 	a->rdev_major = cpu_to_le32(i->rdev_major);
 	a->rdev_minor = cpu_to_le32(i->rdev_minor);

@@ -42,9 +42,10 @@
  * the bit is clear, so that the usual inode costs no further look.
  */
 #define META_INO_WIRE	0x0000ffffu	/* what clients see and set */
+#define META_INO_TOLD	(META_INO_ACL | META_INO_DACL | META_INO_CAPS)	/* what they see */
 #define META_INO_ACL	FLINT_INO_ACL		/* xattr system.posix_acl_access */
 #define META_INO_DACL	FLINT_INO_DEFAULT_ACL	/* xattr system.posix_acl_default */
-#define META_INO_CAPS	0x00040000u	/* xattr security.capability */
+#define META_INO_CAPS	FLINT_INO_CAPS		/* xattr security.capability */
 #define META_INO_XATTR	0x00080000u	/* any xattr */
 #define META_INO_QUOTA	0x00100000u	/* directory: a quota of its tree */
 #define META_INO_KEEP	0x00200000u	/* directory: a trash setting of its own */
