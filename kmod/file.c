@@ -489,7 +489,7 @@ static int flint_write_fill(struct kiocb *iocb)
 
 /*
  * Into the cache, as far as the lease lasts. Memory is waited for between the steps: who waits
- * for the inode's lock cannot be killed. Without the option "writeback" it is at the servers when
+ * for the inode's lock cannot be killed. With the option "nowriteback" it is at the servers when
  * this returns.
  */
 static ssize_t flint_write_cached(struct kiocb *iocb, struct iov_iter *from, bool *placed,

@@ -330,6 +330,18 @@ static int flint_symlink(FLINT_IDMAP *idmap, struct inode *dir, struct dentry *d
 	return flint_make(dir, dentry, S_IFLNK | 0777, 0, target);
 }
 
+/*
+ * Programs give a file its name when it is complete, and expect it to be so after a crash: what
+ * write-back owes is paid before. As far as the servers take it soon: the directories are locked.
+ */
+static int flint_name_pay(struct inode *inode)
+{
+	if (!S_ISREG(inode->i_mode))
+		return 0;
+	return flint_flush_range(inode, 0, LLONG_MAX, jiffies + FLINT_HOLD) == -EINTR ?
+	       -EINTR : 0;
+}
+
 static int flint_link(struct dentry *old, struct inode *dir, struct dentry *dentry)
 {
 	struct inode *inode = d_inode(old);
@@ -351,6 +363,9 @@ static int flint_link(struct dentry *old, struct inode *dir, struct dentry *dent
 
 	if (dentry->d_name.len > FLINT_NAME_MAX)
 		return -ENAMETOOLONG;
+	err = flint_name_pay(inode);
+	if (err)
+		return err;
 	flint_cred_fill(&body.cred);
 	err = flint_meta_call(flint_fs(dir->i_sb), &c);
 	if (!err)
@@ -466,7 +481,9 @@ static int flint_rename(FLINT_IDMAP *idmap, struct inode *old_dir, struct dentry
 		wire |= FLINT_RENAME_EXCHANGE;
 	body.flags = cpu_to_le32(wire);
 	flint_cred_fill(&body.cred);
-	err = flint_remove_begin(d_inode(new));
+	err = flint_name_pay(d_inode(old));
+	if (!err)
+		err = flint_remove_begin(d_inode(new));
 	if (err)
 		return err;
 	err = flint_meta_call(flint_fs(old_dir->i_sb), &c);

@@ -58,6 +58,7 @@ const struct fs_parameter_spec flint_fs_parameters[] = {
 static const struct flint_opts flint_opts_default = {
 	.proto		= FLINT_PROTO_RDMA | FLINT_PROTO_TCP,
 	.lease		= true,
+	.writeback	= true,
 	.io_timeo	= 20000,
 	.meta_timeo	= 30000,
 	.attr_timeo	= FLINT_TIME_SERVER,

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # timeout: 900
 # Two mounts are two clients: buffered writes, direct I/O, shared maps and appends of both on the
-# same file, against a reference (coherence.c), first with the default options, then with
-# write-back; and what becomes of what was written and not synced when its writer is killed, when
+# same file, against a reference (coherence.c), first without write-back, then with
+# it; and what becomes of what was written and not synced when its writer is killed, when
 # memory is short, and when the metadata server is.
 . "$(dirname "$0")/lib/cluster.sh"
 
@@ -20,6 +20,20 @@ writes_are_kept()
 	echo "# 50 writes: $((after - before)) announcements, $(counter wb_writes $MNT) kept"
 	[ $((after - before)) -lt 25 ] && [ "$(counter wb_writes $MNT)" -ge 50 ] || return 1
 	[ "$(wc -l < $OTHER/kept)" = 50 ]
+}
+
+# What gets a name when it is complete is so at the servers then: a crash would not lose it.
+names_are_paid_for()
+{
+	local before after i
+
+	before=$(counter extends $MNT)
+	for i in $(seq 20); do
+		echo "version $i" > $MNT/new && mv $MNT/new $MNT/version
+	done
+	after=$(counter extends $MNT)
+	echo "# 20 renames: $((after - before)) announcements"
+	[ $((after - before)) -ge 20 ] && grep -q 'version 20' $OTHER/version
 }
 
 killed_writer()
@@ -124,7 +138,7 @@ SEED=${SEED:-$RANDOM}
 N=${N:-1}
 cluster_start
 if [ -z "${OPTS+set}" ]; then
-	both_mounts
+	both_mounts nowriteback
 	ok "stores to a map, and writes to the same pages" maps
 	ok "one operation after the other, by turns, writing through" $C turns $MNT $OTHER $((10 * N)) "$SEED"
 	ok "both at once, writing through" $C both $MNT $OTHER $((12 * N)) "$SEED"
@@ -134,9 +148,10 @@ if [ -z "${OPTS+set}" ]; then
 fi
 both_mounts "$OPTS"
 [ "$OPTS" != writeback ] || ok "written data is kept, and told when another looks" writes_are_kept
+[ "$OPTS" != writeback ] || ok "and before a file gets another name" names_are_paid_for
 ok "one operation after the other, by turns" $C turns $MNT $OTHER $((12 * N)) "$((SEED + 1))"
 ok "stores to a map, with write-back" maps
-remount_other
+remount_other nowriteback
 ok "by turns with a mount that writes through" $C turns $MNT $OTHER $((10 * N)) "$((SEED + 2))"
 remount_other "$OPTS"
 ok "both at once" $C both $MNT $OTHER $((15 * N)) "$((SEED + 1))"

@@ -31,6 +31,7 @@ warm_costs_nothing()
 
 	mkdir $MNT/warm
 	for i in $(seq 200); do echo "$i" > "$MNT/warm/f$i"; done
+	sync -f $MNT		# what is owed costs requests, too
 	ls -l $MNT/warm > /dev/null
 	costs 20 stat_all || return 1		# the glob reads the directory
 	costs 20 stat_all || return 1

@@ -118,7 +118,7 @@ cut_off()
 	local status=0 pid
 
 	exec 8<> $MNT/lock
-	[ $NODE = 1 ] || { flock 8 && echo before > $MNT/cut; } || status=1
+	[ $NODE = 1 ] || { flock 8 && echo before > $MNT/cut && sync $MNT/cut; } || status=1
 	together
 	if [ $NODE = 2 ]; then
 		ip link set d0 down
