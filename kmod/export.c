@@ -47,6 +47,13 @@ static int flint_fh_match(struct inode *inode, void *data)
 	return inode->i_ino == *(const u64 *)data;
 }
 
+/* Has it no name any more, and no opener here? What write-back owes may still hold it. */
+static bool flint_fh_removed(struct inode *inode)
+{
+	return !inode->i_nlink &&
+	       atomic_read(&inode->i_count) <= 1 + READ_ONCE(flint_i(inode)->owes);
+}
+
 /*
  * The inode with this number. @gen 0: of any generation. -ESTALE: there is none, or it has
  * no name any more and nobody here has it open.
@@ -61,28 +68,28 @@ static struct inode *flint_iget_number(struct super_block *sb, u64 ino, u32 gen)
 		.rep = &attr, .rep_size = sizeof(attr),
 	};
 	struct inode *inode;
-	bool known = false;
 	int err;
 
 	if (!ino)
 		return ERR_PTR(-ESTALE);
 	inode = ilookup5(sb, ino, flint_fh_match, &ino);
-	if (inode) {
-		if ((!gen || flint_i(inode)->gen == gen) && flint_attr_good(inode))
-			return inode;
-		known = true;
-		iput(inode);
-	}
+	if (inode && (!gen || flint_i(inode)->gen == gen) && flint_attr_good(inode))
+		goto found;
+	iput(inode);
 	err = flint_meta_call(flint_fs(sb), &c);
 	if (err)
 		return ERR_PTR(err == -ENOENT ? -ESTALE : err);
-	if (le64_to_cpu(attr.ino) != ino || (gen && le32_to_cpu(attr.gen) != gen) ||
-	    (!known && !attr.nlink))
+	if (le64_to_cpu(attr.ino) != ino || (gen && le32_to_cpu(attr.gen) != gen))
 		return ERR_PTR(-ESTALE);
 	inode = flint_iget(sb, &attr, c.sent);
-	if (!IS_ERR(inode))
-		flint_lease_take(&c, NULL, inode, &attr);
-	return inode;
+	if (IS_ERR(inode))
+		return inode;
+	flint_lease_take(&c, NULL, inode, &attr);
+found:
+	if (!flint_fh_removed(inode))
+		return inode;
+	iput(inode);
+	return ERR_PTR(-ESTALE);
 }
 
 static struct dentry *flint_fh_get(struct super_block *sb, const u32 *fh)
