@@ -10,8 +10,6 @@ TARGET_SIZE=256M
 LIMIT=30	# seconds within which calls must come back, under emulation beside other work
 SYS=/sys/fs/flintfs
 
-leader() { cat $SYS/*/meta_node; }
-name_of() { "$B/bin/flint" node list --dir $STATE --json | jq -r ".nodes[] | select(.id == $1) | .name"; }
 pid_of() { cat "$STATE/run/$1.pid"; }
 
 # What was killed runs again. A replica that was away is reported as missing for a moment.

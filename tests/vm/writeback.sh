@@ -14,9 +14,7 @@ OTHER=/mnt/other
 C=$B/vm/coherence
 LIMIT=180	# seconds: two leases of an emulated machine, its servers started again, and what emulation adds
 
-fl() { "$B/bin/flint" "$@" --dir $STATE; }
 pid() { cat "$STATE/run/$1.pid"; }
-leader() { fl node list --json | jq -r --arg id "$(cat /sys/fs/flintfs/*/meta_node | head -1)" '.nodes[] | select(.id == ($id | tonumber)) | .name'; }
 
 # again NAME COMMAND...: until it fails or is told to end.
 again()
@@ -92,8 +90,8 @@ frozen()
 	kill -CONT "$p"
 	return $status
 }
-leader_killed() { killed "$(leader)"; }
-leader_frozen() { frozen "$(leader)"; }
+leader_killed() { killed "$(name_of "$(leader)")"; }
+leader_frozen() { frozen "$(name_of "$(leader)")"; }
 # While nobody answers nobody can see it: who looks waits until they are back.
 all_killed()
 {

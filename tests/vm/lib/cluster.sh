@@ -74,6 +74,10 @@ counter()
 		/proc/self/mountstats | head -1
 }
 
+# The number of the metadata server that a mount takes for the leader, and a node's name by its number.
+leader() { cat /sys/fs/flintfs/*/meta_node | head -1; }
+name_of() { "$B/bin/flint" node list --dir $STATE --json | jq -r ".nodes[] | select(.id == $1) | .name"; }
+
 # kill -9 every daemon of the cluster at once.
 cluster_kill() { pkill -9 -x 'flint-mgrd|flint-metad|flint-chunkd'; sleep 0.2; }
 
