@@ -113,6 +113,7 @@ enum cli_opt {
 	CLI_OPT_HOST,
 	CLI_OPT_INTERVAL,
 	CLI_OPT_COUNT,
+	CLI_OPT_SAME_SESSION,
 	CLI_OPT_END,
 };
 
@@ -275,6 +276,7 @@ struct up_proc {
 	char name[32];
 	char *argv[32];
 	int argc;
+	bool same_session;		/* as the caller; else one of its own */
 	int pid;
 	uint64_t started_ns;
 	unsigned int tries;

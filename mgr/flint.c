@@ -210,6 +210,8 @@ static const struct argp_option cli_opts_up[] = {
 	{ "size", CLI_OPT_SIZE, "BYTES", 0, "Size of each target (default 2G)", 0 },
 	{ "listen", CLI_OPT_LISTEN, "ADDR", 0, "Address of the daemons, or several with commas (default: that of the RDMA device, else 127.0.0.1)", 0 },
 	{ "no-rdma", CLI_OPT_NO_RDMA, NULL, 0, "TCP only", 0 },
+	{ "same-session", CLI_OPT_SAME_SESSION, NULL, 0,
+	  "Daemons in the caller's session: they share the CPUs as one group", 0 },
 	{ "fs", CLI_OPT_FS, "NAME", 0, "File system to make (default 'default')", 0 },
 	{ "base-port", CLI_OPT_BASE_PORT, "N", 0, "First port (default 7440)", 0 },
 	{ "restart", CLI_OPT_RESTART, NULL, 0, "Stop what runs first, and take changed options over", 0 },

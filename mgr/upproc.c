@@ -124,7 +124,10 @@ static void up_proc_child(struct up_proc *p, const char *log, const char *pidfil
 	sigset_t none;
 	FILE *f;
 
-	setsid();
+	if (p->same_session)
+		setpgid(0, 0);		/* out of the reach of its terminal's signals */
+	else
+		setsid();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	f = fopen(pidfile, "we");

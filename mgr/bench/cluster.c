@@ -162,7 +162,7 @@ static int cluster_start(struct bench_cluster *c, const char *dir, const struct 
 			 (char *)"--listen", (char *)"127.0.0.1", (char *)"--chunk-servers",
 			 servers, (char *)"--replicas", copies, (char *)"--size", size,
 			 (char *)"--base-port", base, (char *)"--json", (char *)"--meta",
-			 metas, NULL };
+			 metas, (char *)"--same-session", NULL };
 	unsigned int port = free_ports();
 	char path[PATH_MAX];
 	int ret;

@@ -33,6 +33,27 @@ kill_all()
 		json 'd["healthy"] and d["file_systems"] == 2 and d["chains"] == 3' status
 }
 
+# Each daemon has a session of its own, unless that is asked to be otherwise: then only a process group.
+sessions()
+{
+	local pid meta=$(cat "$D/run/meta.pid")
+
+	for pid in $(pids); do
+		[ "$(ps -o sid= -p "$pid")" -eq "$pid" ] || return 1
+	done
+	kill_hard "$meta" && up --same-session || return 1
+	meta=$(cat "$D/run/meta.pid")
+	[ "$(ps -o pgid= -p "$meta")" -eq "$meta" ] && [ "$(ps -o sid= -p "$meta")" -eq "$(ps -o sid= -p $$)" ]
+}
+
+# What the metadata server writes ahead does not hold up who waits for it.
+flusher_steps_back()
+{
+	ps -L -o comm=,ni= -p "$(cat "$D/run/meta.pid")" > "$W/threads"
+	cat "$W/threads"
+	grep -qE '^metad-flush +10$' "$W/threads" && grep -qE '^raft-db +0$' "$W/threads"
+}
+
 # Five times: whatever the daemons were doing, they come back with the same state.
 kill_often()
 {
@@ -107,7 +128,7 @@ completes()
 		' sh "$W/completion"
 }
 
-echo 1..23
+echo 1..25
 ok "a cluster is made" make_it
 ok "it is healthy" fl status
 ok "again: nothing to do" nothing_to_do
@@ -119,6 +140,8 @@ ok "two copies are refused" bash -c "! '$BIN/flint' chain create --replicas 2 --
 ok "a third server is added" grow
 ok "servers cannot be taken away" no_fewer
 ok "a killed server is started again" kill_one
+ok "each daemon has a session of its own, or the caller's" sessions
+ok "what is written ahead steps back" flusher_steps_back
 ok "all killed and started again" kill_all
 ok "killed five times" kill_often
 ok "a silent server is told in words" silent_server

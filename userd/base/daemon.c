@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -27,6 +28,7 @@
 #define PR_SET_IO_FLUSHER	57
 #endif
 
+#define BACKGROUND_NICE	10
 #define PROMPT_SLICE_NS	1000000
 
 #define MAGIC_TMPFS	0x01021994
@@ -296,6 +298,13 @@ struct sched_attr_v0 {
 	uint32_t priority;
 	uint64_t runtime, deadline, period;
 };
+
+void flint_thread_background(void)
+{
+	/* On Linux it is the thread's, not the process's. */
+	if (setpriority(PRIO_PROCESS, 0, BACKGROUND_NICE))
+		flint_debug("this thread keeps its nice value (%s)", strerror(errno));
+}
 
 void flint_thread_prompt(void)
 {

@@ -84,6 +84,16 @@ void flint_notify(const char *state);
 void flint_daemon_harden(void);
 
 /**
+ * flint_thread_background() - the calling thread works ahead, nobody waits for it now
+ *
+ * It gets a nice value of 10: a tenth of a CPU that another thread wants, all of one that nobody wants, so it
+ * cannot starve, and a thread that is woken beside it runs at once. Counts among the threads of the same session
+ * or control group (sched(7), "The autogroup feature"). Needs no privilege. Best effort: what the kernel refuses is
+ * logged at level debug.
+ */
+void flint_thread_background(void);
+
+/**
  * flint_thread_prompt() - the calling thread shall run soon after it is woken
  *
  * For threads that do little at a time and are waited for: they ask for a short time slice, 1 ms. From

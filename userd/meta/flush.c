@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include "../base/daemon.h"
 #include "flush.h"
 
 #define WAL_PAGES	12288		/* 48 MiB: checkpoint */
@@ -255,6 +256,7 @@ static void *flush_thread(void *arg)
 	struct meta_flusher *f = arg;
 	struct meta_gen *g;
 
+	flint_thread_background();
 	pthread_mutex_lock(&f->lock);
 	for (;;) {
 		while (!f->stop && (!f->job || f->hold || f->err))
