@@ -22,6 +22,15 @@ costs()
 	[ $((after - before)) -le $((most + 3 * (SECONDS - begun))) ]
 }
 
+# The metadata server notes where a session may hold leases before it grants them: in time for the first.
+first_too()
+{
+	local before=$(counter delegated)
+
+	mkdir $MNT/first && : > $MNT/first/file || return 1
+	[ $(($(counter delegated) - before)) = 1 ]
+}
+
 make_many()
 {
 	local d=$MNT/many i
@@ -124,6 +133,7 @@ silent_server()
 cluster_start
 mount_flint delegate
 mount_flint delegate $OTHER
+ok "the first directory of a mount is its own" first_too
 ok "a thousand files cost a few requests" few_requests
 ok "another mount sees them at once" seen_at_once
 ok "what is there and what is not is known here" known_here

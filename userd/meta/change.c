@@ -342,6 +342,8 @@ static void change_go(struct metad_change *c)
 
 	c->state = CHANGE_PROPOSED;
 	if (!again) {
+		if (call->msg.lease & FLINT_LEASE_DIR_WRITE)
+			metad_hint_new(m, sid);
 		metad_mutate(m, call, sid, c->data, c->data_len);
 		return;
 	}

@@ -81,6 +81,11 @@ void metad_hints_unlink(struct metad *m, struct metad_session *sn);
  * the session. Another one is asked for, and free a moment later.
  */
 bool metad_hint(struct metad *m, u64 sid, u64 ino);
+/*
+ * The same for the inode that the next command makes: the bucket stands in the log before it. What is
+ * granted with a new directory cannot be granted later, when it is not empty any more.
+ */
+void metad_hint_new(struct metad *m, u64 sid);
 
 struct lease_table *metad_lease_table(struct metad *m);
 u64 metad_lease_epoch(const struct metad *m);

@@ -50,12 +50,12 @@ static void batch_done(struct metad *m, u64 id, u32 status, void *priv)
 	hints_post(h);
 }
 
-static void batch_send(struct flint_task *t)
+static void batch_send(struct metad_hints *h)
 {
-	struct metad_hints *h = (struct metad_hints *)((char *)t - offsetof(struct metad_hints, task));
 	struct metad_session *sn;
 
-	h->posted = false;
+	if (h->nr)
+		return;
 	while ((sn = h->queue) && h->nr < HINTS_BATCH) {
 		h->queue = sn->hints_next;
 		sn->hints_queued = false;
@@ -70,6 +70,14 @@ static void batch_send(struct flint_task *t)
 	if (h->nr && metad_propose_body(h->m, META_OP_HINTS, h->batch, h->nr * sizeof(h->batch[0]), 0,
 					batch_done, h))
 		h->nr = 0;
+}
+
+static void hints_posted(struct flint_task *t)
+{
+	struct metad_hints *h = (struct metad_hints *)((char *)t - offsetof(struct metad_hints, task));
+
+	h->posted = false;
+	batch_send(h);
 }
 
 bool metad_hint(struct metad *m, u64 sid, u64 ino)
@@ -88,6 +96,12 @@ bool metad_hint(struct metad *m, u64 sid, u64 ino)
 	}
 	hints_post(h);
 	return false;
+}
+
+void metad_hint_new(struct metad *m, u64 sid)
+{
+	if (!metad_hint(m, sid, m->store.c.next_ino))
+		batch_send(m->hints);
 }
 
 int metad_hints_load(struct metad *m, struct metad_session *sn)
@@ -120,7 +134,7 @@ struct metad_hints *metad_hints_new(struct metad *m)
 		return NULL;
 	h->m = m;
 	h->tail = &h->queue;
-	h->task.fn = batch_send;
+	h->task.fn = hints_posted;
 	return h;
 }
 
