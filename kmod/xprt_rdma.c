@@ -164,7 +164,7 @@ static int flint_dev_add(struct ib_device *ibdev)
 		return -EOPNOTSUPP;
 	}
 	INIT_LIST_HEAD(&dev->conns);
-	init_waitqueue_head(&dev->wq);
+	init_completion(&dev->idle);
 	flint_mr_pool_init(dev);
 	dev->pd = ib_alloc_pd(ibdev, 0);
 	if (IS_ERR(dev->pd)) {
@@ -177,14 +177,11 @@ static int flint_dev_add(struct ib_device *ibdev)
 	return 0;
 }
 
-static bool flint_dev_idle(struct flint_dev *dev)
+/* Nobody uses it, nor will? Under flint_dev_mutex. */
+static void flint_dev_check_idle(struct flint_dev *dev)
 {
-	bool idle;
-
-	mutex_lock(&flint_dev_mutex);
-	idle = list_empty(&dev->conns);
-	mutex_unlock(&flint_dev_mutex);
-	return idle;
+	if (dev->gone && list_empty(&dev->conns))
+		complete(&dev->idle);
 }
 
 /* The device goes: its connections end first. Sleeps until they have. */
@@ -199,8 +196,9 @@ static void flint_dev_remove(struct ib_device *ibdev, void *data)
 	dev->gone = true;
 	list_for_each_entry(rc, &dev->conns, dev_node)
 		flint_conn_fail(&rc->c, -ENODEV, "the RDMA device was removed");
+	flint_dev_check_idle(dev);
 	mutex_unlock(&flint_dev_mutex);
-	while (!wait_event_timeout(dev->wq, flint_dev_idle(dev), 60 * HZ))
+	while (!wait_for_completion_timeout(&dev->idle, 60 * HZ))
 		pr_warn("%s: removal waits for connections\n", dev_name(&ibdev->dev));
 	flint_mr_pool_free(dev);
 	ib_dealloc_pd(dev->pd);
@@ -236,8 +234,7 @@ static void flint_dev_detach(struct flint_rdma_conn *rc)
 {
 	mutex_lock(&flint_dev_mutex);
 	list_del(&rc->dev_node);
-	/* Woken under the mutex: the remover frees the device only after it had it. */
-	wake_up_all(&rc->dev->wq);
+	flint_dev_check_idle(rc->dev);
 	mutex_unlock(&flint_dev_mutex);
 	rc->dev = NULL;
 }

@@ -64,7 +64,7 @@ struct flint_dev {
 	u32 max_seg;
 	struct list_head conns;
 	bool gone;
-	wait_queue_head_t wq;
+	struct completion idle;
 };
 
 int flint_mr_pool_init(struct flint_dev *dev);
