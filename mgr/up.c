@@ -493,8 +493,8 @@ static void up_procs_name(struct up *u)
 	for (i = 1; i <= k->servers; i++, p++)
 		snprintf(p->name, sizeof(p->name), "chunk%u", i);
 	u->nr_procs = p - u->procs;
-	while (p-- > u->procs)
-		p->same_session = cli_opt(u->cli, CLI_OPT_SAME_SESSION);
+	for (i = 0; i < u->nr_procs; i++)
+		u->procs[i].same_session = cli_opt(u->cli, CLI_OPT_SAME_SESSION);
 }
 
 /*
