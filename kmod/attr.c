@@ -77,6 +77,9 @@ int flint_fileattr_set(FLINT_IDMAP *idmap, struct dentry *dentry, struct fileatt
 		valid |= FLINT_SET_PROJECT;
 		body.project = cpu_to_le32(fa->fsx_projid);
 	}
+	err = READ_ONCE(flint_i(inode)->attr_owed) ? flint_inode_pay(inode) : 0;
+	if (err)
+		return err;
 	body.flags = cpu_to_le32(flags);
 	body.valid = cpu_to_le32(valid);
 	flint_cred_fill(&body.cred);

@@ -231,25 +231,24 @@ static int flint_write_end(struct inode *inode, loff_t pos, size_t len, u32 epoc
 {
 	struct flint_inode *fi = flint_i(inode);
 	struct timespec64 now, mtime;
+	bool grows;
 
 	if (inode->i_mapping->nrpages)
 		invalidate_inode_pages2_range(inode->i_mapping, pos >> PAGE_SHIFT,
 					      (pos + len - 1) >> PAGE_SHIFT);
-	if ((u64)pos + len > READ_ONCE(fi->size)) {
-		if (flint_wb_keep(inode, pos + len, epoch))
-			return 0;
-		return flint_extend(inode, pos + len, epoch, deadline);
-	}
+	grows = (u64)pos + len > READ_ONCE(fi->size);
 	now = current_time(inode);
 	mtime = inode_get_mtime(inode);
-	if (!timespec64_equal(&now, &mtime) ||
-	    !test_bit(FLINT_I_MTIME_DIRTY, &fi->state)) {
-		spin_lock(&fi->lock);
-		inode_set_mtime_to_ts(inode, now);
-		inode_set_ctime_to_ts(inode, now);
-		set_bit(FLINT_I_MTIME_DIRTY, &fi->state);
-		spin_unlock(&fi->lock);
-	}
+	if (!grows && timespec64_equal(&now, &mtime) &&
+	    test_bit(FLINT_I_MTIME_DIRTY, &fi->state))
+		return 0;
+	if (flint_wb_keep(inode, pos + len, epoch))
+		return 0;
+	if (grows)
+		return flint_extend(inode, pos + len, epoch, deadline);
+	spin_lock(&fi->lock);
+	flint_inode_written(inode);
+	spin_unlock(&fi->lock);
 	return 0;
 }
 

@@ -186,8 +186,8 @@ static bool flint_extend_idle(struct flint_inode *fi)
 	return !test_bit(FLINT_I_EXTENDING, &fi->state);
 }
 
-/* Wait until nobody announces a size of this file. */
-static int flint_extend_wait(struct flint_inode *fi, unsigned long deadline)
+/* Wait until nobody tells a size or attributes of this file. */
+int flint_extend_wait(struct flint_inode *fi, unsigned long deadline)
 {
 	long left = deadline ? (long)(deadline - jiffies) : HZ;
 
@@ -198,6 +198,14 @@ static int flint_extend_wait(struct flint_inode *fi, unsigned long deadline)
 		return 0;
 	}
 	return wait_var_event_killable(&fi->state, flint_extend_idle(fi)) ? -EINTR : 0;
+}
+
+/* It is told, or was refused. */
+void flint_extend_end(struct flint_inode *fi)
+{
+	clear_bit_unlock(FLINT_I_EXTENDING, &fi->state);
+	smp_mb__after_atomic();	/* the bit is clear before the waiters are looked for */
+	wake_up_var(&fi->state);
 }
 
 /**
@@ -244,9 +252,7 @@ int flint_extend_at(struct inode *inode, u64 end, u32 epoch, u64 when, unsigned 
 			return err;
 	}
 	err = flint_extend_call(inode, want, epoch, when, deadline);
-	clear_bit_unlock(FLINT_I_EXTENDING, &fi->state);
-	smp_mb__after_atomic();	/* the bit is clear before the waiters are looked for */
-	wake_up_var(&fi->state);
+	flint_extend_end(fi);
 	return err;
 }
 

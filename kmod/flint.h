@@ -335,6 +335,8 @@ struct flint_fs {
 	spinlock_t close_lock;			/* @closes */
 	struct list_head closes;		/* struct flint_handle to give back */
 	struct delayed_work close_work;
+	atomic_t touches;			/* closed files whose times are being told */
+	wait_queue_head_t touch_wq;
 	atomic_t inflight;			/* dios, closes: what teardown waits for */
 	wait_queue_head_t idle;
 	unsigned long next_warn;		/* jiffies: at most one line a minute */
@@ -641,6 +643,7 @@ struct flint_handle {
 };
 
 void flint_handle_close(struct flint_handle *h);
+int flint_touch_wait(struct flint_fs *fs);
 void flint_close_start(struct flint_fs *fs);
 void flint_close_stop(struct flint_fs *fs);
 
@@ -649,7 +652,7 @@ void flint_close_stop(struct flint_fs *fs);
 /* struct flint_inode.state */
 #define FLINT_I_TIMES_STALE	0	/* getattr must ask again */
 #define FLINT_I_MTIME_DIRTY	1	/* written in place; the server does not know yet */
-#define FLINT_I_EXTENDING	2	/* somebody announces a size; waiters: wait_var(&state) */
+#define FLINT_I_EXTENDING	2	/* a size or attributes are being told; wait_var(&state) */
 #define FLINT_I_UNLEASED	3	/* pages were dirtied without a lease */
 #define FLINT_I_LOCK_LOST	4	/* a lock is noted here that the server does not have */
 
@@ -687,6 +690,9 @@ void flint_close_stop(struct flint_fs *fs);
  * @owes, @owed_node, @wb_work: the server is owed something; also under leases.owed_lock
  * @owes_lease: some of it was written under a lease
  * @ret_kinds, @ret_seq, @ret_epoch: recalled lease that is returned when nothing is owed
+ * @attr_owed: ATTR_* of what was set under the lease and is told later, ATTR_CTIME always
+ *	among them; 0: nothing. The values are those of the inode
+ * @attr_seq: counts changes of that
  * @parked: handles to close then
  * @write_gen: generation of a WRITE lease, 0: not held
  * @write_asked: jiffies when it was last refused, or 0
@@ -747,6 +753,8 @@ struct flint_inode {
 	u32 ret_kinds;
 	u64 ret_seq;
 	u64 ret_epoch;
+	unsigned int attr_owed;
+	u32 attr_seq;
 	struct list_head owed_node;
 	struct list_head parked;
 	struct delayed_work wb_work;
@@ -797,7 +805,9 @@ int flint_inode_refresh(struct inode *inode, unsigned long deadline);
 int flint_inode_revalidate(struct inode *inode);
 void flint_inode_stale(struct inode *inode);
 void flint_inode_set_nlink(struct inode *inode, u32 nlink);
+void flint_inode_written(struct inode *inode);
 bool flint_inode_wrote(struct inode *inode, u64 *when);
+void flint_inode_unwrote(struct inode *inode);
 int flint_inode_touch(struct inode *inode, unsigned long deadline);
 int flint_inode_place(struct inode *inode, struct flint_mapref *map);
 void flint_cache_revalidate(struct inode *inode);
@@ -806,6 +816,9 @@ unsigned long flint_attr_until(struct flint_fs *fs, const struct flint_attr *a,
 			       unsigned long sent);
 int flint_getattr(FLINT_IDMAP *idmap, const struct path *path, struct kstat *stat,
 		  u32 mask, unsigned int flags);
+int flint_inode_pay(struct inode *inode);
+int flint_setattr_at(struct inode *inode, const struct iattr *attr, u64 when,
+		     unsigned long deadline);
 int flint_setattr(FLINT_IDMAP *idmap, struct dentry *dentry, struct iattr *attr);
 int flint_permission(FLINT_IDMAP *idmap, struct inode *inode, int mask);
 
@@ -832,6 +845,8 @@ int flint_file_adopt(struct inode *inode, struct file *file);
 u32 flint_open_flags(unsigned int f_flags);
 u8 flint_open_lease(const struct flint_fs *fs, unsigned int f_flags);
 int flint_extend_at(struct inode *inode, u64 end, u32 epoch, u64 when, unsigned long deadline);
+int flint_extend_wait(struct flint_inode *fi, unsigned long deadline);
+void flint_extend_end(struct flint_inode *fi);
 
 /* The server's time is the time of the write. */
 static inline int flint_extend(struct inode *inode, u64 end, u32 epoch, unsigned long deadline)
@@ -900,6 +915,7 @@ bool flint_wb_begin(struct inode *inode);
 bool flint_wb_begin_anyway(struct inode *inode);
 void flint_wb_end(struct inode *inode, u64 end, u32 epoch);
 bool flint_wb_keep(struct inode *inode, u64 end, u32 epoch);
+bool flint_wb_attr(struct inode *inode, const struct iattr *attr);
 bool flint_wb_reserve(struct inode *inode, u64 len, loff_t *pos);
 void flint_wb_unreserve(struct inode *inode, u64 end, u64 reached);
 bool flint_wb_ask(struct inode *inode);

@@ -7,9 +7,9 @@
  * may be used until fi->valid; what other mounts change is seen then at the
  * latest.
  *
- * Times of a file written in place are the exception: the writer sets them
- * here, marks them FLINT_I_MTIME_DIRTY, and the server learns them by fsync or
- * close.
+ * What was changed here and not told yet is the exception: times of a file written in
+ * place (FLINT_I_MTIME_DIRTY), which the server learns by fsync or close, and attributes
+ * that were set under a WRITE lease (fi->attr_owed, writeback.c).
  */
 #define pr_fmt(fmt) "flintfs: " fmt
 
@@ -159,11 +159,14 @@ static void flint_inode_times(struct inode *inode, const struct flint_attr *a)
 	struct timespec64 own_mtime = inode_get_mtime(inode), own_ctime = inode_get_ctime(inode);
 	bool dirty = test_bit(FLINT_I_MTIME_DIRTY, &flint_i(inode)->state);
 	bool ours = dirty && flint_i(inode)->owes_lease;	/* nobody else writes */
+	unsigned int owed = flint_i(inode)->attr_owed;
 
-	inode_set_atime_to_ts(inode, ns_to_timespec64((s64)le64_to_cpu(a->atime)));
-	if (!dirty || (!ours && timespec64_compare(&mtime, &own_mtime) > 0))
+	if (!(owed & ATTR_ATIME))
+		inode_set_atime_to_ts(inode, ns_to_timespec64((s64)le64_to_cpu(a->atime)));
+	if (!(owed & ATTR_MTIME) &&
+	    (!dirty || (!ours && timespec64_compare(&mtime, &own_mtime) > 0)))
 		inode_set_mtime_to_ts(inode, mtime);
-	if (!dirty || timespec64_compare(&ctime, &own_ctime) > 0)
+	if (!(dirty || owed) || timespec64_compare(&ctime, &own_ctime) > 0)
 		inode_set_ctime_to_ts(inode, ctime);
 }
 
@@ -190,7 +193,8 @@ static void flint_inode_copy(struct inode *inode, const struct flint_attr *a)
 	if (fi->change != le64_to_cpu(a->change))
 		forget_all_cached_acls(inode);
 	fi->told = le32_to_cpu(a->flags);
-	inode->i_mode = le32_to_cpu(a->mode);
+	if (!(fi->attr_owed & ATTR_MODE))
+		inode->i_mode = le32_to_cpu(a->mode);
 	inode->i_uid = make_kuid(&init_user_ns, le32_to_cpu(a->uid));
 	inode->i_gid = make_kgid(&init_user_ns, le32_to_cpu(a->gid));
 	set_nlink(inode, le32_to_cpu(a->nlink));
@@ -392,28 +396,56 @@ int flint_inode_revalidate(struct inode *inode)
 	return flint_attr_good(inode) ? 0 : flint_inode_ask(inode, 0, FLINT_YIELD_PART);
 }
 
+/* The file was written this moment. Context: fi->lock held. */
+void flint_inode_written(struct inode *inode)
+{
+	struct flint_inode *fi = flint_i(inode);
+	struct timespec64 now = current_time(inode), ctime = inode_get_ctime(inode);
+
+	if (timespec64_compare(&now, &ctime) < 0)
+		now = ctime;	/* the server's clock may be ahead of ours */
+	inode_set_mtime_to_ts(inode, now);
+	inode_set_ctime_to_ts(inode, now);
+	set_bit(FLINT_I_MTIME_DIRTY, &fi->state);
+	fi->attr_owed &= ~(ATTR_MTIME | ATTR_MTIME_SET);
+	fi->attr_seq++;
+}
+
 /**
  * flint_inode_wrote() - are there times to tell?
  * @inode: regular file
  * @when: receives the time of the last write, ns since 1970, or 0: the server's
  *
  * Only who holds the WRITE lease, or has yet to return it, knows that nobody
- * wrote later.
+ * wrote later. An mtime that was set since is told after this one, which is the
+ * ctime then, so that ctime does not move.
  *
- * Return: whether there are; it is the caller's to tell them now.
+ * Return: whether there are; it is the caller's to tell them now, or else to call
+ * flint_inode_unwrote().
  */
 bool flint_inode_wrote(struct inode *inode, u64 *when)
 {
 	struct flint_inode *fi = flint_i(inode);
-	struct timespec64 mtime;
+	struct timespec64 last;
 	bool dirty;
 
 	spin_lock(&fi->lock);
 	dirty = test_and_clear_bit(FLINT_I_MTIME_DIRTY, &fi->state);
-	mtime = inode_get_mtime(inode);
-	*when = dirty && fi->owes_lease ? timespec64_to_ns(&mtime) : 0;
+	last = fi->attr_owed & ATTR_MTIME ? inode_get_ctime(inode) : inode_get_mtime(inode);
+	*when = (dirty || fi->attr_owed) && fi->owes_lease ? timespec64_to_ns(&last) : 0;
 	spin_unlock(&fi->lock);
 	return dirty;
+}
+
+/* The times could not be told. */
+void flint_inode_unwrote(struct inode *inode)
+{
+	struct flint_inode *fi = flint_i(inode);
+
+	spin_lock(&fi->lock);
+	if (!(fi->attr_owed & ATTR_MTIME))
+		set_bit(FLINT_I_MTIME_DIRTY, &fi->state);
+	spin_unlock(&fi->lock);
 }
 
 /**
@@ -432,7 +464,7 @@ int flint_inode_touch(struct inode *inode, unsigned long deadline)
 		return 0;
 	err = flint_extend_at(inode, 0, READ_ONCE(flint_i(inode)->trunc_epoch), when, deadline);
 	if (err)
-		set_bit(FLINT_I_MTIME_DIRTY, &flint_i(inode)->state);
+		flint_inode_unwrote(inode);
 	return err;
 }
 
@@ -607,50 +639,77 @@ static void flint_setattr_fill(struct flint_setattr *b, const struct inode *inod
 	flint_cred_fill(&b->cred);
 }
 
-int flint_setattr(FLINT_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
+/**
+ * flint_setattr_at() - have the server change attributes
+ * @inode: any
+ * @attr: what to set; permissions were checked
+ * @when: time of the change, ns since 1970, by who holds the WRITE lease: what is owed is
+ *	told; 0: now, by a system call that holds the inode's lock
+ * @deadline: jiffies, or 0 for what the mount options say
+ *
+ * Return: 0 or an error of flint_meta_call().
+ */
+int flint_setattr_at(struct inode *inode, const struct iattr *attr, u64 when,
+		     unsigned long deadline)
 {
-	struct inode *inode = d_inode(dentry);
-	struct flint_setattr body = {};
+	struct flint_setattr body = { .when = cpu_to_le64(when) };
 	struct flint_attr rep;
 	struct flint_mcall c = {
 		.op = FLINT_OP_SETATTR, .mutates = true, .inode = inode,
-		.yield = FLINT_YIELD_CHANGE,
+		.yield = when ? FLINT_YIELD_NONE : FLINT_YIELD_CHANGE,
 		.body = &body, .body_len = sizeof(body),
 		.rep = &rep, .rep_size = sizeof(rep),
+		.deadline = deadline,
 	};
-	loff_t size = i_size_read(inode);
+	int err;
+
+	flint_setattr_fill(&body, inode, attr);
+	err = flint_meta_call(flint_fs(inode->i_sb), &c);
+	if (c.unknown)
+		flint_inode_stale(inode);
+	return err ? err : flint_inode_apply(inode, &rep, c.sent);
+}
+
+/**
+ * flint_inode_pay() - what was written and set counts for before a change by the servers
+ * @inode: regular file, locked by a system call
+ * Return: 0, an error of flint_flush_range(), or -ERESTARTNOINTR.
+ */
+int flint_inode_pay(struct inode *inode)
+{
 	unsigned long leave;
+	int err = flint_hold_file(inode, &leave);
+
+	return err ? err : flint_hold_file_end(inode, leave,
+					       flint_flush_range(inode, 0, LLONG_MAX, leave));
+}
+
+int flint_setattr(FLINT_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
+{
+	struct inode *inode = d_inode(dentry);
+	struct flint_inode *fi = flint_i(inode);
+	loff_t size = i_size_read(inode);
 	int err = setattr_prepare(idmap, dentry, attr);
 
-	if (err)
+	if (!err && S_ISREG(inode->i_mode) && (attr->ia_valid & ATTR_MTIME))
+		err = flint_touch_wait(flint_fs(inode->i_sb));
+	if (err || flint_wb_attr(inode, attr))
 		return err;
-	/* These count for what was written before, and not for what comes after. */
-	if (S_ISREG(inode->i_mode) &&
-	    (attr->ia_valid & (ATTR_SIZE | ATTR_MTIME | ATTR_UID | ATTR_GID)) &&
-	    READ_ONCE(flint_i(inode)->owes)) {
-		err = flint_hold_file(inode, &leave);
-		if (!err)
-			err = flint_hold_file_end(inode, leave,
-						  flint_flush_range(inode, 0, LLONG_MAX, leave));
-	}
+	if (S_ISREG(inode->i_mode) && READ_ONCE(fi->owes) &&
+	    (READ_ONCE(fi->attr_owed) ||
+	     (attr->ia_valid & (ATTR_SIZE | ATTR_MTIME | ATTR_UID | ATTR_GID))))
+		err = flint_inode_pay(inode);
 	if (err)
 		return err;
 	if ((attr->ia_valid & ATTR_SIZE) && attr->ia_size > size)
 		flint_zero_tail(inode, size);
 	if ((attr->ia_valid & ATTR_SIZE) &&
-	    (u64)attr->ia_size > flint_iosplit_limit(flint_i(inode)->layout.chunk_shift))
+	    (u64)attr->ia_size > flint_iosplit_limit(fi->layout.chunk_shift))
 		return -EFBIG;
 	/* Explicit times replace what in-place writes left to tell. */
 	if (S_ISREG(inode->i_mode) && (attr->ia_valid & ATTR_MTIME))
-		clear_bit(FLINT_I_MTIME_DIRTY, &flint_i(inode)->state);
-	flint_setattr_fill(&body, inode, attr);
-	err = flint_meta_call(flint_fs(inode->i_sb), &c);
-	if (err) {
-		if (c.unknown)
-			flint_inode_stale(inode);
-		return err;
-	}
-	err = flint_inode_apply(inode, &rep, c.sent);
+		clear_bit(FLINT_I_MTIME_DIRTY, &fi->state);
+	err = flint_setattr_at(inode, attr, 0, 0);
 	if (!err && (attr->ia_valid & ATTR_SIZE))
 		truncate_pagecache(inode, attr->ia_size);
 	return err;

@@ -644,10 +644,36 @@ static void flint_close_queue(struct flint_handle *h, unsigned long delay)
 	spin_unlock(&fs->close_lock);
 }
 
+/* The times are told, or will not be. */
+static void flint_touch_end(struct flint_fs *fs)
+{
+	if (atomic_dec_and_test(&fs->touches))
+		wake_up_all(&fs->touch_wq);
+}
+
+/**
+ * flint_touch_wait() - let closed files' times be told before others are set
+ * @fs: mount
+ *
+ * Context: process; for as long as locks of the VFS may be held.
+ * Return: 0, or -EINTR.
+ */
+int flint_touch_wait(struct flint_fs *fs)
+{
+	long left;
+
+	if (likely(!atomic_read(&fs->touches)))
+		return 0;
+	left = wait_event_killable_timeout(fs->touch_wq, !atomic_read(&fs->touches), FLINT_HOLD);
+	return left < 0 ? -EINTR : 0;
+}
+
 static void flint_close_free(struct flint_handle *h)
 {
 	struct flint_fs *fs = h->fs;
 
+	if (h->stage == FLINT_CLOSE_TOUCH)
+		flint_touch_end(fs);
 	if (h->touch)
 		flint_seq_end(fs, &h->ext_seq);
 	flint_seq_end(fs, &h->seq);
@@ -671,6 +697,7 @@ static void flint_close_done(struct flint_req *req)
 		flint_close_queue(h, HZ / 2);
 	} else if (h->stage == FLINT_CLOSE_TOUCH && !req->err) {
 		h->stage = FLINT_CLOSE_HANDLE;
+		flint_touch_end(h->fs);
 		flint_close_queue(h, 0);
 	} else {
 		flint_close_free(h);
@@ -757,8 +784,10 @@ void flint_handle_close(struct flint_handle *h)
 	struct flint_fs *fs = h->fs;
 
 	flint_fs_begin(fs);
-	if (h->touch)
+	if (h->touch) {
+		atomic_inc(&fs->touches);
 		flint_seq_begin(fs, &h->ext_seq);
+	}
 	flint_seq_begin(fs, &h->seq);
 	h->stage = h->touch ? FLINT_CLOSE_TOUCH : FLINT_CLOSE_HANDLE;
 	flint_close_queue(h, h->touch ? 0 : FLINT_CLOSE_DELAY);	/* others wait for new times */
@@ -767,6 +796,7 @@ void flint_handle_close(struct flint_handle *h)
 void flint_close_start(struct flint_fs *fs)
 {
 	spin_lock_init(&fs->close_lock);
+	init_waitqueue_head(&fs->touch_wq);
 	INIT_LIST_HEAD(&fs->closes);
 	INIT_DELAYED_WORK(&fs->close_work, flint_close_work);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What this mount owes the servers: dirty pages, the end of a file that it
- * keeps, times; and how that is paid before anybody else looks.
+ * keeps, times and attributes; and how that is paid before anybody else looks.
  *
  * Under a WRITE lease, with the READ lease that comes with it, shared maps dirty
  * the page cache. With the option "writeback" buffered writes do, too, and a
@@ -11,7 +11,7 @@
  * leases.owed, and its work runs a second later:
  *
  *	nothing -- flint_wb_begin() --> owes -- the work: pages written, then
- *	   ^				 ^	the size and the times told
+ *	   ^				 ^	the size, the times and attributes told
  *	   |				 +---- written to meanwhile: a second later
  *	   |				 +---- no answer: again, until the session ends
  *	   +---- paid: handles given back, a recalled lease returned
@@ -21,6 +21,8 @@
  *    flint_wb_end() only. These sections never wait. A recall ends the lease
  *    first, then waits for the sections, then writes back: so nothing is dirty
  *    when it is returned.
+ *  - Mode and times may be set without a request while it owes under the lease: each
+ *    such change is whole under fi->lock, and they are told after data and size.
  *  - Data is at the chunk servers before the size that covers it is told.
  *  - A handle for writing stays open at the server as long as the inode owes:
  *    who dies owing has its sizes settled, and a new leader lets it reclaim.
@@ -157,7 +159,6 @@ bool flint_wb_begin_anyway(struct inode *inode)
 void flint_wb_end(struct inode *inode, u64 end, u32 epoch)
 {
 	struct flint_inode *fi = flint_i(inode);
-	struct timespec64 now = current_time(inode), ctime;
 
 	spin_lock(&fi->lock);
 	if (epoch == fi->trunc_epoch) {
@@ -168,12 +169,7 @@ void flint_wb_end(struct inode *inode, u64 end, u32 epoch)
 			fi->kept_epoch = epoch;
 		}
 	}
-	ctime = inode_get_ctime(inode);	/* the server's clock may be ahead of ours */
-	if (timespec64_compare(&now, &ctime) < 0)
-		now = ctime;
-	inode_set_mtime_to_ts(inode, now);
-	inode_set_ctime_to_ts(inode, now);
-	set_bit(FLINT_I_MTIME_DIRTY, &fi->state);
+	flint_inode_written(inode);
 	if (!--fi->dirtiers) {
 		smp_mb();	/* the count is down before the waiter is looked for */
 		wake_up_var(&fi->dirtiers);
@@ -194,6 +190,71 @@ bool flint_wb_keep(struct inode *inode, u64 end, u32 epoch)
 		return false;
 	flint_wb_end(inode, end, epoch);
 	return true;
+}
+
+/* May these attributes of a file without ACL be set here? Under fi->lock. */
+static bool flint_wb_attr_may(const struct inode *inode, const struct iattr *attr)
+{
+	const unsigned int known = ATTR_MODE | ATTR_UID | ATTR_GID | ATTR_CTIME | ATTR_ATIME |
+				   ATTR_ATIME_SET | ATTR_MTIME | ATTR_MTIME_SET | ATTR_TIMES_SET |
+				   ATTR_FORCE | ATTR_FILE | ATTR_TOUCH | ATTR_KILL_PRIV |
+				   ATTR_KILL_SUID | ATTR_KILL_SGID;	/* in ATTR_MODE, too */
+	const struct flint_inode *fi = flint_i(inode);
+	unsigned int set = attr->ia_valid;
+
+	/* "Now" is the server's; owners are under quota there; a store by a map moves mtime. */
+	if ((set & ~known) || !(fi->told & FLINT_INO_NO_XATTR) ||
+	    ((set & ATTR_ATIME) && !(set & ATTR_ATIME_SET)) ||
+	    ((set & ATTR_MTIME) &&
+	     (!(set & ATTR_MTIME_SET) || mapping_writably_mapped(inode->i_mapping))) ||
+	    ((set & ATTR_UID) && !uid_eq(attr->ia_uid, inode->i_uid)) ||
+	    ((set & ATTR_GID) && !gid_eq(attr->ia_gid, inode->i_gid)))
+		return false;
+	return fi->owes_lease && fi->write_gen && fi->read_gen && !fi->ret_kinds;
+}
+
+/**
+ * flint_wb_attr() - set attributes without a request
+ * @inode: any, locked
+ * @attr: what to set; permissions were checked
+ *
+ * For what unpacks archives and copies files: it writes, then sets mode, times and
+ * owner. Under a token the server checks who does.
+ *
+ * Return: false: ask the server.
+ */
+bool flint_wb_attr(struct inode *inode, const struct iattr *attr)
+{
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+	struct flint_inode *fi = flint_i(inode);
+	struct timespec64 now, ctime;
+	bool ok;
+
+	if (!S_ISREG(inode->i_mode) || !fs->opts.writeback || fs->token ||
+	    !flint_wb_allowed(fs) || !flint_pages_leased(inode))
+		return false;
+	spin_lock(&fi->lock);
+	ok = flint_wb_attr_may(inode, attr);
+	if (!ok)
+		goto out;
+	if (attr->ia_valid & ATTR_MODE)
+		inode->i_mode = (inode->i_mode & S_IFMT) | (attr->ia_mode & S_IALLUGO);
+	if (attr->ia_valid & ATTR_ATIME)
+		inode_set_atime_to_ts(inode, attr->ia_atime);
+	if (attr->ia_valid & ATTR_MTIME) {
+		inode_set_mtime_to_ts(inode, attr->ia_mtime);
+		clear_bit(FLINT_I_MTIME_DIRTY, &fi->state);
+	}
+	now = current_time(inode);
+	ctime = inode_get_ctime(inode);
+	if (timespec64_compare(&now, &ctime) > 0)
+		inode_set_ctime_to_ts(inode, now);
+	fi->attr_owed |= ATTR_CTIME | (attr->ia_valid & (ATTR_MODE | ATTR_ATIME | ATTR_ATIME_SET |
+							 ATTR_MTIME | ATTR_MTIME_SET));
+	fi->attr_seq++;
+out:
+	spin_unlock(&fi->lock);
+	return ok;
 }
 
 /**
@@ -313,20 +374,65 @@ int flint_wb_write(struct inode *inode, loff_t start, loff_t end, unsigned long 
 }
 
 /* Tell the server the size up to @end, or only the times. Data is there already. */
-static int flint_wb_tell(struct inode *inode, u64 end, u32 epoch, unsigned long deadline)
+static int flint_wb_tell_size(struct inode *inode, u64 end, u32 epoch, unsigned long deadline)
 {
-	struct flint_inode *fi = flint_i(inode);
 	bool times;
 	u64 when;
 	int err;
 
-	if (end <= READ_ONCE(fi->size))
+	if (end <= READ_ONCE(flint_i(inode)->size))
 		return flint_inode_touch(inode, deadline);
 	times = flint_inode_wrote(inode, &when);
 	err = flint_extend_at(inode, end, epoch, when, deadline);
 	if (err && times)
-		set_bit(FLINT_I_MTIME_DIRTY, &fi->state);
+		flint_inode_unwrote(inode);
 	return err;
+}
+
+/* Tell the attributes that were set, one teller at a time: the last values count. */
+static int flint_wb_tell_attr(struct inode *inode, unsigned long deadline)
+{
+	struct flint_inode *fi = flint_i(inode);
+	struct iattr attr;
+	u32 seq;
+	int err;
+
+	for (;;) {
+		spin_lock(&fi->lock);
+		if (!fi->attr_owed) {
+			spin_unlock(&fi->lock);
+			return 0;
+		}
+		if (!test_and_set_bit(FLINT_I_EXTENDING, &fi->state))
+			break;
+		spin_unlock(&fi->lock);
+		err = flint_extend_wait(fi, deadline);
+		if (err)
+			return err;
+	}
+	attr = (struct iattr){
+		.ia_valid = fi->attr_owed,
+		.ia_mode = inode->i_mode,
+		.ia_atime = inode_get_atime(inode),
+		.ia_mtime = inode_get_mtime(inode),
+		.ia_ctime = inode_get_ctime(inode),
+	};
+	seq = fi->attr_seq;
+	spin_unlock(&fi->lock);
+	err = flint_setattr_at(inode, &attr, timespec64_to_ns(&attr.ia_ctime), deadline);
+	spin_lock(&fi->lock);
+	if (!err && seq == fi->attr_seq)
+		fi->attr_owed = 0;
+	spin_unlock(&fi->lock);
+	flint_extend_end(fi);
+	return err;
+}
+
+static int flint_wb_tell(struct inode *inode, u64 end, u32 epoch, unsigned long deadline)
+{
+	int err = flint_wb_tell_size(inode, end, epoch, deadline);
+
+	return err ? err : flint_wb_tell_attr(inode, deadline);
 }
 
 static u64 flint_wb_kept(struct flint_inode *fi, u32 *epoch)
@@ -348,7 +454,8 @@ static u64 flint_wb_kept(struct flint_inode *fi, u32 *epoch)
  * @deadline: jiffies, or 0 for what the mount options say
  *
  * For operations that the servers carry out on a file's data. Afterwards the
- * range's data is at the chunk servers, and the metadata server knows the size.
+ * range's data is at the chunk servers, and the metadata server knows the size
+ * and the attributes.
  *
  * Context: process; waits for the network, killable.
  * Return: 0, -EINTR, or the error that the data or the size met.
@@ -364,7 +471,7 @@ int flint_flush_range(struct inode *inode, loff_t start, loff_t end, unsigned lo
 		return 0;
 	kept = flint_wb_kept(fi, &epoch);
 	err = flint_wb_write(inode, start, end, deadline);
-	if (!err && kept)
+	if (!err && (kept || READ_ONCE(fi->attr_owed)))
 		err = flint_wb_tell(inode, kept, epoch, deadline);
 	return err;
 }
@@ -377,8 +484,14 @@ static void flint_wb_discard(struct inode *inode, int err, const char *why)
 	bool lost;
 
 	spin_lock(&fi->lock);
-	lost = fi->kept > fi->size;
+	lost = fi->kept > fi->size || fi->attr_owed;
 	fi->kept = 0;
+	if (fi->attr_owed) {	/* what the server has is asked for */
+		fi->attr_owed = 0;
+		fi->attr_seq++;
+		fi->attr_gen = 0;
+		fi->valid = jiffies;
+	}
 	if ((u64)i_size_read(inode) > fi->size)
 		i_size_write(inode, fi->size);
 	clear_bit(FLINT_I_MTIME_DIRTY, &fi->state);
@@ -448,7 +561,7 @@ static bool flint_wb_paid(struct inode *inode)
 	 * Direct writes set times without a lease: who waits for this one must not wait
 	 * for their end as well. Who has the file open then tells them.
 	 */
-	return !fi->dirtiers && !delayed_work_pending(&fi->wb_work) &&
+	return !fi->dirtiers && !fi->attr_owed && !delayed_work_pending(&fi->wb_work) &&
 	       (!fi->kept || fi->kept <= fi->size || fi->kept_epoch != fi->trunc_epoch) &&
 	       (fi->ret_kinds || !test_bit(FLINT_I_MTIME_DIRTY, &fi->state)) &&
 	       !mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY) &&
@@ -742,6 +855,8 @@ void flint_wb_inode_init(struct flint_inode *fi)
 	fi->dirtiers = 0;
 	fi->owes = false;
 	fi->owes_lease = false;
+	fi->attr_owed = 0;
+	fi->attr_seq = 0;
 	fi->ret_kinds = 0;
 	fi->ret_seq = 0;
 	fi->ret_epoch = 0;

@@ -6,6 +6,9 @@
  *
  *	coherence turns DIR-OF-ONE DIR-OF-THE-OTHER STEPS SEED
  *		one operation after the other, against a reference in memory
+ *	coherence attrs DIR-OF-ONE DIR-OF-THE-OTHER STEPS SEED
+ *		likewise, each step as who unpacks an archive: writes, times, owner, mode;
+ *		both see mode and times as they were set, and a ctime that never goes back
  *	coherence maps DIR-OF-ONE DIR-OF-THE-OTHER STEPS SEED
  *		one has the file mapped all the time, and stores to the same pages that
  *		it writes to in other ways; the other looks, at once after msync(), and
@@ -49,6 +52,8 @@ static char ref[MOST], scratch[MOST + PAGE];
 static char path[2][4096];
 static int kept[2] = { -1, -1 };	/* open all the time, or -1 */
 static size_t size;
+static mode_t mode;
+static struct timespec mtime, changed;	/* as set; ctime as last seen */
 static unsigned long long step;
 static unsigned int seed;
 
@@ -287,6 +292,79 @@ static int turns(unsigned int steps)
 	}
 	return get(0, DIRECT, scratch, 0, size) || same(0, DIRECT, scratch, 0, size) ||
 	       get(1, BUFFERED, scratch, 0, size) || same(1, BUFFERED, scratch, 0, size);
+}
+
+static bool before(struct timespec a, struct timespec b)
+{
+	return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
+}
+
+static int attrs_check(int side)
+{
+	struct stat st;
+
+	if (stat(path[side], &st))
+		return failed(side, BUFFERED, "stat");
+	if ((st.st_mode & 07777) == mode && !before(st.st_mtim, mtime) &&
+	    !before(mtime, st.st_mtim) && !before(st.st_ctim, changed)) {
+		changed = st.st_ctim;
+		return check(side);
+	}
+	printf("# step %llu: side %d has mode %o, wanted %o; mtime %lld.%09ld, set to %lld.%09ld; ctime %lld.%09ld, was %lld.%09ld\n",
+	       step, side, st.st_mode & 07777, mode, (long long)st.st_mtim.tv_sec,
+	       st.st_mtim.tv_nsec, (long long)mtime.tv_sec, mtime.tv_nsec,
+	       (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec, (long long)changed.tv_sec,
+	       changed.tv_nsec);
+	return -1;
+}
+
+/* The times are set last: a write that finds no lease tells its own only when it is closed. */
+static int attrs_step(int side)
+{
+	int fd = file_open(side, BUFFERED, O_RDWR), err = 0, again;
+	struct timespec ts[2];
+
+	for (again = below(3); again && !err; again--) {
+		err = below(2) && turn_write(side);
+		if (!err && below(2))
+			err = fchown(fd, getuid(), getgid());
+		if (!err && below(2)) {
+			mode = 0600 | below(0200);
+			err = fchmod(fd, mode);
+		}
+		if (!err && !below(6))
+			err = fsync(fd);
+		if (!below(8))
+			usleep(1200000);	/* it is paid */
+	}
+	mtime.tv_sec = below(2000000000);
+	mtime.tv_nsec = below(1000000000);
+	ts[0] = ts[1] = mtime;
+	err = err || futimens(fd, ts);
+	if (!err && below(2)) {
+		mode = 0600 | below(0200);
+		err = fchmod(fd, mode);
+	}
+	if (close(fd) || err)
+		return failed(side, BUFFERED, "attributes");
+	return 0;
+}
+
+static int attrs(unsigned int steps)
+{
+	struct stat st;
+	int side;
+
+	if (stat(path[0], &st))
+		return failed(0, BUFFERED, "stat");
+	mode = st.st_mode & 07777;
+	for (step = 0; step < steps; step++) {
+		side = below(2);
+		if (attrs_step(side) || (below(2) && attrs_check(side)) ||
+		    (below(3) && attrs_check(!side)))
+			return 1;
+	}
+	return attrs_check(0) || attrs_check(1);
 }
 
 /* A store of up to two pages to @m, a write to the same page, or something bigger. */
@@ -607,6 +685,8 @@ int main(int argc, char **argv)
 	printf("# %s, seed %u\n", argv[1], seed);
 	if (!strcmp(argv[1], "turns"))
 		return turns(n);
+	if (!strcmp(argv[1], "attrs"))
+		return attrs(n);
 	if (!strcmp(argv[1], "maps"))
 		return maps(n);
 	return !strcmp(argv[1], "both") ? both(n) : append(n);

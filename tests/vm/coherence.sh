@@ -22,6 +22,33 @@ writes_are_kept()
 	[ "$(wc -l < $OTHER/kept)" = 50 ]
 }
 
+# Times, owner and mode of a file that was just written wait for no request, and are seen.
+attributes_are_kept()
+{
+	local before after i tar=/tmp/unpack.tar
+
+	mkdir -p /tmp/unpack $MNT/unpack
+	for i in $(seq 50); do
+		echo "file $i" > /tmp/unpack/$i
+		chmod $((600 + i % 8 * 10 + i % 3)) /tmp/unpack/$i
+		touch -d "2001-02-03 04:05:$i" /tmp/unpack/$i
+	done
+	tar cf $tar -C /tmp/unpack . && cat $tar > /dev/null
+	before=$(counter meta_ops $MNT)
+	tar xf $tar -C $MNT/unpack --no-overwrite-dir
+	after=$(counter meta_ops $MNT)
+	echo "# unpacked 50 files: $((after - before)) requests until then"
+	[ $((after - before)) -lt 120 ] || return 1
+	diff <(cd /tmp/unpack && stat -c '%n %a %Y %s' *) <(cd $OTHER/unpack && stat -c '%n %a %Y %s' *) ||
+		return 1
+	# Told before what the servers do next with the mode.
+	echo x > $MNT/moded && chmod 640 $MNT/moded && setfattr -n user.x -v 1 $MNT/moded &&
+		[ "$(stat -c %a $OTHER/moded)" = 640 ] || return 1
+	# And with fsync.
+	echo y > $MNT/synced && chmod 604 $MNT/synced && sync $MNT/synced &&
+		[ "$(stat -c %a $OTHER/synced)" = 604 ]
+}
+
 # What gets a name when it is complete is so at the servers then: a crash would not lose it.
 names_are_paid_for()
 {
@@ -148,8 +175,10 @@ if [ -z "${OPTS+set}" ]; then
 fi
 both_mounts "$OPTS"
 [ "$OPTS" != writeback ] || ok "written data is kept, and told when another looks" writes_are_kept
-[ "$OPTS" != writeback ] || ok "and before a file gets another name" names_are_paid_for
+[ "$OPTS" != writeback ] || ok "so are its times and its mode" attributes_are_kept
+[ "$OPTS" != writeback ] || ok "and told before a file gets another name" names_are_paid_for
 ok "one operation after the other, by turns" $C turns $MNT $OTHER $((12 * N)) "$((SEED + 1))"
+[ "$OPTS" != writeback ] || ok "attributes that one sets are those of the other" $C attrs $MNT $OTHER $((40 * N)) "$SEED"
 ok "stores to a map, with write-back" maps
 remount_other nowriteback
 ok "by turns with a mount that writes through" $C turns $MNT $OTHER $((10 * N)) "$((SEED + 2))"

@@ -847,9 +847,14 @@ struct flint_setattr {
 	struct flint_cred cred;
 	/* 72 bytes in version 1.0 */
 	__le64 like;			/* LAYOUT: another file, of the same chunk size or not */
+	/*
+	 * When it was changed, ns since 1970, by who holds a WRITE lease: ctime, which is not in
+	 * the server's future and does not go back; 0: now. With no bit in @valid only that.
+	 */
+	__le64 when;
 };
 
-FLINT_ASSERT_SIZE(struct flint_setattr, 80);
+FLINT_ASSERT_SIZE(struct flint_setattr, 88);
 #define FLINT_SETATTR_MIN	72
 
 /* struct flint_open.flags */

@@ -242,6 +242,8 @@ static int set_mode(struct meta_op *o, struct meta_inode *i, u32 mode)
 static int set_fields(struct meta_op *o, struct meta_inode *i, const struct flint_setattr *b,
 		      u32 valid)
 {
+	u64 when = le64_to_cpu(b->when);
+	s64 ctime = i->ctime;
 	int err = set_owner(o, i, b, valid);
 
 	if (!err && (valid & FLINT_SET_MODE))
@@ -259,6 +261,8 @@ static int set_fields(struct meta_op *o, struct meta_inode *i, const struct flin
 	if (valid & FLINT_SET_FLAGS)
 		i->flags = (i->flags & ~META_INO_WIRE) | le32_to_cpu(b->flags);
 	meta_touch(o, i);
+	if (when && when < (u64)o->s->now)
+		i->ctime = (s64)when > ctime ? (s64)when : ctime;
 	return 0;
 }
 
@@ -346,7 +350,7 @@ int meta_op_setattr(struct meta_op *o)
 		if (done && done != (int)META_ST_PENDING)
 			return done;
 	}
-	if (rest) {
+	if (rest || (!valid && b.when)) {
 		err = set_fields(o, i, &b, rest);
 		if (err)
 			return err;
