@@ -20,11 +20,15 @@
  * its sequence until its outcome is known. Promises are told a second after the
  * oldest was made, when there are many, and before anything that depends on them:
  *  - any other request about an inode or directory with promises waits for them
- *    (flint_delegate_before()), and so does data that is written;
+ *    (flint_delegate_before()), and so does data that is written to the servers;
  *  - fsync of the file or its directory, sync, unmount;
  *  - a recall of DIR_WRITE: the lease goes back when they are told.
  * A promise that is refused, or whose session is gone, fails: its inode is dropped
  * from the tree, and fsync of it or of the directory says so.
+ *
+ * Who made a file and has it open for writing is its only writer, as under a WRITE
+ * lease, which comes with the answer: what is written stays in the page cache, and
+ * attributes that are set are owed (writeback.c).
  *
  * Order of locks: ino_lock, leases.lock, then delegate.lock; fi->lock is a leaf.
  */
@@ -112,6 +116,12 @@ int flint_delegate_flush(struct flint_fs *fs, unsigned long timeout)
 	return READ_ONCE(fs->shutdown) ? -EIO : 0;
 }
 
+/* The same without waiting. */
+void flint_delegate_hurry(struct flint_fs *fs)
+{
+	mod_delayed_work(fs->wq, &fs->delegate.work, 0);
+}
+
 /* Has the inode, or has its directory, anything that the server was not told of? */
 bool flint_delegate_has(const struct inode *inode)
 {
@@ -135,7 +145,7 @@ int flint_delegate_settle(struct inode *inode, unsigned long deadline)
 	int err;
 
 	if (likely(!flint_delegate_has(inode)))
-		return 0;
+		return READ_ONCE(flint_i(inode)->broken);
 	err = flint_delegate_flush(flint_fs(inode->i_sb),
 				   deadline ? max((long)(deadline - jiffies), 1L) : 0);
 	return err ? err : READ_ONCE(flint_i(inode)->broken);
@@ -296,20 +306,29 @@ static void flint_promise_attr(const struct flint_promise *p, struct flint_attr 
 		.atime = r->time, .mtime = r->time, .ctime = r->time, .btime = r->time,
 		.change = cpu_to_le64(1),
 		.parent = dir ? r->parent : 0,
+		.project = cpu_to_le32(READ_ONCE(fd->project)),
 		.fs = cpu_to_le32(flint_fs(p->dir->i_sb)->fsid),
 		.layout = fd->layout,
 	};
 	a->layout.seed = cpu_to_le64(flint_splitmix64(&seed));
 }
 
-/* It is ours alone: good as under leases, until the server knows it. Under leases.lock. */
-static void flint_promise_own(struct flint_leases *l, struct inode *inode)
+static bool flint_promise_writes(const struct flint_promise *p)
 {
+	return le16_to_cpu(p->rec.flags) & FLINT_OPEN_WRITE;
+}
+
+/* It is ours alone: good as under leases, until the server knows it. Under leases.lock. */
+static void flint_promise_own(struct flint_leases *l, const struct flint_promise *p)
+{
+	struct inode *inode = p->inode;
 	struct flint_inode *fi = flint_i(inode);
 
 	spin_lock(&fi->lock);
 	fi->read_gen = atomic_long_inc_return(&l->gens);
 	fi->attr_gen = fi->read_gen;
+	if (flint_promise_writes(p) && flint_fs(inode->i_sb)->opts.writeback)
+		fi->write_gen = atomic_long_inc_return(&l->gens);
 	if (S_ISDIR(inode->i_mode)) {
 		fi->dir_gen = atomic_long_inc_return(&l->gens);
 		fi->delegated = true;
@@ -330,7 +349,7 @@ static bool flint_promise_queue(struct flint_fs *fs, struct flint_promise *p)
 	ok = fd->delegated && !READ_ONCE(fs->shutdown) && !flint_i(p->inode)->promise;
 	many = d->nr + 1 >= FLINT_PROMISE_MANY;
 	if (ok) {
-		flint_promise_own(&fs->leases, p->inode);
+		flint_promise_own(&fs->leases, p);
 		ihold(p->dir);
 		ihold(p->inode);
 		p->nr = ++d->made;
@@ -488,6 +507,8 @@ static void flint_promise_unlink(struct flint_delegate *d, struct flint_promise 
  * flint_delegate_cancel() - a name is removed that the server never heard of
  * @inode: of it; not a directory, with its only name
  *
+ * What was written to it goes, too.
+ *
  * Return: true: done; false: ask the server.
  */
 bool flint_delegate_cancel(struct inode *inode)
@@ -500,10 +521,11 @@ bool flint_delegate_cancel(struct inode *inode)
 	spin_lock(&d->lock);
 	p = flint_i(inode)->promise;
 	/* An open file lives on without a name: the server must keep it. */
-	if (p && (p->state != FLINT_PROMISE_QUEUED || p->rec.flags ||
-		  flint_i(inode)->local_opens))
+	if (p && (p->state != FLINT_PROMISE_QUEUED || flint_i(inode)->local_opens ||
+		  (p->rec.flags && !flint_wb_parked(inode))))
 		p = NULL;
 	if (p) {
+		WRITE_ONCE(flint_i(inode)->broken, -ESTALE);
 		d->nr--;
 		flint_promise_unlink(d, p);
 	}
@@ -511,6 +533,7 @@ bool flint_delegate_cancel(struct inode *inode)
 	if (!p)
 		return false;
 	wake_up_all(&d->told);
+	flint_wb_hurry(inode);
 	flint_promise_put(p);
 	return true;
 }
@@ -576,7 +599,7 @@ static struct flint_buf *flint_batch_fill(struct flint_delegate *d, u32 len)
 	return buf;
 }
 
-/* The server's clock is behind ours: its times count. */
+/* The server's clock is behind ours: its times count, but for those that are told later. */
 static void flint_promise_times(const struct flint_promise *p, u64 now)
 {
 	struct flint_inode *fi = flint_i(p->inode);
@@ -585,19 +608,22 @@ static void flint_promise_times(const struct flint_promise *p, u64 now)
 	if (le64_to_cpu(p->rec.time) <= now)
 		return;
 	spin_lock(&fi->lock);
-	if (fi->change == 1) {
+	if (fi->change == 1)
+		fi->btime = t;
+	if (fi->change == 1 && !fi->attr_owed && !test_bit(FLINT_I_MTIME_DIRTY, &fi->state)) {
 		inode_set_atime_to_ts(p->inode, t);
 		inode_set_mtime_to_ts(p->inode, t);
 		inode_set_ctime_to_ts(p->inode, t);
-		fi->btime = t;
 	}
 	spin_unlock(&fi->lock);
 }
 
-static u32 flint_promise_kinds(const struct inode *inode)
+/* Of those of the batch. */
+static u32 flint_promise_kinds(const struct flint_promise *p, u32 kinds)
 {
-	return S_ISDIR(inode->i_mode) ?
-	       FLINT_LEASE_READ | FLINT_LEASE_DIR | FLINT_LEASE_DIR_WRITE : FLINT_LEASE_READ;
+	if (S_ISDIR(p->inode->i_mode))
+		return FLINT_LEASE_READ | FLINT_LEASE_DIR | FLINT_LEASE_DIR_WRITE;
+	return FLINT_LEASE_READ | (flint_promise_writes(p) ? kinds & FLINT_LEASE_WRITE : 0);
 }
 
 /* The promise is over, kept or not. */
@@ -619,15 +645,16 @@ static void flint_promise_end(struct flint_fs *fs, struct flint_promise *p, bool
 	flint_promise_put(p);
 }
 
-/* @seq: of the grant, 0: it is not leased. */
+/* @seq: of the grant of @kinds, 0: it is not leased. */
 static void flint_promise_told(struct flint_fs *fs, struct flint_promise *p,
-			       const struct flint_mcall *c, u64 seq, u64 now)
+			       const struct flint_mcall *c, u32 kinds, u64 seq, u64 now)
 {
 	flint_promise_times(p, now);
 	if (seq)
-		flint_lease_hold(p->inode, c->lease_epoch, flint_promise_kinds(p->inode), seq,
+		flint_lease_hold(p->inode, c->lease_epoch, flint_promise_kinds(p, kinds), seq,
 				 NULL);
 	flint_lease_settle(p->inode);
+	flint_wb_settle(p->inode);
 	flint_promise_end(fs, p, true);
 }
 
@@ -683,6 +710,7 @@ static void flint_batch_done(struct flint_fs *fs, const struct flint_mcall *c,
 	u32 nr = le32_to_cpu(rep->nr), leased = le32_to_cpu(rep->leased), i;
 	bool dirs = le32_to_cpu(rep->flags) & FLINT_DIR_CREATED_DIRS;
 	struct flint_promise *p, *next;
+	u32 kinds = 0;
 	bool ours;
 	u64 seq = 0;
 
@@ -690,15 +718,18 @@ static void flint_batch_done(struct flint_fs *fs, const struct flint_mcall *c,
 		flint_batch_fail(fs, sent, -EPROTO);
 		return;
 	}
-	for (i = 0; i < c->nr_grants; i++)
-		if (!c->grants[i].ino)
-			seq = le64_to_cpu(c->grants[i].seq);
+	for (i = 0; i < c->nr_grants; i++) {
+		if (c->grants[i].ino)
+			continue;
+		seq = le64_to_cpu(c->grants[i].seq);
+		kinds = le32_to_cpu(c->grants[i].kinds);
+	}
 	i = 0;
 	list_for_each_entry_safe(p, next, &fs->delegate.sent, node) {
 		if (i == nr)
 			break;
 		ours = S_ISDIR(p->inode->i_mode) ? dirs : i < leased;
-		flint_promise_told(fs, p, c, ours ? seq : 0, le64_to_cpu(rep->time));
+		flint_promise_told(fs, p, c, kinds, ours ? seq : 0, le64_to_cpu(rep->time));
 		i++;
 	}
 	if (nr == sent)
@@ -714,7 +745,8 @@ static int flint_batch_send(struct flint_fs *fs, u32 nr, u32 len)
 	struct flint_dir_created rep;
 	struct flint_mcall c = {
 		.op = FLINT_OP_DIR_CREATE, .mutates = true, .forever = true,
-		.lease = FLINT_LEASE_READ | FLINT_LEASE_DIR | FLINT_LEASE_DIR_WRITE,
+		.lease = FLINT_LEASE_READ | FLINT_LEASE_DIR | FLINT_LEASE_DIR_WRITE |
+			 (fs->opts.writeback ? FLINT_LEASE_WRITE : 0),
 		.body = &body, .body_len = sizeof(body),
 		.rep = &rep, .rep_size = sizeof(rep),
 		.dir = FLINT_DIR_OUT, .data_len = len,

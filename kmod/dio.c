@@ -1025,9 +1025,11 @@ static int flint_dio_known(const struct kiocb *iocb, bool write)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 
-	if (!write || likely(!flint_delegate_has(inode)))
+	if (!write)
 		return 0;
-	return iocb->ki_flags & IOCB_NOWAIT ? -EAGAIN : flint_delegate_settle(inode, 0);
+	if ((iocb->ki_flags & IOCB_NOWAIT) && flint_delegate_has(inode))
+		return -EAGAIN;
+	return flint_delegate_settle(inode, 0);
 }
 
 /**

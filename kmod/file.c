@@ -144,40 +144,43 @@ static int flint_file_release(struct inode *inode, struct file *file)
 
 /* ---- size and times --------------------------------------------------- */
 
-static int flint_extend_call(struct inode *inode, u64 end, u32 epoch, u64 when,
-			     unsigned long deadline)
+/**
+ * flint_extend_call() - EXTEND, and what follows from its answer
+ * @inode: regular file
+ * @body: all but the inode
+ * @attr: receives the answer; unchanged if the file was truncated since
+ * @deadline: jiffies, or 0 for what the mount options say
+ * Return: 0 or an error of flint_meta_call().
+ */
+int flint_extend_call(struct inode *inode, struct flint_extend *body, struct flint_attr *attr,
+		      unsigned long deadline)
 {
 	struct flint_inode *fi = flint_i(inode);
 	struct flint_fs *fs = flint_fs(inode->i_sb);
-	struct flint_extend body = {
-		.ino = cpu_to_le64(inode->i_ino),
-		.gen = cpu_to_le32(fi->gen),
-		.trunc_epoch = cpu_to_le32(epoch),
-		.end = cpu_to_le64(end),
-		.when = cpu_to_le64(when),
-	};
-	struct flint_attr attr;
 	struct flint_mcall c = {
 		.op = FLINT_OP_EXTEND, .mutates = true, .inode = inode,
 		.lease = flint_wb_wanted(inode) ? FLINT_LEASE_READ | FLINT_LEASE_WRITE : 0,
-		.body = &body, .body_len = sizeof(body),
-		.rep = &attr, .rep_size = sizeof(attr),
+		.body = body, .body_len = sizeof(*body),
+		.rep = attr, .rep_size = sizeof(*attr),
 		.deadline = deadline,
 	};
 	u64 before = READ_ONCE(fi->change);
-	int err = flint_meta_call(fs, &c);
+	int err;
 
+	body->ino = cpu_to_le64(inode->i_ino);
+	body->gen = cpu_to_le32(fi->gen);
+	err = flint_meta_call(fs, &c);
 	flint_stat_inc(fs, FLINT_STAT_EXTENDS);
 	if (err == -ESTALE)
 		return flint_inode_refresh(inode, deadline);
 	if (err)
 		return err;
 	/* Our own change does not outdate pages that we keep up to date. */
-	if (le64_to_cpu(attr.change) == before + 1)
+	if (le64_to_cpu(attr->change) == before + 1)
 		cmpxchg(&fi->cache_change, before, before + 1);
-	err = flint_inode_apply(inode, &attr, c.sent);
+	err = flint_inode_apply(inode, attr, c.sent);
 	if (!err)
-		flint_lease_take(&c, NULL, inode, &attr);
+		flint_lease_take(&c, NULL, inode, attr);
 	return err;
 }
 
@@ -223,12 +226,17 @@ void flint_extend_end(struct flint_inode *fi)
  */
 int flint_extend_at(struct inode *inode, u64 end, u32 epoch, u64 when, unsigned long deadline)
 {
+	struct flint_extend body = {
+		.trunc_epoch = cpu_to_le32(epoch),
+		.when = cpu_to_le64(when),
+	};
 	struct flint_inode *fi = flint_i(inode);
+	struct flint_attr attr;
 	u64 want;
 	int err;
 
 	if (!end)
-		return flint_extend_call(inode, 0, epoch, when, deadline);
+		return flint_extend_call(inode, &body, &attr, deadline);
 	for (;;) {
 		spin_lock(&fi->lock);
 		if (epoch != fi->trunc_epoch) {
@@ -251,7 +259,8 @@ int flint_extend_at(struct inode *inode, u64 end, u32 epoch, u64 when, unsigned 
 		if (err)
 			return err;
 	}
-	err = flint_extend_call(inode, want, epoch, when, deadline);
+	body.end = cpu_to_le64(want);
+	err = flint_extend_call(inode, &body, &attr, deadline);
 	flint_extend_end(fi);
 	return err;
 }

@@ -259,6 +259,7 @@ u8 flint_delegate_wanted(const struct flint_fs *fs);
 struct inode *flint_delegate_make(struct inode *dir, struct dentry *dentry, umode_t mode, dev_t dev,
 				  const char *target, u32 flags);
 bool flint_delegate_close(struct inode *inode, struct flint_handle *h);
+void flint_delegate_hurry(struct flint_fs *fs);
 bool flint_delegate_cancel(struct inode *inode);
 u32 flint_delegate_locals(struct flint_fs *fs, unsigned long attempt, struct flint_lease_rec *rec);
 void flint_delegate_init(struct flint_fs *fs);
@@ -845,6 +846,8 @@ int flint_file_adopt(struct inode *inode, struct file *file);
 u32 flint_open_flags(unsigned int f_flags);
 u8 flint_open_lease(const struct flint_fs *fs, unsigned int f_flags);
 int flint_extend_at(struct inode *inode, u64 end, u32 epoch, u64 when, unsigned long deadline);
+int flint_extend_call(struct inode *inode, struct flint_extend *body, struct flint_attr *attr,
+		      unsigned long deadline);
 int flint_extend_wait(struct flint_inode *fi, unsigned long deadline);
 void flint_extend_end(struct flint_inode *fi);
 
@@ -922,6 +925,9 @@ bool flint_wb_ask(struct inode *inode);
 int flint_wb_write(struct inode *inode, loff_t start, loff_t end, unsigned long deadline);
 int flint_flush_range(struct inode *inode, loff_t start, loff_t end, unsigned long deadline);
 bool flint_wb_park(struct inode *inode, struct flint_handle *h);
+bool flint_wb_parked(struct inode *inode);
+void flint_wb_hurry(struct inode *inode);
+void flint_wb_settle(struct inode *inode);
 bool flint_wb_recalled(struct inode *inode, const struct flint_lease_rec *rec, u64 epoch);
 void flint_wb_wait_recall(struct inode *inode);
 void flint_wb_lost(struct flint_fs *fs);

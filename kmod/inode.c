@@ -417,8 +417,7 @@ void flint_inode_written(struct inode *inode)
  * @when: receives the time of the last write, ns since 1970, or 0: the server's
  *
  * Only who holds the WRITE lease, or has yet to return it, knows that nobody
- * wrote later. An mtime that was set since is told after this one, which is the
- * ctime then, so that ctime does not move.
+ * wrote later.
  *
  * Return: whether there are; it is the caller's to tell them now, or else to call
  * flint_inode_unwrote().
@@ -426,13 +425,13 @@ void flint_inode_written(struct inode *inode)
 bool flint_inode_wrote(struct inode *inode, u64 *when)
 {
 	struct flint_inode *fi = flint_i(inode);
-	struct timespec64 last;
+	struct timespec64 mtime;
 	bool dirty;
 
 	spin_lock(&fi->lock);
 	dirty = test_and_clear_bit(FLINT_I_MTIME_DIRTY, &fi->state);
-	last = fi->attr_owed & ATTR_MTIME ? inode_get_ctime(inode) : inode_get_mtime(inode);
-	*when = (dirty || fi->attr_owed) && fi->owes_lease ? timespec64_to_ns(&last) : 0;
+	mtime = inode_get_mtime(inode);
+	*when = dirty && fi->owes_lease ? timespec64_to_ns(&mtime) : 0;
 	spin_unlock(&fi->lock);
 	return dirty;
 }
@@ -695,6 +694,7 @@ int flint_setattr(FLINT_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
 		err = flint_touch_wait(flint_fs(inode->i_sb));
 	if (err || flint_wb_attr(inode, attr))
 		return err;
+	/* These count for what was written before, and not for what comes after. */
 	if (S_ISREG(inode->i_mode) && READ_ONCE(fi->owes) &&
 	    (READ_ONCE(fi->attr_owed) ||
 	     (attr->ia_valid & (ATTR_SIZE | ATTR_MTIME | ATTR_UID | ATTR_GID))))

@@ -216,6 +216,12 @@ static int flint_writepages(struct address_space *mapping, struct writeback_cont
 		atomic_inc(&flint_i(inode)->wb_again);
 		return 0;
 	}
+	/* Its own work waits until the metadata server knows the file. */
+	if (flint_delegate_has(inode)) {
+		flint_delegate_hurry(fs);
+		atomic_inc(&flint_i(inode)->wb_again);
+		return 0;
+	}
 	flags = memalloc_nofs_save();
 	b = kvmalloc(struct_size(b, bv, FLINT_WB_BATCH), GFP_NOFS | __GFP_NOWARN);
 	if (!b) {

@@ -58,6 +58,7 @@ const struct fs_parameter_spec flint_fs_parameters[] = {
 static const struct flint_opts flint_opts_default = {
 	.proto		= FLINT_PROTO_RDMA | FLINT_PROTO_TCP,
 	.lease		= true,
+	.delegate	= true,
 	.writeback	= true,
 	.io_timeo	= 20000,
 	.meta_timeo	= 30000,
@@ -306,6 +307,8 @@ static int flint_parse_param(struct fs_context *fc, struct fs_parameter *param)
 		return 0;
 	case FLINT_OPT_WRITEBACK:
 		opts->writeback = !result.negated;
+		if (result.negated)
+			opts->delegate = false;	/* unless it is asked for behind this */
 		return 0;
 	case FLINT_OPT_HARD:
 	case FLINT_OPT_SOFT:
@@ -454,10 +457,10 @@ void flint_opts_show(struct seq_file *m, const struct flint_opts *opts)
 	seq_puts(m, opts->soft ? ",soft" : ",hard");
 	if (!opts->lease)
 		seq_puts(m, ",nolease");
-	if (opts->delegate)
-		seq_puts(m, ",delegate");
 	if (opts->writeback != def->writeback && opts->lease)
 		seq_puts(m, opts->writeback ? ",writeback" : ",nowriteback");
+	if (opts->delegate != (def->delegate && opts->writeback) && opts->lease)
+		seq_puts(m, opts->delegate ? ",delegate" : ",nodelegate");
 	flint_show_time(m, "io_timeo", opts->io_timeo, UINT_MAX);
 	flint_show_time(m, "meta_timeo", opts->meta_timeo, UINT_MAX);
 	flint_show_time(m, "attr_timeo", opts->attr_timeo, def->attr_timeo);

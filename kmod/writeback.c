@@ -49,6 +49,7 @@
 
 #define FLINT_WB_DELAY		HZ		/* what is written is a promise so long */
 #define FLINT_WB_RETRY		(HZ / 2)
+#define FLINT_WB_SETTLE		HZ		/* for the server to know the file */
 #define FLINT_WB_TELL_TIMEO	(10 * HZ)
 #define FLINT_WB_ASK_TIMEO	(2 * HZ)
 #define FLINT_WB_FULL		(10 * HZ)	/* data was refused: no promises for so long */
@@ -354,8 +355,14 @@ int flint_wb_write(struct inode *inode, loff_t start, loff_t end, unsigned long 
 	struct flint_fs *fs = flint_fs(inode->i_sb);
 	struct flint_inode *fi = flint_i(inode);
 	unsigned long until = jiffies + msecs_to_jiffies(fs->opts.io_timeo);
+	bool work = current->flags & PF_KTHREAD;
 	int again, err;
 
+	err = flint_delegate_settle(inode, work ? jiffies + FLINT_WB_SETTLE : deadline);
+	if (err == -EIO && work && !READ_ONCE(fi->broken))
+		return -EAGAIN;
+	if (err)
+		return err;
 	for (;;) {
 		again = atomic_read(&fi->wb_again);
 		err = filemap_write_and_wait_range(inode->i_mapping, start, end);
@@ -363,7 +370,7 @@ int flint_wb_write(struct inode *inode, loff_t start, loff_t end, unsigned long 
 			return err;
 		if (READ_ONCE(fs->shutdown) || READ_ONCE(fs->leases.lost))
 			return -EIO;
-		if (current->flags & PF_KTHREAD)
+		if (work)
 			return -EAGAIN;
 		if ((fs->opts.soft && time_after(jiffies, until)) ||
 		    (deadline && time_after(jiffies, deadline)))
@@ -389,11 +396,65 @@ static int flint_wb_tell_size(struct inode *inode, u64 end, u32 epoch, unsigned 
 	return err;
 }
 
-/* Tell the attributes that were set, one teller at a time: the last values count. */
-static int flint_wb_tell_attr(struct inode *inode, unsigned long deadline)
+/* What is told of attributes that were set, with the mtime, so that ctime is their time. */
+static void flint_wb_attr_fill(struct flint_extend *body, const struct iattr *attr)
+{
+	body->valid = cpu_to_le32((attr->ia_valid & ATTR_MODE ? FLINT_SET_MODE : 0) |
+				  (attr->ia_valid & ATTR_ATIME ? FLINT_SET_ATIME : 0) |
+				  FLINT_SET_MTIME);
+	body->mode = cpu_to_le32(attr->ia_mode);
+	body->atime = cpu_to_le64(timespec64_to_ns(&attr->ia_atime));
+	body->mtime = cpu_to_le64(timespec64_to_ns(&attr->ia_mtime));
+	body->when = cpu_to_le64(timespec64_to_ns(&attr->ia_ctime));
+}
+
+/* Did the server take them? */
+static bool flint_wb_attr_taken(const struct flint_extend *body, const struct flint_attr *a)
+{
+	u32 valid = le32_to_cpu(body->valid);
+
+	return a->mtime == body->mtime &&
+	       (!(valid & FLINT_SET_ATIME) || a->atime == body->atime) &&
+	       (!(valid & FLINT_SET_MODE) ||
+		!((le32_to_cpu(a->mode) ^ le32_to_cpu(body->mode)) & S_IALLUGO));
+}
+
+/* Tell the size up to @end, 0: not it, and the attributes that were set. */
+static int flint_wb_tell_attr(struct inode *inode, const struct iattr *attr, u64 end, u32 epoch,
+			      unsigned long deadline)
+{
+	struct flint_extend body = {
+		.trunc_epoch = cpu_to_le32(epoch),
+		.end = cpu_to_le64(end),
+	};
+	struct flint_attr rep = {};
+	int err;
+
+	flint_wb_attr_fill(&body, attr);
+	err = flint_extend_call(inode, &body, &rep, deadline);
+	if (err || flint_wb_attr_taken(&body, &rep))
+		return err;
+	/* The file was truncated since, or the server is an older one. */
+	return flint_setattr_at(inode, attr, le64_to_cpu(body.when), deadline);
+}
+
+/**
+ * flint_wb_tell() - tell the server of a file whose data is at the chunk servers
+ * @inode: regular file
+ * @end: size up to there; what is known already need not be
+ * @epoch: truncate epoch of that
+ * @deadline: jiffies, or 0 for what the mount options say
+ *
+ * And times, and attributes that were set. Of these there is one teller at a time, so that
+ * the last values count.
+ *
+ * Return: 0, -EINTR, or an error of flint_meta_call().
+ */
+static int flint_wb_tell(struct inode *inode, u64 end, u32 epoch, unsigned long deadline)
 {
 	struct flint_inode *fi = flint_i(inode);
 	struct iattr attr;
+	bool times;
 	u32 seq;
 	int err;
 
@@ -401,7 +462,7 @@ static int flint_wb_tell_attr(struct inode *inode, unsigned long deadline)
 		spin_lock(&fi->lock);
 		if (!fi->attr_owed) {
 			spin_unlock(&fi->lock);
-			return 0;
+			return flint_wb_tell_size(inode, end, epoch, deadline);
 		}
 		if (!test_and_set_bit(FLINT_I_EXTENDING, &fi->state))
 			break;
@@ -411,28 +472,28 @@ static int flint_wb_tell_attr(struct inode *inode, unsigned long deadline)
 			return err;
 	}
 	attr = (struct iattr){
-		.ia_valid = fi->attr_owed,
+		.ia_valid = fi->attr_owed | ATTR_MTIME | ATTR_MTIME_SET,
 		.ia_mode = inode->i_mode,
 		.ia_atime = inode_get_atime(inode),
 		.ia_mtime = inode_get_mtime(inode),
 		.ia_ctime = inode_get_ctime(inode),
 	};
+	times = test_and_clear_bit(FLINT_I_MTIME_DIRTY, &fi->state);
 	seq = fi->attr_seq;
+	if (end <= fi->size || epoch != fi->trunc_epoch) {
+		end = 0;	/* told already, or truncated since */
+		epoch = fi->trunc_epoch;
+	}
 	spin_unlock(&fi->lock);
-	err = flint_setattr_at(inode, &attr, timespec64_to_ns(&attr.ia_ctime), deadline);
+	err = flint_wb_tell_attr(inode, &attr, end, epoch, deadline);
 	spin_lock(&fi->lock);
 	if (!err && seq == fi->attr_seq)
 		fi->attr_owed = 0;
 	spin_unlock(&fi->lock);
+	if (err && times)
+		flint_inode_unwrote(inode);
 	flint_extend_end(fi);
 	return err;
-}
-
-static int flint_wb_tell(struct inode *inode, u64 end, u32 epoch, unsigned long deadline)
-{
-	int err = flint_wb_tell_size(inode, end, epoch, deadline);
-
-	return err ? err : flint_wb_tell_attr(inode, deadline);
 }
 
 static u64 flint_wb_kept(struct flint_inode *fi, u32 *epoch)
@@ -498,8 +559,9 @@ static void flint_wb_discard(struct inode *inode, int err, const char *why)
 	spin_unlock(&fi->lock);
 	lost |= mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) ||
 		mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK);
-	if (lost) {
+	if (lost)
 		mapping_set_error(mapping, err);
+	if (lost && inode->i_nlink) {
 		flint_stat_inc(flint_fs(inode->i_sb), FLINT_STAT_WB_ERRORS);
 		pr_err_ratelimited("%s: inode %lu: what was written last and not synced is lost: %s (%d)\n",
 				   flint_fs(inode->i_sb)->name, inode->i_ino, why, err);
@@ -628,6 +690,8 @@ static void flint_wb_work(struct work_struct *work)
 		flint_wb_discard(inode, -EIO, "the mount was shut down");
 	else if (READ_ONCE(fs->leases.lost))
 		flint_wb_discard(inode, -EIO, "the session has ended");
+	else if (READ_ONCE(fi->broken))
+		flint_wb_discard(inode, fi->broken, "the metadata server did not take the file");
 	else if (flint_wb_pay(inode))
 		delay = FLINT_WB_RETRY;
 	if (!delay && (READ_ONCE(fi->ret_kinds) & FLINT_LEASE_READ))
@@ -638,7 +702,8 @@ static void flint_wb_work(struct work_struct *work)
 		flint_lease_return(fs, 0, 0, epoch, &rec, 1);
 	list_for_each_entry_safe(h, next, &parked, node) {
 		list_del(&h->node);
-		flint_handle_close(h);
+		if (!h->promised || !flint_delegate_close(inode, h))
+			flint_handle_close(h);
 	}
 	spin_lock(&fs->leases.owed_lock);
 	if (!fs->leases.nr_owed)
@@ -666,6 +731,49 @@ bool flint_wb_park(struct inode *inode, struct flint_handle *h)
 		list_add_tail(&h->node, &fi->parked);
 	spin_unlock(&fi->lock);
 	return owes;
+}
+
+/* Is the handle that a promised file was made with closed, but for what is owed? */
+bool flint_wb_parked(struct inode *inode)
+{
+	struct flint_inode *fi = flint_i(inode);
+	struct flint_handle *h;
+	bool parked = false;
+
+	spin_lock(&fi->lock);
+	list_for_each_entry(h, &fi->parked, node)
+		parked |= h->promised;
+	spin_unlock(&fi->lock);
+	return parked;
+}
+
+/* Let the work see to it now. */
+void flint_wb_hurry(struct inode *inode)
+{
+	struct flint_inode *fi = flint_i(inode);
+
+	spin_lock(&fi->lock);
+	if (fi->owes)
+		mod_delayed_work(flint_fs(inode->i_sb)->wb_wq, &fi->wb_work, 0);
+	spin_unlock(&fi->lock);
+}
+
+/**
+ * flint_wb_settle() - a promised file is known to the server now
+ * @inode: any
+ *
+ * What it owes is paid at once if no lease came with the answer.
+ */
+void flint_wb_settle(struct inode *inode)
+{
+	struct flint_inode *fi = flint_i(inode);
+
+	spin_lock(&fi->lock);
+	if (fi->owes && !fi->write_gen && !fi->ret_kinds) {
+		set_bit(FLINT_I_UNLEASED, &fi->state);
+		mod_delayed_work(flint_fs(inode->i_sb)->wb_wq, &fi->wb_work, 0);
+	}
+	spin_unlock(&fi->lock);
 }
 
 /**
@@ -718,10 +826,7 @@ static void flint_wb_kick(struct flint_fs *fs)
 		list_move_tail(&fi->owed_node, &l->owed);
 		ihold(&fi->vfs);	/* who owes is held */
 		spin_unlock(&l->owed_lock);
-		spin_lock(&fi->lock);
-		if (fi->owes)
-			mod_delayed_work(fs->wb_wq, &fi->wb_work, 0);
-		spin_unlock(&fi->lock);
+		flint_wb_hurry(&fi->vfs);
 		iput(&fi->vfs);
 		spin_lock(&l->owed_lock);
 	}
@@ -783,7 +888,9 @@ u32 flint_wb_reclaim(struct flint_leases *l, unsigned long attempt, struct flint
 	spin_lock(&l->lock);
 	spin_lock(&l->owed_lock);
 	list_for_each_entry(fi, &l->owed, owed_node) {
-		if (!READ_ONCE(fi->owes_lease) || fi->reclaimed == attempt)
+		/* What was promised needs none yet: nobody can find it. */
+		if (!READ_ONCE(fi->owes_lease) || READ_ONCE(fi->promise) ||
+		    fi->reclaimed == attempt)
 			continue;
 		if (nr == FLINT_LEASE_RECS_MAX)
 			break;

@@ -816,12 +816,62 @@ static void test_written_when(void **p)
 	assert_int_equal(le64_to_cpu(a.mtime), st->clock);
 }
 
+/* It also says what it set; what it may not set leaves no trace, of the size neither. */
+static void test_extend_attr(void **p)
+{
+	struct state *st = *p;
+	u64 f = made(st, st->root, "f", REG), first = st->clock;
+	struct flint_extend b = {
+		.ino = cpu_to_le64(f), .end = cpu_to_le64(100), .when = cpu_to_le64(first + 700),
+		.valid = cpu_to_le32(FLINT_SET_MODE | FLINT_SET_MTIME),
+		.mode = cpu_to_le32(0751), .atime = cpu_to_le64(5), .mtime = cpu_to_le64(7),
+	};
+	struct flint_setattr set = { .mode = cpu_to_le32(0640) };
+	struct flint_attr a;
+
+	st->clock += 1000;
+	assert_int_equal(op2(st, FLINT_OP_EXTEND, &b, sizeof(b), NULL, 0, NULL, 0), 0);
+	a = rep_attr(st);
+	assert_int_equal(le32_to_cpu(a.mode), S_IFREG | 0751);
+	assert_int_equal(le64_to_cpu(a.size), 100);
+	assert_int_equal(le64_to_cpu(a.mtime), 7);
+	assert_int_equal(le64_to_cpu(a.atime), first);
+	assert_int_equal(le64_to_cpu(a.ctime), first + 700);
+	/* So does SETATTR; ctime does not go back, and is not in the future. */
+	set.when = cpu_to_le64(first + 800);
+	assert_int_equal(do_setattr(st, f, FLINT_SET_MODE, &set), 0);
+	a = rep_attr(st);
+	assert_int_equal(le32_to_cpu(a.mode), S_IFREG | 0640);
+	assert_int_equal(le64_to_cpu(a.ctime), first + 800);
+	assert_int_equal(le64_to_cpu(a.mtime), 7);
+	set.when = cpu_to_le64(first);
+	assert_int_equal(do_setattr(st, f, FLINT_SET_MODE, &set), 0);
+	assert_int_equal(le64_to_cpu(rep_attr(st).ctime), first + 800);
+	set.when = cpu_to_le64(st->clock + 5000);
+	assert_int_equal(do_setattr(st, f, FLINT_SET_MODE, &set), 0);
+	assert_true(le64_to_cpu(rep_attr(st).ctime) < st->clock + 5000);
+
+	b.valid = cpu_to_le32(FLINT_SET_UID);
+	b.end = cpu_to_le64(500);
+	assert_int_equal(op2(st, FLINT_OP_EXTEND, &b, sizeof(b), NULL, 0, NULL, 0), EINVAL);
+	b.valid = cpu_to_le32(FLINT_SET_MODE);
+	set.flags = cpu_to_le32(FLINT_INO_APPEND);
+	assert_int_equal(do_setattr(st, f, FLINT_SET_FLAGS, &set), 0);
+	assert_int_equal(op2(st, FLINT_OP_EXTEND, &b, sizeof(b), NULL, 0, NULL, 0), EPERM);
+	b.valid = 0;
+	b.end = 0;
+	assert_int_equal(op2(st, FLINT_OP_EXTEND, &b, sizeof(b), NULL, 0, NULL, 0), 0);
+	assert_int_equal(le64_to_cpu(rep_attr(st).size), 100);
+	verify(st);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_fs_create), T(test_session), T(test_rdonly), T(test_mknod), T(test_setgid),
 		T(test_open), T(test_link_unlink), T(test_link_limit), T(test_many_links),
 		T(test_setattr), T(test_flags), T(test_xattr), T(test_extend_append), T(test_written_when),
+		T(test_extend_attr),
 		T(test_other_fs), T(test_malformed), T(test_settle),
 		T(test_hints), T(test_nameless), T(test_layout), T(test_room),
 		T(test_dir_create), T(test_dir_create_refused),

@@ -101,13 +101,18 @@ frozen_metadata_server_does_not_block_kill()
 	return $status
 }
 
-# Who waits for a lock cannot be killed, and more than 30 seconds of it end the guest.
+# Who waits for a lock cannot be killed, and more than 30 seconds of it end the guest. Delegated
+# calls would not wait.
 frozen_metadata_server_holds_no_lock()
 {
-	mkdir $MNT/stall || return 1
-	timeout 400 "$B/vm/stall" $MNT/stall 45 100 $(pgrep -x flint-metad)
-	local status=$?
+	local asking=/mnt/asking status
+
+	mount_flint nodelegate $asking
+	mkdir $asking/stall || return 1
+	timeout 400 "$B/vm/stall" $asking/stall 45 100 $(pgrep -x flint-metad)
+	status=$?
 	pkill -CONT -x flint-metad
+	umount_flint $asking
 	return $status
 }
 

@@ -337,7 +337,8 @@ FLINT_ASSERT_SIZE(struct flint_dir_rec, 56);
  * @status: of the one behind them, when there is one
  * @flags: FLINT_DIR_CREATED_*
  * @leased: of the executed ones the first so many are leased read, directories not
- *	counted, under the number of the grant with ino 0 that comes along
+ *	counted, under the number of the grant with ino 0 that comes along; and write,
+ *	where the record says that it is open for writing and the grant has that kind
  * @time: of the command: no time stamp of a record is later
  */
 struct flint_dir_created {

@@ -849,7 +849,7 @@ struct flint_setattr {
 	__le64 like;			/* LAYOUT: another file, of the same chunk size or not */
 	/*
 	 * When it was changed, ns since 1970, by who holds a WRITE lease: ctime, which is not in
-	 * the server's future and does not go back; 0: now. With no bit in @valid only that.
+	 * the server's future and does not go back; 0: now.
 	 */
 	__le64 when;
 };
@@ -1038,6 +1038,9 @@ FLINT_ASSERT_SIZE(struct flint_xattr_rep, 8);
  * and neither goes back by it. Refused with FLINT_ST_STALE_EPOCH when @trunc_epoch
  * is not current. With @end 0 only the times change. APPEND: reserves @len bytes at
  * the end and grows the file by them.
+ *
+ * With @valid the writer set attributes, too: ctime becomes @when, as with SETATTR. A
+ * server that does not know of them leaves them out, which its answer shows.
  */
 struct flint_extend {
 	__le64 ino;
@@ -1047,9 +1050,13 @@ struct flint_extend {
 	__le64 len;
 	/* 32 bytes in version 1.0 */
 	__le64 when;			/* ns since 1970, under a WRITE lease; 0: now */
+	__le32 valid;			/* FLINT_SET_MODE, _ATIME, _MTIME */
+	__le32 mode;
+	__le64 atime;
+	__le64 mtime;
 };
 
-FLINT_ASSERT_SIZE(struct flint_extend, 40);
+FLINT_ASSERT_SIZE(struct flint_extend, 64);
 #define FLINT_EXTEND_MIN	32
 
 struct flint_append_rep {

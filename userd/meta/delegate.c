@@ -22,7 +22,7 @@
 bool metad_may_delegate(struct metad *m, u64 sid, const struct meta_inode *dir)
 {
 	const struct meta_session *sn = meta_session_by_id(&m->store, sid);
-	struct meta_charge c = { .files = NO_ROOM };
+	struct meta_charge c = { .files = NO_ROOM, .bytes = NO_ROOM };
 
 	/* What the server checks or maps for each request is asked for each time. */
 	if (!sn || (sn->flags & (FLINT_SESSION_CHECK | FLINT_SESSION_RDONLY | META_SN_TOKEN)))
@@ -30,9 +30,9 @@ bool metad_may_delegate(struct metad *m, u64 sid, const struct meta_inode *dir)
 	if (!meta_is_dir(dir) || !dir->nlink ||
 	    (dir->flags & (META_INO_TRASH | META_INO_DACL | FLINT_INO_IMMUTABLE | FLINT_INO_APPEND)))
 		return false;
-	/* So is every inode under a limit: EDQUOT is exact. */
+	/* So is every inode, and every byte of one, under a limit: EDQUOT is exact. */
 	return !meta_tree_room(&m->store, dir->ino, 0, &c) &&
-	       !meta_ids_room(&m->store, dir, 0, NO_ROOM);
+	       !meta_ids_room(&m->store, dir, NO_ROOM, NO_ROOM);
 }
 
 static bool made_here(const u64 *made, u32 nr, u64 ino)
@@ -97,18 +97,24 @@ static void count_writers(struct metad *m, u64 sid, const u8 *data, u32 len, u32
 
 #define DIR_KINDS	(FLINT_LEASE_READ | FLINT_LEASE_DIR | FLINT_LEASE_DIR_WRITE)
 
-/* Lease of what was made the directories, or the rest, under one number. Return: how many. */
+/*
+ * Lease of what was made the directories, or the rest, under one number; @write: with files
+ * that are open for writing, write, too. Return: how many.
+ */
 static u32 grant_made(struct metad *m, u64 sid, const u8 *data, u32 len, u32 nr, bool dirs,
-		      u64 seq)
+		      u32 write, u64 seq)
 {
-	u32 n, pos = 0, kinds = dirs ? DIR_KINDS : FLINT_LEASE_READ;
 	struct lease_table *t = metad_lease_table(m);
+	u32 n, pos = 0, kinds;
 	u64 now = flint_now_ns(), ino;
 	struct flint_dir_rec r;
 	const u8 *name;
 
 	for (n = 0; n < nr && flint_dir_rec_next(data, len, &pos, &r, &name) > 0; n++) {
 		ino = le64_to_cpu(r.ino);
+		kinds = dirs ? DIR_KINDS : FLINT_LEASE_READ;
+		if (!dirs && (le16_to_cpu(r.flags) & FLINT_OPEN_WRITE))
+			kinds |= write;
 		if (!S_ISDIR(le32_to_cpu(r.mode)) == !dirs &&
 		    (!metad_hint(m, sid, ino) ||
 		     lease_grant_at(t, sid, ino, kinds, now, seq) != kinds))
@@ -123,7 +129,7 @@ u32 metad_delegate_done(struct metad *m, struct flint_call *call, u64 sid, const
 	struct flint_dir_created rep;
 	struct metad_grants g = { 0 };
 	u64 seq = lease_number(metad_lease_table(m), sid);
-	u32 nr;
+	u32 write = call->msg.lease & FLINT_LEASE_WRITE, nr;
 
 	if (len < sizeof(rep))
 		return len;
@@ -138,11 +144,11 @@ u32 metad_delegate_done(struct metad *m, struct flint_call *call, u64 sid, const
 	if (!seq || !nr || (call->msg.lease & DIR_KINDS) != DIR_KINDS ||
 	    !flint_conn_info(call->conn)->pushes)
 		return len;
-	if (grant_made(m, sid, data, data_len, nr, true, seq) == nr)
+	if (grant_made(m, sid, data, data_len, nr, true, 0, seq) == nr)
 		rep.flags = cpu_to_le32(FLINT_DIR_CREATED_DIRS);
-	rep.leased = cpu_to_le32(grant_made(m, sid, data, data_len, nr, false, seq));
+	rep.leased = cpu_to_le32(grant_made(m, sid, data, data_len, nr, false, write, seq));
 	memcpy(body, &rep, sizeof(rep));
 	g.g[g.nr++] = (struct flint_lease_grant){
-		.seq = cpu_to_le64(seq), .kinds = cpu_to_le32(DIR_KINDS) };
+		.seq = cpu_to_le64(seq), .kinds = cpu_to_le32(DIR_KINDS | write) };
 	return metad_grants_put(call, &g, body, len);
 }

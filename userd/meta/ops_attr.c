@@ -238,11 +238,17 @@ static int set_mode(struct meta_op *o, struct meta_inode *i, u32 mode)
 	return meta_acl_chmod(o, i);
 }
 
+/* It was changed at @when, 0: now; @ctime: of before this command. */
+static void set_ctime(const struct meta_op *o, struct meta_inode *i, u64 when, s64 ctime)
+{
+	if (when && when < (u64)o->s->now)
+		i->ctime = (s64)when > ctime ? (s64)when : ctime;
+}
+
 /* All but the size. 0, EDQUOT (nothing done) or -errno. */
 static int set_fields(struct meta_op *o, struct meta_inode *i, const struct flint_setattr *b,
 		      u32 valid)
 {
-	u64 when = le64_to_cpu(b->when);
 	s64 ctime = i->ctime;
 	int err = set_owner(o, i, b, valid);
 
@@ -261,8 +267,7 @@ static int set_fields(struct meta_op *o, struct meta_inode *i, const struct flin
 	if (valid & FLINT_SET_FLAGS)
 		i->flags = (i->flags & ~META_INO_WIRE) | le32_to_cpu(b->flags);
 	meta_touch(o, i);
-	if (when && when < (u64)o->s->now)
-		i->ctime = (s64)when > ctime ? (s64)when : ctime;
+	set_ctime(o, i, le64_to_cpu(b->when), ctime);
 	return 0;
 }
 
@@ -350,7 +355,7 @@ int meta_op_setattr(struct meta_op *o)
 		if (done && done != (int)META_ST_PENDING)
 			return done;
 	}
-	if (rest || (!valid && b.when)) {
+	if (rest) {
 		err = set_fields(o, i, &b, rest);
 		if (err)
 			return err;
@@ -402,6 +407,30 @@ static void extend_times(struct meta_op *o, struct meta_inode *i, u64 when, s64 
 	i->ctime = ctime > i->mtime ? ctime : i->mtime;
 }
 
+/* Attributes that the writer set. 0, a status with nothing done, or -errno. */
+static int extend_attr_may(const struct meta_op *o, const struct meta_inode *i, u32 valid)
+{
+	if (valid & ~(FLINT_SET_MODE | FLINT_SET_ATIME | FLINT_SET_MTIME))
+		return EINVAL;
+	/* Where the server checks who asks, SETATTR says who it is. */
+	return valid && o->cred.check ? EPERM : frozen_check(i, valid);
+}
+
+static int extend_attr(struct meta_op *o, struct meta_inode *i, const struct flint_extend *b,
+		       s64 ctime)
+{
+	u32 valid = le32_to_cpu(b->valid);
+
+	if (!valid)
+		return 0;
+	if (valid & FLINT_SET_ATIME)
+		i->atime = le64_to_cpu(b->atime);
+	if (valid & FLINT_SET_MTIME)
+		i->mtime = le64_to_cpu(b->mtime);
+	set_ctime(o, i, le64_to_cpu(b->when), ctime);
+	return valid & FLINT_SET_MODE ? set_mode(o, i, le32_to_cpu(b->mode)) : 0;
+}
+
 int meta_op_extend(struct meta_op *o)
 {
 	struct flint_extend b;
@@ -414,6 +443,8 @@ int meta_op_extend(struct meta_op *o)
 		return FLINT_ST_BAD_REQUEST;
 	end = le64_to_cpu(b.end);
 	err = extend_get(o, &b, &i, end);
+	if (!err)
+		err = extend_attr_may(o, i, le32_to_cpu(b.valid));
 	if (err)
 		return err;
 	if (end > meta_size_max(i))
@@ -431,6 +462,9 @@ int meta_op_extend(struct meta_op *o)
 	if (err)
 		return err;
 	extend_times(o, i, le64_to_cpu(b.when), ctime);
+	err = extend_attr(o, i, &b, ctime);
+	if (err)
+		return err;
 	meta_reply_attr(o, i);
 	return 0;
 }
