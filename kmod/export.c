@@ -131,13 +131,39 @@ static struct dentry *flint_get_parent(struct dentry *child)
 	return d_obtain_alias(flint_iget_number(child->d_sb, READ_ONCE(flint_i(inode)->parent), 0));
 }
 
+/**
+ * flint_change_cookie() - the change counter, with what this mount keeps counted
+ * @inode: any, locked or not
+ *
+ * What is owed counts when it is told: so it is told now.
+ *
+ * Context: process; waits for the servers, for as long as the mount options say.
+ */
+u64 flint_change_cookie(struct inode *inode)
+{
+	if (S_ISREG(inode->i_mode) && READ_ONCE(flint_i(inode)->owes)) {
+		flint_flush_range(inode, 0, LLONG_MAX, 0);
+		flint_inode_touch(inode, 0);
+	}
+	return READ_ONCE(flint_i(inode)->change);
+}
+
 #ifndef STATX_CHANGE_COOKIE
 /* Before Linux 6.3 knfsd asks here, right after it asked for the attributes. */
 static u64 flint_fetch_iversion(struct inode *inode)
 {
-	return READ_ONCE(flint_i(inode)->change);
+	return flint_change_cookie(inode);
 }
 #endif
+
+/* What knfsd answers was done: it is durable, as each change is that asks the server. */
+static int flint_commit_metadata(struct inode *inode)
+{
+	int err = flint_delegate_settle(inode, 0);
+
+	return err || !READ_ONCE(flint_i(inode)->attr_owed) ? err :
+	       flint_flush_range(inode, 0, LLONG_MAX, 0);
+}
 
 const struct export_operations flint_export_ops = {
 	.encode_fh	= flint_encode_fh,
@@ -147,5 +173,6 @@ const struct export_operations flint_export_ops = {
 #ifndef STATX_CHANGE_COOKIE
 	.fetch_iversion	= flint_fetch_iversion,
 #endif
+	.commit_metadata = flint_commit_metadata,
 	.flags		= EXPORT_OP_NOWCC | EXPORT_OP_REMOTE_FS | EXPORT_OP_NOATOMIC_ATTR,
 };

@@ -887,6 +887,7 @@ int flint_tmpfile(FLINT_IDMAP *idmap, struct inode *dir, struct file *file, umod
 /* ---- export.c --------------------------------------------------------- */
 
 extern const struct export_operations flint_export_ops;
+u64 flint_change_cookie(struct inode *inode);
 
 /* ---- dio.c ------------------------------------------------------------ */
 

@@ -582,6 +582,13 @@ int flint_getattr(FLINT_IDMAP *idmap, const struct path *path, struct kstat *sta
 		err = flint_inode_revalidate(inode);
 	if (err)
 		return err;
+#ifdef STATX_CHANGE_COOKIE
+	if (mask & STATX_CHANGE_COOKIE) {
+		stat->change_cookie = flint_change_cookie(inode);
+		stat->attributes |= STATX_ATTR_CHANGE_MONOTONIC;
+		stat->result_mask |= STATX_CHANGE_COOKIE;
+	}
+#endif
 	generic_fillattr(idmap, mask, inode, stat);
 	stat->blksize = FLINT_ST_BLKSIZE;
 	if (READ_ONCE(fi->owes))	/* no holes where nothing is written back yet */
@@ -593,13 +600,6 @@ int flint_getattr(FLINT_IDMAP *idmap, const struct path *path, struct kstat *sta
 	if (inode->i_flags & S_IMMUTABLE)
 		stat->attributes |= STATX_ATTR_IMMUTABLE;
 	stat->attributes_mask |= STATX_ATTR_APPEND | STATX_ATTR_IMMUTABLE;
-#ifdef STATX_CHANGE_COOKIE
-	if (mask & STATX_CHANGE_COOKIE) {
-		stat->change_cookie = READ_ONCE(fi->change);
-		stat->attributes |= STATX_ATTR_CHANGE_MONOTONIC;
-		stat->result_mask |= STATX_CHANGE_COOKIE;
-	}
-#endif
 	return 0;
 }
 

@@ -49,6 +49,9 @@ seen_by_both()
 	cmp $MNT/f $NFS/f || return 1
 	dd if=/dev/urandom of=$NFS/f bs=4k seek=3 count=7 conv=notrunc,fsync status=none
 	cmp $MNT/f $NFS/f || return 1
+	# The same size, kept in memory here.
+	printf AAAA > $NFS/s && [ "$(cat $NFS/s)" = AAAA ] && printf BBBB 1<> $MNT/s &&
+		[ "$(cat $NFS/s)" = BBBB ] || return 1
 	truncate -s 5000 $MNT/f && [ "$(stat -c %s $NFS/f)" = 5000 ] &&
 		mv $NFS/f $NFS/g && [ ! -e $MNT/f ] && ln $MNT/g $MNT/h && ln -s g $NFS/l &&
 		[ "$(stat -c %h $NFS/g)" = 2 ] && cmp $MNT/l $NFS/h &&
@@ -92,6 +95,19 @@ no_local_lease()
 	EOF
 }
 
+# What the NFS server has answered is durable, though it is made in a directory of its own.
+survives_abort()
+{
+	mkdir $NFS/made && : > $NFS/made/empty && echo moded > $NFS/made/f && chmod 611 $NFS/made/f &&
+		touch -d @1000000001 $NFS/made/f || return 1
+	echo 1 > /sys/fs/flintfs/*/abort
+	nfsd_stop
+	umount_flint
+	mount_flint
+	nfsd_start
+	[ -e $MNT/made/empty ] && [ "$(stat -c %a:%Y $MNT/made/f)" = 611:1000000001 ]
+}
+
 # The client's directory and file are known to it by their handles only.
 handles_outlive_mount()
 {
@@ -112,7 +128,7 @@ handles_outlive_mount()
 	return $status
 }
 
-plan 8
+plan 9
 cluster_start
 mount_flint
 ok "knfsd exports the mount, and it is mounted" export_mount
@@ -120,6 +136,7 @@ ok "trees survive the way through NFS, and the way back" tree_survives
 ok "each side sees at once what the other one did" seen_by_both
 ok "locks hold on both sides" locks_hold
 ok "a lease of fcntl is refused" no_local_lease
+ok "what was answered outlives the end of the mount" survives_abort
 ok "handles outlive the servers and the exporting mount" handles_outlive_mount
 umount $NFS
 nfsd_stop
