@@ -690,7 +690,7 @@ static void flint_wb_work(struct work_struct *work)
 		flint_wb_discard(inode, -EIO, "the mount was shut down");
 	else if (READ_ONCE(fs->leases.lost))
 		flint_wb_discard(inode, -EIO, "the session has ended");
-	else if (READ_ONCE(fi->broken))
+	else if (smp_load_acquire(&fi->broken))	/* of flint_delegate_cancel() */
 		flint_wb_discard(inode, fi->broken, "the metadata server did not take the file");
 	else if (flint_wb_pay(inode))
 		delay = FLINT_WB_RETRY;
