@@ -525,9 +525,7 @@ bool flint_delegate_cancel(struct inode *inode)
 		  (p->rec.flags && !flint_wb_parked(inode))))
 		p = NULL;
 	if (p) {
-		flint_inode_set_nlink(inode, 0);
-		/* Who sees that it is broken sees, too, that nobody misses it. */
-		smp_store_release(&flint_i(inode)->broken, -ESTALE);
+		WRITE_ONCE(flint_i(inode)->broken, -ESTALE);
 		d->nr--;
 		flint_promise_unlink(d, p);
 	}

@@ -216,8 +216,8 @@ static int flint_writepages(struct address_space *mapping, struct writeback_cont
 		atomic_inc(&flint_i(inode)->wb_again);
 		return 0;
 	}
-	/* Its own work waits until the metadata server knows the file. */
-	if (flint_delegate_has(inode)) {
+	/* Its own work waits until the metadata server knows the file, or drops it. */
+	if (flint_delegate_has(inode) || READ_ONCE(flint_i(inode)->broken)) {
 		flint_delegate_hurry(fs);
 		atomic_inc(&flint_i(inode)->wb_again);
 		return 0;

@@ -537,7 +537,10 @@ int flint_flush_range(struct inode *inode, loff_t start, loff_t end, unsigned lo
 	return err;
 }
 
-/* What is owed cannot be paid: forget it, and let fsync tell. */
+/*
+ * What is owed cannot be paid: forget it, and let fsync tell. @err 0: it was told already, or
+ * nobody misses it, as the file was promised and is not going to be.
+ */
 static void flint_wb_discard(struct inode *inode, int err, const char *why)
 {
 	struct flint_inode *fi = flint_i(inode);
@@ -559,9 +562,8 @@ static void flint_wb_discard(struct inode *inode, int err, const char *why)
 	spin_unlock(&fi->lock);
 	lost |= mapping_tagged(mapping, PAGECACHE_TAG_DIRTY) ||
 		mapping_tagged(mapping, PAGECACHE_TAG_WRITEBACK);
-	if (lost)
+	if (lost && err) {
 		mapping_set_error(mapping, err);
-	if (lost && inode->i_nlink) {
 		flint_stat_inc(flint_fs(inode->i_sb), FLINT_STAT_WB_ERRORS);
 		pr_err_ratelimited("%s: inode %lu: what was written last and not synced is lost: %s (%d)\n",
 				   flint_fs(inode->i_sb)->name, inode->i_ino, why, err);
@@ -600,7 +602,7 @@ static int flint_wb_pay(struct inode *inode)
 	if (err == -EAGAIN)
 		goto again;
 	err = flint_wb_tell(inode, kept, epoch, jiffies + FLINT_WB_TELL_TIMEO);
-	if (READ_ONCE(fs->shutdown) || READ_ONCE(fs->leases.lost) ||
+	if (READ_ONCE(fs->shutdown) || READ_ONCE(fs->leases.lost) || READ_ONCE(fi->broken) ||
 	    (err && !flint_wb_refusal(err)))
 		goto again;
 	if (err)
@@ -690,8 +692,8 @@ static void flint_wb_work(struct work_struct *work)
 		flint_wb_discard(inode, -EIO, "the mount was shut down");
 	else if (READ_ONCE(fs->leases.lost))
 		flint_wb_discard(inode, -EIO, "the session has ended");
-	else if (smp_load_acquire(&fi->broken))	/* of flint_delegate_cancel() */
-		flint_wb_discard(inode, fi->broken, "the metadata server did not take the file");
+	else if (READ_ONCE(fi->broken))
+		flint_wb_discard(inode, 0, NULL);
 	else if (flint_wb_pay(inode))
 		delay = FLINT_WB_RETRY;
 	if (!delay && (READ_ONCE(fi->ret_kinds) & FLINT_LEASE_READ))
@@ -942,6 +944,8 @@ int flint_wb_sync(struct flint_fs *fs, unsigned long until)
 		err = flint_wb_sick(fs) ? -EIO : flint_wb_write(&fi->vfs, 0, LLONG_MAX, until);
 		if (!err)
 			err = flint_wb_tell(&fi->vfs, kept, epoch, until);
+		if (READ_ONCE(fi->broken))
+			err = 0;	/* its work drops it */
 		iput(&fi->vfs);
 		spin_lock(&l->owed_lock);
 	}

@@ -125,7 +125,7 @@ written_too()
 short_lived()
 {
 	mkdir $MNT/short
-	costs 20 python3 - $MNT/short/f <<- 'EOF' || return 1
+	costs 60 python3 - $MNT/short/f <<- 'EOF' || return 1
 	import os, sys
 	for i in range(100):
 	    with open(sys.argv[1], "x") as f:
@@ -154,6 +154,29 @@ over_restart()
 	wait $pid && sync $MNT/restart || return 1
 	[ "$(ls $OTHER/restart | wc -l)" = 400 ] &&
 		[ "$(cat $OTHER/restart/* | sort -n | uniq | wc -l)" = 400 ]
+}
+
+# A server that has no room for leases gives none with its answer: what was written is paid at once.
+full_table()
+{
+	local i status=0
+
+	mkdir -p /etc/flintfs && printf '[flint-metad]\nmax-leases = 64\n' > /etc/flintfs/flint-metad.conf
+	pkill -9 -x flint-metad
+	cluster_start
+	mkdir $MNT/full || return 1
+	tar xf /tmp/tree.tar -C $MNT/full --no-overwrite-dir || status=1
+	for i in $(seq 100); do
+		cmp /tmp/tree/f$i $MNT/full/f$i || status=1
+	done
+	sync -f $MNT && ! dmesg | grep 'not synced is lost' || status=1
+	echo 2 > /proc/sys/vm/drop_caches
+	diff -r /tmp/tree $OTHER/full || status=1
+	diff <(stat -c '%a %Y %s' /tmp/tree/f*) <(stat -c '%a %Y %s' $OTHER/full/f*) || status=1
+	rm /etc/flintfs/flint-metad.conf
+	pkill -9 -x flint-metad
+	cluster_start
+	return $status
 }
 
 silent_server()
@@ -186,6 +209,7 @@ ok "data and attributes of many" written_too
 ok "files that are removed at once" short_lived
 ok "two mounts agree on what either makes" "$B/vm/delegate" $MNT $OTHER "${ROUNDS:-40}"
 ok "a new start of the metadata server loses nothing" over_restart
+ok "one that has no lease to give" full_table
 ok "a silent one hangs nothing" silent_server
 umount_flint $OTHER
 done_testing
