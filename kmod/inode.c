@@ -396,16 +396,34 @@ int flint_inode_revalidate(struct inode *inode)
 	return flint_attr_good(inode) ? 0 : flint_inode_ask(inode, 0, FLINT_YIELD_PART);
 }
 
+/**
+ * flint_inode_changed() - time of a change that this mount tells later
+ * @inode: it
+ * @exact: else to the tick, which is enough for writes after writes
+ *
+ * A change that follows one by the server, or of attributes, is later than that.
+ *
+ * Context: fi->lock held.
+ * Return: the new ctime. The server's clock may be ahead of ours: no earlier than the old one.
+ */
+struct timespec64 flint_inode_changed(struct inode *inode, bool exact)
+{
+	struct timespec64 now = current_time(inode), ctime = inode_get_ctime(inode);
+
+	if (exact || timespec64_compare(&now, &ctime) < 0)
+		ktime_get_real_ts64(&now);
+	if (timespec64_compare(&now, &ctime) < 0)
+		now = ctime;
+	inode_set_ctime_to_ts(inode, now);
+	return now;
+}
+
 /* The file was written this moment. Context: fi->lock held. */
 void flint_inode_written(struct inode *inode)
 {
 	struct flint_inode *fi = flint_i(inode);
-	struct timespec64 now = current_time(inode), ctime = inode_get_ctime(inode);
 
-	if (timespec64_compare(&now, &ctime) < 0)
-		now = ctime;	/* the server's clock may be ahead of ours */
-	inode_set_mtime_to_ts(inode, now);
-	inode_set_ctime_to_ts(inode, now);
+	inode_set_mtime_to_ts(inode, flint_inode_changed(inode, false));
 	set_bit(FLINT_I_MTIME_DIRTY, &fi->state);
 	fi->attr_owed &= ~(ATTR_MTIME | ATTR_MTIME_SET);
 	fi->attr_seq++;

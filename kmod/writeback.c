@@ -228,7 +228,6 @@ bool flint_wb_attr(struct inode *inode, const struct iattr *attr)
 {
 	struct flint_fs *fs = flint_fs(inode->i_sb);
 	struct flint_inode *fi = flint_i(inode);
-	struct timespec64 now, ctime;
 	bool ok;
 
 	if (!S_ISREG(inode->i_mode) || !fs->opts.writeback || fs->token ||
@@ -246,10 +245,7 @@ bool flint_wb_attr(struct inode *inode, const struct iattr *attr)
 		inode_set_mtime_to_ts(inode, attr->ia_mtime);
 		clear_bit(FLINT_I_MTIME_DIRTY, &fi->state);
 	}
-	now = current_time(inode);
-	ctime = inode_get_ctime(inode);
-	if (timespec64_compare(&now, &ctime) > 0)
-		inode_set_ctime_to_ts(inode, now);
+	flint_inode_changed(inode, true);
 	fi->attr_owed |= ATTR_CTIME | (attr->ia_valid & (ATTR_MODE | ATTR_ATIME | ATTR_ATIME_SET |
 							 ATTR_MTIME | ATTR_MTIME_SET));
 	fi->attr_seq++;
