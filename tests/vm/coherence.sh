@@ -49,6 +49,22 @@ attributes_are_kept()
 		[ "$(stat -c %a $OTHER/synced)" = 604 ]
 }
 
+# Those of a file that was just closed are told later, and not after what is set then.
+times_after_close()
+{
+	local i when
+
+	dd if=/dev/zero of=$MNT/timed bs=4k count=2 status=none
+	for i in $(seq 20); do
+		when=$((1000000000 + i))
+		dd if=/dev/zero of=$MNT/timed bs=4k count=1 conv=notrunc oflag=direct status=none &&
+			touch -d @$when $MNT/timed || return 1
+		[ "$(stat -c %Y $OTHER/timed)" = $when ] || return 1
+	done
+	sleep 1
+	[ "$(stat -c %Y $MNT/timed $OTHER/timed | uniq)" = $when ]
+}
+
 # What gets a name when it is complete is so at the servers then: a crash would not lose it.
 names_are_paid_for()
 {
@@ -167,6 +183,7 @@ cluster_start
 if [ -z "${OPTS+set}" ]; then
 	both_mounts nowriteback
 	ok "stores to a map, and writes to the same pages" maps
+	ok "times that are set after a file is closed" times_after_close
 	ok "one operation after the other, by turns, writing through" $C turns $MNT $OTHER $((10 * N)) "$SEED"
 	ok "both at once, writing through" $C both $MNT $OTHER $((12 * N)) "$SEED"
 	umount_flint

@@ -101,7 +101,7 @@ data_too()
 }
 
 # Who makes a file has all to itself what it writes to it and sets; another one comes for each of them.
-# A second later two requests for each have told size and attributes, which nobody waits for.
+# A second later a request for each has told size and attributes, which nobody waits for.
 written_too()
 {
 	local i before after begun status=0
@@ -135,7 +135,7 @@ short_lived()
 	EOF
 	! dmesg | grep 'not synced is lost' || return 1
 	exec 5<> $MNT/short/open && echo held >&5 && rm $MNT/short/open || return 1
-	sync -f $MNT
+	sync -f $MNT || return 1
 	[ "$(cat < /dev/fd/5)" = held ] || return 1
 	exec 5>&-
 	[ -z "$(ls $OTHER/short)" ]
