@@ -3,7 +3,8 @@
 # Chunk servers with two addresses, mounted on another machine, over verbs and over TCP: both carry I/O, each
 # covers for the other when that is cut off under load, and comes back into use; several connections to
 # each server all carry I/O, and one that is reset is not missed.
-# vm: --nodes 2 --mem 3G --timeout 900
+# vm: --nodes 2 --mem 3G
+# timeout: 900
 # proto: own
 . "$(dirname "$0")/lib/cluster.sh"
 ADDR=10.77.0.1,10.77.1.1

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A client whose servers are all gone reboots, by systemd: with data that was not written back, open
 # files, and tasks that wait for the servers.
-# vm: --timeout 500
+# timeout: 500
 # proto: own
 set -u
 . "$(dirname "$0")/lib/systemd.sh"

@@ -3,7 +3,7 @@
 # A machine that boots with systemd: the installed units start manager, metadata server and chunk
 # server as an unprivileged user, an /etc/fstab line with _netdev is mounted at boot over software
 # RDMA, and at shutdown the mount goes first, then the daemons, then the network.
-# vm: --timeout 400
+# timeout: 400
 # proto: own
 set -u
 . "$(dirname "$0")/lib/systemd.sh"

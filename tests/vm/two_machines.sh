@@ -3,7 +3,8 @@
 # Two machines on one network. Node 1 has the cluster, both mount it: what one does the other sees at
 # once, appends and locks hold between them, a network that loses and delays packets costs time only,
 # and a machine that is cut off loses its locks to the other one, overwrites nothing, comes back by itself.
-# vm: --nodes 2 --mem 3G --timeout 500
+# vm: --nodes 2 --mem 3G
+# timeout: 500
 . "$(dirname "$0")/lib/cluster.sh"
 
 # turns COMMAND...: called with "do N" by one node and, after that, with "see N" by the other, in turn.
