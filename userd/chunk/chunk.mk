@@ -31,6 +31,7 @@ TEST_SRCS_chunk_clone := $(CHUNK_STORE_SRCS)
 TEST_LIBS_chunk_clone := -lxxhash
 TEST_SRCS_chunk_crash := $(CHUNK_STORE_SRCS)
 TEST_LIBS_chunk_crash := -lxxhash
+TEST_LIBS_chunk_engine := -luring
 TEST_SRCS_chunk_list := $(CHUNK_STORE_SRCS)
 TEST_LIBS_chunk_list := -lxxhash
 

@@ -24,7 +24,7 @@ enum flint_dio_op {
 
 /**
  * struct flint_dio - one request
- * @done: err 0 when all of @len was moved, else -errno
+ * @done: err 0 when all of @len was moved, else -errno (-ENOMEM: for 5 s)
  */
 struct flint_dio {
 	u8 op;
@@ -38,6 +38,7 @@ struct flint_dio {
 	struct flint_dev *dev;
 	struct flint_dio *next;
 	u32 moved;
+	u16 tries;
 };
 
 struct flint_dev;

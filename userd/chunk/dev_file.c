@@ -34,6 +34,8 @@
 #define MAX_ROUNDS	32u
 #define LOCK_TRIES	60
 #define LOCK_PAUSE_US	50000
+#define NOMEM_PAUSE_MS	10
+#define NOMEM_TRIES	500		/* so that a machine has 5 s to find memory */
 
 struct file_dev {
 	struct flint_dev dev;		/* first: cast both ways */
@@ -56,6 +58,8 @@ struct flint_engine {
 	bool defer;			/* completions are run by our own call only */
 	u32 inflight;
 	struct flint_dio *queue, **queue_tail;	/* beyond what the ring takes */
+	struct flint_dio *starved;	/* the kernel had no memory for them: a pause later */
+	struct flint_timer pause;
 	struct region regions[MAX_REGIONS];	/* base NULL: free */
 	unsigned int nr_regions;
 	bool sparse;			/* buffers can be registered one by one */
@@ -165,21 +169,26 @@ static void prepare(struct flint_engine *eng, struct io_uring_sqe *sqe, struct f
 	eng->inflight++;
 }
 
+static void queue_add(struct flint_engine *eng, struct flint_dio *io)
+{
+	io->next = NULL;
+	*eng->queue_tail = io;
+	eng->queue_tail = &io->next;
+}
+
 static void file_submit(struct flint_dev *dev, struct flint_dio *io)
 {
 	struct flint_engine *eng = ((struct file_dev *)dev)->eng;
 	struct io_uring_sqe *sqe = NULL;
 
 	io->moved = 0;
+	io->tries = 0;
 	if (!eng->queue && eng->inflight < RING_INFLIGHT)
 		sqe = io_uring_get_sqe(&eng->ring);
-	if (sqe) {
+	if (sqe)
 		prepare(eng, sqe, io);
-	} else {
-		io->next = NULL;
-		*eng->queue_tail = io;
-		eng->queue_tail = &io->next;
-	}
+	else
+		queue_add(eng, io);
 	flint_engine_kick(eng);
 }
 
@@ -198,11 +207,50 @@ static void queue_run(struct flint_engine *eng)
 	}
 }
 
+/* What starved, once more. */
+static void starved_queue(struct flint_engine *eng)
+{
+	while (eng->starved) {
+		struct flint_dio *io = eng->starved;
+
+		eng->starved = io->next;
+		queue_add(eng, io);
+	}
+}
+
+static void pause_over(struct flint_timer *t)
+{
+	struct flint_engine *eng = t->arg;
+
+	starved_queue(eng);
+	flint_engine_kick(eng);
+}
+
+/*
+ * The kernel had no memory: that is not the disk's fault, and passes. A sync is not tried again:
+ * the first may have forgotten what failed.
+ */
+static bool starves(struct flint_engine *eng, struct flint_dio *io)
+{
+	if (io->op == FLINT_DIO_SYNC || io->tries == NOMEM_TRIES)
+		return false;
+	if (!io->tries++)
+		flint_warn_rl("the kernel has no memory for disk I/O: it is tried again for %u s",
+			      NOMEM_PAUSE_MS * NOMEM_TRIES / 1000);
+	io->next = eng->starved;
+	eng->starved = io;
+	if (!eng->pause.due_ns)
+		flint_timer_set(eng->loop, &eng->pause, NOMEM_PAUSE_MS);
+	return true;
+}
+
 static void complete(struct flint_engine *eng, struct flint_dio *io, int res)
 {
 	eng->inflight--;
 	if (res == -EAGAIN || res == -EINTR) {
 		res = 0;		/* try the rest again */
+	} else if (res == -ENOMEM && starves(eng, io)) {
+		return;
 	} else if (res < 0) {
 		io->done(io, res);
 		return;
@@ -218,9 +266,7 @@ static void complete(struct flint_engine *eng, struct flint_dio *io, int res)
 		io->done(io, 0);
 		return;
 	}
-	io->next = NULL;
-	*eng->queue_tail = io;
-	eng->queue_tail = &io->next;
+	queue_add(eng, io);
 }
 
 static unsigned int reap(struct flint_engine *eng)
@@ -304,12 +350,15 @@ void flint_engine_kick(struct flint_engine *eng)
 void flint_engine_drain(struct flint_engine *eng)
 {
 	engine_run(eng);
-	while (eng->inflight || eng->queue) {
+	while (eng->inflight || eng->queue || eng->starved) {
 		struct io_uring_cqe *cqe;
 
-		if (io_uring_wait_cqe(&eng->ring, &cqe))
-			continue;
-		reap(eng);
+		if (eng->starved) {	/* the loop, and its timers, may have stopped */
+			usleep(NOMEM_PAUSE_MS * 1000);
+			starved_queue(eng);
+		} else if (!io_uring_wait_cqe(&eng->ring, &cqe)) {
+			reap(eng);
+		}
 		engine_run(eng);
 	}
 }
@@ -462,6 +511,8 @@ struct flint_engine *flint_engine_new(struct flint_loop *loop, const struct iove
 	eng->arg = arg;
 	eng->queue_tail = &eng->queue;
 	eng->task.fn = engine_task;
+	eng->pause.fn = pause_over;
+	eng->pause.arg = eng;
 	ret = ring_init(eng);
 	if (ret)
 		goto fail;
@@ -498,6 +549,7 @@ void flint_engine_free(struct flint_engine *eng)
 		flint_loop_sync(eng->loop, nothing, NULL);
 		flint_engine_drain(eng);
 	}
+	flint_timer_cancel(eng->loop, &eng->pause);
 	flint_watch_del(eng->loop, &eng->watch);
 	io_uring_unregister_files(&eng->ring);
 	io_uring_queue_exit(&eng->ring);
