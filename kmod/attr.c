@@ -77,7 +77,8 @@ int flint_fileattr_set(FLINT_IDMAP *idmap, struct dentry *dentry, struct fileatt
 		valid |= FLINT_SET_PROJECT;
 		body.project = cpu_to_le32(fa->fsx_projid);
 	}
-	err = READ_ONCE(flint_i(inode)->attr_owed) ? flint_inode_pay(inode) : 0;
+	/* An immutable file takes nothing any more, so what is owed goes first. */
+	err = flint_inode_pay_first(inode, true);
 	if (err)
 		return err;
 	body.flags = cpu_to_le32(flags);

@@ -60,6 +60,7 @@ struct flint_dio {
 	bool write;			/* WRITE or PUNCH */
 	bool punch;
 	bool aborted;			/* the waiter left: no more retries */
+	bool left;			/* write: and the inode knows of it */
 	bool stale;			/* write: the truncate epoch is old, start again */
 	u32 epoch;			/* write: truncate epoch of all its requests */
 	struct flint_fs *fs;
@@ -176,6 +177,8 @@ static void flint_dio_free(struct flint_dio *dio)
 
 	if (dio->mem)
 		flint_mem_put(dio->mem);
+	if (dio->left)
+		flint_wb_left(dio->inode, dio->pos, dio->size);
 	if (dio->kind == FLINT_DIO_SYNC) {
 		iput(dio->src);
 		iput(dio->inode);
@@ -184,12 +187,15 @@ static void flint_dio_free(struct flint_dio *dio)
 	flint_fs_end(fs);
 }
 
-/* @defer: in a completion; the last iput() may wait for other completions. */
+/*
+ * @defer: in a completion; the last iput() may wait for other completions. So may the end of what
+ * was left, and who is killed shall not.
+ */
 static void flint_dio_put(struct flint_dio *dio, bool defer)
 {
 	if (!refcount_dec_and_test(&dio->ref))
 		return;
-	if (defer && dio->kind == FLINT_DIO_SYNC)
+	if (dio->left || (defer && dio->kind == FLINT_DIO_SYNC))
 		queue_work(dio->fs->wq, &dio->work);
 	else
 		flint_dio_free(dio);
@@ -877,8 +883,12 @@ static ssize_t flint_dio_wait(struct flint_dio *dio, struct iov_iter *iter)
 
 	if (wait_for_completion_killable(&dio->done)) {
 		WRITE_ONCE(dio->aborted, true);
-		if (mem->kind != FLINT_MEM_REFS)
+		if (mem->kind != FLINT_MEM_REFS) {
+			if (dio->write)
+				flint_wb_leave(dio->inode);
+			dio->left = dio->write;
 			return -EINTR;	/* the last piece cleans up */
+		}
 		/* The caller's pages: no retries, so the attempts' deadlines end this. */
 		wait_for_completion(&dio->done);
 	}
@@ -1118,8 +1128,12 @@ static int flint_dio_bare_run(struct flint_dio *dio, size_t len, unsigned long d
  */
 int flint_dio_punch(struct inode *inode, loff_t pos, size_t len, unsigned long deadline)
 {
-	struct flint_dio *dio = flint_dio_bare(inode, pos, len);
+	struct flint_dio *dio;
+	int err = flint_wb_alone(inode);
 
+	if (err)
+		return err;
+	dio = flint_dio_bare(inode, pos, len);
 	return dio ? flint_dio_bare_run(dio, len, deadline) : -ENOMEM;
 }
 
@@ -1141,8 +1155,12 @@ int flint_dio_clone(struct inode *inode, u32 index, struct inode *src, u32 src_i
 {
 	u8 shift = flint_i(inode)->layout.chunk_shift;
 	size_t len = (size_t)nr << shift;
-	struct flint_dio *dio = flint_dio_bare(inode, (loff_t)index << shift, len);
+	struct flint_dio *dio;
+	int err = flint_wb_alone(inode);
 
+	if (err)
+		return err;
+	dio = flint_dio_bare(inode, (loff_t)index << shift, len);
 	if (!dio)
 		return -ENOMEM;
 	ihold(src);

@@ -125,7 +125,7 @@ static int flint_collapse(struct file *file, loff_t offset, loff_t len)
 {
 	struct inode *inode = file_inode(file);
 	u8 shift = flint_i(inode)->layout.chunk_shift;
-	struct iattr attr = { .ia_valid = ATTR_SIZE | ATTR_FILE, .ia_file = file };
+	struct iattr attr;
 	u32 by = len >> shift, at = offset >> shift, end, n, step;
 	loff_t size = i_size_read(inode);
 	int err;
@@ -145,8 +145,14 @@ static int flint_collapse(struct file *file, loff_t offset, loff_t len)
 	truncate_pagecache(inode, offset);
 	if (err)
 		return err;
-	attr.ia_size = size - len;
-	return notify_change(file_mnt_idmap(file), file_dentry(file), &attr, NULL);
+	/* The chunks have moved: from here on the call must not begin again. */
+	do {
+		attr = (struct iattr){
+			.ia_valid = ATTR_SIZE | ATTR_FILE, .ia_file = file, .ia_size = size - len,
+		};
+		err = notify_change(file_mnt_idmap(file), file_dentry(file), &attr, NULL);
+	} while (err == -ERESTARTNOINTR && !fatal_signal_pending(current));
+	return err;
 }
 
 static int flint_insert(struct inode *inode, loff_t offset, loff_t len)

@@ -551,7 +551,11 @@ static ssize_t flint_write_checked(struct kiocb *iocb, struct iov_iter *from, bo
 
 	if (ret <= 0)
 		return ret;
-	ret = flint_drop_privs(iocb);
+	if ((iocb->ki_flags & IOCB_NOWAIT) && READ_ONCE(flint_i(inode)->strays))
+		return -EAGAIN;
+	ret = flint_wb_alone(inode);
+	if (!ret)
+		ret = flint_drop_privs(iocb);
 	if (ret)
 		return ret;
 	/* What shall be durable at once goes through: no more than what was written. */
@@ -594,6 +598,8 @@ static ssize_t flint_write_iter(struct kiocb *iocb, struct iov_iter *from)
 
 	if (READ_ONCE(flint_fs(inode->i_sb)->shutdown) || flint_lock_check(inode))
 		return -EIO;
+	if (unlikely(IS_IMMUTABLE(inode)))
+		return -EPERM;	/* opened before it was */
 	if (direct && !flint_write_shares(iocb, from))
 		return flint_write_checked(iocb, from, true, false);
 	if (iocb->ki_flags & IOCB_NOWAIT)

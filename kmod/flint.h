@@ -656,6 +656,7 @@ void flint_close_stop(struct flint_fs *fs);
 #define FLINT_I_EXTENDING	2	/* a size or attributes are being told; wait_var(&state) */
 #define FLINT_I_UNLEASED	3	/* pages were dirtied without a lease */
 #define FLINT_I_LOCK_LOST	4	/* a lock is noted here that the server does not have */
+#define FLINT_I_CUTTING		5	/* a truncation may come that nobody waits for */
 
 /**
  * struct flint_inode - cached state of an inode
@@ -688,6 +689,7 @@ void flint_close_stop(struct flint_fs *fs);
  * @dw_reclaimed: as @reclaimed, of the DIR_WRITE lease; under delegate.lock
  * @kept: end of file that the server is told later, under truncate epoch @kept_epoch; 0: none
  * @dirtiers: sections between flint_wb_begin() and flint_wb_end()
+ * @strays: writes under way that nobody waits for: flint_wb_leave()
  * @owes, @owed_node, @wb_work: the server is owed something; also under leases.owed_lock
  * @owes_lease: some of it was written under a lease
  * @ret_kinds, @ret_seq, @ret_epoch: recalled lease that is returned when nothing is owed
@@ -749,6 +751,7 @@ struct flint_inode {
 	u64 kept;
 	u32 kept_epoch;
 	u32 dirtiers;
+	u32 strays;
 	bool owes;
 	bool owes_lease;
 	u32 ret_kinds;
@@ -819,6 +822,7 @@ unsigned long flint_attr_until(struct flint_fs *fs, const struct flint_attr *a,
 int flint_getattr(FLINT_IDMAP *idmap, const struct path *path, struct kstat *stat,
 		  u32 mask, unsigned int flags);
 int flint_inode_pay(struct inode *inode);
+int flint_inode_pay_first(struct inode *inode, bool writes);
 int flint_setattr_at(struct inode *inode, const struct iattr *attr, u64 when,
 		     unsigned long deadline);
 int flint_setattr(FLINT_IDMAP *idmap, struct dentry *dentry, struct iattr *attr);
@@ -919,6 +923,9 @@ bool flint_wb_wanted(const struct inode *inode);
 bool flint_wb_begin(struct inode *inode);
 bool flint_wb_begin_anyway(struct inode *inode);
 void flint_wb_end(struct inode *inode, u64 end, u32 epoch);
+void flint_wb_leave(struct inode *inode);
+void flint_wb_left(struct inode *inode, loff_t pos, size_t len);
+int flint_wb_alone(struct inode *inode);
 bool flint_wb_keep(struct inode *inode, u64 end, u32 epoch);
 bool flint_wb_attr(struct inode *inode, const struct iattr *attr);
 bool flint_wb_reserve(struct inode *inode, u64 len, loff_t *pos);

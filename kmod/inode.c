@@ -206,8 +206,11 @@ static void flint_inode_copy(struct inode *inode, const struct flint_attr *a)
 	flint_inode_times(inode, a);
 	fi->gen = le32_to_cpu(a->gen);
 	inode->i_generation = fi->gen;
-	if (fi->trunc_epoch != le32_to_cpu(a->trunc_epoch))
+	if (fi->trunc_epoch != le32_to_cpu(a->trunc_epoch)) {
 		fi->ext_want = 0;	/* a killed waiter's, maybe */
+		if (test_and_clear_bit(FLINT_I_CUTTING, &fi->state))
+			fi->cache_gen = 0;
+	}
 	fi->trunc_epoch = le32_to_cpu(a->trunc_epoch);
 	fi->change = le64_to_cpu(a->change);
 	fi->size = le64_to_cpu(a->size);
@@ -656,6 +659,24 @@ static void flint_setattr_fill(struct flint_setattr *b, const struct inode *inod
 	flint_cred_fill(&b->cred);
 }
 
+/*
+ * Nobody waits for the answer any more, but the server may change it, now or later, and leaves us
+ * our leases. If it cuts the file, pages of before must not be seen (flint_inode_copy()).
+ */
+static void flint_setattr_unknown(struct inode *inode, const struct iattr *attr)
+{
+	struct flint_inode *fi = flint_i(inode);
+
+	flint_inode_stale(inode);
+	if (!(attr->ia_valid & ATTR_SIZE))
+		return;
+	spin_lock(&fi->lock);
+	set_bit(FLINT_I_CUTTING, &fi->state);
+	fi->attr_gen = 0;
+	fi->valid = jiffies;
+	spin_unlock(&fi->lock);
+}
+
 /**
  * flint_setattr_at() - have the server change attributes
  * @inode: any
@@ -683,7 +704,7 @@ int flint_setattr_at(struct inode *inode, const struct iattr *attr, u64 when,
 	flint_setattr_fill(&body, inode, attr);
 	err = flint_meta_call(flint_fs(inode->i_sb), &c);
 	if (c.unknown)
-		flint_inode_stale(inode);
+		flint_setattr_unknown(inode, attr);
 	return err ? err : flint_inode_apply(inode, &rep, c.sent);
 }
 
@@ -699,6 +720,43 @@ int flint_inode_pay(struct inode *inode)
 
 	return err ? err : flint_hold_file_end(inode, leave,
 					       flint_flush_range(inode, 0, LLONG_MAX, leave));
+}
+
+/**
+ * flint_inode_pay_first() - what was written before shall count as written before
+ * @inode: any, locked by a system call
+ * @writes: pay for writes; false: only for attributes that were set
+ *
+ * For changes that forbid writes, or that the server undoes when it hears of one.
+ *
+ * Return: as flint_inode_pay().
+ */
+int flint_inode_pay_first(struct inode *inode, bool writes)
+{
+	struct flint_inode *fi = flint_i(inode);
+	unsigned long leave;
+	int err;
+
+	if (!S_ISREG(inode->i_mode))
+		return 0;
+	if (!writes)
+		return READ_ONCE(fi->attr_owed) ? flint_inode_pay(inode) : 0;
+	err = flint_touch_wait(flint_fs(inode->i_sb));
+	if (!err)
+		err = flint_hold_file(inode, &leave);
+	if (err)
+		return err;
+	err = flint_flush_range(inode, 0, LLONG_MAX, leave);
+	if (!err)
+		err = flint_inode_touch(inode, leave);
+	return flint_hold_file_end(inode, leave, err);
+}
+
+/* Under a token the server takes set-id bits away when it hears of a write. */
+static bool flint_setattr_setid(const struct inode *inode, const struct iattr *attr)
+{
+	return flint_fs(inode->i_sb)->token && (attr->ia_valid & ATTR_MODE) &&
+	       (attr->ia_mode & (S_ISUID | S_ISGID));
 }
 
 int flint_setattr(FLINT_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
@@ -717,6 +775,8 @@ int flint_setattr(FLINT_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
 	    (READ_ONCE(fi->attr_owed) ||
 	     (attr->ia_valid & (ATTR_SIZE | ATTR_MTIME | ATTR_UID | ATTR_GID))))
 		err = flint_inode_pay(inode);
+	if (!err && flint_setattr_setid(inode, attr))
+		err = flint_inode_pay_first(inode, true);
 	if (err)
 		return err;
 	if ((attr->ia_valid & ATTR_SIZE) && attr->ia_size > size)

@@ -484,9 +484,9 @@ static vm_fault_t flint_page_mkwrite(struct vm_fault *vmf)
 	vm_fault_t ret = VM_FAULT_SIGBUS;
 
 	sb_start_pagefault(inode->i_sb);
-	if (READ_ONCE(fs->shutdown) || READ_ONCE(fs->leases.lost))
+	if (READ_ONCE(fs->shutdown) || READ_ONCE(fs->leases.lost) || IS_IMMUTABLE(inode))
 		goto out;
-	if (!flint_wb_ask(inode) && flint_delegate_settle(inode, 0))
+	if (flint_wb_alone(inode) || (!flint_wb_ask(inode) && flint_delegate_settle(inode, 0)))
 		goto out;
 	ret = flint_mkwrite_lock(inode, folio);
 	if (ret)

@@ -31,6 +31,8 @@
  *  - When the session is lost, all that is owed is dropped, with an error for
  *    fsync and a line in the log: somebody else may have written since. Before
  *    that, when the lease is not trusted any more, nothing is written back.
+ *  - A write whose task was killed while a server had it is owed, too: until it has ended,
+ *    handles stay open, leases are not returned, and nobody here writes to the file.
  *  - Who holds the lease says when it wrote: times do not move when they are told.
  *
  * A page that is mapped for writing where no lease is to be had is dirtied all
@@ -176,6 +178,63 @@ void flint_wb_end(struct inode *inode, u64 end, u32 epoch)
 		wake_up_var(&fi->dirtiers);
 	}
 	spin_unlock(&fi->lock);
+}
+
+/**
+ * flint_wb_leave() - a write is on its way that its killed task does not wait for
+ * @inode: regular file
+ *
+ * Pairs with flint_wb_left().
+ */
+void flint_wb_leave(struct inode *inode)
+{
+	struct flint_inode *fi = flint_i(inode);
+
+	spin_lock(&fi->lock);
+	fi->strays++;
+	flint_owe(inode, FLINT_WB_DELAY);
+	spin_unlock(&fi->lock);
+}
+
+/**
+ * flint_wb_left() - it has ended, and may have had its effect
+ * @inode: as before
+ * @pos: where it wrote
+ * @len: bytes, not 0
+ *
+ * Context: process; waits for pages that are being read.
+ */
+void flint_wb_left(struct inode *inode, loff_t pos, size_t len)
+{
+	struct flint_inode *fi = flint_i(inode);
+
+	invalidate_inode_pages2_range(inode->i_mapping, pos >> PAGE_SHIFT,
+				      (pos + len - 1) >> PAGE_SHIFT);
+	spin_lock(&fi->lock);
+	flint_inode_written(inode);
+	if (!--fi->strays) {
+		mod_delayed_work(flint_fs(inode->i_sb)->wb_wq, &fi->wb_work, 0);
+		smp_mb();	/* the count is down before the waiter is looked for */
+		wake_up_var(&fi->strays);
+	}
+	spin_unlock(&fi->lock);
+}
+
+/**
+ * flint_wb_alone() - before a change of data: what was left goes first
+ * @inode: regular file
+ *
+ * It would be put over the change if it came later. It is not tried again, so this is short.
+ *
+ * Return: 0 or -EINTR.
+ */
+int flint_wb_alone(struct inode *inode)
+{
+	struct flint_inode *fi = flint_i(inode);
+
+	if (likely(!READ_ONCE(fi->strays)))
+		return 0;
+	return wait_var_event_killable(&fi->strays, !READ_ONCE(fi->strays)) ? -EINTR : 0;
 }
 
 /**
@@ -621,7 +680,7 @@ static bool flint_wb_paid(struct inode *inode)
 	 * Direct writes set times without a lease: who waits for this one must not wait
 	 * for their end as well. Who has the file open then tells them.
 	 */
-	return !fi->dirtiers && !fi->attr_owed && !delayed_work_pending(&fi->wb_work) &&
+	return !fi->dirtiers && !fi->strays && !fi->attr_owed && !delayed_work_pending(&fi->wb_work) &&
 	       (!fi->kept || fi->kept <= fi->size || fi->kept_epoch != fi->trunc_epoch) &&
 	       (fi->ret_kinds || !test_bit(FLINT_I_MTIME_DIRTY, &fi->state)) &&
 	       !mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY) &&
@@ -960,6 +1019,7 @@ void flint_wb_inode_init(struct flint_inode *fi)
 	fi->kept = 0;
 	fi->kept_epoch = 0;
 	fi->dirtiers = 0;
+	fi->strays = 0;
 	fi->owes = false;
 	fi->owes_lease = false;
 	fi->attr_owed = 0;

@@ -78,8 +78,11 @@ static int flint_xattr_change(struct inode *inode, const char *name, const void 
 
 	if (size > FLINT_XATTR_VALUE_MAX)
 		return -E2BIG;
-	/* A mode that was set comes before what an ACL makes of it. */
-	err = READ_ONCE(flint_i(inode)->attr_owed) ? flint_inode_pay(inode) : 0;
+	/*
+	 * A mode that was set comes before what an ACL makes of it, and a write before the
+	 * capabilities that the next one takes away.
+	 */
+	err = flint_inode_pay_first(inode, value && !strcmp(name, XATTR_NAME_CAPS));
 	if (err)
 		return err;
 	flint_xattr_body(&body, inode, name, value ? size : 0, flags);

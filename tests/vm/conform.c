@@ -552,6 +552,34 @@ static void flags_immutable(void)
 	FAILS(set_flags("f", FS_NOCOW_FL | FS_JOURNAL_DATA_FL), EOPNOTSUPP);
 }
 
+/* What was written before the flag was set is there, whenever it is written back. */
+static void flags_immutable_late(void)
+{
+	char data[100], got[sizeof(data) + 1];
+	int fd = open("f", O_CREAT | O_RDWR, 0644);
+	char *map;
+
+	CHECK(fd >= 0);
+	memset(data, 'x', sizeof(data));
+	CHECK(write(fd, data, sizeof(data)) == sizeof(data));
+	map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(map != MAP_FAILED);
+	map[1] = 'y';
+	data[1] = 'y';
+	if (set_flags("f", FS_IMMUTABLE_FL) && (errno == ENOTTY || errno == EOPNOTSUPP))
+		check_skip("no FS_IOC_SETFLAGS");
+	CHECK(get_flags("f") & FS_IMMUTABLE_FL);
+	FAILS(pwrite(fd, "z", 1, 0), EPERM);
+	FAILS(write(fd, "z", 1), EPERM);
+	sleep(3);
+	CHECK(pread(fd, got, sizeof(got), 0) == sizeof(data));
+	CHECK(!memcmp(got, data, sizeof(data)));
+	CHECK(munmap(map, 4096) == 0);
+	CHECK(close(fd) == 0);
+	CHECK(set_flags("f", 0) == 0);
+	CHECK(st_of("f").st_size == sizeof(data));
+}
+
 static void flags_append(void)
 {
 	int fd;
@@ -1229,7 +1257,7 @@ static const struct check checks[] = {
 	C(falloc_grow), C(falloc_punch), C(falloc_zero), C(falloc_collapse), C(falloc_insert),
 	C(clone_whole), C(clone_errors), C(clone_busy_file), C(copy_range),
 	C(tmpfile_basic), C(tmpfile_excl), C(tmpfile_permission),
-	C(flags_immutable), C(flags_append), C(project_ids), C(handles),
+	C(flags_immutable), C(flags_immutable_late), C(flags_append), C(project_ids), C(handles),
 	C(matrix_types), C(matrix_permissions), C(supplementary_group), C(sticky),
 	C(directory_permissions), C(times_rules), C(times_permissions), C(limits), C(loops),
 	C(text_busy), C(inotify_local), C(splices), C(append_parallel), C(birth_and_ids),

@@ -602,6 +602,28 @@ static void caps_cleared_by_write(void)
 	CHECK(close(fd) == 0);
 }
 
+/* What was written before does not take away what was set after it. */
+static void caps_after_write(void)
+{
+	static const uint32_t caps[5] = { 0x02000000, 1u << 10 };
+	char value[64];
+	int fd = open("f", O_CREAT | O_RDWR, 0755);
+
+	CHECK(fd >= 0);
+	CHECK(write(fd, "data", 4) == 4);
+	CHECK(fsetxattr(fd, "security.capability", caps, sizeof(caps), 0) == 0);
+	sleep(3);
+	CHECK(close(fd) == 0);
+	CHECK(getxattr("f", "security.capability", value, sizeof(value)) == sizeof(caps));
+	fd = open("f", O_RDWR);
+	CHECK(fd >= 0);
+	CHECK(pwrite(fd, "DATA", 4, 0) == 4);
+	CHECK(fsetxattr(fd, "security.capability", caps, sizeof(caps), 0) == 0);
+	CHECK(close(fd) == 0);
+	sleep(3);
+	CHECK(getxattr("f", "security.capability", value, sizeof(value)) == sizeof(caps));
+}
+
 static void setgid_inherited(void)
 {
 	CHECK(mkdir("d", 0755) == 0);
@@ -890,6 +912,7 @@ static const struct check checks[] = {
 	C(rename_over_open_file), C(readdir_many), C(readdir_while_removing),
 	C(readdir_seek), C(readdir_types), C(deep_tree), C(modes), C(owners),
 	C(setuid_cleared_by_chown), C(setuid_cleared_by_write), C(caps_cleared_by_write),
+	C(caps_after_write),
 	C(setgid_inherited),
 	C(permissions), C(utimes_exact), C(times_move), C(statfs_sane), C(statx_birth),
 	C(xattr_basic), C(xattr_list), C(xattr_big), C(deleted_while_open),

@@ -151,10 +151,55 @@ sync_goes_on()
 	overwritten $p 1 && overwritten $p 3
 }
 
+# Chunks are moved before the file becomes shorter, which the metadata server does not hear of for long.
+collapsed_once()
+{
+	local f=$MNT/collapsed unit pid status=0
+
+	head -c 25165824 /dev/urandom > /tmp/long && cp /tmp/long $MNT/scratch || return 1
+	for unit in 1 2 3 4 6 8 0; do
+		fallocate -c -o 0 -l ${unit}M $MNT/scratch 2> /dev/null && break
+	done
+	[ $unit != 0 ] || return 1
+	cp /tmp/long $f && sync $f && exec 9<> $f || return 1
+	pkill -STOP -x flint-metad
+	python3 -c 'import ctypes, sys
+sys.exit(ctypes.CDLL(None).fallocate(9, 8, ctypes.c_long(int(sys.argv[1])), ctypes.c_long(int(sys.argv[1]))))' \
+		$((unit << 20)) & pid=$!
+	sleep 25
+	pkill -CONT -x flint-metad
+	wait $pid || status=1
+	exec 9<&-
+	{ head -c ${unit}M /tmp/long; tail -c +$((2 * (unit << 20) + 1)) /tmp/long; } > /tmp/shorter
+	cmp /tmp/shorter $f || status=1
+	mount_again
+	cmp /tmp/shorter $f || status=1
+	rm $f $MNT/scratch /tmp/long /tmp/shorter
+	return $status
+}
+
+# A truncation that nobody waits for any more is carried out: what it cut off is not in the cache, either.
+stays_cut()
+{
+	local f=$MNT/stays pid
+
+	make_file $f && cat $f > /dev/null || return 1
+	pkill -STOP -x flint-chunkd
+	truncate -s 0 $f & pid=$!
+	sleep 2
+	kill -9 $pid
+	wait $pid 2> /dev/null
+	pkill -CONT -x flint-chunkd
+	sleep 5
+	truncate -s $SIZE $f && zeros $f 0 $SIZE
+}
+
 for i in 0 1 2 3 4 5; do head -c $PART /dev/urandom > /tmp/pattern$i; done
 cluster_start
 mount_flint
 ok "writes, truncations and holes of the same files outlast frozen chunk servers" writers_go_on
+ok "a collapse is carried out once though the metadata server is silent" collapsed_once
+ok "what a killed truncation cut off does not come back" stays_cut
 umount_flint
 mount_flint writeback
 ok "so they do when the cache is to be written back first" write_back_goes_on

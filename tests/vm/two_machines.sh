@@ -180,7 +180,40 @@ while True:
 	return $status
 }
 
-plan 10
+# A direct write of node 2 is on its way, slowly, when its task is killed. Node 1 looks at the file before
+# it arrives: what it sees later is what it reads without a cache, too.
+late_write()
+{
+	local dir=/mnt/slow status=0 pid
+
+	mount_flint proto=tcp $dir
+	[ $NODE = 1 ] || { printf 'A%.0s' {1..4096} > $dir/slow && sync $dir/slow; } || status=1
+	printf 'B%.0s' {1..4096} > /tmp/b
+	together
+	if [ $NODE = 2 ]; then
+		tc qdisc add dev d0 root handle 1: prio bands 2 priomap 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 &&
+			tc qdisc add dev d0 parent 1:2 netem delay 6s &&
+			tc filter add dev d0 parent 1: protocol ip flower ip_proto tcp dst_port 7451 classid 1:1 ||
+			status=1
+		dd if=/tmp/b of=$dir/slow bs=4096 oflag=direct conv=notrunc status=none & pid=$!
+		sleep 2
+		{ kill -9 $pid && wait $pid; } 2> /dev/null
+	fi
+	together
+	[ $NODE = 2 ] || cat $dir/slow > /tmp/seen || status=1
+	together
+	sleep 10
+	[ $NODE = 1 ] || tc qdisc del dev d0 root
+	together
+	cat $dir/slow > /tmp/seen || status=1
+	timeout 60 dd if=$dir/slow bs=4096 iflag=direct status=none | cmp - /tmp/seen || status=1
+	cmp /tmp/b /tmp/seen || status=1
+	together
+	umount_flint $dir
+	return $status
+}
+
+plan 11
 cluster_on_node1
 mount_flint
 ok "buffered writes are seen at once" turns buffered
@@ -193,6 +226,7 @@ ok "verified load, packets late, lost and doubled, verbs" bad_network rdma delay
 ok "verified load, out of order as well, TCP" bad_network tcp delay 2ms 1ms loss 1% duplicate 1%
 ok "who is cut off loses its locks and comes back" cut_off
 ok "who writes back is fenced when it hears no metadata server" fenced
+ok "a write whose task was killed is seen when it arrives" late_write
 [ $NODE = 2 ] && umount_flint
 together
 done_testing
