@@ -205,6 +205,20 @@ void flint_delegate_made_dir(struct inode *dir)
 	spin_unlock(&l->lock);
 }
 
+/**
+ * flint_delegate_end() - no more names are promised in a directory
+ * @dir: its owner or project has changed, and so the limits that its files count for
+ */
+void flint_delegate_end(struct inode *dir)
+{
+	struct flint_leases *l = &flint_fs(dir->i_sb)->leases;
+
+	spin_lock(&l->lock);
+	flint_i(dir)->delegated = false;
+	flint_i(dir)->complete = false;
+	spin_unlock(&l->lock);
+}
+
 /* Kinds to ask for with MKDIR. */
 u8 flint_delegate_wanted(const struct flint_fs *fs)
 {
@@ -428,6 +442,12 @@ struct inode *flint_delegate_make(struct inode *dir, struct dentry *dentry, umod
 	if (!p)
 		return NULL;
 	flint_owner(dir, &mode, &p->rec.cred);
+	/* The server looked whether the directory's owners have limits, and at no others. */
+	if (p->rec.cred.uid != cpu_to_le32(from_kuid(&init_user_ns, dir->i_uid)) ||
+	    p->rec.cred.gid != cpu_to_le32(from_kgid(&init_user_ns, dir->i_gid))) {
+		kfree(p);
+		return NULL;
+	}
 	p->rec.mode = cpu_to_le32(mode);
 	p->rec.flags = cpu_to_le16(flags);
 	inode = ERR_PTR(-EINTR);
@@ -509,27 +529,32 @@ static void flint_promise_unlink(struct flint_delegate *d, struct flint_promise 
  *
  * What was written to it goes, too.
  *
- * Return: true: done; false: ask the server.
+ * Return: true: done, pairs with flint_remove_end(); false: ask the server.
  */
 bool flint_delegate_cancel(struct inode *inode)
 {
-	struct flint_delegate *d = &flint_fs(inode->i_sb)->delegate;
+	struct flint_fs *fs = flint_fs(inode->i_sb);
+	struct flint_delegate *d = &fs->delegate;
+	struct flint_inode *fi = flint_i(inode);
 	struct flint_promise *p;
 
 	if (S_ISDIR(inode->i_mode))
 		return false;
+	spin_lock(&fs->leases.lock);
 	spin_lock(&d->lock);
-	p = flint_i(inode)->promise;
+	p = fi->promise;
 	/* An open file lives on without a name: the server must keep it. */
-	if (p && (p->state != FLINT_PROMISE_QUEUED || flint_i(inode)->local_opens ||
+	if (p && (p->state != FLINT_PROMISE_QUEUED || fi->local_opens ||
 		  (p->rec.flags && !flint_wb_parked(inode))))
 		p = NULL;
 	if (p) {
-		WRITE_ONCE(flint_i(inode)->broken, -ESTALE);
+		WRITE_ONCE(fi->broken, -ESTALE);
+		fi->removing++;		/* nobody opens it any more */
 		d->nr--;
 		flint_promise_unlink(d, p);
 	}
 	spin_unlock(&d->lock);
+	spin_unlock(&fs->leases.lock);
 	if (!p)
 		return false;
 	wake_up_all(&d->told);
@@ -662,6 +687,7 @@ static void flint_promise_fail(struct flint_fs *fs, struct flint_promise *p, int
 {
 	struct inode *inode = p->inode;
 	struct dentry *dentry;
+	bool hashed = true;
 
 	WRITE_ONCE(flint_i(inode)->broken, err);
 	mapping_set_error(inode->i_mapping, err);
@@ -671,7 +697,8 @@ static void flint_promise_fail(struct flint_fs *fs, struct flint_promise *p, int
 				   fs->name, le16_to_cpu(p->rec.name_len), p->names, err);
 	flint_lease_settle(inode);
 	flint_inode_set_nlink(inode, 0);
-	while ((dentry = d_find_alias(inode))) {
+	while (hashed && (dentry = d_find_alias(inode))) {
+		hashed = !d_unhashed(dentry);	/* a directory is found while somebody is in it */
 		d_invalidate(dentry);
 		d_drop(dentry);
 		dput(dentry);
@@ -797,14 +824,30 @@ static void flint_delegate_work(struct work_struct *work)
 
 /* ---- another leader ------------------------------------------------------------- */
 
+/* Name a directory once. Return: records added. */
+static u32 flint_local_note(struct inode *dir, unsigned long attempt, struct flint_lease_rec *rec,
+			    u32 nr)
+{
+	if (!S_ISDIR(dir->i_mode) || flint_i(dir)->dw_reclaimed == attempt ||
+	    nr == FLINT_LEASE_RECS_MAX)
+		return 0;
+	flint_i(dir)->dw_reclaimed = attempt;
+	rec[nr] = (struct flint_lease_rec){
+		.ino = cpu_to_le64(dir->i_ino),
+		.kinds = cpu_to_le32(FLINT_LEASE_DIR_WRITE),
+	};
+	return 1;
+}
+
 /**
  * flint_delegate_locals() - directories whose lease has to be kept under a new leader
  * @fs: mount
  * @attempt: a number of this reclaim, not used before
  * @rec: result, FLINT_LEASE_RECS_MAX of them
  *
- * Those in which something was made that was not told yet; also those that may have been
- * told themselves, in an answer that is on its way. Return: how many.
+ * Those in which something was made that was not told yet, and those that were not told
+ * themselves, or in an answer that is on its way: empty ones, too, so that nobody else makes
+ * the first name in them. Return: how many.
  */
 u32 flint_delegate_locals(struct flint_fs *fs, unsigned long attempt, struct flint_lease_rec *rec)
 {
@@ -817,15 +860,8 @@ u32 flint_delegate_locals(struct flint_fs *fs, unsigned long attempt, struct fli
 	spin_lock(&d->lock);
 	for (i = 0; i < ARRAY_SIZE(lists); i++) {
 		list_for_each_entry(p, lists[i], node) {
-			if (flint_i(p->dir)->dw_reclaimed == attempt)
-				continue;
-			if (nr == FLINT_LEASE_RECS_MAX)
-				break;
-			flint_i(p->dir)->dw_reclaimed = attempt;
-			rec[nr++] = (struct flint_lease_rec){
-				.ino = cpu_to_le64(p->dir->i_ino),
-				.kinds = cpu_to_le32(FLINT_LEASE_DIR_WRITE),
-			};
+			nr += flint_local_note(p->dir, attempt, rec, nr);
+			nr += flint_local_note(p->inode, attempt, rec, nr);
 		}
 	}
 	spin_unlock(&d->lock);

@@ -254,6 +254,7 @@ int flint_delegate_before(struct flint_fs *fs, const struct flint_mcall *c);
 int flint_delegate_fsync(struct file *file);
 bool flint_delegate_absent(const struct inode *dir);
 void flint_delegate_incomplete(struct inode *dir);
+void flint_delegate_end(struct inode *dir);
 void flint_delegate_made_dir(struct inode *dir);
 u8 flint_delegate_wanted(const struct flint_fs *fs);
 struct inode *flint_delegate_make(struct inode *dir, struct dentry *dentry, umode_t mode, dev_t dev,

@@ -21,6 +21,7 @@
 #include "flint.h"
 
 #define FLINT_HELD_TIMEO	(60 * HZ)
+#define FLINT_HELD_MOST		(2 * FLINT_HELD_TIMEO)
 #define FLINT_HELD_EVERY	(2 * HZ)
 
 /**
@@ -28,6 +29,7 @@
  * @node: on fs->held, under fs->held_lock
  * @pid: the task
  * @until: jiffies when it ends; now: it is given up
+ * @asked: jiffies when its task last asked for it; looking at names keeps it for a while only
  * @seq: open
  * @session: that it was sent in
  * @name: names that it changes, as mcall.s1 and .s2, with what they stood for; referenced
@@ -39,6 +41,7 @@ struct flint_held {
 	struct list_head node;
 	struct pid *pid;
 	unsigned long until;
+	unsigned long asked;
 	struct flint_seq seq;
 	u64 session;
 	struct {
@@ -60,13 +63,14 @@ static void flint_held_free(struct flint_held *h)
 	kvfree(h);
 }
 
-/* At most one a task, which it keeps for longer. Context: fs->held_lock. */
+/* At most one a task, which keeps it for longer. Context: fs->held_lock. */
 static struct flint_held *flint_held_find(struct flint_fs *fs)
 {
 	struct flint_held *h;
 
 	list_for_each_entry(h, &fs->held, node) {
-		if (h->pid != task_pid(current) || time_after_eq(jiffies, h->until))
+		if (h->pid != task_pid(current) || time_after_eq(jiffies, h->until) ||
+		    time_after(jiffies, h->asked + FLINT_HELD_MOST))
 			continue;
 		h->until = jiffies + FLINT_HELD_TIMEO;
 		return h;
@@ -125,6 +129,7 @@ bool flint_held_keep(struct flint_fs *fs, const struct flint_mcall *c, struct fl
 	}
 	h->session = c->session;
 	h->until = jiffies + FLINT_HELD_TIMEO;
+	h->asked = jiffies;
 	flint_seq_move(fs, &h->seq, seq);
 	spin_lock(&fs->held_lock);
 	list_add_tail(&h->node, &fs->held);
@@ -177,8 +182,12 @@ int flint_held_take(struct flint_fs *fs, struct flint_mcall *c, struct flint_seq
  */
 void flint_held_stay(struct flint_fs *fs)
 {
+	struct flint_held *h;
+
 	spin_lock(&fs->held_lock);
-	flint_held_find(fs);
+	h = flint_held_find(fs);
+	if (h)
+		h->asked = jiffies;
 	spin_unlock(&fs->held_lock);
 }
 

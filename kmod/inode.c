@@ -788,6 +788,8 @@ int flint_setattr(FLINT_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
 	if (S_ISREG(inode->i_mode) && (attr->ia_valid & ATTR_MTIME))
 		clear_bit(FLINT_I_MTIME_DIRTY, &fi->state);
 	err = flint_setattr_at(inode, attr, 0, 0);
+	if (S_ISDIR(inode->i_mode) && (attr->ia_valid & (ATTR_UID | ATTR_GID)))
+		flint_delegate_end(inode);
 	if (!err && (attr->ia_valid & ATTR_SIZE))
 		truncate_pagecache(inode, attr->ia_size);
 	return err;

@@ -396,6 +396,7 @@ static int flint_remove(struct inode *dir, struct dentry *dentry, u32 flags)
 	if (flint_delegate_cancel(inode)) {
 		flint_inode_stale(dir);
 		flint_inode_set_nlink(inode, 0);
+		flint_remove_end(inode);
 		flint_dentry_time(dentry, NULL, jiffies, flint_dir_gen(dir));
 		return 0;
 	}

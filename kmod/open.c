@@ -201,7 +201,7 @@ void flint_remove_end(struct inode *inode)
 {
 	struct flint_leases *l;
 
-	if (!inode || !S_ISREG(inode->i_mode))
+	if (!inode || !READ_ONCE(flint_i(inode)->removing))
 		return;
 	l = &flint_fs(inode->i_sb)->leases;
 	spin_lock(&l->lock);

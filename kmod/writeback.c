@@ -660,6 +660,8 @@ static int flint_wb_pay(struct inode *inode)
 	if (READ_ONCE(fs->shutdown) || READ_ONCE(fs->leases.lost) || READ_ONCE(fi->broken) ||
 	    (err && !flint_wb_refusal(err)))
 		goto again;
+	if (err == -ENOSPC || err == -EDQUOT || err == -EFBIG)
+		flint_wb_no_space(fs);
 	if (err)
 		flint_wb_discard(inode, err, "the metadata server refuses its size");
 	if (unleased && !flint_pages_leased(inode))

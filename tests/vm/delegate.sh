@@ -141,6 +141,21 @@ short_lived()
 	[ -z "$(ls $OTHER/short)" ]
 }
 
+# Files count for the limits of who makes them, in whosoever's directory: who has one is told at once.
+limits()
+{
+	local d
+
+	"$B/bin/flint" quota set default:/ --user 1234 --hard 1M --dir $STATE > /dev/null || return 1
+	mkdir $MNT/all $MNT/home && chmod 1777 $MNT/all && chown 1234 $MNT/home || return 1
+	for d in all home; do
+		setpriv --reuid 1234 --clear-groups dd if=/dev/zero of=$MNT/$d/f bs=64k count=40 2> /tmp/dd.log && return 1
+		grep -q 'quota exceeded' /tmp/dd.log || { sed 's/^/# /' /tmp/dd.log; return 1; }
+		rm $MNT/$d/f
+	done
+	! dmesg | grep 'not synced is lost'
+}
+
 over_restart()
 {
 	local i pid
@@ -181,17 +196,20 @@ full_table()
 
 silent_server()
 {
-	local begun=$SECONDS
+	local begun=$SECONDS busy
 
 	mkdir $MNT/silent && : > $MNT/silent/synced && sync $MNT/silent || return 1
 	pkill -STOP -x flint-metad
 	: > $MNT/silent/lost
+	mkdir $MNT/silent/in
+	(exec 7> $MNT/silent/in/f && cd $MNT/silent/in && exec sleep 100) & busy=$!
 	(cat $MNT/silent/none; sync -f $MNT) 2> /dev/null &
 	sleep 1
 	kill -9 $!
 	umount -f $MNT 2> /dev/null
 	umount -l $MNT 2> /dev/null
 	pkill -CONT -x flint-metad
+	{ kill -9 $busy && wait $busy; } 2> /dev/null	# what failed meanwhile was a directory in use
 	[ $((SECONDS - begun)) -lt 60 ] && [ -e $OTHER/silent/synced ]
 }
 
@@ -208,6 +226,7 @@ ok "data of such files" data_too
 ok "data and attributes of many" written_too
 ok "files that are removed at once" short_lived
 ok "two mounts agree on what either makes" "$B/vm/delegate" $MNT $OTHER "${ROUNDS:-40}"
+ok "limits of others than the directory's owner" limits
 ok "a new start of the metadata server loses nothing" over_restart
 ok "one that has no lease to give" full_table
 ok "a silent one hangs nothing" silent_server
