@@ -40,6 +40,7 @@
 
 /**
  * struct own_dir - a directory of which all names are known here
+ * @uid, @gid: who makes files in it without asking: their limits were looked at
  * @gid, @setgid, @layout, @project: what creates take from it
  * @promised: creates in it that are not told; the record stays for them
  * @err: it could not be made itself
@@ -47,7 +48,7 @@
  */
 struct own_dir {
 	uint64_t ino;
-	__le32 gid, project;
+	__le32 uid, gid, project;
 	bool setgid;
 	struct flint_layout layout;
 	uint32_t promised;
@@ -188,6 +189,7 @@ static struct own_dir *dir_add(struct fs_delegate *d, const struct flint_attr *a
 	if (!dir)
 		return NULL;
 	dir->ino = le64_to_cpu(a->ino);
+	dir->uid = a->uid;
 	dir->gid = a->gid;
 	dir->project = a->project;
 	dir->setgid = le32_to_cpu(a->mode) & S_ISGID;
@@ -301,9 +303,10 @@ static bool plain(uint32_t mode, uint32_t target_len)
 	       (S_ISREG(mode) || S_ISDIR(mode)) && !target_len;
 }
 
-static bool may_make(struct flint_fs *fs, const struct own_dir *dir)
+static bool may_make(struct flint_fs *fs, const struct own_dir *dir, const struct flint_cred *cred)
 {
-	return !fs->delegate->lost && !fs->closing && !fs->reclaiming && fs->lease_epoch &&
+	return cred->uid == dir->uid && (dir->setgid || cred->gid == dir->gid) &&
+	       !fs->delegate->lost && !fs->closing && !fs->reclaiming && fs->lease_epoch &&
 	       !dir->recall.kinds && !dir->err && fs_lease_trusted(fs);
 }
 
@@ -329,7 +332,8 @@ enum fs_delegate_made fs_delegate_make(struct flint_meta_req *req, const struct 
 	uint64_t now = flint_now_ns();
 	struct promise *p;
 
-	if (!dir || !plain(req->mode, req->target_len) || now < d->off_until || now >= deadline_ns || !may_make(fs, dir) ||
+	if (!dir || !plain(req->mode, req->target_len) || now < d->off_until || now >= deadline_ns ||
+	    !may_make(fs, dir, &b->cred) ||
 	    !cache_may_promise(fs->cache, dir->ino, name, req->name_len))
 		return FS_DELEGATE_ASK;
 	if (fs_delegate_numbers(req, w, deadline_ns))
