@@ -24,6 +24,8 @@
  *				many were told after each flint_fs_sync() (to be killed, or
  *				its servers), then looks whether all of them are there
  *	promised PATH N		the first N of them are there
+ *	below PATH SECONDS	make directories by delegation in the new directory PATH, and
+ *				files in each while it is being told; none is lost
  *	own			what the server changes by itself is not kept by anybody, TAP
  *	fill PATH N		make a directory with N files, so that inode numbers grow
  *
@@ -63,7 +65,7 @@ static const struct flint_conf_opt table[] = {
 };
 static const struct flint_conf_spec spec = {
 	.prog = "flint-leasetest", .opts = table, .has_args = true, .args_off = OFF(args),
-	.args_doc = "cached|coherence SECONDS [all]|hold PATH|writer PATH|change PATH MS|locks|sessions N|kept|delegate|promise PATH SECONDS|promised PATH N|own|size|grow PATH|grown PATH END|fill PATH N",
+	.args_doc = "cached|coherence SECONDS [all]|hold PATH|writer PATH|change PATH MS|locks|sessions N|kept|delegate|promise PATH SECONDS|promised PATH N|below PATH SECONDS|own|size|grow PATH|grown PATH END|fill PATH N",
 	.doc = "Test leases, sessions and locks of a running cluster.",
 };
 
@@ -888,6 +890,64 @@ static void promise(const char *path, uint64_t seconds)
 		promised(path, i);
 }
 
+#define BELOW	50
+
+struct syncer {
+	struct flint_fs *fs;
+	int rc;
+	pthread_t thread;
+};
+
+static void *syncer_run(void *arg)
+{
+	struct syncer *s = arg;
+
+	s->rc = flint_fs_sync(s->fs);
+	return NULL;
+}
+
+/* Return: of the files of one more directory, those that are there in the end, or -errno. */
+static int below_once(struct flint_fs *fs, struct flint_fs *reader, uint64_t dir, int i)
+{
+	struct syncer s = { .fs = fs };
+	struct flint_attr sub, attr;
+	char name[16];
+	int j, rc;
+
+	snprintf(name, sizeof(name), "d%d", i);
+	rc = flint_fs_mkdir(fs, dir, name, 0755, &sub);
+	if (rc)
+		return rc;
+	pthread_create(&s.thread, NULL, syncer_run, &s);
+	for (j = 0; !rc && j < BELOW; j++)
+		rc = make(fs, ino_of(&sub), "f", j, &attr);
+	pthread_join(s.thread, NULL);
+	rc = rc ? rc : s.rc ? s.rc : flint_fs_sync(fs);
+	return rc ? rc : entries(reader, ino_of(&sub));
+}
+
+static void below(const char *path, uint64_t seconds)
+{
+	struct flint_fs *fs = client_of("maker", NULL, true), *reader = client("reader", NULL);
+	uint64_t end = flint_now_ns() + seconds * 1000000000ull;
+	struct flint_attr dir;
+	const char *name;
+	int i, rc = BELOW;
+
+	split(fs, path, &dir, &name);
+	if (own_dir(fs, ino_of(&dir), name, 0755, &dir))
+		exit(1);
+	printf("held\n");
+	fflush(stdout);
+	for (i = 0; rc == BELOW && flint_now_ns() < end; i++)
+		rc = below_once(fs, reader, ino_of(&dir), i);
+	printf("# %d directories, %llu promises%s%s\n", i, (unsigned long long)delegated(fs),
+	       rc == BELOW ? "" : rc < 0 ? ": " : ": files are lost", rc < 0 ? strerror(-rc) : "");
+	failures += rc != BELOW || !delegated(fs);
+	flint_fs_close(reader);
+	flint_fs_close(fs);
+}
+
 static void grow(const char *path)
 {
 	struct flint_fs *fs = client("grower", NULL);
@@ -1184,6 +1244,8 @@ int main(int argc, char **argv)
 		promise(o.args.items[1], strtoull(o.args.items[2], NULL, 10));
 	else if (!strcmp(mode, "promised") && o.args.nr == 3)
 		promised(o.args.items[1], strtoull(o.args.items[2], NULL, 10));
+	else if (!strcmp(mode, "below") && o.args.nr == 3)
+		below(o.args.items[1], strtoull(o.args.items[2], NULL, 10));
 	else if (!strcmp(mode, "own"))
 		own();
 	else if (!strcmp(mode, "fill") && o.args.nr == 3)

@@ -101,6 +101,24 @@ creates()	# DISTURBANCE
 	return $ret
 }
 
+# A session that says nothing: the new leader waits for it, while another one goes on making directories
+# and files below them by delegation.
+below()
+{
+	local p ret
+	"$BIN/flint-leasetest" --mgr "$MGRS" --key "$D/cluster.key" hold /mute > "$W/mute" 2>&1 &
+	PROCS=$!
+	until_ok 20 grep -q held "$W/mute" && kill -STOP $PROCS || return 1
+	lt below /below 10 > "$W/below" 2>&1 &
+	p=$!
+	until_ok 20 grep -q held "$W/below" && killed
+	wait $p
+	ret=$?
+	kill -9 $PROCS
+	grep '^#' "$W/below"
+	return $ret
+}
+
 # Frozen for longer than sessions last: what the new leader heard since, the old one must not undo.
 writes_on()
 {
@@ -120,13 +138,14 @@ writes_on()
 	return $ret
 }
 
-echo 1..13
+echo 1..14
 ok "three replicas" three
 ok "changes are not missed while leaders are killed" coherent killed
 ok "nor while they are frozen and wake up" coherent frozen
 ok "nor while the lead is handed over" coherent handed
 ok "creates by delegation go on when the leader is killed" creates killed
 ok "and when it hands over" creates handed
+ok "and of directories below those, while a session is still waited for" below
 ok "locks are kept when the leader is killed" kept killed
 ok "when it is frozen" kept frozen
 ok "when it hands over" kept handed

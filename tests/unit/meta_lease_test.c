@@ -658,6 +658,41 @@ static void test_hints(void **state)
 	lease_free(t);
 }
 
+#define DIR_KINDS	(FLINT_LEASE_READ | FLINT_LEASE_DIR | FLINT_LEASE_DIR_WRITE)
+
+/* What a session makes below what it has reclaimed is its own while others are still waited for. */
+static void test_made(void **state)
+{
+	struct lease_config cfg = { .lease_ms = LEASE_MS, .max_leases = 10, .ops = &hint_ops };
+	struct lease_table *t = lease_new(&cfg);
+	struct change other = { .lc = { .sid = 3, .priv = &other } };
+	u8 some[LEASE_HINT_BYTES] = { 0 };
+	u64 seq;
+
+	(void)state;
+	lease_hint_set(some, LI(1));
+	lease_start(t);
+	assert_int_equal(lease_session_add(t, 1, true, some), 0);
+	assert_int_equal(lease_session_add(t, 2, true, NULL), 0);
+	assert_int_equal(lease_session_add(t, 3, false, NULL), 0);
+	lease_start_end(t);
+	assert_int_equal(lease_grant_made(t, 1, LI(1) + 1, DIR_KINDS, MS, lease_number(t, 1)), 0);
+	assert_true(lease_reclaim(t, 1, LI(1), FLINT_LEASE_DIR_WRITE, MS));
+	lease_reclaimed(t, 1);
+	assert_true(lease_in_grace(t));
+	seq = lease_number(t, 1);
+	assert_int_equal(lease_grant_at(t, 1, LI(1) + 1, DIR_KINDS, MS, seq), 0);
+	assert_int_equal(lease_grant_made(t, 1, LI(1) + 1, DIR_KINDS, MS, seq), DIR_KINDS);
+	assert_int_equal(lease_held(t, 1, LI(1) + 1), DIR_KINDS);
+	/* But nothing that somebody else has, or is about to change. */
+	assert_int_equal(lease_grant_made(t, 3, LI(1) + 1, DIR_KINDS, MS, lease_number(t, 3)), 0);
+	lease_change_add(&other.lc, LI(1) + 2, LEASE_SET_ENTRIES);
+	assert_int_equal(lease_change_begin(t, &other.lc, MS), 0);
+	assert_int_equal(lease_grant_made(t, 1, LI(1) + 2, DIR_KINDS, MS, seq), 0);
+	lease_change_end(t, &other.lc);
+	lease_free(t);
+}
+
 /* ---- too many ---------------------------------------------------------------------------- */
 
 static u32 recalls_of[400];
@@ -703,6 +738,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_coherence),
 		cmocka_unit_test(test_hints),
+		cmocka_unit_test(test_made),
 		cmocka_unit_test(test_used),
 	};
 

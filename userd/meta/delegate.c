@@ -69,7 +69,8 @@ u32 metad_delegate_check(struct metad *m, u64 sid, const u8 *data, u32 len)
 		if (parent != known && !made_here(made, nr, parent) &&
 		    !(lease_held(metad_lease_table(m), sid, parent) & FLINT_LEASE_DIR_WRITE)) {
 			free(made);
-			return ESTALE;
+			/* An ESTALE would cost all that is promised: not while things are unclear. */
+			return lease_in_grace(metad_lease_table(m)) ? FLINT_ST_RETRY : ESTALE;
 		}
 		if (parent != known)
 			lease_used(metad_lease_table(m), sid, parent);
@@ -117,7 +118,7 @@ static u32 grant_made(struct metad *m, u64 sid, const u8 *data, u32 len, u32 nr,
 			kinds |= write;
 		if (!S_ISDIR(le32_to_cpu(r.mode)) == !dirs &&
 		    (!metad_hint(m, sid, ino) ||
-		     lease_grant_at(t, sid, ino, kinds, now, seq) != kinds))
+		     lease_grant_made(t, sid, ino, kinds, now, seq) != kinds))
 			break;
 	}
 	return n;

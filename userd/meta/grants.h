@@ -125,7 +125,8 @@ u32 metad_change_done(struct metad *m, struct flint_call *call, u32 status, u8 *
 bool metad_may_delegate(struct metad *m, u64 sid, const struct meta_inode *dir);
 /*
  * May this batch of delegated creates be executed? FLINT_OK; ESTALE: a directory that the
- * session has no dir-write lease on; EINVAL: malformed; RETRY: no memory.
+ * session has no dir-write lease on; EINVAL: malformed; RETRY: no memory, or not every session
+ * has said yet what it holds.
  */
 u32 metad_delegate_check(struct metad *m, u64 sid, const u8 *data, u32 len);
 /* It was: account of writers, leases. As metad_change_done(). */

@@ -406,16 +406,20 @@ static struct lease_session *session_find(const struct lease_table *t, u64 sid)
 	return sn;
 }
 
-/* @seq 0: the session's next number. Return: the lease, with *@granted of @kinds, or NULL. */
+/*
+ * @seq 0: the session's next number. @made: nobody else can hold anything on it, whoever has not
+ * said yet what it holds. Return: the lease, with *@granted of @kinds, or NULL.
+ */
 static struct lease *grant(struct lease_table *t, u64 sid, u64 ino, u32 kinds, u64 now, u64 seq,
-			   u32 *granted)
+			   bool made, u32 *granted)
 {
 	struct lease_session *sn = session_find(t, sid);
 	struct lease_obj *o;
 	struct lease *le;
 
 	*granted = 0;
-	if (!sn || !ino || sn->must_reclaim || sn->expiring || t->grace || t->untracked)
+	if (!sn || !ino || sn->must_reclaim || sn->expiring ||
+	    (!made && (t->grace || t->untracked)))
 		return NULL;
 	le = lease_find(t, ino, sid);
 	if (!le && t->st.leases >= t->cfg.max_leases) {
@@ -451,7 +455,7 @@ static struct lease *grant(struct lease_table *t, u64 sid, u64 ino, u32 kinds, u
 
 u64 lease_grant(struct lease_table *t, u64 sid, u64 ino, u32 kinds, u64 now, u32 *granted)
 {
-	const struct lease *le = grant(t, sid, ino, kinds, now, 0, granted);
+	const struct lease *le = grant(t, sid, ino, kinds, now, 0, false, granted);
 
 	return le ? le->seq : 0;
 }
@@ -467,7 +471,15 @@ u32 lease_grant_at(struct lease_table *t, u64 sid, u64 ino, u32 kinds, u64 now, 
 {
 	u32 granted;
 
-	grant(t, sid, ino, kinds, now, seq, &granted);
+	grant(t, sid, ino, kinds, now, seq, false, &granted);
+	return granted;
+}
+
+u32 lease_grant_made(struct lease_table *t, u64 sid, u64 ino, u32 kinds, u64 now, u64 seq)
+{
+	u32 granted;
+
+	grant(t, sid, ino, kinds, now, seq, true, &granted);
 	return granted;
 }
 

@@ -16,9 +16,9 @@
  *    back with its holder's answer or goes with its session, which
  *    lease_ops.expire asks for when a recall is older than the session lease.
  *    So every change becomes ready.
- *  - After lease_start() nothing is granted, and no change is ready that could
- *    touch what a session has not reclaimed yet, until all have reclaimed or
- *    are gone.
+ *  - After lease_start() nothing is granted (but lease_grant_made()), and no
+ *    change is ready that could touch what a session has not reclaimed yet,
+ *    until all have reclaimed or are gone.
  */
 #ifndef FLINT_META_LEASE_H
 #define FLINT_META_LEASE_H
@@ -169,6 +169,11 @@ void lease_reclaimed(struct lease_table *t, u64 sid);
 u64 lease_grant(struct lease_table *t, u64 sid, u64 ino, u32 kinds, u64 now, u32 *granted);
 /* The same for many inodes under one number, from lease_number(); nothing else in between. */
 u32 lease_grant_at(struct lease_table *t, u64 sid, u64 ino, u32 kinds, u64 now, u64 seq);
+/*
+ * The same for an inode that the session has just made in a directory on which it holds dir-write:
+ * in the grace period, too. There may be promises below it already.
+ */
+u32 lease_grant_made(struct lease_table *t, u64 sid, u64 ino, u32 kinds, u64 now, u64 seq);
 u64 lease_number(struct lease_table *t, u64 sid);
 /* The holder gave up @kinds of grants numbered up to @seq. Changes may become ready. */
 void lease_return(struct lease_table *t, u64 sid, u64 ino, u32 kinds, u64 seq);
