@@ -3,7 +3,8 @@
  * A disk that fails on command: preloaded into a daemon, it fails syncs or writes
  * of files whose path contains $FAULT_MATCH while the file $FAULT_TRIGGER exists.
  * Its first letter says how: "s" syncs fail with EIO, "f" writes with ENOSPC, "l" the
- * file systems say that nearly nothing is free, "c" the clock is 5 s ahead.
+ * file systems say that nearly nothing is free, "n" that little is, but enough for what does not
+ * grow, "c" the clock is 5 s ahead.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -94,6 +95,14 @@ ssize_t pwrite64(int fd, const void *buf, size_t len, off64_t at)
 	return -1;
 }
 
+/* Blocks free: between LOW_BYTES and FULL_BYTES of userd/raft/node.c. */
+static unsigned long long little(unsigned long long blocks, unsigned long size)
+{
+	unsigned long long n = (40ull << 20) / size;
+
+	return blocks / 96 < n ? blocks / 96 : n;
+}
+
 int statvfs(const char *path, struct statvfs *sv)
 {
 	int (*real)(const char *, struct statvfs *) = dlsym(RTLD_NEXT, "statvfs");
@@ -101,6 +110,8 @@ int statvfs(const char *path, struct statvfs *sv)
 
 	if (!err && ordered('l'))
 		sv->f_bavail = sv->f_bfree = 1;
+	if (!err && ordered('n'))
+		sv->f_bavail = sv->f_bfree = little(sv->f_blocks, sv->f_frsize);
 	return err;
 }
 
@@ -111,6 +122,8 @@ int statvfs64(const char *path, struct statvfs64 *sv)
 
 	if (!err && ordered('l'))
 		sv->f_bavail = sv->f_bfree = 1;
+	if (!err && ordered('n'))
+		sv->f_bavail = sv->f_bfree = little(sv->f_blocks, sv->f_frsize);
 	return err;
 }
 

@@ -19,6 +19,9 @@
  *	grow PATH		write at the end of a file for ever; prints where it ends
  *				after each write that was acknowledged (to be killed)
  *	grown PATH END		the file has END bytes at least, as grow wrote them
+ *	owe PATH		say "ready", after a line on stdin write at the end of a file and
+ *				make files in the new directory PATH by delegation, say "owed",
+ *				after one more line sync: all is there
  *	delegate		creates without a request, and who finds them, TAP
  *	promise PATH SECONDS	make files in the new directory PATH by delegation; prints how
  *				many were told after each flint_fs_sync() (to be killed, or
@@ -65,7 +68,7 @@ static const struct flint_conf_opt table[] = {
 };
 static const struct flint_conf_spec spec = {
 	.prog = "flint-leasetest", .opts = table, .has_args = true, .args_off = OFF(args),
-	.args_doc = "cached|coherence SECONDS [all]|hold PATH|writer PATH|change PATH MS|locks|sessions N|kept|delegate|promise PATH SECONDS|promised PATH N|below PATH SECONDS|own|size|grow PATH|grown PATH END|fill PATH N",
+	.args_doc = "cached|coherence SECONDS [all]|hold PATH|writer PATH|change PATH MS|locks|sessions N|kept|delegate|promise PATH SECONDS|promised PATH N|below PATH SECONDS|own|size|owe PATH|grow PATH|grown PATH END|fill PATH N",
 	.doc = "Test leases, sessions and locks of a running cluster.",
 };
 
@@ -966,28 +969,84 @@ static void grow(const char *path)
 	}
 }
 
+/* Has the file what grow_by() wrote up to @end? */
+static bool holds(struct flint_fs *fs, uint64_t ino, uint64_t end)
+{
+	uint8_t buf[PIECE];
+	struct flint_file *f;
+	bool good = true;
+	uint64_t at;
+
+	if (flint_fs_open_file(fs, ino, NULL, FLINT_OPEN_READ, 0, &f))
+		return false;
+	for (at = 0; at < end && good; at += PIECE)
+		good = flint_file_pread(f, buf, PIECE, at) == PIECE &&
+		       buf[0] == 1 + at / PIECE % 251 && !memcmp(buf, buf + 1, PIECE - 1);
+	flint_file_close(f);
+	return good;
+}
+
+static void await_line(const char *say)
+{
+	char line[16];
+
+	printf("%s\n", say);
+	fflush(stdout);
+	if (!fgets(line, sizeof(line), stdin))
+		exit(1);
+}
+
+/* What is acknowledged without the server is not lost when its disk has no space. */
+static void owe(const char *path)
+{
+	struct flint_fs *a = client_of("a", NULL, true), *b = client("b", NULL);
+	struct flint_fs_stats was, st;
+	struct flint_attr dir, attr, made;
+	struct flint_file *f;
+	char data[40];
+	const char *name;
+	int i, rc, synced;
+
+	split(a, path, &dir, &name);
+	snprintf(data, sizeof(data), "%s.data", name);
+	if (own_dir(a, ino_of(&dir), name, 0755, &dir) ||
+	    flint_fs_open_file(a, root_of(a), data, FLINT_OPEN_CREATE | FLINT_OPEN_READ |
+			       FLINT_OPEN_WRITE, 0644, &f) || !grow_by(f, 0, 20) ||
+	    flint_file_sync(f))
+		exit(1);
+	flint_file_attr(f, &attr);
+	await_line("ready");
+	flint_fs_stats(a, &was);
+	ok(grow_by(f, 20 * PIECE, 20), "a file grows");
+	for (i = rc = 0; i < 20; i++)
+		rc |= make(a, ino_of(&dir), "f", i, &made);
+	flint_fs_stats(a, &st);
+	ok(!rc && st.kept - was.kept == 20 && st.delegated - was.delegated == 20,
+	   "files are made, all without the server");
+	await_line("owed");
+	synced = flint_file_sync(f);
+	rc = flint_fs_sync(a);
+	printf("# sync: %s, %s\n", strerror(-synced), strerror(-rc));
+	ok(!synced && !rc && size_seen(b, ino_of(&attr)) == 40 * PIECE && holds(b, ino_of(&attr), 40 * PIECE),
+	   "its size is told, and the data is there");
+	ok(entries(b, ino_of(&dir)) == 20, "and the files");
+	flint_file_close(f);
+	flint_fs_close(a);
+	flint_fs_close(b);
+}
+
 static void grown(const char *path, uint64_t end)
 {
 	struct flint_fs *fs = client("reader", NULL);
-	uint64_t t = flint_now_ns(), at, size;
+	uint64_t t = flint_now_ns(), size;
 	struct flint_attr attr;
-	struct flint_file *f;
-	uint8_t buf[PIECE];
 	int rc = flint_fs_walk(fs, path, &attr);
 
 	size = rc ? 0 : le64_to_cpu(attr.size);
 	printf("# %llu bytes, of which %llu were acknowledged, after %llu ms\n",
 	       (unsigned long long)size, (unsigned long long)end,
 	       (unsigned long long)(flint_now_ns() - t) / 1000000);
-	if (rc || size < end || flint_fs_open_file(fs, ino_of(&attr), NULL, FLINT_OPEN_READ, 0, &f)) {
-		failures++;
-		return;
-	}
-	for (at = 0; at < end && !failures; at += PIECE)
-		if (flint_file_pread(f, buf, PIECE, at) != PIECE || buf[0] != 1 + at / PIECE % 251 ||
-		    memcmp(buf, buf + 1, PIECE - 1))
-			failures++;
-	flint_file_close(f);
+	failures += rc || size < end || !holds(fs, ino_of(&attr), end);
 	flint_fs_close(fs);
 }
 
@@ -1234,6 +1293,8 @@ int main(int argc, char **argv)
 		kept();
 	else if (!strcmp(mode, "size"))
 		size();
+	else if (!strcmp(mode, "owe") && o.args.nr == 2)
+		owe(o.args.items[1]);
 	else if (!strcmp(mode, "grow") && o.args.nr == 2)
 		grow(o.args.items[1]);
 	else if (!strcmp(mode, "grown") && o.args.nr == 3)

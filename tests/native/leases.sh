@@ -9,7 +9,7 @@
 up() { "$BIN/flint" up "$D" --no-rdma --listen=127.0.0.1 --base-port=$PORT --size=200M "$@"; }
 lt() { timeout 100 "$BIN/flint-leasetest" --mgr "127.0.0.1:$((PORT + 1))" --key "$D/cluster.key" "$@"; }
 
-# The metadata server again, with sessions of three seconds.
+# [VARIABLE=VALUE...]: the metadata server again, with sessions of three seconds.
 meta_again() {
 	local p
 	p=$(pid meta)
@@ -17,7 +17,7 @@ meta_again() {
 	kill -9 "$p"
 	while kill -0 "$p" 2>/dev/null; do sleep 0.05; done
 	[ "${META_ARGS[-1]}" = --lease-ms=3000 ] || META_ARGS+=(--lease-ms=3000)
-	"${META_ARGS[@]}" >>"$D/log/meta.log" 2>&1 &
+	env "$@" "${META_ARGS[@]}" >>"$D/log/meta.log" 2>&1 &
 	echo $! >"$D/run/meta.pid"
 	disown
 }
@@ -42,7 +42,7 @@ tap() {		# NAME COMMAND...: all its "not ok" lines count as one
 	result $rc "$name"
 }
 
-echo 1..21
+echo 1..23
 up >"$W/up.out" 2>&1
 result $? "a cluster comes up"
 meta_again
@@ -119,6 +119,30 @@ wait $co
 rc=$?
 grep '^#' "$W/co.out"
 result $rc "nor while the metadata server is killed and started again"
+
+# A metadata server whose disk is nearly full, or (HOW l) so full that it can log nothing, for a while.
+owes() {	# HOW
+	local how=$1 p rc
+	meta_again ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0" \
+		LD_PRELOAD="$BIN/flint-faultdisk.so" FAULT_TRIGGER="$W/trigger"
+	mkfifo "$W/go.$how"
+	lt owe "/owe-$how" <"$W/go.$how" >"$W/owe-$how.out" 2>&1 &
+	p=$!
+	exec 5>"$W/go.$how"
+	until_ok 30 grep -q ready "$W/owe-$how.out" && echo "$how" >"$W/trigger" &&
+		until_ok 20 says "state is nearly full" fl status && echo go >&5 &&
+		until_ok 20 grep -q owed "$W/owe-$how.out" && sleep 3 &&
+		{ [ "$how" = n ] || rm "$W/trigger"; } && echo go >&5
+	exec 5>&-
+	wait $p
+	rc=$?
+	rm -f "$W/trigger"
+	cat "$W/owe-$how.out"
+	return $rc
+}
+tap "a metadata disk that is nearly full loses nothing that was acknowledged" owes n
+tap "nor one that is full for a while" owes l
+meta_again
 
 # Two session leases long: what clients said meanwhile is read only when it goes on.
 frozen() {

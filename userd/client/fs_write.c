@@ -113,8 +113,8 @@ static void told(struct fs_op *op, int err)
 	err = fs_op_result(op, err);
 	if (k->lost || k->fs->closing) {
 		kept_drop(k, -ESTALE);
-	} else if (err == -ETIMEDOUT) {
-		tell(k);	/* nobody answered: it stays true */
+	} else if (err == -ETIMEDOUT || err == -EAGAIN) {
+		tell(k);	/* nobody answered, or could take it yet: it stays true */
 	} else if (err) {
 		flint_warn("the size of inode %llu could not be told (%s): what was written beyond"
 			   " %llu may be lost", (unsigned long long)k->ino, strerror(-err),

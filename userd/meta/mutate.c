@@ -158,8 +158,28 @@ static void session_changes(struct metad *m, u16 op, struct meta_proposal *p)
 	}
 }
 
+/*
+ * Does this tell what its client has acknowledged already: a size, attributes, files? A client
+ * that hears that there is no space for it drops that, and the data with it.
+ */
+static bool owed(const struct flint_msg *msg)
+{
+	struct flint_setattr b;
+
+	switch (msg->op) {
+	case FLINT_OP_EXTEND:
+	case FLINT_OP_DIR_CREATE:
+		return true;
+	case FLINT_OP_SETATTR:
+		return !flint_body_get(&b, sizeof(b), FLINT_SETATTR_MIN, msg->body, msg->body_len) &&
+		       b.when;
+	}
+	return false;
+}
+
 static void mutate_done(struct meta_proposal *p)
 {
+	struct flint_call *call = p->priv;
 	struct metad *m = p->arg;
 	u16 op = proposal_op(p);
 
@@ -179,21 +199,24 @@ static void mutate_done(struct meta_proposal *p)
 		break;
 	case ENOSPC:
 		flint_err_rl("no space left for %s: free space on its file system", m->store.path);
+		if (owed(&call->msg))
+			p->reply.status = FLINT_ST_RETRY;
 		break;
 	}
 	answer(m, p);
 }
 
-/* What makes the state larger is refused while its disk is nearly full. */
+/*
+ * What makes the state larger is refused while its disk is nearly full. Not what clients owe: an
+ * EXTEND changes a row, and there are no more delegated creates than numbers were granted for.
+ */
 static bool grows(u16 op)
 {
 	switch (op) {
 	case FLINT_OP_MKNOD:
-	case FLINT_OP_DIR_CREATE:
 	case FLINT_OP_INO_GRANT:
 	case FLINT_OP_LINK:
 	case FLINT_OP_SETXATTR:
-	case FLINT_OP_EXTEND:
 	case FLINT_OP_APPEND:
 	case FLINT_OP_FS_CREATE:
 	case FLINT_OP_SESSION_OPEN:
