@@ -3,7 +3,7 @@
 # Leases and locks over a change of the leader, with three replicas: killed, frozen (it wakes up and
 # believes that it leads), asked to hand over. Nobody misses a change that was acknowledged, locks are
 # kept, a client that is dead delays only what it may have held.
-# timeout: 240
+# timeout: 300
 set -u
 
 . "$(dirname "$0")/cluster.bash"
@@ -13,15 +13,16 @@ PROCS=
 trap '{ kill -9 "${STARTED[@]}" $PROCS; } 2> /dev/null; finish' EXIT
 LEASE=8000
 
-start()
+start()		# NAME [OPTION...]
 {
 	local cmd
 	mapfile -d '' cmd < "$W/cmd.$1"
-	"${cmd[@]}" --lease-ms=$LEASE >> "$D/log/$1.log" 2>&1 &
+	"${cmd[@]}" "${@:2}" >> "$D/log/$1.log" 2>&1 &
 	STARTED+=($!)
 	echo $! > "$D/run/$1.pid"
 	disown
 }
+start_meta() { start "$1" --lease-ms=$LEASE; }
 leader() { field 'd["leader"]' meta status; }
 all_members() { json "d['voters'] == 3 and d['missing'] == 0 and d['leader']" meta status; }
 three()
@@ -32,13 +33,13 @@ three()
 		cat "/proc/$(pid $m)/cmdline" > "$W/cmd.$m"
 		kill_hard "$(pid $m)"
 	done
-	for m in meta meta2 meta3; do start $m; done
+	for m in meta meta2 meta3; do start_meta $m; done
 	until_ok 20 all_members
 	MGRS=$(mgrs)
 }
 lt() { timeout 100 "$BIN/flint-leasetest" --mgr "$MGRS" --key "$D/cluster.key" "$@"; }
 
-killed() { local l; l=$(leader); kill_hard "$(pid "$l")"; sleep "${1:-1}"; start "$l"; until_ok 20 all_members; }
+killed() { local l; l=$(leader); kill_hard "$(pid "$l")"; sleep "${1:-1}"; start_meta "$l"; until_ok 20 all_members; }
 frozen() { local l; l=$(leader); kill -STOP "$(pid "$l")"; sleep 3; kill -CONT "$(pid "$l")"; until_ok 20 all_members; }
 handed() { fl meta transfer && until_ok 20 all_members; }
 
@@ -84,8 +85,30 @@ dead_client()
 	until_ok 10 json "d['leader'] and d['leader'] != '$l'" meta status || return 1
 	lt change /far/f1500 $((LEASE * 3 / 4)) || return 1
 	lt change /held $((LEASE + LEASE / 2)) || return 1
-	start "$l"
+	start_meta "$l"
 	until_ok 20 all_members
+}
+
+# A writer that is no more, with the only copy of its file, and a new leader: who wants something else
+# does not wait for that file, who wants it does, and has all of it in the end.
+dead_writer()
+{
+	local l end
+	"$BIN/flint-leasetest" --mgr "$MGRS" --key "$D/cluster.key" grow /dead > "$W/dead" 2>&1 &
+	PROCS=$!
+	until_ok 20 grep -q '^[0-9]' "$W/dead" && sleep 1.5
+	kill -9 $PROCS
+	cat "/proc/$(pid chunk1)/cmdline" > "$W/cmd.chunk1"
+	kill_hard "$(pid chunk1)"
+	l=$(leader)
+	kill_hard "$(pid "$l")"
+	until_ok 10 json "d['leader'] and d['leader'] != '$l'" meta status || return 1
+	lt change /held $((LEASE * 3)) || return 1
+	! timeout 3 "$BIN/flint-leasetest" --mgr "$MGRS" --key "$D/cluster.key" change /dead 3000 || return 1
+	start chunk1
+	start_meta "$l"
+	end=$(sed '$!d' "$W/dead")
+	lt grown /dead "$end" && until_ok 20 all_members
 }
 
 creates()	# DISTURBANCE
@@ -138,7 +161,7 @@ writes_on()
 	return $ret
 }
 
-echo 1..14
+echo 1..15
 ok "three replicas" three
 ok "changes are not missed while leaders are killed" coherent killed
 ok "nor while they are frozen and wake up" coherent frozen
@@ -152,5 +175,6 @@ ok "when it hands over" kept handed
 ok "a leader that wakes ends no session that another one keeps" writes_on
 ok "files enough for inode numbers far apart" lt fill /far 3000
 ok "a dead client delays only what it may have held" dead_client
+ok "one that wrote and whose file cannot be reached, only those who want that file" dead_writer
 ok "sanitizers are silent" no_sanitizer
 done_testing

@@ -658,6 +658,49 @@ static void test_hints(void **state)
 	lease_free(t);
 }
 
+/*
+ * A writer that does not come back, and whose file cannot be settled: it is shed, and nobody waits
+ * but for that file (session_shed() of userd/meta/sessions.c).
+ */
+static void test_shed(void **state)
+{
+	struct lease_config cfg = { .lease_ms = LEASE_MS, .max_leases = 10, .ops = &hint_ops };
+	struct lease_table *t = lease_new(&cfg);
+	struct change file = { .lc = { .sid = 2, .priv = &file } };
+	struct change late = { .lc = { .sid = 2, .priv = &late } };
+	struct change other = { .lc = { .sid = 2, .priv = &other } };
+	u32 granted;
+
+	(void)state;
+	lease_start(t);
+	assert_int_equal(lease_session_add(t, 1, true, NULL), 0);
+	assert_int_equal(lease_session_add(t, 2, true, NULL), 0);
+	assert_int_equal(lease_writer_add(t, LI(1), 1), 0);
+	lease_start_end(t);
+	lease_reclaimed(t, 2);
+	lease_change_add(&file.lc, LI(1), LEASE_SEE_ATTR);
+	lease_change_add(&other.lc, LI(2), LEASE_SET_ATTR);
+	assert_int_equal(lease_change_begin(t, &file.lc, MS), 0);
+	assert_int_equal(lease_change_begin(t, &other.lc, MS), 0);
+	assert_true(lease_reclaim(t, 1, LI(1), FLINT_LEASE_WRITE, MS));
+	lease_session_shed(t, 1);
+	lease_reclaimed(t, 1);
+	assert_false(lease_in_grace(t));
+	assert_true(other.ready && !file.ready);
+	lease_change_end(t, &other.lc);
+	assert_true(lease_grant(t, 2, LI(2), FLINT_LEASE_READ, MS, &granted));
+	assert_true(lease_hides(t, 2, LI(1), LEASE_SEE_ATTR));
+	lease_change_add(&late.lc, LI(1), LEASE_SEE_ATTR);
+	assert_int_equal(lease_change_begin(t, &late.lc, MS), 0);
+	assert_int_equal(lease_grant(t, 1, LI(2) + 1, FLINT_LEASE_READ, MS, &granted), 0);
+	lease_writer_del(t, LI(1), 1);
+	lease_session_del(t, 1);
+	assert_true(file.ready && late.ready);
+	lease_change_end(t, &file.lc);
+	lease_change_end(t, &late.lc);
+	lease_free(t);
+}
+
 #define DIR_KINDS	(FLINT_LEASE_READ | FLINT_LEASE_DIR | FLINT_LEASE_DIR_WRITE)
 
 /* What a session makes below what it has reclaimed is its own while others are still waited for. */
@@ -738,6 +781,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_coherence),
 		cmocka_unit_test(test_hints),
+		cmocka_unit_test(test_shed),
 		cmocka_unit_test(test_made),
 		cmocka_unit_test(test_used),
 	};

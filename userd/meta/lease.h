@@ -111,7 +111,10 @@ void lease_free(struct lease_table *t);
 int lease_session_add(struct lease_table *t, u64 sid, bool must_reclaim, const u8 *hints);
 /* It has ended: its leases are gone. Changes may become ready. */
 void lease_session_del(struct lease_table *t, u64 sid);
-/* It is over, but for the sizes that it keeps: all other leases of it are gone. */
+/*
+ * It is over, but for the sizes that it keeps: all other leases of it are gone. Of one that has not
+ * reclaimed, the caller has said with lease_reclaim() which these are, and says lease_reclaimed() next.
+ */
 void lease_session_shed(struct lease_table *t, u64 sid);
 /* Does any session take part? Else changes need no inodes. */
 bool lease_tracking(const struct lease_table *t);

@@ -235,16 +235,43 @@ static void expired(struct metad *m, u64 sid, u32 status, void *priv)
 	}
 }
 
+/*
+ * It is over but for the sizes that it may keep. One that has not said to this leader what it holds
+ * says nothing any more: it had the write lease of each file it could have had that on, and nobody
+ * else waits.
+ */
+static int session_shed(struct metad *m, struct metad_session *sn)
+{
+	struct lease_table *t = metad_lease_table(m);
+	int i, nr = 0;
+	u64 *inos;
+
+	if (lease_must_reclaim(t, sn->id)) {
+		nr = metad_written(sn, &inos);
+		if (nr < 0)
+			return nr;
+		for (i = 0; i < nr; i++)
+			lease_reclaim(t, sn->id, inos[i], FLINT_LEASE_WRITE, flint_now_ns());
+		free(inos);
+	}
+	lease_session_shed(t, sn->id);
+	lease_reclaimed(t, sn->id);
+	return 0;
+}
+
 void metad_session_fenced(struct metad *m, u64 sid)
 {
 	struct metad_session *sn = metad_session_by_id(m, sid);
 
 	if (!sn)
 		return;
-	lease_session_shed(metad_lease_table(m), sid);
+	if (session_shed(m, sn)) {
+		sn->expiring = false;	/* at the next occasion */
+		return;
+	}
 	metad_locks_gone(m, sid);
 	if (metad_settle(m, sn))
-		sn->expiring = false;	/* at the next occasion */
+		sn->expiring = false;
 }
 
 void metad_session_settled(struct metad *m, u64 sid)
