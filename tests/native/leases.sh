@@ -42,7 +42,7 @@ tap() {		# NAME COMMAND...: all its "not ok" lines count as one
 	result $rc "$name"
 }
 
-echo 1..23
+echo 1..24
 up >"$W/up.out" 2>&1
 result $? "a cluster comes up"
 meta_again
@@ -143,6 +143,27 @@ owes() {	# HOW
 tap "a metadata disk that is nearly full loses nothing that was acknowledged" owes n
 tap "nor one that is full for a while" owes l
 meta_again
+
+# Without a manager a metadata server that has just started knows nobody whom to tell of a session's end.
+sessions() { curl -sf -H "Authorization: Bearer $TOKEN" "http://127.0.0.1:$((PORT + 13))/metrics" | sed -n 's/^flint_meta_sessions //p'; }
+sessions_are() { [ "$(sessions)" = "$1" ]; }
+mapless() {
+	local cmd rc
+	TOKEN=$(fl cluster metrics-token)
+	until_ok 20 sessions_are 0 && hold /held4 || return 1
+	mapfile -d '' -t cmd <"/proc/$(pid mgr)/cmdline"
+	kill_hard "$(pid mgr)"
+	meta_again
+	kill -9 "$holder"
+	until_ok 20 sessions_are 1 && sleep 12 && sessions_are 1
+	rc=$?
+	"${cmd[@]}" >>"$D/log/mgr.log" 2>&1 &
+	echo $! >"$D/run/mgr.pid"
+	disown
+	[ $rc = 0 ] && until_ok 30 sessions_are 0
+}
+tap "a session is ended only when there are managers to say who has to know" mapless
+holder=
 
 # Two session leases long: what clients said meanwhile is read only when it goes on.
 frozen() {

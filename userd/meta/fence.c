@@ -8,7 +8,8 @@
  * A chunk server that does not answer is asked again until the map says that it
  * is down: then its own lease is over and it serves nobody. If neither happens
  * for FENCE_LEASES session leases, the session ends all the same, with a warning:
- * the client has been without trust for that long.
+ * the client has been without trust for that long. Not without any map: when a site
+ * starts anew, its metadata may lead before there is a manager, and nobody was told.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -115,8 +116,13 @@ static void fence_send(struct fencing *f)
 	struct flint_map_ref *ref = flint_cluster_map(f->m->cluster);
 	u32 i;
 
-	f->failed = false;
+	f->failed = !ref;
 	f->left = 1;
+	if (!ref) {
+		f->begun_ns = flint_now_ns();
+		flint_warn_rl("session %llu is to end, but no manager has said yet which chunk servers"
+			      " there are to be told: it waits for that", (unsigned long long)f->sid);
+	}
 	for (i = 0; ref && i < ref->map.nr_nodes; i++) {
 		const struct flint_map_node *n = &ref->map.nodes[i];
 
