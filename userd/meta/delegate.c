@@ -98,9 +98,17 @@ static void count_writers(struct metad *m, u64 sid, const u8 *data, u32 len, u32
 
 #define DIR_KINDS	(FLINT_LEASE_READ | FLINT_LEASE_DIR | FLINT_LEASE_DIR_WRITE)
 
+/* Does each byte of it count for a limit, or may it? Then it is asked for before it is acknowledged. */
+static bool limited(struct metad *m, u64 ino)
+{
+	const struct meta_inode *i;
+
+	return meta_inode_peek(&m->store, ino, &i) || meta_size_limited(&m->store, i);
+}
+
 /*
  * Lease of what was made the directories, or the rest, under one number; @write: with files
- * that are open for writing, write, too. Return: how many.
+ * that are open for writing, write, too. Ends at the first that is not leased. Return: how many.
  */
 static u32 grant_made(struct metad *m, u64 sid, const u8 *data, u32 len, u32 nr, bool dirs,
 		      u32 write, u64 seq)
@@ -116,6 +124,8 @@ static u32 grant_made(struct metad *m, u64 sid, const u8 *data, u32 len, u32 nr,
 		kinds = dirs ? DIR_KINDS : FLINT_LEASE_READ;
 		if (!dirs && (le16_to_cpu(r.flags) & FLINT_OPEN_WRITE))
 			kinds |= write;
+		if ((kinds & FLINT_LEASE_WRITE) && limited(m, ino))
+			break;
 		if (!S_ISDIR(le32_to_cpu(r.mode)) == !dirs &&
 		    (!metad_hint(m, sid, ino) ||
 		     lease_grant_made(t, sid, ino, kinds, now, seq) != kinds))
