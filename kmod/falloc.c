@@ -121,13 +121,12 @@ static u32 flint_falloc_batch(const struct inode *inode, u32 by)
 	return min_t(u32, by, FLINT_DIO_MAX >> flint_i(inode)->layout.chunk_shift);
 }
 
-static int flint_collapse(struct file *file, loff_t offset, loff_t len)
+static int flint_collapse(struct inode *inode, loff_t offset, loff_t len)
 {
-	struct inode *inode = file_inode(file);
 	u8 shift = flint_i(inode)->layout.chunk_shift;
-	struct iattr attr;
 	u32 by = len >> shift, at = offset >> shift, end, n, step;
 	loff_t size = i_size_read(inode);
+	struct iattr attr = { .ia_valid = ATTR_SIZE, .ia_size = size - len };
 	int err;
 
 	if (offset + len >= size)
@@ -145,13 +144,10 @@ static int flint_collapse(struct file *file, loff_t offset, loff_t len)
 	truncate_pagecache(inode, offset);
 	if (err)
 		return err;
-	/* The chunks have moved: from here on the call must not begin again. */
-	do {
-		attr = (struct iattr){
-			.ia_valid = ATTR_SIZE | ATTR_FILE, .ia_file = file, .ia_size = size - len,
-		};
-		err = notify_change(file_mnt_idmap(file), file_dentry(file), &attr, NULL);
-	} while (err == -ERESTARTNOINTR && !fatal_signal_pending(current));
+	/* Not by notify_change(): the chunks have moved, and the call must not begin again. */
+	err = flint_setattr_at(inode, &attr, 0, FLINT_YIELD_NONE, 0);
+	if (!err)
+		truncate_pagecache(inode, attr.ia_size);
 	return err;
 }
 
@@ -188,9 +184,8 @@ static int flint_insert(struct inode *inode, loff_t offset, loff_t len)
 	return err ? err : flint_falloc_extend(inode, 0, &never);
 }
 
-static int flint_falloc_move(struct file *file, int mode, loff_t offset, loff_t len)
+static int flint_falloc_move(struct inode *inode, int mode, loff_t offset, loff_t len)
 {
-	struct inode *inode = file_inode(file);
 	u64 unit = (u64)flint_falloc_unit(inode) << flint_i(inode)->layout.chunk_shift;
 	u64 rest, rest_len;
 
@@ -200,7 +195,7 @@ static int flint_falloc_move(struct file *file, int mode, loff_t offset, loff_t 
 	div64_u64_rem(len, unit, &rest_len);
 	if (rest || rest_len)
 		return -EOPNOTSUPP;
-	return mode & FALLOC_FL_COLLAPSE_RANGE ? flint_collapse(file, offset, len) :
+	return mode & FALLOC_FL_COLLAPSE_RANGE ? flint_collapse(inode, offset, len) :
 						 flint_insert(inode, offset, len);
 }
 
@@ -239,7 +234,7 @@ long flint_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 	if (err)
 		goto unlock;
 	if (mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE)) {
-		err = flint_falloc_move(file, mode, offset, len);
+		err = flint_falloc_move(inode, mode, offset, len);
 		goto unlock;
 	}
 	err = flint_hold_file(inode, &leave);

@@ -825,7 +825,7 @@ int flint_getattr(FLINT_IDMAP *idmap, const struct path *path, struct kstat *sta
 int flint_inode_pay(struct inode *inode);
 int flint_inode_pay_first(struct inode *inode, bool writes);
 int flint_setattr_at(struct inode *inode, const struct iattr *attr, u64 when,
-		     unsigned long deadline);
+		     enum flint_yield yield, unsigned long deadline);
 int flint_setattr(FLINT_IDMAP *idmap, struct dentry *dentry, struct iattr *attr);
 int flint_permission(FLINT_IDMAP *idmap, struct inode *inode, int mask);
 

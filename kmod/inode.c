@@ -683,18 +683,19 @@ static void flint_setattr_unknown(struct inode *inode, const struct iattr *attr)
  * @attr: what to set; permissions were checked
  * @when: time of the change, ns since 1970, by who holds the WRITE lease: what is owed is
  *	told; 0: now, by a system call that holds the inode's lock
+ * @yield: what to do when there is no answer: FLINT_YIELD_CHANGE or _NONE
  * @deadline: jiffies, or 0 for what the mount options say
  *
  * Return: 0 or an error of flint_meta_call().
  */
 int flint_setattr_at(struct inode *inode, const struct iattr *attr, u64 when,
-		     unsigned long deadline)
+		     enum flint_yield yield, unsigned long deadline)
 {
 	struct flint_setattr body = { .when = cpu_to_le64(when) };
 	struct flint_attr rep;
 	struct flint_mcall c = {
 		.op = FLINT_OP_SETATTR, .mutates = true, .inode = inode,
-		.yield = when ? FLINT_YIELD_NONE : FLINT_YIELD_CHANGE,
+		.yield = yield,
 		.body = &body, .body_len = sizeof(body),
 		.rep = &rep, .rep_size = sizeof(rep),
 		.deadline = deadline,
@@ -787,7 +788,7 @@ int flint_setattr(FLINT_IDMAP *idmap, struct dentry *dentry, struct iattr *attr)
 	/* Explicit times replace what in-place writes left to tell. */
 	if (S_ISREG(inode->i_mode) && (attr->ia_valid & ATTR_MTIME))
 		clear_bit(FLINT_I_MTIME_DIRTY, &fi->state);
-	err = flint_setattr_at(inode, attr, 0, 0);
+	err = flint_setattr_at(inode, attr, 0, FLINT_YIELD_CHANGE, 0);
 	if (S_ISDIR(inode->i_mode) && (attr->ia_valid & (ATTR_UID | ATTR_GID)))
 		flint_delegate_end(inode);
 	if (!err && (attr->ia_valid & ATTR_SIZE))

@@ -490,7 +490,7 @@ static int flint_wb_tell_attr(struct inode *inode, const struct iattr *attr, u64
 	if (err || flint_wb_attr_taken(&body, &rep))
 		return err;
 	/* The file was truncated since, or the server is an older one. */
-	return flint_setattr_at(inode, attr, le64_to_cpu(body.when), deadline);
+	return flint_setattr_at(inode, attr, le64_to_cpu(body.when), FLINT_YIELD_NONE, deadline);
 }
 
 /**
