@@ -70,13 +70,22 @@ static int flint_lock_call(struct flint_fs *fs, u16 op, const struct flint_lock 
 
 /* ---- waiting ------------------------------------------------------------ */
 
-/* A wait that is granted while it is given up is a lock. */
-static int flint_lock_give_up(struct flint_fs *fs, const struct flint_lock *l)
+/*
+ * A wait that is granted while it is given up is a lock. When there is no such wait, that is one
+ * reason; the others are a new leader and a new session, which know of none: who has the lock now
+ * is to be asked.
+ */
+static int flint_lock_give_up(struct flint_fs *fs, struct flint_lock *l)
 {
 	struct flint_lock_rep rep;
 	int err = flint_lock_call(fs, FLINT_OP_LOCK_CANCEL, l, &rep);
 
-	return err == -ENOENT ? 0 : err ? err : -EINTR;
+	if (err == -ENOENT) {
+		l->flags = 0;
+		err = flint_lock_call(fs, FLINT_OP_LOCK, l, &rep);
+		return err == -EAGAIN ? -EINTR : err;
+	}
+	return err ? err : -EINTR;
 }
 
 static int flint_lock_wait_queued(struct flint_fs *fs, struct flint_lock *l)

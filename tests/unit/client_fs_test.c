@@ -13,6 +13,7 @@
 
 #include "../../userd/base/log.h"
 #include "../../userd/client/fs.h"
+#include "../../userd/client/fs_locks.h"
 #include "fake_server.h"
 #include "map_sample.h"
 
@@ -44,6 +45,7 @@ static struct fake {
 	uint64_t last_seq, max_low;
 	unsigned int writes, repeated, extends, getattrs, seq_errors;
 	struct flint_call *held;
+	bool locked;		/* by somebody else; its waits, no leader knows of */
 } fake;
 
 static uint8_t key[FLINT_KEY_LEN] = { 7 };
@@ -206,6 +208,22 @@ static void extend_answer(struct flint_call *call)
 	flint_call_reply(call, FLINT_OK, &a, sizeof(a), NULL, 0, 0);
 }
 
+static void lock_answer(struct flint_call *call)
+{
+	struct flint_lock_rep rep = { .state = cpu_to_le32(FLINT_LOCK_DONE) };
+	uint32_t status = FLINT_OK;
+	struct flint_lock l;
+
+	flint_body_get(&l, sizeof(l), sizeof(l), call->msg.body, call->msg.body_len);
+	if (call->msg.op == FLINT_OP_LOCK_CANCEL)
+		status = ENOENT;
+	else if (le16_to_cpu(l.flags) & FLINT_LOCK_WAIT)
+		rep.state = cpu_to_le32(FLINT_LOCK_QUEUED);
+	else if (fake.locked)
+		status = EAGAIN;
+	flint_call_reply(call, status, &rep, status ? 0 : sizeof(rep), NULL, 0, 0);
+}
+
 static void meta_answer(struct flint_call *call)
 {
 	struct flint_session_rep srep = { .session_epoch = cpu_to_le64(3),
@@ -233,6 +251,10 @@ static void meta_answer(struct flint_call *call)
 		break;
 	case FLINT_OP_EXTEND:
 		extend_answer(call);
+		break;
+	case FLINT_OP_LOCK:
+	case FLINT_OP_LOCK_CANCEL:
+		lock_answer(call);
 		break;
 	default:
 		flint_call_reply(call, FLINT_OK, NULL, 0, NULL, 0, 0);
@@ -433,6 +455,20 @@ static void test_limits(void **state)
 	assert_int_equal(flint_fs_unlink(fs, 1, ".."), -EINVAL);
 }
 
+/* A leader that is new knows of no wait: that does not mean that it was granted. */
+static void test_wait_forgotten(void **state)
+{
+	struct flint_lock l = {
+		.ino = cpu_to_le64(5), .owner = cpu_to_le64(1), .end = cpu_to_le64(UINT64_MAX),
+		.kind = FLINT_LOCK_FLOCK, .type = FLINT_LOCK_WR,
+	};
+
+	fake.locked = true;
+	assert_int_equal(flint_fs_lock(fs, &l, 50), -EAGAIN);
+	fake.locked = false;
+	assert_int_equal(flint_fs_lock(fs, &l, 50), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -444,6 +480,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lost_answers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_truncated_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wait_forgotten, setup, teardown),
 	};
 
 	flint_log_init("test", FLINT_LOG_ERR - 1);

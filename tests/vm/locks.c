@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * File locks through two mounts of one file system: locks DIR-OF-ONE
- * DIR-OF-THE-OTHER [hold SECONDS]. With "hold", takes a lock through the first,
- * waits, and tells whether the other still sees it: for restarts in between.
+ * DIR-OF-THE-OTHER [hold SECONDS | alarmed]. With "hold", takes a lock through the
+ * first, waits, and tells whether the other still sees it: for restarts in between.
+ * With "alarmed", holds it and waits for it through the other until SIGALRM comes.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -172,6 +173,22 @@ static int hold(int seconds)
 	return 0;
 }
 
+static int alarmed(void)
+{
+	struct sigaction sa = { .sa_handler = on_alarm };
+	int a = opened(one), b = opened(other);
+
+	CHECK(!flock(a, LOCK_EX));
+	sigaction(SIGALRM, &sa, NULL);
+	printf("waiting %d\n", getpid());
+	fflush(stdout);
+	FAILS(flock(b, LOCK_EX), EINTR);
+	FAILS(flock(b, LOCK_EX | LOCK_NB), EWOULDBLOCK);
+	CHECK(!flock(a, LOCK_UN));
+	CHECK(!flock(b, LOCK_EX | LOCK_NB));
+	return 0;
+}
+
 static const struct check checks[] = {
 	{ "flock excludes another machine", flock_excludes },
 	{ "fcntl locks of ranges", posix_ranges },
@@ -189,5 +206,7 @@ int main(int argc, char **argv)
 	snprintf(other, sizeof(other), "%s/locked", argv[2]);
 	if (argc > 4 && !strcmp(argv[3], "hold"))
 		return hold(atoi(argv[4]));
+	if (argc > 3 && !strcmp(argv[3], "alarmed"))
+		return alarmed();
 	return check_main(argv[1], checks, sizeof(checks) / sizeof(checks[0]), 60);
 }

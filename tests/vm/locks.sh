@@ -20,11 +20,27 @@ locks_over_restart()
 	wait "$pid"
 }
 
+# The new leader knows nothing of the wait that a signal ends.
+alarm_over_restart()
+{
+	local word pid waiter
+
+	coproc WAITER { "$B/vm/locks" $MNT $OTHER alarmed 2>&1; }
+	pid=$WAITER_PID
+	read -r -t 60 -u "${WAITER[0]}" word waiter && [ "$word" = waiting ] || return 1
+	sleep 1.5		# queued, and asleep until it asks again
+	pkill -9 -x flint-metad
+	kill -ALRM "$waiter"
+	cluster_start
+	wait "$pid"
+}
+
 cluster_start
 mount_flint
 mount_flint "" $OTHER
 "$B/vm/locks" $MNT $OTHER || tap_failed=1
 tap_n=6
 ok "locks outlive a new start of the metadata server" locks_over_restart
+ok "a wait that is interrupted during one is not a lock" alarm_over_restart
 umount_flint $OTHER
 done_testing

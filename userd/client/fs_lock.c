@@ -179,13 +179,21 @@ static int lock_call(struct flint_fs *fs, uint16_t op, const struct flint_lock *
 	return fs_call(fs, &call);
 }
 
-/* A wait that was granted while it was being cancelled is a lock. */
+/*
+ * A wait that was granted while it was being cancelled is a lock. When there is no such wait, that
+ * is one reason; the other is a new leader, which knows of none: who has the lock now is to be
+ * asked.
+ */
 static int wait_give_up(struct flint_fs *fs, struct flint_lock *l)
 {
 	struct flint_lock_rep rep;
 	int rc = lock_call(fs, FLINT_OP_LOCK_CANCEL, l, &rep);
 
-	return rc == -ENOENT ? 0 : rc ? rc : -EAGAIN;
+	if (rc == -ENOENT) {
+		l->flags = 0;
+		return lock_call(fs, FLINT_OP_LOCK, l, &rep);
+	}
+	return rc ? rc : -EAGAIN;
 }
 
 static int lock_wait(struct flint_fs *fs, struct flint_lock *l, struct lock_wait *w,
