@@ -151,6 +151,15 @@ int flint_delegate_settle(struct inode *inode, unsigned long deadline)
 	return err ? err : READ_ONCE(flint_i(inode)->broken);
 }
 
+/* Is a lock given back, or looked at, or asked for by a request that was sent before? */
+static bool flint_delegate_unlocks(const struct flint_mcall *c)
+{
+	const struct flint_lock *l = c->body;
+
+	return c->op == FLINT_OP_LOCK_TEST || c->op == FLINT_OP_LOCK_CANCEL ||
+	       (c->op == FLINT_OP_LOCK && (l->type == FLINT_LOCK_UN || c->keep->seq));
+}
+
 /**
  * flint_delegate_before() - a request is going to be sent
  * @fs: mount
@@ -168,6 +177,9 @@ int flint_delegate_before(struct flint_fs *fs, const struct flint_mcall *c)
 	/* The session's own, and what asks about nothing that we could have made. */
 	if (c->op < FLINT_OP_LOOKUP || c->op == FLINT_OP_STATFS || c->op == FLINT_OP_CLOSE ||
 	    (c->op >= FLINT_OP_LEASE_RETURN && c->op <= FLINT_OP_SESSION_RECLAIM))
+		return 0;
+	/* Others wait for it, and need no more than that: what they look at next is recalled. */
+	if (flint_delegate_unlocks(c))
 		return 0;
 	if (c->inode && !flint_delegate_has(c->inode))
 		return 0;

@@ -152,6 +152,14 @@ void flint_opts_show(struct seq_file *m, const struct flint_opts *opts);
  * @owed: inodes that owe the servers something (writeback.c), @nr_owed of them
  * @owed_wq: waits for none
  * @lost_work: what follows @lost
+ * @owners: key for the names of locks' owners
+ * @lock_ids: last number of a wait for a lock
+ * @lock_events, @lock_wq: waits that ended, and who waits
+ * @lock_doubts: times that a lock which was granted could be gone before it was noted
+ * @mend_lock: the next one
+ * @mends: struct flint_lock_mend (lock.c), the first one under way
+ * @mend_wq: waits for the end of one
+ * @mend_work: mends
  */
 struct flint_leases {
 	spinlock_t lock;		/* see above */
@@ -181,10 +189,15 @@ struct flint_leases {
 	struct work_struct lost_work;
 	struct delayed_work work;
 	struct delayed_work unmap;
-	siphash_key_t owners;		/* of locks, see lock.c */
+	siphash_key_t owners;
 	atomic64_t lock_ids;
 	atomic_t lock_events;
 	wait_queue_head_t lock_wq;
+	atomic_t lock_doubts;
+	spinlock_t mend_lock;		/* see above */
+	struct list_head mends;
+	wait_queue_head_t mend_wq;
+	struct delayed_work mend_work;
 };
 
 struct flint_handle;
@@ -283,6 +296,9 @@ int flint_lock(struct file *file, int cmd, struct file_lock *fl);
 void flint_lock_lost(struct inode *inode, u32 status);
 int flint_lock_check(struct inode *inode);
 void flint_lock_event(struct flint_fs *fs);
+void flint_lock_init(struct flint_fs *fs);
+void flint_lock_hurry(struct flint_fs *fs);
+void flint_lock_stop(struct flint_fs *fs);
 u32 flint_lock_name(struct inode *inode, struct flint_lock *out, u32 skip, u32 max);
 
 /* ---- super.c ---------------------------------------------------------- */
@@ -514,6 +530,8 @@ enum flint_yield {
  * @once: one attempt only, whatever the mount options
  * @forever: until there is an answer, or the mount is shut down
  * @yield: enum flint_yield
+ * @keep: receives the number, open, of a change with @unknown outcome; if it has one, that is
+ *	used, for the same change once more. Or NULL
  * @names: names that it changes, as @s1 and @s2 are, or NULL
  * @leave: jiffies when to give up the locks, or 0
  * @inode: all that the operation is about, or its directory; NULL: more than that
@@ -543,6 +561,7 @@ struct flint_mcall {
 	bool forever;
 	u8 yield;
 	u8 dir;
+	struct flint_seq *keep;
 	struct dentry *names[2];
 	unsigned long leave;
 	const struct inode *inode;

@@ -732,6 +732,7 @@ static int flint_lease_reclaim(struct flint_fs *fs, u64 epoch)
 	int err;
 
 	err = flint_reclaim_leases(fs, epoch, attempt);
+	atomic_inc(&fs->leases.lock_doubts);	/* what is noted from here on, it may not hear of */
 	while (!err && (inode = flint_lease_locked(&fs->leases, attempt))) {
 		err = flint_reclaim_locks(fs, inode, epoch);
 		iput(inode);
@@ -787,6 +788,7 @@ int flint_lease_forget(struct flint_fs *fs)
 	if (!flint_wb_idle(fs, FLINT_FORGET_TIMEO))
 		return -EAGAIN;
 	flint_lease_drop_all(fs, 0);
+	atomic_inc(&l->lock_doubts);	/* as in flint_lease_reclaim() */
 	while ((inode = flint_lease_locked(l, attempt))) {
 		flint_lock_lost(inode, FLINT_ST_FENCED);
 		iput(inode);
@@ -823,10 +825,9 @@ void flint_lease_init(struct flint_fs *fs)
 	INIT_LIST_HEAD(&l->unleased);
 	INIT_LIST_HEAD(&l->locals);
 	INIT_LIST_HEAD(&l->locked);
-	init_waitqueue_head(&l->lock_wq);
-	get_random_bytes(&l->owners, sizeof(l->owners));
 	INIT_DELAYED_WORK(&l->work, flint_lease_work);
 	INIT_DELAYED_WORK(&l->unmap, flint_lease_unmap);
+	flint_lock_init(fs);
 }
 
 /* The network is shut down already, nobody pushes any more. */
@@ -836,6 +837,7 @@ void flint_lease_stop(struct flint_fs *fs)
 
 	cancel_delayed_work_sync(&fs->leases.work);
 	cancel_delayed_work_sync(&fs->leases.unmap);
+	flint_lock_stop(fs);
 	list_for_each_entry_safe(rc, next, &fs->leases.recalls, node)
 		kfree(rc);
 }

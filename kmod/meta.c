@@ -523,12 +523,28 @@ static int flint_meta_begin(struct flint_fs *fs, struct flint_mcall *c, struct f
 
 	if (!c->mutates)
 		return 0;
+	if (c->keep && c->keep->seq) {
+		flint_seq_move(fs, seq, c->keep);
+		c->keep->seq = 0;
+		c->unknown = true;
+		return 0;
+	}
 	if (c->yield == FLINT_YIELD_CHANGE)
 		ret = flint_held_take(fs, c, seq);
 	c->resumed = ret > 0;
 	if (!ret)
 		flint_seq_begin(fs, seq);
 	return min(ret, 0);
+}
+
+/* @answered: what the server said is the outcome. */
+static void flint_meta_end(struct flint_fs *fs, const struct flint_mcall *c, struct flint_seq *seq,
+			   bool answered)
+{
+	if (c->keep && c->unknown && !answered)
+		flint_seq_move(fs, c->keep, seq);
+	else
+		flint_seq_end(fs, seq);
 }
 
 /**
@@ -613,7 +629,7 @@ int flint_meta_call(struct flint_fs *fs, struct flint_mcall *c)
 	}
 	flint_meta_retry_end(fs, c);
 	if (c->mutates)
-		flint_seq_end(fs, &seq);
+		flint_meta_end(fs, c, &seq, !err && !again);
 	if (!err && !again && READ_ONCE(fs->silent[c->mutates]))
 		WRITE_ONCE(fs->silent[c->mutates], 0);
 	if (c->resumed) {	/* it says what was so at the first time */

@@ -486,12 +486,14 @@ static void flint_fs_stop(struct flint_fs *fs)
 			fs->name);
 	/* Let CLOSEs of an orderly unmount reach the server. */
 	if (!READ_ONCE(fs->shutdown) && fs->session_epoch) {
+		flint_lock_hurry(fs);
 		mod_delayed_work(fs->wq, &fs->close_work, 0);
 		wait_event_timeout(fs->idle, !atomic_read(&fs->inflight), until - jiffies);
 		flint_session_close(fs);
 	}
 	flint_fs_abort(fs);
 	flint_delegate_stop(fs);
+	flint_lock_hurry(fs);
 	mod_delayed_work(fs->wq, &fs->close_work, 0);
 	while (!wait_event_timeout(fs->idle, !atomic_read(&fs->inflight), 30 * HZ))
 		pr_warn("%s: unmount waits for %d requests to end\n", fs->name,

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -153,6 +154,85 @@ static void deadlock(void)
 	CHECK(waitpid(child, &status, 0) == child && !status);
 }
 
+/* Something that the server was not told of yet is always there. */
+static pid_t makes_files(void)
+{
+	pid_t child = fork();
+	char name[5000];
+	int i;
+
+	CHECK(child >= 0);
+	if (child)
+		return child;
+	snprintf(name, sizeof(name), "%s.made.%d", other, getpid());
+	CHECK(!mkdir(name, 0755));
+	CHECK(!chdir(name));
+	for (i = 0;; i++) {
+		snprintf(name, sizeof(name), "%d", i);
+		close(opened(name));
+		usleep(500);
+	}
+}
+
+static void waits(int b)
+{
+	flock(b, LOCK_EX);
+}
+
+static void locks_in_turn(int b)
+{
+	for (;;) {
+		flock(b, LOCK_EX);
+		range(b, F_SETLK, F_WRLCK, 0, 10);
+		flock(b, LOCK_UN);
+		range(b, F_SETLK, F_UNLCK, 0, 0);
+	}
+}
+
+static bool free_soon(int a)
+{
+	int i;
+
+	for (i = 0; i < 1000; i++, usleep(10000))
+		if (!flock(a, LOCK_EX | LOCK_NB) && !range(a, F_SETLK, F_WRLCK, 0, 0))
+			return !flock(a, LOCK_UN) && !range(a, F_SETLK, F_UNLCK, 0, 0);
+	return false;
+}
+
+/* Who is killed, whenever, has no lock a little later, nor ever gets one. */
+static void killed_often(void (*fn)(int fd), bool held)
+{
+	int a = opened(one), i, status;
+	pid_t child, maker = makes_files();
+
+	for (i = 0; i < 25; i++) {
+		CHECK(!held || !flock(a, LOCK_EX));
+		child = fork();
+		CHECK(child >= 0);
+		if (!child) {
+			fn(opened(other));
+			_exit(0);
+		}
+		usleep(i % 3 ? i * 3000 : 300000);
+		kill(child, SIGKILL);
+		CHECK(waitpid(child, &status, 0) == child);
+		CHECK(!flock(a, LOCK_UN));
+		CHECK(free_soon(a));
+	}
+	kill(maker, SIGKILL);
+	CHECK(waitpid(maker, &status, 0) == maker && WIFSIGNALED(status));
+}
+
+static void killed_waiting(void)
+{
+	killed_often(waits, true);
+}
+
+static void killed_locking(void)
+{
+	killed_often(locks_in_turn, false);
+}
+
 static int hold(int seconds)
 {
 	int a = opened(one), b = opened(other);
@@ -196,6 +276,8 @@ static const struct check checks[] = {
 	{ "waiting for a lock", waiting },
 	{ "a wait that is interrupted", interrupted },
 	{ "a circle of waits is EDEADLK", deadlock },
+	{ "waiters are killed", killed_waiting },
+	{ "lockers are killed", killed_locking },
 };
 
 int main(int argc, char **argv)
