@@ -476,20 +476,42 @@ static int flint_lock_drop(struct flint_fs *fs, struct file *file, struct file_l
 	return err;
 }
 
-/* @noted: it is, from the last time. It must not be while we wait. */
+/* Has this open file a flock() lock? */
+static bool flint_flock_noted(const struct file *file, const struct file_lock *fl)
+{
+	struct file_lock_context *ctx = locks_inode_context(file_inode(file));
+	const struct file_lock *k;
+	bool found = false;
+
+	if (!ctx || !(flint_flc(fl)->flc_flags & FL_FLOCK))
+		return false;
+	spin_lock(&ctx->flc_lock);
+	list_for_each_entry(k, &ctx->flc_flock, FLINT_FLC_LIST)
+		found |= flint_flc(k)->flc_file == file;
+	spin_unlock(&ctx->flc_lock);
+	return found;
+}
+
+/*
+ * @noted: it is, from the last time. It must not be while we wait. Nor must the lock that flock()
+ * converts: two who wait for each other's would wait for ever. Without waiting it is lost, too, as
+ * on other file systems.
+ */
 static int flint_lock_ask(struct flint_fs *fs, struct file *file, struct file_lock *fl, bool noted)
 {
 	bool sleep = flint_flc(fl)->flc_flags & FL_SLEEP;
 	struct inode *inode = file_inode(file);
 	struct flint_lock_rep rep;
 	struct flint_lock l;
+	bool had;
 	int err;
 
 	flint_lock_fill(fs, inode, fl, &l);
+	had = noted || flint_flock_noted(file, fl);
 	err = flint_lock_settled(fs, &l);
 	if (!err)
-		err = noted || !sleep ? flint_lock_call(inode, FLINT_OP_LOCK, &l, &rep) : -EAGAIN;
-	if (err && noted)
+		err = had || !sleep ? flint_lock_call(inode, FLINT_OP_LOCK, &l, &rep) : -EAGAIN;
+	if ((err && noted) || (err == -EAGAIN && had))
 		err = flint_lock_drop(fs, file, fl) ? : err;
 	return err == -EAGAIN && sleep ? flint_lock_wait(inode, &l) : err;
 }
@@ -509,7 +531,7 @@ static int flint_lock_set(struct flint_fs *fs, struct file *file, struct file_lo
 		flint_lock_remember(inode);
 		err = locks_lock_file_wait(file, fl);
 		noted = !err;
-		/* It may have been mended away before it was noted. */
+		/* It may have gone before it was noted: mended away, or with a leader. */
 		if (noted && likely(atomic_read(&fs->leases.lock_doubts) == doubts))
 			break;
 		if (noted)

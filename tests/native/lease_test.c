@@ -516,6 +516,20 @@ static void locks(void)
 	flint_fs_close(b);
 	pthread_join(w.thread, NULL);
 	ok(!w.rc, "a session's locks end with it");
+	b = client("b", NULL);
+	ok(!lock_now(a, i2, F, RD, 1, 0, UINT64_MAX) && !lock_now(b, i2, F, RD, 1, 0, UINT64_MAX),
+	   "two share a flock");
+	wait_begin(&w, a, range(i2, F, WR, 1, 0, UINT64_MAX));
+	wait_begin(&w2, b, range(i2, F, WR, 1, 0, UINT64_MAX));
+	pthread_join(w2.thread, NULL);
+	ok(!w2.rc && !atomic_load(&w.done), "both want it for themselves: one gets it");
+	lock_now(b, i2, F, UN, 1, 0, UINT64_MAX);
+	pthread_join(w.thread, NULL);
+	ok(!w.rc, "then the other");
+	ok(!lock_now(a, i2, F, RD, 1, 0, UINT64_MAX) && !lock_now(b, i2, F, RD, 1, 0, UINT64_MAX) &&
+	   lock_now(b, i2, F, WR, 1, 0, UINT64_MAX) == -EAGAIN &&
+	   !lock_now(a, i2, F, WR, 1, 0, UINT64_MAX), "who is refused has no lock at all");
+	flint_fs_close(b);
 	flint_fs_close(a);
 }
 

@@ -154,6 +154,53 @@ static void deadlock(void)
 	CHECK(waitpid(child, &status, 0) == child && !status);
 }
 
+/* In a child, once @go is closed: from a shared lock to an exclusive one. */
+static pid_t converts(const char *path, const int go[2])
+{
+	pid_t child = fork();
+	char c;
+	int fd;
+
+	CHECK(child >= 0);
+	if (child)
+		return child;
+	close(go[1]);
+	fd = opened(path);
+	CHECK(!flock(fd, LOCK_SH));
+	CHECK(!read(go[0], &c, 1));
+	alarm(20);
+	CHECK(!flock(fd, LOCK_EX));
+	usleep(200000);
+	_exit(0);
+}
+
+static void conversions(void)
+{
+	const char *second[] = { other, one };
+	int a, b, i, status, go[2];
+	pid_t child[2];
+
+	for (i = 0; i < 2; i++) {	/* two machines, one machine */
+		CHECK(!pipe(go));
+		child[0] = converts(one, go);
+		child[1] = converts(second[i], go);
+		sleep(1);
+		close(go[0]);
+		close(go[1]);
+		CHECK(waitpid(child[0], &status, 0) == child[0] && !status);
+		CHECK(waitpid(child[1], &status, 0) == child[1] && !status);
+	}
+	/* Who is refused has no lock at all. */
+	a = opened(one);
+	b = opened(other);
+	CHECK(!flock(a, LOCK_SH) && !flock(b, LOCK_SH));
+	FAILS(flock(b, LOCK_EX | LOCK_NB), EWOULDBLOCK);
+	CHECK(!flock(a, LOCK_EX | LOCK_NB));
+	FAILS(flock(b, LOCK_SH | LOCK_NB), EWOULDBLOCK);
+	CHECK(!flock(a, LOCK_SH | LOCK_NB));
+	CHECK(!flock(b, LOCK_SH | LOCK_NB));
+}
+
 /* Something that the server was not told of yet is always there. */
 static pid_t makes_files(void)
 {
@@ -276,6 +323,7 @@ static const struct check checks[] = {
 	{ "waiting for a lock", waiting },
 	{ "a wait that is interrupted", interrupted },
 	{ "a circle of waits is EDEADLK", deadlock },
+	{ "shared locks become exclusive ones", conversions },
 	{ "waiters are killed", killed_waiting },
 	{ "lockers are killed", killed_locking },
 };

@@ -39,7 +39,7 @@ cluster_start
 mount_flint
 mount_flint "" $OTHER
 "$B/vm/locks" $MNT $OTHER || tap_failed=1
-tap_n=8
+tap_n=9
 ok "locks outlive a new start of the metadata server" locks_over_restart
 ok "a wait that is interrupted during one is not a lock" alarm_over_restart
 umount_flint $OTHER

@@ -34,6 +34,7 @@ struct note {
 	struct flint_fs *fs;
 	const struct flint_lock *l;
 	struct lock_wait *w;
+	bool found;
 };
 
 /* ---- what is held: on the loop ------------------------------------------------------ */
@@ -98,6 +99,15 @@ static void note_done(void *arg)
 		return;		/* it would not be reclaimed; the server holds it */
 	h->next = n->fs->held;
 	n->fs->held = h;
+}
+
+static void note_find(void *arg)
+{
+	struct note *n = arg;
+	const struct held *h;
+
+	for (h = n->fs->held; h; h = h->next)
+		n->found |= same_owner(&h->l, n->l);
 }
 
 /* ---- waits --------------------------------------------------------------------------- */
@@ -221,30 +231,65 @@ static int lock_wait(struct flint_fs *fs, struct flint_lock *l, struct lock_wait
 	}
 }
 
-int flint_fs_lock(struct flint_fs *fs, const struct flint_lock *l, uint32_t wait_ms)
+static int lock_queued(struct flint_fs *fs, struct flint_lock *k, uint32_t wait_ms)
 {
 	struct lock_wait w = { 0 };
-	struct flint_lock k = *l;
-	struct note n = { .fs = fs, .l = &k, .w = &w };
-	struct flint_lock_rep rep;
+	struct note n = { .fs = fs, .l = k, .w = &w };
 	int rc;
+
+	pthread_mutex_init(&w.lock, NULL);
+	pthread_cond_init(&w.cond, NULL);
+	fs_run_on_loop(fs, wait_add, &n);
+	k->id = cpu_to_le64(w.id);
+	k->flags |= cpu_to_le16(FLINT_LOCK_WAIT);
+	rc = lock_wait(fs, k, &w, wait_ms);
+	fs_run_on_loop(fs, wait_del, &n);
+	pthread_cond_destroy(&w.cond);
+	pthread_mutex_destroy(&w.lock);
+	return rc;
+}
+
+/*
+ * flock() that has a lock: who must wait for another one, or is refused it, has lost that. Two who
+ * waited for each other's would wait for ever.
+ */
+static int flock_convert(struct flint_fs *fs, const struct flint_lock *k)
+{
+	struct flint_lock un = *k;
+	struct note n = { .fs = fs, .l = &un };
+	struct flint_lock_rep rep;
+	int rc = lock_call(fs, FLINT_OP_LOCK, k, &rep), rc_un;
+
+	if (rc != -EAGAIN)
+		return rc;
+	un.type = FLINT_LOCK_UN;
+	rc_un = lock_call(fs, FLINT_OP_LOCK, &un, &rep);
+	if (rc_un)
+		return rc_un;
+	fs_run_on_loop(fs, note_done, &n);
+	return rc;
+}
+
+int flint_fs_lock(struct flint_fs *fs, const struct flint_lock *l, uint32_t wait_ms)
+{
+	struct flint_lock k = *l;
+	struct note n = { .fs = fs, .l = &k };
+	struct flint_lock_rep rep;
+	int rc = -EAGAIN;
 
 	k.flags &= cpu_to_le16(FLINT_LOCK_OWNER);
 	if (!flint_lock_ok(&k))
 		return -EINVAL;
-	if (!wait_ms || k.type == FLINT_LOCK_UN) {
+	if (k.type == FLINT_LOCK_UN)
+		wait_ms = 0;
+	else if (k.kind == FLINT_LOCK_FLOCK)
+		fs_run_on_loop(fs, note_find, &n);
+	if (n.found)
+		rc = flock_convert(fs, &k);
+	else if (!wait_ms)
 		rc = lock_call(fs, FLINT_OP_LOCK, &k, &rep);
-	} else {
-		pthread_mutex_init(&w.lock, NULL);
-		pthread_cond_init(&w.cond, NULL);
-		fs_run_on_loop(fs, wait_add, &n);
-		k.id = cpu_to_le64(w.id);
-		k.flags |= cpu_to_le16(FLINT_LOCK_WAIT);
-		rc = lock_wait(fs, &k, &w, wait_ms);
-		fs_run_on_loop(fs, wait_del, &n);
-		pthread_cond_destroy(&w.cond);
-		pthread_mutex_destroy(&w.lock);
-	}
+	if (rc == -EAGAIN && wait_ms)
+		rc = lock_queued(fs, &k, wait_ms);
 	if (!rc)
 		fs_run_on_loop(fs, note_done, &n);
 	return rc;

@@ -14,6 +14,9 @@
  * @l: all but flags (FLINT_LOCK_OWNER excepted) and id; lease.h
  * @wait_ms: how long to wait for it; 0: not at all
  *
+ * As with flock(2), whose lock cannot be converted at once has lost it, whether
+ * it waits or not.
+ *
  * Any thread but the library's. Return: 0; -EAGAIN (held by others, or the time
  * is over: then the wait was cancelled), -EDEADLK, -ENOLCK, -EOPNOTSUPP, or as
  * any other call.
