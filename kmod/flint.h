@@ -323,7 +323,6 @@ struct flint_fs {
 	struct flint_token *token;		/* claims, NULL: @key is the cluster's */
 	bool have_key;
 	bool shutdown;				/* umount -f or abort: only -EIO from now on */
-	bool rdonly;				/* mounted so: the session changes nothing */
 	u32 fsid;
 	u32 cluster;				/* of its id, for f_fsid */
 	u64 session_epoch;			/* session.c */

@@ -385,9 +385,16 @@ static int flint_context_get_tree(struct fs_context *fc)
 
 static int flint_context_reconfigure(struct fs_context *fc)
 {
-	struct flint_fs *fs = flint_fs(fc->root->d_sb);
+	struct super_block *sb = fc->root->d_sb;
+	struct flint_fs *fs = flint_fs(sb);
 	struct flint_fs *want = fc->s_fs_info;
+	int err = 0;
 
+	/* sync() and syncfs() pass over a read-only mount: what it owes is paid before. */
+	if ((fc->sb_flags & fc->sb_flags_mask & SB_RDONLY) && !sb_rdonly(sb))
+		err = sync_filesystem(sb);
+	if (err)
+		return err;
 	/* Addresses, key, sizes and leases belong to connections and a session that exist. */
 	fs->opts.soft = want->opts.soft;
 	fs->opts.writeback = want->opts.writeback && fs->opts.lease;

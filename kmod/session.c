@@ -30,8 +30,8 @@ int flint_session_open(struct flint_fs *fs, struct flint_attr *root)
 {
 	struct flint_session_open body = {
 		.fixed_len = cpu_to_le32(sizeof(body)),
-		.flags = cpu_to_le32((fs->rdonly ? FLINT_SESSION_RDONLY : 0) |
-				     (fs->opts.lease ? FLINT_SESSION_LEASES : 0)),
+		/* Not whether it is read-only: the VFS sees to that, and a remount changes it. */
+		.flags = cpu_to_le32(fs->opts.lease ? FLINT_SESSION_LEASES : 0),
 		.path_len = cpu_to_le32(strlen(fs->subtree)),
 	};
 	struct flint_session_rep rep;

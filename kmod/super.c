@@ -199,7 +199,6 @@ static int flint_mount_root(struct fs_context *fc, struct super_block *sb)
 	struct inode *root;
 	int err;
 
-	fs->rdonly = sb_rdonly(sb);
 	err = flint_session_open(fs, &attr);
 
 	if ((err == -ENOENT || err == -ENOTDIR) && fs->subtree[0]) {

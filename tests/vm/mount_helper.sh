@@ -43,6 +43,25 @@ remount()
 		mount -o remount,rw $MNT && touch $MNT/x && umount $MNT
 }
 
+remount_began_ro()
+{
+	mnt ro && ! touch $MNT/began 2> /dev/null && mount -o remount,rw $MNT &&
+		touch $MNT/began && echo text > $MNT/began && mkdir $MNT/began.d &&
+		touch $MNT/began.d/f && umount $MNT
+}
+
+# What was made and written the moment before is with the servers: umount -f tells them nothing.
+remount_pays()
+{
+	local status=0
+
+	mnt && mkdir $MNT/owed && echo written > $MNT/owed/f && mount -o remount,ro $MNT || return 1
+	sync && umount -f $MNT && mnt || return 1
+	[ "$(cat $MNT/owed/f)" = written ] || status=1
+	umount $MNT
+	return $status
+}
+
 # The kernel waits for the daemons' use of the device: they go first.
 no_device()
 {
@@ -72,7 +91,7 @@ cluster_start --chunk-servers 1 --size 128M
 mkdir -p $MNT
 echo "$ADDR server.example" >> /etc/hosts
 
-plan 18
+plan 20
 ok "an unknown file system" says 'no such file system|no file system|nonesuch' \
 	mount.flintfs "$ADDR:/nonesuch" $MNT -o secretfile=$KEY
 ok "an unknown option" says 'bogus' mnt bogus
@@ -95,5 +114,7 @@ ok "several managers, one away" mount.flintfs "10.77.0.99,$ADDR:/default" $MNT \
 umount_flint
 ok "a sub-tree, read-only" subtree
 ok "remount" remount
+ok "a mount that began read-only can be written after a remount" remount_began_ro
+ok "a mount that becomes read-only owes nothing" remount_pays
 ok "no RDMA device" no_device
 done_testing
