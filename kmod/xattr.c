@@ -177,6 +177,20 @@ struct posix_acl *flint_get_acl(struct inode *inode, int type, bool rcu)
 	return acl;
 }
 
+/*
+ * Who sets an ACL on a file of a group that they are not in does not keep set-group-id. The server
+ * sees to it where it checks who asks; elsewhere that is ours. Context: the ACL is set.
+ */
+static int flint_acl_sgid(FLINT_IDMAP *idmap, struct inode *inode, struct posix_acl *acl)
+{
+	struct iattr attr = { .ia_valid = ATTR_MODE };
+	int err = posix_acl_update_mode(idmap, inode, &attr.ia_mode, &acl);
+
+	if (err || !(inode->i_mode & ~attr.ia_mode & S_ISGID))
+		return err;
+	return flint_setattr_at(inode, &attr, 0, 0);
+}
+
 /* struct inode_operations.set_acl; the server lets mode and ACL agree. */
 int flint_set_acl(FLINT_IDMAP *idmap, FLINT_ACL_NODE *node, struct posix_acl *acl, int type)
 {
@@ -200,17 +214,58 @@ int flint_set_acl(FLINT_IDMAP *idmap, FLINT_ACL_NODE *node, struct posix_acl *ac
 	err = flint_xattr_change(inode, flint_acl_name(type), value, len, 0);
 	if (err == -ENODATA && !acl)
 		err = 0;
+	if (!err && acl && type == ACL_TYPE_ACCESS)
+		err = flint_acl_sgid(idmap, inode, acl);
 	kfree(value);
 	forget_cached_acl(inode, type);
 	return err;
 }
 #endif
 
+/* Leave out names that begin with "trusted.". Return: bytes that are left. */
+static size_t flint_list_untrusted(char *list, size_t len)
+{
+	char *end = list + len, *to = list, *name;
+	size_t n;
+
+	for (name = list; name < end; name += n) {
+		n = strnlen(name, end - name - 1) + 1;
+		if (strstarts(name, XATTR_TRUSTED_PREFIX))
+			continue;
+		memmove(to, name, n);
+		to += n;
+	}
+	return to - list;
+}
+
+/* What who is not privileged may see: the length, too, is known when all names are here. */
+static ssize_t flint_list_some(struct inode *inode, char *list, size_t size)
+{
+	char *all = kvmalloc(FLINT_XATTR_VALUE_MAX, GFP_KERNEL);
+	ssize_t len;
+
+	if (!all)
+		return -ENOMEM;
+	len = flint_xattr_fetch(inode, FLINT_OP_LISTXATTR, NULL, all, FLINT_XATTR_VALUE_MAX);
+	if (len > 0)
+		len = flint_list_untrusted(all, len);
+	if (size && len > (ssize_t)size)
+		len = -ERANGE;
+	if (size && len > 0)
+		memcpy(list, all, len);
+	kvfree(all);
+	return len;
+}
+
 ssize_t flint_listxattr(struct dentry *dentry, char *list, size_t size)
 {
-	if (flint_xattr_none(d_inode(dentry)))
+	struct inode *inode = d_inode(dentry);
+
+	if (flint_xattr_none(inode))
 		return 0;
-	return flint_xattr_fetch(d_inode(dentry), FLINT_OP_LISTXATTR, NULL, list, size);
+	if (!ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN))
+		return flint_list_some(inode, list, size);
+	return flint_xattr_fetch(inode, FLINT_OP_LISTXATTR, NULL, list, size);
 }
 
 static const struct xattr_handler flint_xattr_user = {

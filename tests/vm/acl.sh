@@ -49,6 +49,21 @@ umask_without_acl()
 	[ "$(stat -c %a $D/u)$(stat -c %a $D/ud)$(stat -c %a $D/up)" = 640750640 ]
 }
 
+# Set-group-id goes when somebody sets an ACL who is not in the file's group; not for its members.
+setgid_is_dropped()
+{
+	echo x > $D/sg && cp $D/sg $D/member || return 1
+	chown 1000:77 $D/sg $D/member && chmod 2755 $D/sg $D/member || return 1
+	as 1000 setfacl -m u:1001:r $D/sg || return 1
+	setpriv --reuid 1000 --regid 1000 --groups 77 -- setfacl -m u:1001:r $D/member || return 1
+	[ "$(stat -c %a $D/sg)" = 755 ] && [ "$(stat -c %a $D/member)" = 2755 ] &&
+		[ "$(stat -c %a $OTHER/acl/sg)" = 755 ] &&
+		getfacl -cn $D/sg 2> /dev/null | grep -q '^user:1001:r--' || return 1
+	chmod 2755 $D/sg
+	setfacl -m u:1001:rw $D/sg	# root keeps it
+	[ "$(stat -c %a $D/sg)" = 2775 ]
+}
+
 seen_by_other()
 {
 	echo shared > $D/s
@@ -73,6 +88,7 @@ ok "an ACL allows and refuses" grants_and_refuses
 ok "the mask, and chmod that changes it" mask_and_chmod
 ok "default ACLs are inherited and take umask's place" inherits
 ok "without one umask applies" umask_without_acl
+ok "an ACL takes set-group-id from a file of a foreign group" setgid_is_dropped
 ok "another mount sees an ACL's change at once" seen_by_other
 umount_flint $OTHER
 done_testing

@@ -778,6 +778,25 @@ static void xattr_basic(void)
 	FAILS(setxattr("f", "nosuch.a", "x", 1, 0), EOPNOTSUPP);
 }
 
+/* Who is not root sees no names of trusted.*, nor that they take room. */
+static bool list_without_trusted(void)
+{
+	char buf[256];
+	ssize_t n = listxattr("f", buf, sizeof(buf));
+
+	return n >= 7 + 8 && memmem(buf, n, "user.a", 7) && memmem(buf, n, "user.bb", 8) &&
+	       !memmem(buf, n, "trusted.", 8) && listxattr("f", NULL, 0) == n &&
+	       listxattr("f", buf, n) == n && listxattr("f", buf, n - 1) < 0 && errno == ERANGE;
+}
+
+static bool list_nothing(void)
+{
+	char buf[256];
+	ssize_t n = listxattr("f", buf, sizeof(buf));
+
+	return n >= 0 && !memmem(buf, n, "trusted.", 8) && listxattr("f", NULL, 0) == n;
+}
+
 static void xattr_list(void)
 {
 	char buf[256], one[4];
@@ -794,6 +813,9 @@ static void xattr_list(void)
 	      memmem(buf, n, "trusted.c", 10));
 	CHECK(listxattr("f", NULL, 0) == n);
 	FAILS(listxattr("f", one, sizeof(one)), ERANGE);
+	CHECK(as_other(list_without_trusted));
+	CHECK(removexattr("f", "user.a") == 0 && removexattr("f", "user.bb") == 0);
+	CHECK(as_other(list_nothing));
 }
 
 static void xattr_big(void)
