@@ -5,8 +5,10 @@
  * Positions: 0 is ".", 1 is "..", and position p >= 2 means "the entries
  * after cookie p - 2"; cookies grow and are never used again, so a position
  * stays good however the directory changes. Each open directory keeps the
- * last page that the server sent. The attributes that come with the entries
- * fill dentry and inode caches, so `ls -l` asks once for a page of names.
+ * last page that the server sent, and where the directory ended when it was
+ * opened or rewound: who renames what is read would meet it again behind that
+ * for ever. The attributes that come with the entries fill dentry and inode
+ * caches, so `ls -l` asks once for a page of names.
  */
 #define pr_fmt(fmt) "flintfs: " fmt
 
@@ -19,6 +21,8 @@
  * @len: bytes of records
  * @at: offset of the record for @next
  * @next: position of that record
+ * @end: position behind the names of the time when the directory was opened or
+ *	rewound, 0: not known
  * @eof: nothing follows the page
  * @valid: there is a page
  * @sent: jiffies before it was asked for
@@ -33,6 +37,7 @@ struct flint_dirpage {
 	u32 len;
 	u32 at;
 	loff_t next;
+	loff_t end;
 	bool eof;
 	bool valid;
 	unsigned long sent;
@@ -55,6 +60,16 @@ static void flint_dir_entry_leases(struct flint_dirpage *page, const struct flin
 			page->lease_seq = le64_to_cpu(c->grants[i].seq);
 }
 
+/* The first page tells where the directory ends; older servers do not. Return: 0 or -EPROTO. */
+static int flint_dir_ends(struct flint_dirpage *page, u64 next_cookie)
+{
+	if (next_cookie > (u64)LLONG_MAX - 2)
+		return -EPROTO;
+	if (!page->end && next_cookie)
+		page->end = (loff_t)next_cookie + 1;
+	return 0;
+}
+
 static int flint_dir_fetch(struct inode *dir, struct flint_dirpage *page, loff_t pos)
 {
 	struct flint_readdir body = {
@@ -68,7 +83,7 @@ static int flint_dir_fetch(struct inode *dir, struct flint_dirpage *page, loff_t
 		.op = FLINT_OP_READDIR, .inode = dir, .dir_gen = flint_dir_gen(dir),
 		.lease = FLINT_LEASE_READ | FLINT_LEASE_DIR, .yield = FLINT_YIELD_PART,
 		.body = &body, .body_len = sizeof(body),
-		.rep = &rep, .rep_size = sizeof(rep),
+		.rep = &rep, .rep_size = sizeof(rep), .rep_min = FLINT_READDIR_REP_MIN,
 		.dir = FLINT_DIR_IN, .data_len = FLINT_READDIR_BUF,
 	};
 	int err;
@@ -88,9 +103,10 @@ static int flint_dir_fetch(struct inode *dir, struct flint_dirpage *page, loff_t
 		page->sent = c.sent;
 		page->gen = flint_lease_take(&c, dir, NULL, NULL);
 		flint_dir_entry_leases(page, &c);
-		page->valid = true;
+		err = flint_dir_ends(page, le64_to_cpu(rep.next_cookie));
 		if (!page->len && !page->eof)
 			err = -EPROTO;	/* would ask again for ever */
+		page->valid = !err;
 	}
 	flint_buf_put(c.buf);
 	return err;
@@ -167,6 +183,10 @@ static int flint_dir_emit(struct file *file, struct dir_context *ctx, struct fli
 		cookie = le64_to_cpu(d.cookie);
 		if (cookie > (u64)LLONG_MAX - 2 || (loff_t)cookie + 2 <= page->next)
 			return -EPROTO;
+		if (page->end && (loff_t)cookie + 2 > page->end) {
+			page->eof = true;
+			return 1;
+		}
 		if (!dir_emit(ctx, name, le16_to_cpu(d.name_len), le64_to_cpu(d.ino), d.type))
 			return 0;
 		if (attr)
@@ -197,7 +217,7 @@ static int flint_dir_iterate(struct file *file, struct dir_context *ctx)
 			page = file->private_data;
 		}
 	}
-	for (;;) {
+	while (!page->end || ctx->pos < page->end) {
 		if (!page->valid || page->next != ctx->pos) {
 			ret = flint_dir_fetch(dir, page, ctx->pos);
 			if (ret)
@@ -206,12 +226,13 @@ static int flint_dir_iterate(struct file *file, struct dir_context *ctx)
 		ret = flint_dir_emit(file, ctx, page);
 		if (ret <= 0)
 			return ret;
-		if (page->eof) {
-			page->valid = false;	/* look again when asked again */
-			return 0;
-		}
 		page->valid = false;
+		if (page->eof) {
+			ctx->pos = max(ctx->pos, page->end);
+			return 0;	/* not known where it ends: look again when asked again */
+		}
 	}
+	return 0;
 }
 
 static int flint_dir_open(struct inode *inode, struct file *file)
@@ -227,13 +248,16 @@ static int flint_dir_release(struct inode *inode, struct file *file)
 
 static loff_t flint_dir_llseek(struct file *file, loff_t offset, int whence)
 {
+	struct flint_dirpage *page = file->private_data;
 	loff_t ret;
 
 	if (whence == SEEK_END)
 		return -EINVAL;
 	ret = generic_file_llseek_size(file, offset, whence, LLONG_MAX, LLONG_MAX);
-	if (ret == 0 && file->private_data)
-		((struct flint_dirpage *)file->private_data)->valid = false;	/* rewinddir */
+	if (ret == 0 && page) {		/* rewinddir */
+		page->valid = false;
+		page->end = 0;
+	}
 	return ret;
 }
 

@@ -536,7 +536,8 @@ enum flint_yield {
  * @inode: all that the operation is about, or its directory; NULL: more than that
  * @body, @body_len: the operation's structure
  * @s1, @s1_len, @s2, @s2_len: strings behind it
- * @rep, @rep_size: where the reply body goes; a shorter one is an error
+ * @rep, @rep_size: where the reply body goes
+ * @rep_min: a shorter one is an error; 0: @rep_size
  * @buf: payload, or NULL
  * @dir: direction of the payload
  * @data_len: bytes to send or room
@@ -572,6 +573,7 @@ struct flint_mcall {
 	u32 s2_len;
 	void *rep;
 	u32 rep_size;
+	u32 rep_min;
 	struct flint_buf *buf;
 	u32 data_len;
 	unsigned long deadline;

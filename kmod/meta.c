@@ -266,7 +266,7 @@ static int flint_meta_try(struct flint_fs *fs, struct flint_mcall *c, const stru
 	req->tries = min_t(u32, c->tries, U16_MAX);
 	req->lease = flint_lease_ask(fs, c);
 	c->sent = jiffies;
-	err = flint_call(l->peer, req, c->rep, c->rep_size, c->rep_size);
+	err = flint_call(l->peer, req, c->rep, c->rep_size, c->rep_min ? : c->rep_size);
 	*now = flint_meta_follow(fs, l, err, req);
 	if (!err) {
 		*status = req->status;

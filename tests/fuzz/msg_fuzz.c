@@ -134,6 +134,7 @@ static void reply(const struct flint_msg *m)
 	GET(flint_append_rep);
 	GET(flint_statfs);
 	GET(flint_target_stat);
+	fixed(m, sizeof(struct flint_readdir_rep), FLINT_READDIR_REP_MIN);
 	flint_status_errno(m->status);
 	if (m->op == FLINT_OP_READ &&
 	    !flint_body_get(&rep, sizeof(rep), sizeof(rep), m->body, m->body_len) &&

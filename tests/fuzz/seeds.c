@@ -182,7 +182,8 @@ static void attributes(void)
 	struct flint_extend ext = { cpu_to_le64(5), cpu_to_le32(1), 0, cpu_to_le64(4096), 0, 0 };
 	struct flint_readdir rd = { cpu_to_le64(1), 0, cpu_to_le32(4096),
 				    cpu_to_le32(FLINT_READDIR_PLUS) };
-	struct flint_readdir_rep rrep = { cpu_to_le32(2), cpu_to_le32(1), cpu_to_le64(8) };
+	struct flint_readdir_rep rrep = { cpu_to_le32(2), cpu_to_le32(1), cpu_to_le64(8),
+					  cpu_to_le64(19) };
 	struct flint_statfs st = { cpu_to_le64(1 << 30), cpu_to_le64(1 << 29), cpu_to_le64(1000),
 				   cpu_to_le64(900), cpu_to_le32(4096), cpu_to_le32(255) };
 	struct flint_attr attr = attr_sample();
@@ -209,7 +210,9 @@ static void attributes(void)
 	REQ("setattr", FLINT_OP_SETATTR, set, NULL);
 	REQ("extend", FLINT_OP_EXTEND, ext, NULL);
 	REQ("readdir", FLINT_OP_READDIR, rd, NULL);
-	message("readdir-rep", FLINT_OP_READDIR, true, 0, &rrep, sizeof(rrep), NULL, page, at);
+	message("readdir-rep", FLINT_OP_READDIR, true, 0, &rrep, FLINT_READDIR_REP_MIN, NULL, page,
+		at);
+	message("readdir-rep-end", FLINT_OP_READDIR, true, 0, &rrep, sizeof(rrep), NULL, page, at);
 	REP("statfs-rep", FLINT_OP_STATFS, st);
 }
 

@@ -281,6 +281,43 @@ static int on_entry(void *arg, const struct flint_fs_entry *e)
 	return ++l->nr == l->stop_after;
 }
 
+/* Each name that is met gets another one: met again, it would be so for ever. */
+static int rename_entry(void *arg, const struct flint_fs_entry *e)
+{
+	struct listing *l = arg;
+	char name[64];
+
+	snprintf(name, sizeof(name), "%.40s+", e->name);
+	if (flint_fs_rename(fs, l->cookie, e->name, l->cookie, name, 0))
+		l->bad = true;
+	return ++l->nr == l->stop_after;
+}
+
+static void m_readdir_renaming(void)
+{
+	struct listing l = { .stop_after = 2000 };
+	struct flint_attr d, a;
+	char name[64];
+	int i, pass;
+
+	WANT(flint_fs_mkdir(fs, top, "renaming", 0755, &d), 0);
+	for (i = 0; i < 700; i++) {
+		snprintf(name, sizeof(name), "%031d", i);	/* more than one page */
+		WANT(flint_fs_mkdir(fs, ino_of(&d), name, 0700, &a), 0);
+	}
+	l.cookie = ino_of(&d);
+	for (pass = 1; pass <= 2; pass++) {
+		WANT(flint_fs_readdir(fs, ino_of(&d), 0, true, rename_entry, &l), 0);
+		TRUE(!l.bad);
+		WANT(l.nr, 700 * pass);
+	}
+	for (i = 0; i < 700; i++) {
+		snprintf(name, sizeof(name), "%031d++", i);
+		WANT(flint_fs_rmdir(fs, ino_of(&d), name), 0);
+	}
+	WANT(flint_fs_rmdir(fs, top, "renaming"), 0);
+}
+
 static void m_readdir(void)
 {
 	static struct listing l;
@@ -936,6 +973,7 @@ static int suite(const char *mode)
 		run("attributes", m_attrs);
 		run("extended attributes", m_xattrs);
 		run("readdir with stable cookies", m_readdir);
+		run("readdir ends when what it meets is renamed", m_readdir_renaming);
 		run("statfs and paths", m_statfs);
 	} else {
 		run("small file", d_simple);

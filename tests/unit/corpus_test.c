@@ -62,7 +62,8 @@ static const struct kind kinds[] = {
 	REQ(FLINT_OP_LINK, flint_link, VAR), REP(FLINT_OP_LINK, flint_attr),
 	REQ(FLINT_OP_UNLINK, flint_name_req, VAR), REP(FLINT_OP_UNLINK, flint_unlink_rep),
 	REQ(FLINT_OP_RENAME, flint_rename, VAR), REP(FLINT_OP_RENAME, flint_rename_rep),
-	REQ(FLINT_OP_READDIR, flint_readdir, 0), REP(FLINT_OP_READDIR, flint_readdir_rep),
+	REQ(FLINT_OP_READDIR, flint_readdir, 0),
+	MIN(FLINT_OP_READDIR, true, flint_readdir_rep, FLINT_READDIR_REP_MIN, 0),
 	REQ(FLINT_OP_READLINK, flint_ino_req, 0), NONE(FLINT_OP_READLINK, true),
 	REQ(FLINT_OP_STATFS, flint_ino_req, 0), REP(FLINT_OP_STATFS, flint_statfs),
 	REQ(FLINT_OP_GETXATTR, flint_xattr, VAR), REP(FLINT_OP_GETXATTR, flint_xattr_rep),
@@ -235,6 +236,7 @@ static void test_places(void **state)
 	assert_int_equal(offsetof(struct flint_heartbeat_rep, lease_ms) +
 			 sizeof(((struct flint_heartbeat_rep *)NULL)->lease_ms),
 			 FLINT_HEARTBEAT_REP_MIN);
+	assert_int_equal(offsetof(struct flint_readdir_rep, next_cookie), FLINT_READDIR_REP_MIN);
 }
 
 int main(void)

@@ -178,6 +178,7 @@ static u64 page(struct state *st, u64 dir, u64 cookie, u32 flags, u32 *seen, u32
 	}
 	assert_int_equal(pos, used);
 	assert_int_equal(nr, le32_to_cpu(rep.nr));
+	assert_true(le64_to_cpu(rep.next_cookie) > last);
 	return le32_to_cpu(rep.eof) ? 0 : last;
 }
 
@@ -234,6 +235,36 @@ static void test_readdir_disturbed(void **p)
 	scan(*p, FLINT_READDIR_PLUS, true);
 }
 
+/* A name that is new after a page has the cookie that the page told; one that stood there keeps its. */
+static void test_readdir_next(void **p)
+{
+	struct state *st = *p;
+	u64 dir = made(st, st->root, "d", DIR1);
+	struct flint_readdir req = { .ino = cpu_to_le64(dir) };
+	struct flint_readdir_rep rep;
+	const struct flint_attr *attr;
+	struct flint_dirent d;
+	const u8 *name;
+	u8 buf[PAGE];
+	u32 used, pos;
+	u64 next;
+
+	made(st, dir, "f1", REG);
+	made(st, dir, "f2", REG);
+	assert_int_equal(meta_read_dir(&st->s, 1, 7, &req, buf, PAGE, &used, &rep), 0);
+	next = le64_to_cpu(rep.next_cookie);
+	do_rename(st, dir, "f1", dir, "f2", 0);
+	assert_int_equal(meta_read_dir(&st->s, 1, 7, &req, buf, PAGE, &used, &rep), 0);
+	assert_int_equal(le64_to_cpu(rep.next_cookie), next);
+	do_rename(st, dir, "f2", dir, "f1", 0);
+	assert_int_equal(meta_read_dir(&st->s, 1, 7, &req, buf, PAGE, &used, &rep), 0);
+	assert_int_equal(le64_to_cpu(rep.next_cookie), next + 1);
+	pos = 0;
+	assert_int_equal(flint_dirent_next(buf, used, &pos, &d, &attr, &name), 1);
+	assert_int_equal(le64_to_cpu(d.cookie), next);
+	assert_int_equal(pos, used);
+}
+
 static void test_readdir_errors(void **p)
 {
 	struct state *st = *p;
@@ -262,7 +293,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_files), T(test_dirs), T(test_exchange), T(test_deep), T(test_open_files),
-		T(test_readdir), T(test_readdir_disturbed), T(test_readdir_errors),
+		T(test_readdir), T(test_readdir_disturbed), T(test_readdir_next),
+		T(test_readdir_errors),
 	};
 
 	meta_sqlite_init();

@@ -452,6 +452,40 @@ static void readdir_while_removing(void)
 	CHECK(rmdir("d") == 0);
 }
 
+/* Away and back is two new names, which may be shown, but not for ever; rewinding shows them all. */
+static void readdir_while_renaming(void)
+{
+	char name[300], away[300];
+	struct dirent *e;
+	int i, n = 0;
+	DIR *d;
+
+	CHECK(mkdir("d", 0755) == 0);
+	for (i = 0; i < 1000; i++) {
+		snprintf(name, sizeof(name), "d/f%d", i);
+		touch(name);
+	}
+	d = opendir("d");
+	CHECK(d);
+	while ((e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		CHECK(++n <= 2000);
+		snprintf(name, sizeof(name), "d/%s", e->d_name);
+		snprintf(away, sizeof(away), "d/%s.bak", e->d_name);
+		CHECK(rename(name, away) == 0 && rename(away, name) == 0);
+	}
+	CHECK(n >= 1000);
+	touch("d/late");
+	while (readdir(d))	/* may be shown, may be not */
+		;
+	rewinddir(d);
+	for (i = 0; readdir(d); i++)
+		;
+	CHECK(i == 2 + 1000 + 1);
+	closedir(d);
+}
+
 static void readdir_seek(void)
 {
 	char first[256], name[32];
@@ -932,6 +966,7 @@ static const struct check checks[] = {
 	C(special_files), C(rename_basic), C(rename_same_inode), C(rename_types),
 	C(rename_dir_counts), C(rename_noreplace), C(rename_exchange),
 	C(rename_over_open_file), C(readdir_many), C(readdir_while_removing),
+	C(readdir_while_renaming),
 	C(readdir_seek), C(readdir_types), C(deep_tree), C(modes), C(owners),
 	C(setuid_cleared_by_chown), C(setuid_cleared_by_write), C(caps_cleared_by_write),
 	C(caps_after_write),

@@ -979,9 +979,12 @@ struct flint_readdir_rep {
 	__le32 nr;
 	__le32 eof;			/* 1: nothing after the last record */
 	__le64 dir_change;		/* the directory's change counter */
+	/* 16 bytes in version 1.0 */
+	__le64 next_cookie;		/* what the next name gets; 0: not told */
 };
 
-FLINT_ASSERT_SIZE(struct flint_readdir_rep, 16);
+FLINT_ASSERT_SIZE(struct flint_readdir_rep, 24);
+#define FLINT_READDIR_REP_MIN	16
 
 /* Record of a READDIR payload; name follows, padded with zeros to 8 bytes;
  * with FLINT_READDIR_PLUS a struct flint_attr stands between the two.

@@ -653,7 +653,7 @@ static bool order_make(struct node *n)
 }
 
 bool cache_get_page(struct fs_cache *c, uint64_t dir, uint64_t cookie, bool plus, uint8_t *buf,
-		    uint32_t room, uint32_t *used, bool *eof)
+		    uint32_t room, uint32_t *used, bool *eof, uint64_t *next_cookie)
 {
 	struct node *n = node_find(c, dir);
 	uint32_t lo = 0, hi, len, at = 0;
@@ -693,6 +693,7 @@ bool cache_get_page(struct fs_cache *c, uint64_t dir, uint64_t cookie, bool plus
 	}
 	*used = at;
 	*eof = lo == n->nr_order;
+	*next_cookie = n->nr_order ? n->order[n->nr_order - 1]->cookie + 1 : 0;
 	touch(c, n);
 	return *eof || at;
 }

@@ -107,9 +107,9 @@ bool cache_get_attr(struct fs_cache *c, uint64_t ino, struct flint_attr *attr);
 /* Return: 1 with @ino (attributes: cache_get_attr()), 0 not known, -ENOENT absent for sure. */
 int cache_get_name(struct fs_cache *c, uint64_t dir, const char *name, uint32_t len,
 		   uint64_t *ino);
-/* Records of a complete directory after @cookie. Return: false when not known. */
+/* Records of a complete directory after @cookie, as READDIR. Return: false when not known. */
 bool cache_get_page(struct fs_cache *c, uint64_t dir, uint64_t cookie, bool plus, uint8_t *buf,
-		    uint32_t room, uint32_t *used, bool *eof);
+		    uint32_t room, uint32_t *used, bool *eof, uint64_t *next_cookie);
 /* Open for reading under the file's lease. Return: false: not possible. */
 bool cache_open(struct fs_cache *c, uint64_t ino);
 void cache_close(struct fs_cache *c, uint64_t ino);

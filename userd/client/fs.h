@@ -129,6 +129,8 @@ struct flint_fs_entry {
  * @plus: with attributes
  * @fn: called for each entry; a value other than 0 ends the walk and is returned
  *
+ * Names that are made while it lists are left out, unless the server is older than that.
+ *
  * Return: 0 at the end, what @fn returned, or -errno.
  */
 int flint_fs_readdir(struct flint_fs *fs, uint64_t dir, uint64_t cookie, bool plus,

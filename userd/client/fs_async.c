@@ -259,7 +259,7 @@ static bool local(struct flint_meta_req *req)
 		return true;
 	case FLINT_META_READDIR:
 		if (!cache_get_page(fs->cache, req->ino, req->cookie, req->flags & FLINT_READDIR_PLUS,
-				    req->buf, req->len, &req->got, &req->eof))
+				    req->buf, req->len, &req->got, &req->eof, &req->next_cookie))
 			return false;
 		fs->st_readdir++;
 		return true;
@@ -443,10 +443,12 @@ static int take(struct flint_meta_req *req, const struct flint_rpc *rpc)
 		req->attr = open.attr;
 		return 0;
 	case FLINT_META_READDIR:
-		if (flint_body_get(&rd, sizeof(rd), sizeof(rd), rpc->rep_body, rpc->rep_len))
+		if (flint_body_get(&rd, sizeof(rd), FLINT_READDIR_REP_MIN, rpc->rep_body,
+				   rpc->rep_len))
 			return -EPROTO;
 		req->got = rpc->rep_data_len;
 		req->eof = le32_to_cpu(rd.eof);
+		req->next_cookie = le64_to_cpu(rd.next_cookie);
 		return req->got || req->eof ? 0 : -EPROTO;
 	case FLINT_META_CLOSE:
 	case FLINT_META_UNLINK:

@@ -34,7 +34,7 @@ enum flint_meta_op {
 	FLINT_META_LINK,	/* ino2: what, ino, name: where -> attr */
 	FLINT_META_UNLINK,	/* ino, name, flags FLINT_NAME_DIR */
 	FLINT_META_RENAME,	/* ino, name -> ino2, name2, flags FLINT_RENAME_* */
-	FLINT_META_READDIR,	/* ino, cookie, flags FLINT_READDIR_*, buf, len -> got, eof */
+	FLINT_META_READDIR,	/* ino, cookie, flags FLINT_READDIR_*, buf, len -> got, eof, next_cookie */
 };
 
 /**
@@ -48,6 +48,7 @@ enum flint_meta_op {
  * @err: result: 0 or -errno
  * @cached: result: no request was needed
  * @got: READDIR: bytes of records in @buf
+ * @next_cookie: READDIR: names that come later get it and above; 0: not known
  */
 struct flint_meta_req {
 	struct flint_fs *fs;
@@ -73,6 +74,7 @@ struct flint_meta_req {
 	bool created;
 	bool eof;
 	uint32_t got;
+	uint64_t next_cookie;
 	struct flint_attr attr;
 
 	/* the library's */

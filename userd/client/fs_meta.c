@@ -235,8 +235,8 @@ static void entry_fill(struct flint_fs_entry *e, const struct flint_dirent *d,
 	e->name[len] = 0;
 }
 
-/* One page of entries: hand them out, move @cookie on. */
-static int readdir_page(const uint8_t *buf, uint32_t len, uint64_t *cookie,
+/* One page of entries: hand out those before @end (0: all), move @cookie on. */
+static int readdir_page(const uint8_t *buf, uint32_t len, uint64_t *cookie, uint64_t end,
 			int (*fn)(void *arg, const struct flint_fs_entry *e), void *arg)
 {
 	struct flint_fs_entry e;
@@ -249,8 +249,10 @@ static int readdir_page(const uint8_t *buf, uint32_t len, uint64_t *cookie,
 	while ((rc = flint_dirent_next(buf, len, &pos, &d, &attr, &name)) > 0) {
 		if (le64_to_cpu(d.cookie) <= *cookie)
 			return -EPROTO;
+		*cookie = le64_to_cpu(d.cookie);
+		if (end && *cookie >= end)
+			return 0;
 		entry_fill(&e, &d, attr, name);
-		*cookie = e.cookie;
 		rc = fn(arg, &e);
 		if (rc)
 			return rc;
@@ -263,6 +265,7 @@ int flint_fs_readdir(struct flint_fs *fs, uint64_t dir, uint64_t cookie, bool pl
 {
 	uint32_t room = READDIR_ROOM < fs->max_io ? READDIR_ROOM : fs->max_io;
 	uint8_t *buf = malloc(room);
+	uint64_t end = 0;
 	int rc;
 
 	if (!buf)
@@ -273,9 +276,11 @@ int flint_fs_readdir(struct flint_fs *fs, uint64_t dir, uint64_t cookie, bool pl
 			.len = room, .flags = plus ? FLINT_READDIR_PLUS : 0 } };
 
 		rc = meta_run(fs, &w, NULL);
+		/* What is renamed meanwhile comes behind the end that the first page tells. */
+		end = end ? end : w.req.next_cookie;
 		if (!rc)
-			rc = readdir_page(buf, w.req.got, &cookie, fn, arg);
-		if (rc || w.req.eof)
+			rc = readdir_page(buf, w.req.got, &cookie, end, fn, arg);
+		if (rc || w.req.eof || (end && cookie + 1 >= end))
 			break;
 	}
 	free(buf);

@@ -223,6 +223,7 @@ int meta_read_dir(struct meta_store *s, u32 fs, u32 valid_ms, const struct flint
 		return -ENOTDIR;
 	err = meta_dir_scan(s, dir, le64_to_cpu(req->cookie), put_dirent, &pg);
 	rep->dir_change = cpu_to_le64(dir->change);
+	rep->next_cookie = cpu_to_le64(dir->next_cookie);
 	meta_cache_trim(&s->cache);
 	if (err < 0)
 		return err;

@@ -317,7 +317,7 @@ static void reading_run(struct flint_buf_waiter *w, struct flint_buf *buf)
 {
 	struct reading *r = (struct reading *)w;
 	struct metad_grants g = { 0 };
-	u8 body[16 + sizeof(g.g)] = { 0 };
+	u8 body[sizeof(struct flint_readdir_rep) + sizeof(g.g)] = { 0 };
 	u32 used = 0, body_len = 0;
 	int err;
 
