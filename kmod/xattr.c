@@ -188,7 +188,7 @@ static int flint_acl_sgid(FLINT_IDMAP *idmap, struct inode *inode, struct posix_
 
 	if (err || !(inode->i_mode & ~attr.ia_mode & S_ISGID))
 		return err;
-	return flint_setattr_at(inode, &attr, 0, 0);
+	return flint_setattr_at(inode, &attr, 0, FLINT_YIELD_CHANGE, 0);
 }
 
 /* struct inode_operations.set_acl; the server lets mode and ACL agree. */
