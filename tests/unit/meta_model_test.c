@@ -227,7 +227,9 @@ static void op_open(struct drive *d)
 		o = dir;
 	}
 	if (!want && !made && S_ISREG(o->mode)) {
-		if ((flags & FLINT_OPEN_WRITE) && o->immutable)
+		if (!o->nlink && !o->opens)
+			want = ESTALE;
+		else if ((flags & FLINT_OPEN_WRITE) && o->immutable)
 			want = EPERM;
 		else if (!may(d, o, (flags & 1 ? 4 : 0) | (flags & 2 ? 2 : 0)))
 			want = EACCES;
@@ -329,7 +331,7 @@ static void op_link(struct drive *d)
 		want = may_create(d, dir);
 	if (!want && (ref_is_dir(o) || o->immutable || o->append))
 		want = EPERM;
-	if (!want && ((!o->nlink && !o->nameless) || o->trashed))
+	if (!want && ((!o->nlink && !(o->nameless && o->opens)) || o->trashed))
 		want = ENOENT;
 	if (!want && dir->project && dir->project != o->project)
 		want = EXDEV;

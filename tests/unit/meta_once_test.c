@@ -207,6 +207,9 @@ static void test_orphan(void **p)
 	state_restart(st);
 	assert_int_equal(get(st, f).size, 100);
 	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 0, 200, 0), 0);
+	/* As long as somebody has it open, others may, by /proc/PID/fd. */
+	assert_int_equal(do_open(st, f, NULL, FLINT_OPEN_READ, 0), 0);
+	assert_int_equal(do_close(st, le64_to_cpu(rep_open(st).handle), f), 0);
 	assert_int_equal(do_close(st, h1, f), 0);
 	assert_int_equal(meta_read_orphans(&st->s, 0, ino, 4), 0);
 	assert_int_equal(own(st, META_OP_ORPHAN_DONE, f, 0), 0);	/* too early: refused */
@@ -216,6 +219,10 @@ static void test_orphan(void **p)
 	assert_int_equal(ino[0], f);
 	state_restart(st);
 	assert_int_equal(meta_read_orphans(&st->s, 0, ino, 4), 1);
+	/* Who still has its number comes too late: its data may be going already. */
+	assert_int_equal(do_open(st, f, NULL, FLINT_OPEN_READ, 0), ESTALE);
+	assert_int_equal(do_open(st, f, NULL, FLINT_OPEN_WRITE | FLINT_OPEN_TRUNC, 0), ESTALE);
+	assert_int_equal(count(st, "handle"), 0);
 	assert_int_equal(own(st, META_OP_ORPHAN_DONE, f, 0), 0);
 	assert_true(gone(st, f));
 	assert_int_equal(count(st, "orphan"), 0);
@@ -225,6 +232,26 @@ static void test_orphan(void **p)
 	assert_int_equal(do_close(st, h1, f), 0);
 	assert_int_equal(do_unlink(st, st->root, "g", 0), 0);
 	assert_true(gone(st, f));
+}
+
+/* A file without a name gets one only while it is open: then its data goes. */
+static void test_nameless(void **p)
+{
+	struct state *st = *p;
+	u64 f, h, ino[4];
+
+	assert_int_equal(do_open(st, st->root, NULL, WR | FLINT_OPEN_TMPFILE, 0644), 0);
+	h = le64_to_cpu(rep_open(st).handle);
+	f = le64_to_cpu(rep_open(st).attr.ino);
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 0, 100, 0), 0);
+	assert_int_equal(do_close(st, h, f), 0);
+	assert_int_equal(do_link(st, f, st->root, "f"), ENOENT);
+	assert_int_equal(at(st, st->root, "f"), 0);
+	assert_int_equal(do_open(st, f, NULL, FLINT_OPEN_READ, 0), ESTALE);
+	assert_int_equal(meta_read_orphans(&st->s, 0, ino, 4), 1);
+	assert_int_equal(own(st, META_OP_ORPHAN_DONE, f, 0), 0);
+	assert_true(gone(st, f));
+	verify(st);
 }
 
 static void test_orphan_with_intent(void **p)
@@ -395,7 +422,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_retry), T(test_window), T(test_trim), T(test_truncate), T(test_open_trunc), T(test_orphan),
-		T(test_orphan_with_intent), T(test_expire), T(test_many_handles),
+		T(test_nameless), T(test_orphan_with_intent), T(test_expire), T(test_many_handles),
 		T(test_deterministic),
 	};
 

@@ -289,6 +289,9 @@ static int open_existing(struct meta_op *o, u32 flags, struct meta_inode *i)
 		open_reply(o, i, 0, false);
 		return 0;
 	}
+	/* Its last name went, and nobody holds it: the reaper may be removing its data. */
+	if (!i->nlink && !meta_open_count(o->s, i->ino))
+		return ESTALE;
 	err = open_check(o, flags, i);
 	if (err)
 		return err;
@@ -458,14 +461,20 @@ int meta_op_mknod(struct meta_op *o)
 	return err;
 }
 
-/* The first name of a file that was made without one. 0, EDQUOT, ENOENT or -errno. */
+/* May it get a name? Once nobody holds one without the reaper may be removing its data. */
+static bool nameable(const struct meta_op *o, const struct meta_inode *i)
+{
+	if (i->nlink)
+		return !(i->flags & META_INO_TRASH);
+	return (i->flags & META_INO_NAMELESS) && meta_open_count(o->s, i->ino);
+}
+
+/* The first name of a file that was made without one. 0, EDQUOT or -errno. */
 static int link_nameless(struct meta_op *o, struct meta_inode *i, struct meta_inode *dir)
 {
 	struct meta_charge c = meta_charge_of(i);
 	int err;
 
-	if (!(i->flags & META_INO_NAMELESS))
-		return ENOENT;
 	err = meta_tree_room(o->s, dir->ino, 0, &c);
 	if (!err)
 		err = meta_tree_add(o->s, dir->ino, 0, &c, 1);
@@ -497,7 +506,7 @@ int meta_op_link(struct meta_op *o)
 		return err;
 	if (meta_is_dir(i) || (i->flags & (FLINT_INO_IMMUTABLE | FLINT_INO_APPEND)))
 		return EPERM;
-	if ((!i->nlink && !(i->flags & META_INO_NAMELESS)) || (i->flags & META_INO_TRASH))
+	if (!nameable(o, i))
 		return ENOENT;
 	if (dir->project && dir->project != i->project)
 		return EXDEV;
