@@ -371,6 +371,46 @@ static void test_eviction(void **p)
 	assert_int_equal(get(st, dir[0]).size, 2000);
 }
 
+static u64 rows_in_memory(struct state *st, enum meta_table_id t)
+{
+	const struct meta_rowo *r = meta_order_seek(&st->s.cache, t, (const u8 *)"", 0);
+	u64 nr = 0;
+
+	for (; r; r = r->fwd[0])
+		nr++;
+	return nr;
+}
+
+/* Rows that are gone, in the database too, leave nothing that a walk would pass. */
+static void test_rows_gone(void **p)
+{
+	struct state *st = *p;
+	u64 f[500], ino[4];
+	char name[32];
+	int i;
+
+	for (i = 0; i < 500; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		f[i] = made(st, st->root, name, REG);
+		assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f[i], 0, 100, 0), 0);
+		assert_int_equal(do_unlink(st, st->root, name, 0), 0);
+	}
+	assert_int_equal(rows_in_memory(st, META_T_ORPHAN), 500);
+	assert_int_equal(meta_store_flush(&st->s), 0);
+	/* Some go that the database has, some that it is just being told of. */
+	for (i = 0; i < 500; i++) {
+		if (i == 250)
+			meta_store_freeze(&st->s);
+		assert_int_equal(own(st, META_OP_ORPHAN_DONE, f[i], 0), 0);
+	}
+	assert_int_equal(meta_read_orphans(&st->s, 0, ino, 4), 0);
+	assert_int_equal(meta_store_flush(&st->s), 0);
+	assert_int_equal(rows_in_memory(st, META_T_ORPHAN), 0);
+	assert_int_equal(own(st, META_OP_ORPHAN_DONE, f[0], 0), 0);	/* again */
+	assert_int_equal(meta_read_orphans(&st->s, 0, ino, 4), 0);
+	verify(st);
+}
+
 /* A scan while names come and go in every generation: what stays is seen exactly once. */
 static void test_readdir(void **p)
 {
@@ -620,7 +660,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		F(test_new), F(test_not_a_database), F(test_foreign), F(test_newer), F(test_damaged),
 		F(test_cut_short), F(test_missing_dir), F(test_upgrade), T(test_crashes),
-		T(test_eviction), T(test_readdir), T(test_full),
+		T(test_eviction), T(test_rows_gone), T(test_readdir), T(test_full),
 		cmocka_unit_test_setup(test_damaged_in_flight, state_setup),
 	};
 

@@ -330,7 +330,7 @@ void meta_cache_flushed(struct meta_cache *c, u32 gen, struct meta_rowo *rows)
 		r->older = NULL;
 		if (r->o.retired) {
 			meta_obj_free(c, &r->o);
-		} else if (r->o.dead && meta_table_descs[r->table].resident) {
+		} else if (r->o.dead) {		/* a walk in order would pass it again and again */
 			meta_order_remove(c, r);
 			meta_obj_remove(c, &r->o);
 			meta_obj_free(c, &r->o);
