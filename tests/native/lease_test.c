@@ -1049,6 +1049,27 @@ static void owe(const char *path)
 	flint_fs_close(b);
 }
 
+/* Ends the session while it keeps the size of a file that is open. */
+static void leave(const char *path)
+{
+	struct flint_fs *fs = client("leaver", NULL);
+	struct flint_fs_stats st;
+	struct flint_attr dir;
+	struct flint_file *f;
+	const char *name;
+
+	split(fs, path, &dir, &name);
+	if (flint_fs_open_file(fs, ino_of(&dir), name, FLINT_OPEN_CREATE | FLINT_OPEN_WRITE, 0644, &f) ||
+	    flint_file_pwrite(f, "x", 1, 0) != 1 || !grow_by(f, 0, 100))
+		exit(1);
+	flint_fs_stats(fs, &st);
+	printf("# %llu sizes kept, %llu told\n%u\n", (unsigned long long)st.kept,
+	       (unsigned long long)st.told, 100 * PIECE);
+	fflush(stdout);
+	flint_fs_close(fs);
+	_exit(st.kept ? 0 : 1);		/* the file is still open */
+}
+
 static void grown(const char *path, uint64_t end)
 {
 	struct flint_fs *fs = client("reader", NULL);
@@ -1311,6 +1332,8 @@ int main(int argc, char **argv)
 		owe(o.args.items[1]);
 	else if (!strcmp(mode, "grow") && o.args.nr == 2)
 		grow(o.args.items[1]);
+	else if (!strcmp(mode, "leave") && o.args.nr == 2)
+		leave(o.args.items[1]);
 	else if (!strcmp(mode, "grown") && o.args.nr == 3)
 		grown(o.args.items[1], strtoull(o.args.items[2], NULL, 10));
 	else if (!strcmp(mode, "delegate"))

@@ -42,7 +42,7 @@ tap() {		# NAME COMMAND...: all its "not ok" lines count as one
 	result $rc "$name"
 }
 
-echo 1..24
+echo 1..25
 up >"$W/up.out" 2>&1
 result $? "a cluster comes up"
 meta_again
@@ -80,6 +80,9 @@ grows() {	# PATH AND
 tap "a killed writer's file has all that was acknowledged" grows /grow1 true
 tap "also when the metadata server is killed with it" grows /grow2 meta_again
 holder=
+# One that says that its session is over, but not that of its file: as a mount does that was fenced.
+leaves() { lt leave "$1" >"$W/grow.out" 2>&1 && lt grown "$1" "$(sed '$!d' "$W/grow.out")"; }
+tap "so has that of a writer that ends its session with the file open" leaves /grow3
 
 # Killed while it makes files: what it was told is there stays, and its directory is free soon.
 makes() {	# PATH

@@ -201,6 +201,11 @@ void metad_session_opened(struct metad *m, u64 sid, const u8 client[16], u32 fs,
 			  struct flint_conn *conn);
 /* End a session: nothing of it is served any more; fenced, then META_OP_EXPIRE. */
 void metad_session_expire(struct metad *m, struct metad_session *sn, const char *why);
+/*
+ * A session asks to be closed: is it ended as if it had gone without a word, because it has files
+ * open for writing, whose data may reach beyond the sizes that were told?
+ */
+bool metad_session_owes(struct metad *m, u64 sid);
 void metad_session_ended(struct metad *m, u64 sid);
 /* Every chunk server refuses it: sizes that it kept are settled. */
 void metad_session_fenced(struct metad *m, u64 sid);

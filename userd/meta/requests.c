@@ -422,6 +422,10 @@ static void with_session(struct metad *m, struct flint_call *call)
 		flint_call_reply(call, status, NULL, 0, NULL, 0, 0);
 		return;
 	}
+	if (call->msg.op == FLINT_OP_SESSION_CLOSE && metad_session_owes(m, sid)) {
+		flint_call_reply(call, FLINT_ST_FENCED, NULL, 0, NULL, 0, 0);
+		return;
+	}
 	switch (call->msg.op) {
 	case FLINT_OP_LEASE_RETURN:
 	case FLINT_OP_SESSION_RENEW:

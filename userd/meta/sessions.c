@@ -295,6 +295,16 @@ void metad_session_expire(struct metad *m, struct metad_session *sn, const char 
 		   (unsigned long long)sn->id, why);
 }
 
+bool metad_session_owes(struct metad *m, u64 sid)
+{
+	struct metad_session *sn = metad_session_by_id(m, sid);
+
+	if (!sn || !sn->writes || !(sn->flags & FLINT_SESSION_LEASES))
+		return false;
+	metad_session_expire(m, sn, "it ended with files open for writing");
+	return true;
+}
+
 void metad_sessions_unheard(struct metad *m, u64 now, u64 ns)
 {
 	struct metad_session *sn, *tmp;
