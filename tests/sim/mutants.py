@@ -22,6 +22,8 @@ FLAGS = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-w", "-I" + ROOT, "-I" + ROOT + 
 # Found by a unit test, not by the simulator: they need several rare things within one round trip.
 BY_UNIT_TEST = {
     "vote-breaks-the-promise-after-a-pre-vote": "raft_bugs_test",
+    "promise-ends-with-its-term": "raft_bugs_test",
+    "vote-of-the-new-term-breaks-the-promise": "raft_bugs_test",
     "wish-to-hand-over-is-good-for-ever": "raft_bugs_test",
     "read-joins-a-round-under-way": "raft_core_test",
 }
@@ -37,7 +39,7 @@ MUTANTS = [
     ("leader-counts-itself-before-its-disk", "raft_repl",
      "v[n++] = r->log.durable;", "v[n++] = r->log.last;"),
     ("votes-twice-in-a-term", "raft",
-     "(r->vote == m->from || (!r->vote && !r->leader)) && up_to_date", "up_to_date"),
+     "(r->vote == m->from || (!r->vote && !r->leader && !held)) && up_to_date", "up_to_date"),
     ("votes-for-a-log-that-is-behind", "raft",
      "return m->log_term > term ||", "return 1 ||"),
     ("votes-by-length-of-log-alone", "raft",
@@ -49,6 +51,11 @@ MUTANTS = [
      "r->hold_until = r->now + raft_span(r, RAFT_ELECTION);", "r->hold_until = 0;"),
     ("vote-breaks-the-promise-after-a-pre-vote", "raft",
      "if (sticky(r) && !forced(r, m))", "if (0)"),
+    ("promise-ends-with-its-term", "raft",
+     "r->vote = RAFT_NONE;\n\t\thard_changed(r);",
+     "r->vote = RAFT_NONE;\n\t\tr->contact = 0;\n\t\thard_changed(r);"),
+    ("vote-of-the-new-term-breaks-the-promise", "raft",
+     "!r->leader && !held)", "!r->leader)"),
     ("lease-trusted-too-long", "raft_read",
      "from + span -", "from + 2 * span -"),
     ("lease-ignores-clock-drift", "raft_read",
@@ -59,7 +66,7 @@ MUTANTS = [
     ("lease-kept-while-leadership-is-handed-over", "raft_read",
      "r->lease_floor = r->round;\n\tr->lease_until = 0;", "return;"),
     ("wish-to-hand-over-is-good-for-ever", "raft",
-     "(m->term != r->term + 1 || m->round >= round)", "1"),
+     "(m->term != term + 1 || m->round >= round)", "1"),
     ("lease-before-the-first-commit", "raft_read",
      "return now < r->lease_until && raft_ready(r);", "return now < r->lease_until;"),
     ("read-without-asking-anyone", "raft_read",

@@ -155,8 +155,6 @@ void raft_become_follower(struct raft *r, u64 term, u64 leader)
 	if (term != r->term) {
 		r->term = term;
 		r->vote = RAFT_NONE;
-		r->contact = 0;
-		r->heard_round = 0;
 		hard_changed(r);
 	}
 	r->role = RAFT_FOLLOWER;
@@ -240,7 +238,8 @@ static void win_if_elected(struct raft *r)
 /*
  * A leader may be relying on this member not to elect another (4.2.3, 6.4.1):
  * it was heard of within the shortest election timeout, or may have been before
- * a restart, or is this member itself.
+ * a restart, or is this member itself. A newer term that somebody told of does not
+ * end that: the leader of the old one need not know.
  */
 static bool sticky(const struct raft *r)
 {
@@ -254,10 +253,11 @@ static bool sticky(const struct raft *r)
  */
 static bool forced(const struct raft *r, const struct raft_msg *m)
 {
+	u64 term = r->role == RAFT_LEADER ? r->term : r->heard_term;
 	u64 round = r->role == RAFT_LEADER ? r->round : r->heard_round;
 
 	return m->force && r->now >= r->hold_until &&
-	       (m->term != r->term + 1 || m->round >= round);
+	       (m->term != term + 1 || m->round >= round);
 }
 
 /* Paper 5.4.1: the last entries decide. */
@@ -280,7 +280,8 @@ static void on_prevote(struct raft *r, const struct raft_msg *m)
 
 static void on_vote(struct raft *r, const struct raft_msg *m)
 {
-	bool grant = (r->vote == m->from || (!r->vote && !r->leader)) && up_to_date(r, m);
+	bool held = sticky(r) && !forced(r, m);
+	bool grant = (r->vote == m->from || (!r->vote && !r->leader && !held)) && up_to_date(r, m);
 	struct raft_msg *a;
 
 	if (grant && !r->vote) {
@@ -324,6 +325,9 @@ static void hear_leader(struct raft *r, const struct raft_msg *m)
 	if (r->role != RAFT_FOLLOWER || r->leader != m->from)
 		raft_become_follower(r, m->term, m->from);
 	r->contact = r->now;
+	if (r->heard_term != m->term)
+		r->heard_round = 0;
+	r->heard_term = m->term;
 	arm_election(r);
 }
 

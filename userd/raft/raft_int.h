@@ -116,9 +116,11 @@ struct raft_wait {
  * @hard_seq: update that makes term and vote durable
  * @seq, @durable_seq: last issued, last durable
  * @commit: of the group; the owner hears of what is durable here, too
- * @contact: when the leader of this term was last heard of, 0: never
+ * @contact: when a leader was last heard of, of this term or an earlier one, 0: not since
+ *	we stood for election
  * @hold_until: promises from before the restart end here
- * @heard_round: last heartbeat round of this term's leader that was answered
+ * @heard_term: of the leader that was last heard of
+ * @heard_round: its last heartbeat round that was answered
  * @term_start: first index of the own term as leader
  * @leave_due: when members that left are forgotten
  * @led_since: when we became leader
@@ -133,7 +135,7 @@ struct raft {
 	u64 seq, hard_seq, durable_seq;
 	u64 commit;
 	u64 now, rng;
-	u64 contact, hold_until, heard_round;
+	u64 contact, hold_until, heard_term, heard_round;
 	u64 election_due, heartbeat_due, leave_due;
 	u64 led_since, stall_since, stall_seq;
 	bool force;
