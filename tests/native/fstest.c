@@ -25,6 +25,7 @@
 #include "../../userd/base/key.h"
 #include "../../userd/base/log.h"
 #include "../../userd/client/fs.h"
+#include "../../userd/client/fs_admin.h"
 #include "options.h"
 
 struct options {
@@ -489,6 +490,48 @@ static void d_truncate(void)
 	WANT(flint_file_close(f), 0);
 	free(want);
 	free(got);
+}
+
+static int limit_top(uint64_t bytes)
+{
+	struct flint_quota_set set = { .kind = cpu_to_le32(FLINT_QUOTA_TREE), .id = cpu_to_le64(top),
+				       .space_hard = cpu_to_le64(bytes) };
+	struct flint_quota q;
+
+	return flint_fs_quota_set(fs, &set, &q);
+}
+
+/* What was written where a quota had no room is not there when the file gets that long after all. */
+static void d_refused(void)
+{
+	uint8_t *buf = malloc(3 << 20), *bytes = pattern(13, 8192);
+	struct flint_file *f = new_file("refused");
+	size_t i;
+	int again;
+
+	TRUE(f);
+	WANT(flint_file_pwrite(f, "head", 4, 0), 4);
+	for (again = 0; again < 2; again++) {
+		WANT(limit_top(1 << 20), 0);
+		WANT(flint_file_pwrite(f, bytes, 8192, 2 << 20), -EDQUOT);
+		WANT(limit_top(0), 0);
+		if (again) {		/* closed in between */
+			WANT(flint_file_close(f), 0);
+			WANT(flint_fs_open_file(fs, top, "refused", FLINT_OPEN_WRITE | FLINT_OPEN_READ,
+						0, &f), 0);
+			WANT(flint_file_pwrite(f, "end", 3, (3 << 20) - 3), 3);
+		} else {
+			WANT(flint_file_truncate(f, 3 << 20), 0);
+		}
+		WANT(flint_file_pread(f, buf, 3 << 20, 0), 3 << 20);
+		TRUE(!memcmp(buf, "head", 4));
+		for (i = 4; i < (3 << 20) - 3; i++)
+			TRUE(!buf[i]);
+		WANT(flint_file_truncate(f, 4), 0);
+	}
+	WANT(flint_file_close(f), 0);
+	free(buf);
+	free(bytes);
 }
 
 /* Another handle's truncation is noticed by a writer and by a reader. */
@@ -980,6 +1023,7 @@ static int suite(const char *mode)
 		run("large file", d_large);
 		run("holes", d_holes);
 		run("truncate", d_truncate);
+		run("sizes that a quota refuses", d_refused);
 		run("truncated by someone else", d_stale);
 		run("append", d_append);
 		run("punch", d_punch);

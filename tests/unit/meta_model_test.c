@@ -233,6 +233,8 @@ static void op_open(struct drive *d)
 			want = EPERM;
 		else if (!may(d, o, (flags & 1 ? 4 : 0) | (flags & 2 ? 2 : 0)))
 			want = EACCES;
+		else if ((flags & FLINT_OPEN_WRITE) && o->tail)
+			want = REF_WAIT;
 	}
 	if (!same_status(d, got, want))
 		return;
@@ -278,15 +280,23 @@ static void op_tmpfile(struct drive *d)
 	rep_same(d, o, offsetof(struct flint_open_rep, attr));
 }
 
+/* What lies beyond its end is to be cut, if nothing is already. */
+static void tail_cut(struct ref_obj *o)
+{
+	o->tail |= !o->pending;
+	o->pending = true;
+	o->loose = false;
+}
+
 static void handle_closed(struct drive *d, int n, bool died)
 {
 	struct ref_obj *o = d->r.o[d->h[n].obj];
 
 	o->opens--;
-	if (died && d->h[n].write) {
+	if ((died && d->h[n].write) || (!o->opens && o->loose)) {
 		o->data = true;
 		if (o->nlink)
-			o->pending = true;
+			tail_cut(o);
 	}
 	d->h[n] = d->h[--d->nr_h];
 	ref_release(&d->r, o);
@@ -567,6 +577,7 @@ static void cut_done(struct drive *d, struct ref_obj *o)
 		FAIL(d, "object %d has no cut under way", o->at);
 	assert_int_equal(run_own(d, META_OP_TRUNC_DONE, o->ino, it.epoch), 0);
 	o->pending = false;
+	o->tail = false;
 	ref_touch(&d->r, o);
 }
 
@@ -604,6 +615,10 @@ static int setattr_want(struct drive *d, struct ref_obj *o, uint32_t v, const st
 	if (v & FLINT_SET_SIZE) {
 		if (o->pending)
 			return REF_WAIT;
+		if (le64_to_cpu(b->size) > o->size && o->loose) {
+			tail_cut(o);	/* it comes again after that */
+			return REF_WAIT;
+		}
 		want = size_over(d, o, le64_to_cpu(b->size));
 		if (want)
 			return want;
@@ -626,6 +641,7 @@ static void setattr_do(struct drive *d, struct ref_obj *o, uint32_t v, const str
 		bool changes = le64_to_cpu(b->size) != o->size;
 
 		o->pending = le64_to_cpu(b->size) < o->size;
+		o->loose &= !o->pending;
 		size_set(d, o, le64_to_cpu(b->size));
 		drop_privs(d, o, true);
 		if (changes) {
@@ -740,6 +756,8 @@ static void op_extend(struct drive *d)
 		want = EACCES;
 	if (!want)
 		want = size_over(d, o, size);
+	if (want == EDQUOT && !append)
+		o->data = o->loose = true;
 	if (!same_status(d, got, want))
 		return;
 	if (append || end) {

@@ -303,6 +303,69 @@ static void test_expire(void **p)
 	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, keep, 1, 10, 0), 0);
 }
 
+/*
+ * A size that is refused: its data is at the chunk servers already. It goes before the file is
+ * longer, with the last handle at the latest, and with the file.
+ */
+static void test_refused_growth(void **p)
+{
+	struct state *st = *p;
+	struct flint_quota_set q = { .kind = cpu_to_le32(FLINT_QUOTA_TREE),
+		.id = cpu_to_le64(st->root), .space_hard = cpu_to_le64(16384) };
+	u64 f, h1, h2, ino[4];
+	struct meta_intent it[4];
+
+	assert_int_equal(op2(st, FLINT_OP_QUOTA_SET, &q, sizeof(q), NULL, 0, NULL, 0), 0);
+	f = open_file(st, "f", WR, &h1);
+	open_file(st, "f", FLINT_OPEN_READ, &h2);
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 0, 40000, 0), EDQUOT);
+	st->seq--;
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 0, 40000, 0), EDQUOT);
+	/* Who wrote elsewhere meanwhile, and is about to tell, loses nothing by it. */
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 0, 4096, 0), 0);
+	assert_int_equal(do_close(st, h1, f), 0);
+	assert_int_equal(meta_read_intents(&st->s, 0, it, 4), 0);
+	state_restart(st);
+	assert_int_equal(do_close(st, h2, f), 0);
+	assert_int_equal(meta_read_intents(&st->s, 0, it, 4), 1);
+	assert_true(it[0].ino == f && it[0].size == 4096 && it[0].epoch == 1 && it[0].sid == st->sid);
+	/* Nobody writes what would be cut with it. */
+	assert_int_equal(do_open(st, f, NULL, FLINT_OPEN_WRITE, 0), META_ST_WAIT);
+	assert_int_equal(st->rep.ino, f);
+	assert_int_equal(do_open(st, f, NULL, FLINT_OPEN_READ, 0), 0);
+	assert_int_equal(do_close(st, le64_to_cpu(rep_open(st).handle), f), 0);
+	assert_int_equal(do_truncate(st, f, 8192), META_ST_WAIT);
+	assert_int_equal(own(st, META_OP_TRUNC_DONE, f, 1), 0);
+	assert_int_equal(do_truncate(st, f, 8192), 0);
+	open_file(st, "f", WR, &h1);
+	assert_int_equal(do_close(st, h1, f), 0);
+	assert_int_equal(meta_read_intents(&st->s, 0, it, 4), 0);	/* once is enough */
+
+	/* Longer while it is open: the cut first. */
+	open_file(st, "f", WR, &h1);
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 1, 40000, 0), EDQUOT);
+	assert_int_equal(do_truncate(st, f, 10000), META_ST_WAIT);
+	assert_int_equal(get(st, f).size, 8192);
+	assert_int_equal(meta_read_intents(&st->s, 0, it, 4), 1);
+	assert_true(it[0].size == 8192 && it[0].epoch == 2);
+	assert_int_equal(own(st, META_OP_TRUNC_DONE, f, 2), 0);
+	st->seq--;
+	assert_int_equal(do_truncate(st, f, 10000), 0);
+	assert_int_equal(do_close(st, h1, f), 0);
+	assert_int_equal(meta_read_intents(&st->s, 0, it, 4), 0);
+
+	/* It never had a size: its chunks are removed all the same. */
+	f = open_file(st, "g", WR, &h1);
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 0, 40000, 0), EDQUOT);
+	assert_int_equal(do_unlink(st, st->root, "g", 0), 0);
+	assert_int_equal(do_close(st, h1, f), 0);
+	assert_int_equal(meta_read_orphans(&st->s, 0, ino, 4), 1);
+	assert_int_equal(ino[0], f);
+	assert_int_equal(own(st, META_OP_ORPHAN_DONE, f, 0), 0);
+	assert_true(gone(st, f));
+	verify(st);
+}
+
 static void test_many_handles(void **p)
 {
 	struct state *st = *p;
@@ -422,7 +485,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_retry), T(test_window), T(test_trim), T(test_truncate), T(test_open_trunc), T(test_orphan),
-		T(test_nameless), T(test_orphan_with_intent), T(test_expire), T(test_many_handles),
+		T(test_nameless), T(test_orphan_with_intent), T(test_expire), T(test_refused_growth),
+		T(test_many_handles),
 		T(test_deterministic),
 	};
 

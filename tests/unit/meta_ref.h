@@ -47,6 +47,8 @@ struct ref_obj {
 	int entries;
 	int opens;
 	bool data, pending;		/* chunk data may exist; a cut is under way */
+	bool loose;			/* there may be some beyond the end: a size was refused */
+	bool tail;			/* nobody asked for the cut: writers wait */
 	bool trashed;			/* top of something in the trash */
 	int keep;			/* trash setting: -1 none of its own */
 	struct ref_acl acl, dacl;

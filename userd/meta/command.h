@@ -253,6 +253,11 @@ static inline bool meta_last_name(const struct meta_inode *i)
 int meta_release_orphan(struct meta_store *s, struct meta_inode *i);
 /* Data of the file change: set-id bits and capabilities go. 0 or -errno. */
 int meta_drop_privs(struct meta_op *o, struct meta_inode *i);
+/*
+ * Data that may lie beyond the file's end is to be cut: an intent at its size, if none is under
+ * way. Nobody waits for it. 0 or -errno.
+ */
+int meta_cut_tail(struct meta_op *o, struct meta_inode *i);
 /* Close all handles of a session. @died: nobody said so, data may lie beyond files' ends. */
 int meta_close_all(struct meta_op *o, struct meta_session *sn, bool died);
 /**

@@ -70,10 +70,16 @@ int meta_truncate(struct meta_op *o, struct meta_inode *i, u64 size, u64 handle)
 	err = wait_intent(o, i->ino);
 	if (err)
 		return err;
+	if (size > i->size && (i->flags & META_INO_LOOSE)) {
+		err = meta_cut_tail(o, i);	/* or the hole would show it */
+		o->rep->ino = i->ino;
+		return err ? err : (int)META_ST_WAIT;
+	}
 	err = meta_size_set(o->s, i, size);
 	if (err)
 		return err;
 	if (shrink) {
+		i->flags &= ~META_INO_LOOSE;
 		err = intent_insert(o, i, size, handle);
 		if (err)
 			return err;
@@ -431,6 +437,18 @@ static int extend_attr(struct meta_op *o, struct meta_inode *i, const struct fli
 	return valid & FLINT_SET_MODE ? set_mode(o, i, le32_to_cpu(b->mode)) : 0;
 }
 
+/*
+ * The size cannot be that, and its data is at the chunk servers already: it has to go before
+ * the file is longer, and with the file. Not now: others may be about to tell the end of what
+ * they wrote, for which there is room, and a cut would take that with it.
+ */
+static void extend_refused(struct meta_op *o, struct meta_inode *i)
+{
+	i->data = 1;
+	i->flags |= META_INO_LOOSE;
+	meta_inode_dirty(o->s, i);
+}
+
 int meta_op_extend(struct meta_op *o)
 {
 	struct flint_extend b;
@@ -451,6 +469,8 @@ int meta_op_extend(struct meta_op *o)
 		return EFBIG;
 	if (end > i->size) {
 		err = meta_size_set(o->s, i, end);
+		if (err == EDQUOT)
+			extend_refused(o, i);
 		if (err)
 			return err;
 	}

@@ -279,9 +279,29 @@ static int open_check(struct meta_op *o, u32 flags, const struct meta_inode *i)
 	return (flags & FLINT_OPEN_TRUNC) && (i->flags & FLINT_INO_APPEND) ? EPERM : 0;
 }
 
-static int open_existing(struct meta_op *o, u32 flags, struct meta_inode *i)
+/*
+ * A truncation waits for a cut under way. So does a writer, if nobody asked for that: what it
+ * writes meanwhile under the old epoch would go with the tail, and there is no truncation that
+ * it could have come before. META_ST_WAIT, 0 or -errno.
+ */
+static int open_wait(struct meta_op *o, u32 flags, const struct meta_inode *i)
 {
 	struct meta_intent it;
+	int err;
+
+	if (!(flags & (FLINT_OPEN_WRITE | FLINT_OPEN_TRUNC)))
+		return 0;
+	err = meta_intent_get(o->s, i->ino, &it);
+	if (err != 1)
+		return err;
+	if (!(flags & FLINT_OPEN_TRUNC) && it.op != META_OP_EXPIRE)
+		return 0;
+	o->rep->ino = i->ino;
+	return META_ST_WAIT;
+}
+
+static int open_existing(struct meta_op *o, u32 flags, struct meta_inode *i)
+{
 	u64 handle;
 	int err, trunc = 0;
 
@@ -295,15 +315,9 @@ static int open_existing(struct meta_op *o, u32 flags, struct meta_inode *i)
 	err = open_check(o, flags, i);
 	if (err)
 		return err;
-	if (flags & FLINT_OPEN_TRUNC) {
-		err = meta_intent_get(o->s, i->ino, &it);
-		if (err < 0)
-			return err;
-		if (err) {
-			o->rep->ino = i->ino;
-			return META_ST_WAIT;
-		}
-	}
+	err = open_wait(o, flags, i);
+	if (err)
+		return err;
 	err = handle_new(o, i, flags, &handle);
 	if (err)
 		return err;

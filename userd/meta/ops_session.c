@@ -10,7 +10,8 @@
  * it was writing: acknowledged, while it kept the size itself, or on its way. The
  * size is settled first (META_OP_SETTLE) by what the chunk servers have. Then such
  * files are cut at their size, like a truncation that nobody waits for, so that
- * whatever came to lie behind it reads as zeros later.
+ * whatever came to lie behind it reads as zeros later. So is a file with data whose
+ * size was refused for a quota (META_INO_LOOSE), when nobody has it open any more.
  */
 #include <errno.h>
 #include <string.h>
@@ -262,26 +263,32 @@ int meta_release_orphan(struct meta_store *s, struct meta_inode *i)
 	return err ? err : meta_inode_remove(s, i);
 }
 
-static int settle(struct meta_op *o, struct meta_inode *i)
+int meta_cut_tail(struct meta_op *o, struct meta_inode *i)
 {
 	struct meta_intent it;
 	int err;
 
-	i->data = 1;
+	i->flags &= ~META_INO_LOOSE;
 	meta_inode_dirty(o->s, i);
-	if (!i->nlink)
-		return 0;	/* everything goes anyway */
 	err = meta_intent_get(o->s, i->ino, &it);
 	if (err)
 		return err < 0 ? err : 0;
 	it = (struct meta_intent){ .ino = i->ino, .epoch = i->trunc_epoch + 1, .size = i->size,
-				   .op = META_OP_EXPIRE };
+				   .sid = o->sn ? o->sn->id : 0, .op = META_OP_EXPIRE };
 	return meta_intent_add(o->s, &it);
+}
+
+static int settle(struct meta_op *o, struct meta_inode *i)
+{
+	i->data = 1;
+	meta_inode_dirty(o->s, i);
+	return i->nlink ? meta_cut_tail(o, i) : 0;	/* else everything goes anyway */
 }
 
 static int close_handle(struct meta_op *o, const struct meta_handle *h, bool died)
 {
 	struct meta_inode *i;
+	bool last;
 	int err;
 
 	err = meta_handle_del(o->s, h);
@@ -290,12 +297,13 @@ static int close_handle(struct meta_op *o, const struct meta_handle *h, bool die
 	err = meta_inode_get(o->s, h->ino, &i);
 	if (err)
 		return err == -ESTALE ? 0 : err;
-	if (died && (h->flags & FLINT_OPEN_WRITE)) {
+	last = !meta_open_count(o->s, i->ino);
+	if ((died && (h->flags & FLINT_OPEN_WRITE)) || (last && (i->flags & META_INO_LOOSE))) {
 		err = settle(o, i);
 		if (err)
 			return err;
 	}
-	if (!i->nlink && !meta_open_count(o->s, i->ino))
+	if (!i->nlink && last)
 		return meta_release_orphan(o->s, i);
 	return 0;
 }

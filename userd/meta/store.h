@@ -51,6 +51,7 @@
 #define META_INO_KEEP	0x00200000u	/* directory: a trash setting of its own */
 #define META_INO_LINKS	0x00400000u	/* file: more than one name, see table "link" */
 #define META_INO_TRASH	0x00800000u	/* its name was removed; it hangs in a hidden directory */
+#define META_INO_LOOSE	0x04000000u	/* file: data beyond its end, whose size was refused */
 #define META_INO_NAMELESS 0x02000000u	/* file: it never had a name, and may get one */
 #define META_INO_HIDDEN	0x01000000u	/* a hidden directory: nobody's entry leads to it */
 
@@ -63,7 +64,7 @@
 
 /* Internal results of meta_apply(); never sent. */
 #define META_ST_PENDING		0x7fff0001u	/* logged; answered when its cut is done */
-#define META_ST_WAIT		0x7fff0002u	/* nothing done: propose again after the cut */
+#define META_ST_WAIT		0x7fff0002u	/* not done: propose again after the cut */
 
 /**
  * struct meta_inode - an inode as the database has it, in host order
