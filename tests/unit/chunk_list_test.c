@@ -279,6 +279,57 @@ static void test_merge_inodes(void **state)
 	}
 }
 
+static void held(struct flint_sop *op)
+{
+}
+
+/* What is known of an inode does not come before the CUT that it speaks of, which is still held. */
+static void test_cut_on_its_way(void **state)
+{
+	static const u32 flags[2] = { 0, FLINT_CUT_REMOVE };
+	struct test_dev *d[2] = { td_new(DISK, NULL, 1), td_new(DISK, NULL, 2) };
+	struct flint_sop *cut[2];
+	struct flint_store *st[2];
+	bool done[2] = { false };
+	u32 i, k;
+
+	for (i = 0; i < 2; i++) {
+		format_disk(d[i], 12);
+		st[i] = open_store(d[i]);
+		for (k = 0; k < 4; k++)
+			assert_int_equal(write_one(d[i], st[i], 300 + k / 2, k % 2, 0, 4096, 1, 1 + k),
+					 FLINT_OK);
+	}
+	for (k = 0; k < 2; k++) {
+		cut[k] = new_op(FLINT_SOP_CUT, 300 + k, 0, 0, 0);
+		cut[k]->epoch = 5;
+		cut[k]->cut_size = 100;
+		cut[k]->cut_flags = flags[k];
+		cut[k]->durable = held;
+		cut[k]->done = set_done;
+		cut[k]->arg = &done[k];
+		flint_store_submit(st[0], cut[k]);
+		settle(d[0], st[0]);
+		assert_true(cut[k]->held && !done[k]);
+	}
+	copy_inodes(st[0], d[1], st[1]);
+	for (k = 0; k < 2; k++) {
+		assert_int_equal(cut_one(d[1], st[1], 300 + k, 1, 5, 100, flags[k]), FLINT_OK);
+		flint_sop_release(cut[k], FLINT_OK);
+		assert_true(done[k]);
+		free_op(cut[k]);
+		assert_null(flint_chunk_find(&st[1]->index, 1, 300 + k, 1));
+	}
+	assert_int_equal(flint_chunk_find(&st[1]->index, 1, 300, 0)->size, 100);
+	assert_true(sums_equal(st[0], st[1]));
+	copy_inodes(st[0], d[1], st[1]);	/* and from now on it does */
+	assert_int_equal(flint_inode_find(&st[1]->index, 1, 301)->flags, FLINT_CUT_REMOVE);
+	for (i = 0; i < 2; i++) {
+		close_store(d[i], st[i]);
+		td_free(d[i]);
+	}
+}
+
 static u32 punch_as(struct test_dev *d, struct flint_store *st, u8 client, u64 seq, u64 low)
 {
 	struct flint_sop *op = new_op(FLINT_SOP_PUNCH, 100, 0, 0, (u32)seq);
@@ -347,6 +398,7 @@ int main(void)
 		cmocka_unit_test(test_pages),
 		cmocka_unit_test(test_content),
 		cmocka_unit_test(test_merge_inodes),
+		cmocka_unit_test(test_cut_on_its_way),
 		cmocka_unit_test(test_merge_clients),
 	};
 

@@ -131,6 +131,9 @@ u32 flint_store_list_inodes(const struct flint_store *st, u64 *cursor,
 
 		if (!in->ino || (in->flags & FLINT_INODE_UNSURE))
 			continue;
+		/* It is on its way there: if its epoch came first, it would be taken for done. */
+		if (in->cuts)
+			continue;
 		memset(&out[n], 0, sizeof(out[n]));
 		out[n].ino = cpu_to_le64(in->ino);
 		out[n].fs = cpu_to_le32(in->fs);

@@ -447,6 +447,8 @@ u64 flint_chunk_content(const struct flint_store *st, const struct flint_chunk *
  * flint_store_list_inodes() - what is known of inodes: epochs, tombstones
  * @cursor: 0 at first; 0 again when all were listed
  *
+ * Not of those that are being CUT: the CUT itself brings that.
+ *
  * Return: records filled in. Inodes made meanwhile may be missing.
  */
 u32 flint_store_list_inodes(const struct flint_store *st, u64 *cursor,
