@@ -577,6 +577,29 @@ static void test_replace(void **state)
 	host_close(&h);
 }
 
+/* Half of a replacement is shortened: what it gives up is others', after a replay as well. */
+static void test_cut_half(void **state)
+{
+	struct flint_sop *op;
+	struct host h;
+	u32 i;
+
+	host_open(&h, 16);
+	assert_int_equal(run(&h, piece_op(0, 65536, 50, FLINT_FWD_FIRST, 3, 65636)), FLINT_OK);
+	assert_int_equal(cut_one(h.d, h.st, 100, 1, 1, 5000, 0), FLINT_OK);
+	assert_int_equal(flint_store_used(h.st), 8192);
+	for (i = 0; i < 400 && flint_store_room(h.st) > CHUNK; i++)	/* all that there is */
+		assert_int_equal(write_one(h.d, h.st, 101, i, 0, CHUNK, 7, 1 + i), FLINT_OK);
+	host_reopen(&h);
+	assert_int_equal(flint_chunk_find(&h.st->index, 1, 100, 0)->size, 5000);
+	op = piece_op(0, 60000, 51, FLINT_FWD_FIRST | FLINT_FWD_LAST, 4, 60000);
+	op->epoch = 1;
+	assert_int_equal(run(&h, op), FLINT_OK);
+	host_reopen(&h);
+	expect(&h, 60000, 51);
+	host_close(&h);
+}
+
 /* A checkpoint in the middle of all that, and the log over it. */
 static void test_replay_lowered(void **state)
 {
@@ -1042,6 +1065,7 @@ int main(void)
 		cmocka_unit_test(test_given),
 		cmocka_unit_test(test_window_across),
 		cmocka_unit_test(test_replace),
+		cmocka_unit_test(test_cut_half),
 		cmocka_unit_test(test_replay_lowered),
 		cmocka_unit_test(test_another_chain),
 		cmocka_unit_test(test_repair),

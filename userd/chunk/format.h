@@ -107,7 +107,7 @@ FLINT_ASSERT_SIZE(struct flint_rec_hdr, 8);
 #define FLINT_REC_SNAPSHOT	0x1	/* CHUNK: the whole state, not a change */
 /*
  * CHUNK: replay carries it out whatever version the chunk is at, because it may
- * lower the version. Later records of the chunk are in the log behind it.
+ * lower the version, or leaves it at 0. Later records of the chunk are in the log behind it.
  */
 #define FLINT_REC_ALWAYS	0x2
 #define FLINT_REC_EMPTY		0x4	/* CHUNK: the chunk is emptied first */

@@ -808,6 +808,8 @@ static u16 record_flags(const struct flint_sop *op)
 {
 	if (op->kind == FLINT_SOP_REPAIR)
 		return FLINT_REC_ALWAYS;
+	if (op->kind == FLINT_SOP_CUT && !op->chunk->version)	/* half of a replacement */
+		return FLINT_REC_ALWAYS;
 	if (op->kind != FLINT_SOP_REPLACE)
 		return 0;
 	return op->whole & FLINT_FWD_FIRST ? FLINT_REC_ALWAYS | FLINT_REC_EMPTY : FLINT_REC_ALWAYS;
