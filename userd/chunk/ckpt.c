@@ -213,6 +213,17 @@ static bool add_chunk(struct flint_store *st, const struct flint_chunk *c)
 	return r != NULL;
 }
 
+/*
+ * A change that is held has not ended, but it is in the chunks that this checkpoint has, and
+ * the log's record of it goes. What was here already has its result when it ends.
+ */
+static bool result_kept(const struct flint_client *c, const struct flint_result *e)
+{
+	if (e->op && e->op->applied && !e->op->already)
+		return e->seq >= c->seq_low;
+	return flint_result_wanted(c, e);
+}
+
 /* Copy what a client may still ask for: the window may change between segments. */
 static bool snap_take(struct flint_ckpt *k, const struct flint_client *c)
 {
@@ -229,7 +240,7 @@ static bool snap_take(struct flint_ckpt *k, const struct flint_client *c)
 	for (i = 0; i < c->cap; i++) {
 		const struct flint_result *e = &c->tab[i];
 
-		if (!flint_result_wanted(c, e))
+		if (!result_kept(c, e))
 			continue;
 		k->snap[n].seq = cpu_to_le64(e->seq);
 		k->snap[n].version = cpu_to_le64(e->version);
