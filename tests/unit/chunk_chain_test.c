@@ -576,6 +576,49 @@ static struct flint_sop *piece_op(u32 at, u32 len, u8 fill, u8 whole, u64 versio
 	return op;
 }
 
+/* A change that came as a whole chunk: the client's repetition waits for it, and is told its own length. */
+static void test_window_whole(void **state)
+{
+	struct flint_sop *op;
+	struct hop *w, *g, *c;
+	struct host a, b;
+	u32 i;
+
+	host_open(&a, 18);
+	host_open(&b, 19);
+	w = hop_start(&a, write_op(10, 300, 8, 1), true);
+	op = piece_op(0, 4096, 8, FLINT_FWD_FIRST, 7, 5000);
+	op->seq = 1;
+	op->print = w->op->print;
+	assert_int_equal(run(&b, op), FLINT_OK);
+	op = piece_op(4096, 904, 8, FLINT_FWD_LAST, 7, 5000);
+	op->seq = 1;
+	op->print = w->op->print;
+	g = hop_start(&b, op, true);
+	assert_true(g->durable);
+	c = hop_start(&b, write_op(10, 300, 8, 1), true);
+	assert_false(c->done || c->durable);
+	flint_sop_release(g->op, FLINT_OK);
+	settle(b.d, b.st);
+	assert_int_equal(le64_to_cpu(c->op->rep.io.version), 7);
+	assert_int_equal(le32_to_cpu(c->op->rep.io.length), 300);
+	assert_int_equal(hop_free(c), FLINT_OK);
+	assert_int_equal(hop_free(g), FLINT_OK);
+	for (i = 0; i < 2; i++) {
+		op = write_op(10, 300, 8, 1);
+		wait_op(b.d, b.st, op);
+		assert_int_equal(op->status, FLINT_OK);
+		assert_int_equal(le64_to_cpu(op->rep.io.version), 7);
+		assert_int_equal(le32_to_cpu(op->rep.io.length), 300);
+		free_op(op);
+		host_reopen(&b);
+	}
+	flint_sop_release(w->op, FLINT_OK);
+	hop_free(w);
+	host_close(&a);
+	host_close(&b);
+}
+
 static void test_replace(void **state)
 {
 	struct flint_sop *op;
@@ -1097,6 +1140,7 @@ int main(void)
 		cmocka_unit_test(test_given),
 		cmocka_unit_test(test_window_across),
 		cmocka_unit_test(test_held_checkpoint),
+		cmocka_unit_test(test_window_whole),
 		cmocka_unit_test(test_replace),
 		cmocka_unit_test(test_cut_half),
 		cmocka_unit_test(test_replay_lowered),

@@ -842,9 +842,12 @@ static void fwd_go(struct flint_fwd *f)
 		return;
 	}
 	if (f->op->kind == FLINT_SOP_REPLACE || f->op->kind == FLINT_SOP_DROP) {
-		/* Recovery's, and we serve meanwhile: what is behind us gets it the same way. */
-		if (!whole_start(f->t, f->op, FLINT_FWD_SYNC, f->trace, fwd_whole_done, f,
-				 &f->whole))
+		/*
+		 * What is behind us gets it the same way: as recovery's, or with the client's
+		 * request that is in it, whose result all must know.
+		 */
+		if (!whole_start(f->t, f->op, f->op->seq ? 0 : FLINT_FWD_SYNC, f->trace,
+				 fwd_whole_done, f, &f->whole))
 			fwd_pause(f);
 		return;
 	}

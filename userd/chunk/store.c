@@ -707,6 +707,18 @@ static void window_leave(struct flint_sop *op, u32 status)
 		flint_window_abort(c, op->seq);
 }
 
+/*
+ * What a repetition is told. The length is that of the request, which its fingerprint
+ * covers: one that came as a whole chunk has another. Only a clone's is a result.
+ */
+static void dup_answer(struct flint_sop *op, u64 version, u32 length)
+{
+	memset(&op->rep.io, 0, sizeof(op->rep.io));
+	op->rep.io.version = cpu_to_le64(version);
+	op->rep.io.length = cpu_to_le32(op->kind == FLINT_SOP_CLONE ? length : op->length);
+	op->rep.io.crc_shift = op->st->cs;
+}
+
 void flint_sop_finish(struct flint_sop *op, u32 status)
 {
 	struct flint_store *st = op->st;
@@ -720,7 +732,7 @@ void flint_sop_finish(struct flint_sop *op, u32 status)
 	while (dup) {
 		struct flint_sop *next = dup->next;
 
-		dup->rep.io = op->rep.io;
+		dup_answer(dup, le64_to_cpu(op->rep.io.version), le32_to_cpu(op->rep.io.length));
 		dup->status = status;
 		st->inflight--;
 		dup->done(dup);
@@ -749,6 +761,13 @@ static u32 fingerprint(const struct flint_sop *op)
 	return (u32)(z >> 32) ^ op->gen;
 }
 
+/* Has it a client's request in it, whose result the window shall have? */
+static bool given_enters(const struct flint_sop *op)
+{
+	return op->seq && op->kind != FLINT_SOP_DROP &&
+	       (op->kind != FLINT_SOP_REPLACE || (op->whole & FLINT_FWD_LAST));
+}
+
 /*
  * A change that the replica in front of us has made: its place in the order is
  * settled, the window only tells a repetition, which joins the first one.
@@ -759,7 +778,7 @@ static void submit_given(struct flint_sop *op)
 	struct flint_client *client = NULL;
 	struct flint_result *res = NULL;
 
-	if (op->seq && op->kind != FLINT_SOP_REPLACE && op->kind != FLINT_SOP_DROP)
+	if (given_enters(op))
 		client = flint_client_get(&st->windows, op->client, op->session);
 	if (client) {
 		switch (flint_window_given(client, op->seq, op->seq_low, op->print, op, &res)) {
@@ -798,10 +817,7 @@ static void submit_update(struct flint_sop *op)
 		flint_write_start(op);
 		break;
 	case FLINT_WINDOW_DONE:
-		memset(&op->rep.io, 0, sizeof(op->rep.io));
-		op->rep.io.version = cpu_to_le64(res->version);
-		op->rep.io.length = cpu_to_le32(res->length);
-		op->rep.io.crc_shift = st->cs;
+		dup_answer(op, res->version, res->length);
 		flint_sop_finish(op, FLINT_OK);
 		break;
 	case FLINT_WINDOW_RUNNING:

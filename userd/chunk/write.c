@@ -135,7 +135,7 @@ static void origin_fill(const struct flint_sop *op, struct flint_rec_origin *o)
 	o->seq = cpu_to_le64(op->seq);
 	o->seq_low = cpu_to_le64(op->seq_low);
 	o->print = cpu_to_le32(op->print);
-	o->length = cpu_to_le32(op->length);
+	o->length = op->rep.io.length;
 }
 
 static void result_log(struct flint_sop *op)
@@ -210,7 +210,8 @@ void flint_write_start(struct flint_sop *op)
 
 	memset(&op->rep.io, 0, sizeof(op->rep.io));
 	op->rep.io.crc_shift = st->cs;
-	op->rep.io.length = cpu_to_le32(op->length);
+	/* A piece says nothing of what the client wrote; a clone's length is that of the chunk. */
+	op->rep.io.length = cpu_to_le32(op->kind == FLINT_SOP_REPLACE ? op->size : op->length);
 	op->nr_new = 0;
 	op->scratch = NULL;
 	op->chunk = NULL;
