@@ -105,6 +105,27 @@ static void test_recovered(void **state)
 	assert_int_equal(flint_order_state(&o, flint_chain_at(2, 9)), FLINT_LOCAL_ONLINE);
 }
 
+/* A target with half of a chunk is not to be the first that returns. */
+static void test_half_returns(void **state)
+{
+	struct flint_hb_order o = { .target_id = 0 };
+
+	assert_true(flint_order_unsafe(&o));	/* the first heartbeat decides already */
+	o.target_id = cpu_to_le32(3);
+	assert_false(flint_order_unsafe(&o));	/* left out */
+	o.state = FLINT_TARGET_LASTSRV;
+	assert_true(flint_order_unsafe(&o));
+	o.state = FLINT_TARGET_SERVING;
+	assert_true(flint_order_unsafe(&o));
+	o.flags = FLINT_HB_ADMITTED;
+	assert_false(flint_order_unsafe(&o));	/* the next pieces come from in front */
+	o.state = FLINT_TARGET_WAITING;
+	o.flags = 0;
+	assert_false(flint_order_unsafe(&o));
+	o.state = FLINT_TARGET_SYNCING;
+	assert_false(flint_order_unsafe(&o));
+}
+
 /* ---- bodies ------------------------------------------------------------- */
 
 static struct flint_forward good_write(void)
@@ -619,6 +640,18 @@ static void test_window_whole(void **state)
 	host_close(&b);
 }
 
+/* There is but half of the chunk: what a client wants of it is refused, and told apart. */
+static void refused_half(struct host *h, struct flint_sop *op)
+{
+	if (op->kind != FLINT_SOP_CUT)
+		op->seq = 10;
+	wait_op(h->d, h->st, op);
+	assert_int_equal(op->status, FLINT_ST_NOT_SERVING);
+	assert_true(op->half);
+	assert_int_equal(h->st->index.nr_half, 1);
+	free_op(op);
+}
+
 static void test_replace(void **state)
 {
 	struct flint_sop *op;
@@ -635,10 +668,26 @@ static void test_replace(void **state)
 	assert_int_equal(run(&h, op), FLINT_ST_NOT_SERVING);
 	host_reopen(&h);
 	expect(&h, 0, 0);
+	refused_half(&h, write_op(0, 70000, 9, 10));	/* nor does who is in front now change it */
+	refused_half(&h, new_op(FLINT_SOP_PUNCH, 100, 0, 0, CHUNK));
+	op = new_op(FLINT_SOP_CLONE, 102, 0, 0, 0);
+	op->src_ino = 100;
+	op->src_gen = 1;
+	refused_half(&h, op);
+	op = new_op(FLINT_SOP_CLONE, 100, 0, 0, 0);
+	op->src_ino = 102;
+	op->src_gen = 1;
+	refused_half(&h, op);
+	op = new_op(FLINT_SOP_CUT, 100, 0, 0, 0);
+	op->cut_size = 100;
+	op->epoch = 1;
+	refused_half(&h, op);
+	host_reopen(&h);	/* a CUT that ends so is heard of all the same */
 	op = given_op(0, 10, 1, 20, 1, 0);	/* half a chunk is not "nothing" */
 	assert_int_equal(run(&h, op), FLINT_ST_NEED_WHOLE);
 	assert_int_equal(run(&h, piece_op(65536, 100, 50, FLINT_FWD_LAST, 3, 65636)), FLINT_OK);
 	expect(&h, 65636, 50);
+	assert_int_equal(h.st->index.nr_half, 0);
 	host_reopen(&h);
 	expect(&h, 65636, 50);
 	op = new_op(FLINT_SOP_READ, 100, 0, 0, 10);
@@ -670,7 +719,11 @@ static void test_cut_half(void **state)
 
 	host_open(&h, 16);
 	assert_int_equal(run(&h, piece_op(0, 65536, 50, FLINT_FWD_FIRST, 3, 65636)), FLINT_OK);
-	assert_int_equal(cut_one(h.d, h.st, 100, 1, 1, 5000, 0), FLINT_OK);
+	op = new_op(FLINT_SOP_CUT, 100, 0, 0, 0);
+	op->given = true;
+	op->epoch = 1;
+	op->cut_size = 5000;
+	assert_int_equal(run(&h, op), FLINT_OK);
 	assert_int_equal(flint_store_used(h.st), 8192);
 	for (i = 0; i < 400 && flint_store_room(h.st) > CHUNK; i++)	/* all that there is */
 		assert_int_equal(write_one(h.d, h.st, 101, i, 0, CHUNK, 7, 1 + i), FLINT_OK);
@@ -1133,6 +1186,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_recovered),
+		cmocka_unit_test(test_half_returns),
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_cut_waits),

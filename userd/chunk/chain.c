@@ -31,6 +31,11 @@ static void beat_soon(struct chunkd_target *t)
 
 /* ---- the worker --------------------------------------------------------- */
 
+void flint_chain_half(struct chunkd_target *t)
+{
+	flint_chain_offline(t, "it has but a part of a chunk that the target in front was sending it, and is to be the first of the chain now; the others have that chunk");
+}
+
 static void place_taken(struct flint_task *task)
 {
 	struct place_task *p = (void *)task;
@@ -41,6 +46,8 @@ static void place_taken(struct flint_task *task)
 	t->st->authority = !t->at.succ;
 	t->st->room_behind = ~0ull;
 	flint_fwd_moved(t);
+	if (t->at.role == FLINT_CHAIN_SERVING && !t->at.pos && t->st->index.nr_half)
+		flint_chain_half(t);
 	heal_moved(t->heal);
 }
 
@@ -174,7 +181,8 @@ void chunkd_beat(struct flint_task *task)
 
 u8 chunkd_local_state(const struct chunkd_target *t)
 {
-	if (t->st->offline || atomic_load(&t->off))
+	if (t->st->offline || atomic_load(&t->off) ||
+	    (t->st->index.nr_half && flint_order_unsafe(&t->order)))
 		return FLINT_LOCAL_OFFLINE;
 	return flint_order_state(&t->order, atomic_load(&t->synced));
 }

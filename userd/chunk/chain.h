@@ -75,6 +75,16 @@ void flint_place_find(const struct flint_map *map, u32 target, struct flint_plac
 u8 flint_order_state(const struct flint_hb_order *o, u64 synced);
 
 /**
+ * flint_order_unsafe() - may a target with half of a chunk not be chosen to serve?
+ * @o: what the managers last said of it; zeros: nothing yet
+ *
+ * It was being sent the chunk as a whole when its chain, or its process, ended: those in front
+ * of it have it. Were it the first to return, its half would replace theirs. So it is OFFLINE
+ * until it is known that it was left out, or is to be recovered.
+ */
+bool flint_order_unsafe(const struct flint_hb_order *o);
+
+/**
  * flint_forward_kind() - does a forwarded change make sense?
  * @data_len: bytes of payload that come with it
  *
@@ -149,6 +159,8 @@ void flint_chain_send_whole(struct flint_whole *w);
 void flint_chain_synced(struct chunkd_target *t);
 /* The same target must not go on (@why in words): local state OFFLINE. */
 void flint_chain_offline(struct chunkd_target *t, const char *why);
+/* Nor one that is in front of all and has chunks that whoever was there had begun to replace. */
+void flint_chain_half(struct chunkd_target *t);
 
 /* ---- between chain.c, forward.c and service.c --------------------------- */
 

@@ -26,6 +26,10 @@ static u32 source_find(struct flint_sop *op, struct flint_chunk **c)
 		return op->given ? FLINT_ST_NEED_WHOLE : FLINT_ST_STALE_EPOCH;
 	if (in && op->src_gen == in->gen)
 		*c = flint_chunk_find(&st->index, op->fs, op->src_ino, op->src_index);
+	if (*c && flint_chunk_half(*c) && !op->given) {
+		op->half = true;
+		return FLINT_ST_NOT_SERVING;
+	}
 	if (*c && !(*c)->version)
 		*c = NULL;
 	if (op->given && (*c ? (*c)->version : 0) != op->src_version)

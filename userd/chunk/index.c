@@ -282,10 +282,12 @@ void flint_chunk_stamp(struct flint_index *ix, struct flint_chunk *c, u64 versio
 
 	if (c->flags & FLINT_CHUNK_STAMPED)
 		*sum -= stamp_sum(key, c);
+	ix->nr_half -= flint_chunk_half(c);
 	c->version = version;
 	c->tag = tag;
 	c->flags |= FLINT_CHUNK_STAMPED;
 	*sum += stamp_sum(key, c);
+	ix->nr_half += flint_chunk_half(c);
 }
 
 u32 flint_chunk_next(const struct flint_index *ix, u64 from, u64 *key,
@@ -347,6 +349,7 @@ void flint_chunk_drop(struct flint_index *ix, struct flint_chunk *c)
 		flint_chunk_at(ix, c->next)->prev = c->prev;
 	if (c->flags & FLINT_CHUNK_STAMPED)
 		ix->sums[flint_key_range(chunk_key(ix, c))] -= flint_chunk_sum(ix, c);
+	ix->nr_half -= flint_chunk_half(c);
 	c->flags &= ~FLINT_CHUNK_STAMPED;
 	chunk_memory_free(ix, c);
 	ix->ckpt_bytes -= CKPT_CHUNK;

@@ -89,6 +89,12 @@ struct flint_chunk {
 	struct flint_sop *queue;	/* that wait to */
 };
 
+/* A replacement that has begun and is not whole. */
+static inline bool flint_chunk_half(const struct flint_chunk *c)
+{
+	return !c->version && (c->flags & FLINT_CHUNK_STAMPED);
+}
+
 struct flint_index {
 	struct flint_slab chunks;
 	struct flint_slab inodes;
@@ -97,6 +103,7 @@ struct flint_index {
 	u32 inode_mask;
 	u64 bytes;		/* maps and CRCs */
 	u64 ckpt_bytes;		/* a checkpoint of all this */
+	u32 nr_half;		/* chunks that are flint_chunk_half() */
 	u64 sums[FLINT_SYNC_RANGES];	/* over the stamped chunks of each range */
 };
 

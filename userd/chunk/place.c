@@ -57,6 +57,12 @@ u8 flint_order_state(const struct flint_hb_order *o, u64 synced)
 	       FLINT_LOCAL_UPTODATE : FLINT_LOCAL_ONLINE;
 }
 
+bool flint_order_unsafe(const struct flint_hb_order *o)
+{
+	return !o->target_id || o->state == FLINT_TARGET_LASTSRV ||
+	       (o->state == FLINT_TARGET_SERVING && !(o->flags & FLINT_HB_ADMITTED));
+}
+
 /* ---- forwarded changes ---------------------------------------------------- */
 
 int flint_forward_kind(const struct flint_forward *b, u32 data_len)

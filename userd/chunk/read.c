@@ -188,7 +188,7 @@ void flint_read_start(struct flint_sop *op)
 	}
 	if (read_waits(op, in, c))
 		return;
-	if (c && !c->version && (c->flags & FLINT_CHUNK_STAMPED) && !op->as_is) {
+	if (c && flint_chunk_half(c) && !op->as_is) {
 		flint_sop_finish(op, FLINT_ST_NOT_SERVING);	/* half of a replacement */
 		return;
 	}

@@ -167,6 +167,8 @@ static void reply(struct chunkd_req *r)
 		if (op->status == EIO)
 			op->status = FLINT_ST_NOT_SERVING;
 	}
+	if (op->half)
+		flint_chain_half(r->target);
 	if (r->from && op->kind != FLINT_SOP_CUT) {
 		reply_forward(r);
 	} else if (op->status != FLINT_OK) {
@@ -385,6 +387,7 @@ static void req_begin(struct chunkd_req *r, struct flint_call *call, struct chun
 	op->given = false;
 	op->syncing = false;
 	op->as_is = false;
+	op->half = false;
 	op->check_crc = false;
 	op->done = op_done;
 	op->arg = r;

@@ -847,6 +847,7 @@ void flint_store_submit(struct flint_store *st, struct flint_sop *op)
 	op->applied = false;
 	op->was_done = false;
 	op->already = false;
+	op->half = false;
 	op->held = false;
 	op->grow = 0;
 	op->mended = 0;
@@ -1056,7 +1057,7 @@ static int sums_verify(const struct flint_store *st, char *err, size_t errlen)
 {
 	const struct flint_index *ix = &st->index;
 	u64 *sums = calloc(FLINT_SYNC_RANGES, sizeof(*sums));
-	u32 slot, i;
+	u32 slot, i, half = 0;
 	int ret = 0;
 
 	if (!sums)
@@ -1067,6 +1068,7 @@ static int sums_verify(const struct flint_store *st, char *err, size_t errlen)
 
 		if (!c->ino || !(c->flags & FLINT_CHUNK_STAMPED))
 			continue;
+		half += flint_chunk_half(c);
 		fs = flint_inode_at(ix, c->inode)->fs;
 		sums[flint_key_range(flint_chunk_key(fs, c->ino, c->index))] +=
 			flint_chunk_sum(ix, c);
@@ -1077,6 +1079,11 @@ static int sums_verify(const struct flint_store *st, char *err, size_t errlen)
 		snprintf(err, errlen, "%s: the sum of range %u is %016llx, its chunks make %016llx",
 			 st->name, i, (unsigned long long)ix->sums[i],
 			 (unsigned long long)sums[i]);
+		ret = -EUCLEAN;
+	}
+	if (!ret && half != ix->nr_half) {
+		snprintf(err, errlen, "%s: %u chunks are halves, %u are counted", st->name, half,
+			 ix->nr_half);
 		ret = -EUCLEAN;
 	}
 	free(sums);

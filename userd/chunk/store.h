@@ -169,6 +169,7 @@ struct flint_sop {
 	u64 have_version, have_tag;	/* READ, HOLD, given: at what the chunk is */
 	u32 have_size;		/* HOLD, and a change when durable: bytes of the chunk */
 	bool already;		/* the change was here before */
+	bool half;		/* refused: we have but half of the chunk, see flint_chunk_half() */
 	bool held;		/* between durable and release */
 	struct flint_sop_rep rep;
 

@@ -467,7 +467,7 @@ enum fit { FIT_APPLY, FIT_ALREADY, FIT_STALE, FIT_NOT };
 static enum fit given_fit(struct flint_sop *op)
 {
 	const struct flint_chunk *c = op->chunk;
-	bool partial = !c->version && (c->flags & FLINT_CHUNK_STAMPED);
+	bool partial = flint_chunk_half(c);
 
 	op->have_version = c->version;
 	op->have_tag = c->tag;
@@ -522,6 +522,12 @@ void flint_update_begin(struct flint_sop *op)
 	/* A CUT that has begun still waits for a held change, and that for its guest. */
 	if (op->kind != FLINT_SOP_CUT && in->cuts && !flint_chunk_host(op, op->chunk)) {
 		update_park(op, in);
+		return;
+	}
+	/* Who gave it its first piece is gone: the next ones never come, others have the chunk. */
+	if (!op->given && flint_chunk_half(op->chunk)) {
+		op->half = true;
+		update_fail(op, FLINT_ST_NOT_SERVING);
 		return;
 	}
 	if (op->kind != FLINT_SOP_CUT)
