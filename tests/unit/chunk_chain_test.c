@@ -507,6 +507,26 @@ static void test_given(void **state)
 	host_close(&h);
 }
 
+/* It is here already, and would be passed on: what was damaged on the way is not. */
+static void test_given_damaged(void **state)
+{
+	struct flint_sop *op;
+	struct host h;
+	u32 i, crc = 0;
+
+	host_open(&h, 20);
+	for (i = 0; i < 3; i++) {
+		op = given_op(0, 8192, 5, 1, 1, 0);
+		op->check_crc = true;
+		op->crc = i ? crc : flint_crc32c(0, op->data, op->length);
+		crc = op->crc;
+		op->data[4097] ^= i == 1;
+		assert_int_equal(run(&h, op), i == 1 ? FLINT_ST_CHECKSUM : FLINT_OK);
+	}
+	expect(&h, 8192, 5);
+	host_close(&h);
+}
+
 /* What a head made is taken over by the next head: the client's repetition is known there. */
 static void test_window_across(void **state)
 {
@@ -1192,6 +1212,7 @@ int main(void)
 		cmocka_unit_test(test_cut_waits),
 		cmocka_unit_test(test_cut_overtakes),
 		cmocka_unit_test(test_given),
+		cmocka_unit_test(test_given_damaged),
 		cmocka_unit_test(test_window_across),
 		cmocka_unit_test(test_held_checkpoint),
 		cmocka_unit_test(test_window_whole),

@@ -120,7 +120,7 @@ struct flint_fwd {
 	struct chunkd_whole *whole;
 	struct chunkd_mend *mend;
 	struct flint_timer pause;
-	u32 tries, mends;
+	u32 tries, mends, spoilt;
 	bool has_crc;
 };
 

@@ -32,6 +32,7 @@
 #define PAUSE_MAX_MS	200u
 #define TRIES_WARN	11	/* after about a second */
 #define SEND_TIMEOUT_MS	20000u
+#define SPOILT_MAX	5u	/* answers that the payload is damaged, before it is read anew */
 #define MENDS_MAX	5u	/* repairs of one chunk, of up to 10 s each, for one change */
 
 /* Requests to one node, by position of the receiver in its chain. Main loop. */
@@ -151,7 +152,8 @@ static void send_answered(struct flint_task *task)
 {
 	struct chunkd_send *s = (void *)((u8 *)task - offsetof(struct chunkd_send, task));
 
-	if (!s->err)	/* whatever it says: it hears, and is heard */
+	/* Whatever it says: it hears, and is heard; but what it never gets right is not. */
+	if (!s->err && s->status != FLINT_ST_CHECKSUM)
 		fwd_waits(s->t);
 	if (s->owner)
 		s->fn(s);
@@ -721,13 +723,26 @@ static void fwd_whole_done(struct chunkd_whole *w, u32 status)
 }
 
 /*
+ * Again and again the payload does not arrive as it was: it may be our buffer that is
+ * damaged, while what is on the disk is checked when it is read. A chunk of more than one
+ * piece would be taken apart there for that.
+ */
+static bool spoilt(struct flint_fwd *f, const struct chunkd_send *s)
+{
+	return s->status == FLINT_ST_CHECKSUM && ++f->spoilt >= SPOILT_MAX &&
+	       f->op->have_size <= FLINT_STORE_MAX_IO;
+}
+
+/*
  * Must the chunk go as a whole? What the change was made upon is not there; of a
  * clone, its source is not, or the receiver does not know how to.
  */
-static bool wants_whole(const struct flint_fwd *f, const struct chunkd_send *s)
+static bool wants_whole(struct flint_fwd *f, const struct chunkd_send *s)
 {
 	if (s->err || f->op->kind == FLINT_SOP_CUT)
 		return false;
+	if (spoilt(f, s))
+		return true;
 	return s->status == FLINT_ST_NEED_WHOLE ||
 	       (f->op->kind == FLINT_SOP_CLONE && s->status == FLINT_ST_BAD_REQUEST);
 }
@@ -877,6 +892,7 @@ void flint_fwd_begin(struct flint_fwd *f)
 	f->mend = NULL;
 	f->tries = 0;
 	f->mends = 0;
+	f->spoilt = 0;
 	f->has_crc = false;
 	f->room = ~0ull;
 	f->freed = 0;

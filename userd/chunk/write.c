@@ -25,6 +25,7 @@
 
 static void update_merge(struct flint_sop *op);
 static void update_log(struct flint_sop *op);
+static bool payload_sound(const struct flint_sop *op);
 
 /* Give back blocks that no record names. */
 static void update_abandon(struct flint_sop *op)
@@ -496,6 +497,10 @@ static bool given_begin(struct flint_sop *op, struct flint_inode *in)
 		return true;
 	case FIT_ALREADY:
 		op->already = true;
+		if (!payload_sound(op)) {	/* it is passed on */
+			flint_sop_finish(op, FLINT_ST_CHECKSUM);
+			return false;
+		}
 		op->rep.io.version = cpu_to_le64(op->have_version);
 		flint_sop_count(op, in);
 		flint_sop_applied(op, 0);
@@ -668,12 +673,18 @@ u32 flint_sop_payload_crc(const struct flint_sop *op)
 
 /*
  * A payload of whole checksum blocks was not looked at when it came
- * (flint_store_submit()): their CRCs say whether it is what was sent, too.
+ * (flint_store_submit()): their CRCs say whether it is what was sent, too. Of a change
+ * that was here already they are not made.
  */
 static bool payload_sound(const struct flint_sop *op)
 {
+	u32 crc;
+
 	if (!op->check_crc || (op->kind != FLINT_SOP_WRITE && op->kind != FLINT_SOP_REPLACE) ||
-	    !flint_payload_whole(op->st, op) || payload_join(op) == op->crc)
+	    !flint_payload_whole(op->st, op))
+		return true;
+	crc = op->already ? flint_crc32c(0, op->data, op->length) : payload_join(op);
+	if (crc == op->crc)
 		return true;
 	op->st->stats.crc_errors++;
 	return false;
