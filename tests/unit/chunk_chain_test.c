@@ -1032,6 +1032,55 @@ static void test_room(void **state)
 	host_close(&h);
 }
 
+/* Chunk @index grows by 16 KiB, or is changed in place. */
+static struct flint_sop *grow_op(u32 index, u64 seq)
+{
+	struct flint_sop *op = write_op(0, 16384, 1, seq);
+
+	op->index = index;
+	return op;
+}
+
+/* How much replicas behind can take is not known: they are given one thing after the other. */
+static void test_room_unknown(void **state)
+{
+	struct hop *a, *b, *c;
+	struct host h;
+
+	host_open(&h, 11);
+	h.st->room_unknown = true;
+	a = hop_submit(&h, grow_op(0, 1), true);
+	b = hop_submit(&h, grow_op(1, 2), true);	/* the first is not in the log yet */
+	c = hop_start(&h, grow_op(2, 3), true);
+	assert_true(a->durable);
+	assert_false(b->durable || b->done || c->durable || c->done);
+	assert_int_equal(h.st->growing, 16384);
+	/* Its answer told: there is room for one more. */
+	h.st->room_unknown = false;
+	h.st->room_behind = 16384;
+	flint_sop_release(a->op, FLINT_OK);
+	settle(h.d, h.st);
+	assert_int_equal(hop_free(a), FLINT_OK);
+	assert_true(b->durable);
+	assert_int_equal(hop_free(c), ENOSPC);
+	/* Unknown again: what does not grow need not wait. */
+	h.st->room_unknown = true;
+	c = hop_start(&h, grow_op(0, 4), true);
+	assert_true(c->durable);
+	a = hop_start(&h, grow_op(3, 5), true);
+	assert_false(a->durable);
+	flint_sop_release(b->op, FLINT_OK);
+	settle(h.d, h.st);
+	assert_true(a->durable);
+	flint_sop_release(a->op, FLINT_OK);
+	flint_sop_release(c->op, FLINT_OK);
+	hop_free(a);
+	hop_free(b);
+	hop_free(c);
+	assert_int_equal(h.st->growing, 0);
+	host_close(&h);
+}
+
 static u32 stale(struct flint_sop *op)
 {
 	return FLINT_ST_STALE_MAP;
@@ -1225,6 +1274,7 @@ int main(void)
 		cmocka_unit_test(test_given_full),
 		cmocka_unit_test(test_hold_only),
 		cmocka_unit_test(test_room),
+		cmocka_unit_test(test_room_unknown),
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_pair),
 	};

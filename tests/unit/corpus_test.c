@@ -90,7 +90,8 @@ static const struct kind kinds[] = {
 	REQ(FLINT_OP_READ, flint_io, 0), REP(FLINT_OP_READ, flint_io_rep),
 	REQ(FLINT_OP_WRITE, flint_io, 0), REP(FLINT_OP_WRITE, flint_io_rep),
 	REQ(FLINT_OP_PUNCH, flint_io, 0), REP(FLINT_OP_PUNCH, flint_io_rep),
-	REQ(FLINT_OP_CUT, flint_cut, 0), REP(FLINT_OP_CUT, flint_cut_rep),
+	REQ(FLINT_OP_CUT, flint_cut, 0),
+	MIN(FLINT_OP_CUT, true, flint_cut_rep, FLINT_CUT_REP_MIN, 0),
 };
 
 static const char *path;	/* of what is looked at, for messages */

@@ -1430,9 +1430,13 @@ FLINT_ASSERT_SIZE(struct flint_cut, 48);
 
 struct flint_cut_rep {
 	__le64 freed;			/* bytes */
+	/* 8 bytes in version 1.0 */
+	__le64 room;			/* as in struct flint_forward_rep */
 };
 
-FLINT_ASSERT_SIZE(struct flint_cut_rep, 8);
+#define FLINT_CUT_REP_MIN	8
+
+FLINT_ASSERT_SIZE(struct flint_cut_rep, 16);
 
 /**
  * struct flint_ino_stat - where do an inode's chunks of one chain end?

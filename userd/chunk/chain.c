@@ -45,6 +45,7 @@ static void place_taken(struct flint_task *task)
 	free(p);
 	t->st->authority = !t->at.succ;
 	t->st->room_behind = ~0ull;
+	t->st->room_unknown = t->at.succ;
 	flint_fwd_moved(t);
 	if (t->at.role == FLINT_CHAIN_SERVING && !t->at.pos && t->st->index.nr_half)
 		flint_chain_half(t);

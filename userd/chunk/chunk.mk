@@ -47,3 +47,4 @@ $(eval $(call program,flint-chunk-alloc-bench,userd/chunk/alloc.c tools/bench/al
 $(eval $(call program,flint-chunkload,tests/native/chunkd_load.c,))
 $(eval $(call program,flint-targetctl,tests/native/target_ctl.c,))
 $(eval $(call program,flint-chunkclone,tests/native/chunk_clone.c,))
+$(eval $(call program,flint-chunkcrowd,tests/native/chunk_crowd.c,))

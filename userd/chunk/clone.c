@@ -70,8 +70,16 @@ void flint_clone_begin(struct flint_sop *op)
 	struct flint_store *st = op->st;
 	struct flint_rec_chunk *r;
 	struct flint_chunk *src;
-	u32 status = source_find(op, &src), len;
+	u32 status = source_find(op, &src), len, grow;
 
+	/* Replicas behind us may have to take a copy. */
+	grow = status == FLINT_OK && src && !op->given ? flint_chunk_used(src) : 0;
+	if (status == FLINT_OK)
+		status = flint_room_behind(st, grow);
+	if (status == EAGAIN) {
+		flint_sop_block(op, flint_update_begin);
+		return;
+	}
 	if (status != FLINT_OK) {
 		flint_sop_finish(op, status);
 		return;
@@ -80,12 +88,6 @@ void flint_clone_begin(struct flint_sop *op)
 	r = flint_wal_reserve(&st->wal, len);
 	if (!r) {
 		flint_sop_block(op, flint_update_begin);
-		return;
-	}
-	/* Replicas behind us may have to take a copy. */
-	op->grow = src && !op->given ? flint_chunk_used(src) : 0;
-	if (op->grow && ((u64)op->grow << st->bs) + st->growing > st->room_behind) {
-		flint_sop_finish(op, ENOSPC);
 		return;
 	}
 	if (src && share_blocks(st, src)) {
@@ -106,6 +108,7 @@ void flint_clone_begin(struct flint_sop *op)
 	op->length = op->new_size;
 	op->rep.io.length = cpu_to_le32(op->length);
 	flint_update_identity(op, r);
+	flint_sop_grow(op, grow);
 	flint_sop_count(op, flint_inode_at(&st->index, op->chunk->inode));
 	op->wal.done = clone_logged;
 	flint_wal_commit(&st->wal, len, 1, &op->wal);

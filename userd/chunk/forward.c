@@ -70,6 +70,7 @@ struct chunkd_send {
 	u32 status;
 	struct flint_forward_rep rep;
 	u64 freed;
+	bool no_room;			/* an older version, which does not tell in a CUT's answer */
 	struct chunkd_send *next;
 	struct chunkd_send *all;
 };
@@ -185,9 +186,12 @@ static void send_done(struct flint_rpc *rpc)
 	if (!s->err && rpc->op == FLINT_OP_FORWARD_CUT) {
 		struct flint_cut_rep rep;
 
-		if (s->status == FLINT_OK && !flint_body_get(&rep, sizeof(rep), sizeof(rep),
-							     rpc->rep_body, rpc->rep_len))
+		if (s->status == FLINT_OK && !flint_body_get(&rep, sizeof(rep), FLINT_CUT_REP_MIN,
+							     rpc->rep_body, rpc->rep_len)) {
 			s->freed = le64_to_cpu(rep.freed);
+			s->rep.room = rep.room;
+			s->no_room = rpc->rep_len < sizeof(rep);
+		}
 	} else if (!s->err && flint_body_get(&s->rep, sizeof(s->rep), sizeof(s->rep),
 					     rpc->rep_body, rpc->rep_len)) {
 		memset(&s->rep, 0, sizeof(s->rep));
@@ -764,13 +768,12 @@ static void fwd_answered(struct chunkd_send *s)
 
 	f->send = NULL;
 	if (!s->err && s->status == FLINT_OK && f->t->at.succ == s->target) {
-		if (f->op->kind == FLINT_SOP_CUT) {
-			st->room_behind = ~0ull;	/* unknown again; the next answer tells */
-			f->freed = s->freed;
-		} else {
+		f->freed = s->freed;
+		if (!s->no_room) {
 			f->room = le64_to_cpu(s->rep.room);
 			st->room_behind = f->room;
 		}
+		st->room_unknown = s->no_room;
 		fwd_end(f, FLINT_OK);
 	} else if (!send_current(s, f->t)) {
 		fwd_go(f);

@@ -134,16 +134,23 @@ static u32 forward_status(struct chunkd_req *r)
 	}
 }
 
+/* Bytes that may still be allocated here and behind us. */
+static __le64 reply_room(const struct chunkd_req *r)
+{
+	u64 room = flint_store_room(r->target->st);
+
+	return cpu_to_le64(room < r->room ? room : r->room);
+}
+
 static void reply_forward(struct chunkd_req *r)
 {
 	const struct flint_sop *op = &r->op;
 	u32 status = forward_status(r);
-	u64 room = flint_store_room(r->target->st);
 	bool here = status == FLINT_OK;
 	struct flint_forward_rep rep = {
 		.version = cpu_to_le64(here ? op->version : op->have_version),
 		.tag = cpu_to_le64(here ? op->tag : op->have_tag),
-		.room = cpu_to_le64(room < r->room ? room : r->room),
+		.room = reply_room(r),
 	};
 
 	if (here || status == FLINT_ST_NEED_WHOLE || status == FLINT_ST_CONFLICT)
@@ -174,7 +181,9 @@ static void reply(struct chunkd_req *r)
 	} else if (op->status != FLINT_OK) {
 		refuse(call, op->status);
 	} else if (op->kind == FLINT_SOP_CUT) {
-		struct flint_cut_rep rep = { .freed = cpu_to_le64(op->freed) };
+		struct flint_cut_rep rep = {
+			.freed = cpu_to_le64(op->freed), .room = reply_room(r),
+		};
 
 		flint_call_reply(call, FLINT_OK, &rep, sizeof(rep), NULL, 0, 0);
 	} else if (op->kind == FLINT_SOP_READ) {

@@ -622,7 +622,6 @@ void flint_sop_count(struct flint_sop *op, struct flint_inode *in)
 	op->counted = true;
 	in->held++;
 	op->st->nr_held++;
-	op->st->growing += (u64)op->grow << op->st->bs;
 }
 
 void flint_sop_uncount(struct flint_sop *op)
@@ -635,7 +634,6 @@ void flint_sop_uncount(struct flint_sop *op)
 		return;
 	op->counted = false;
 	st->nr_held--;
-	st->growing -= (u64)op->grow << st->bs;
 	in = flint_inode_find(&st->index, op->fs, op->ino);
 	cut = in->drain;
 	if (--in->held || !cut)
@@ -643,6 +641,28 @@ void flint_sop_uncount(struct flint_sop *op)
 	in->drain = NULL;
 	flint_sop_block(cut, cut->resume);
 	st->unblock = true;
+}
+
+u32 flint_room_behind(const struct flint_store *st, u32 blocks)
+{
+	if (!blocks)
+		return FLINT_OK;
+	if (st->room_unknown)	/* they must not be given more than they keep in reserve */
+		return st->growing ? EAGAIN : FLINT_OK;
+	return ((u64)blocks << st->bs) + st->growing > st->room_behind ? ENOSPC : FLINT_OK;
+}
+
+void flint_sop_grow(struct flint_sop *op, u32 blocks)
+{
+	struct flint_store *st = op->st;
+
+	st->growing += (u64)blocks << st->bs;
+	st->growing -= (u64)op->grow << st->bs;
+	if (op->grow && !blocks && st->blocked) {
+		st->unblock = true;
+		st->kick(st->kick_arg);
+	}
+	op->grow = blocks;
 }
 
 void flint_sop_plan(struct flint_sop *op, bool planned)
@@ -725,6 +745,7 @@ void flint_sop_finish(struct flint_sop *op, u32 status)
 	struct flint_sop *dup = op->dups;
 
 	flint_sop_uncount(op);
+	flint_sop_grow(op, 0);
 	flint_chunk_release(op);
 	window_leave(op, status);
 	op->status = status;

@@ -190,7 +190,7 @@ struct flint_sop {
 	bool released;			/* and were told to, with */
 	u32 release_status;
 	u64 rec_tag;			/* of the record */
-	u32 grow;			/* blocks that were holes before */
+	u32 grow;			/* blocks that were holes before, counted in growing */
 	u32 grace;
 	u32 cut_seq;
 	int pending;
@@ -251,7 +251,8 @@ struct flint_store {
 	 */
 	bool authority;
 	u64 room_behind;		/* bytes that replicas behind us can take; ~0: not limited */
-	u64 growing;			/* bytes of it that held changes will take */
+	u64 growing;			/* bytes of it that changes under way will take */
+	bool room_unknown;		/* until one of them says: they grow one after the other */
 	u32 nr_held;
 	u32 nr_planned;			/* changes that have blocks and are on their way to the log */
 	bool closing;
@@ -500,6 +501,10 @@ void flint_inode_park(struct flint_inode *in, struct flint_sop *op,
 /* A change that will be held is in the log / is over. */
 void flint_sop_count(struct flint_sop *op, struct flint_inode *in);
 void flint_sop_uncount(struct flint_sop *op);
+/* May replicas behind us be given so many blocks more? Return: FLINT_OK, ENOSPC, or EAGAIN to wait. */
+u32 flint_room_behind(const struct flint_store *st, u32 blocks);
+/* So many blocks of it are the operation's, until it has ended. */
+void flint_sop_grow(struct flint_sop *op, u32 blocks);
 /* On stable storage and applied: held if the caller wants that, else done. */
 void flint_sop_applied(struct flint_sop *op, int err);
 /* It has blocks, and will free those that it replaces; or it is over. */

@@ -36,6 +36,7 @@ static void update_abandon(struct flint_sop *op)
 		flint_alloc_put(&op->st->alloc, op->new_ext[i].start, op->new_ext[i].nr);
 	op->nr_new = 0;
 	flint_sop_plan(op, false);
+	flint_sop_grow(op, 0);
 	if (op->scratch) {
 		flint_scratch_put(op->st, op->scratch);
 		op->scratch = NULL;
@@ -387,7 +388,7 @@ static u32 plan_blocks(struct flint_sop *op)
 {
 	struct flint_alloc *a = &op->st->alloc;
 	u32 avail = flint_alloc_free_blocks(a), need = 0, grow = 0, i;
-	u32 first = op->from >> op->st->bs;
+	u32 first = op->from >> op->st->bs, status;
 
 	if (op->zero) {
 		need = op->edge[0].used + op->edge[1].used;
@@ -395,18 +396,23 @@ static u32 plan_blocks(struct flint_sop *op)
 		need = ((op->to - 1) >> op->st->bs) - first + 1;
 		grow = begins_anew(op) ? need : holes(op->chunk, first, need);
 	}
-	op->grow = op->given ? 0 : grow;
-	if (op->grow && ((u64)grow << op->st->bs) + op->st->growing > op->st->room_behind)
-		return ENOSPC;
-	if (need > avail || (op->grow && avail - need < op->st->reserve))
-		return !op->grow && space_may_come(op->st) ? EAGAIN : ENOSPC;
+	if (op->given)
+		grow = 0;
+	status = flint_room_behind(op->st, grow);
+	if (status == ENOSPC)
+		return status;
+	if (need > avail || (grow && avail - need < op->st->reserve))
+		return !grow && space_may_come(op->st) ? EAGAIN : ENOSPC;
+	if (status != FLINT_OK)
+		return status;
 	if (need > flint_alloc_ready(a))
 		return EAGAIN;
-	if (!op->zero)
-		return take_blocks(op, first, need) ? FLINT_OK : EAGAIN;
-	for (i = 0; i < 2; i++)
+	if (!op->zero && !take_blocks(op, first, need))
+		return EAGAIN;
+	for (i = 0; i < 2 && op->zero; i++)
 		if (op->edge[i].used && !take_blocks(op, op->edge[i].blk, 1))
 			return EAGAIN;
+	flint_sop_grow(op, grow);
 	return FLINT_OK;
 }
 
