@@ -706,6 +706,7 @@ static void fwd_mend(struct flint_fwd *f)
 	} else {
 		m->f = f;
 		m->wait.done = fwd_mended;
+		m->wait.held = true;
 		f->mend = m;
 		repair_chunk(f->t->heal, f->op->fs, f->op->ino, f->op->index, &m->wait);
 	}

@@ -62,6 +62,7 @@ struct chunkd_heal {
 	struct flint_throttle work;
 
 	struct repair_job *jobs;
+	u32 repairing;			/* of them, that run */
 	struct flint_scrub_found found[HEAL_FOUND];	/* a ring, by number */
 	u64 nr_found;
 	struct chunkd_scrub *scrub;

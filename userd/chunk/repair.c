@@ -14,8 +14,13 @@
  *    forward: there is nothing to lock each other out with. A forward may wait for
  *    a repair (forward.c).
  *  - Nobody gets data that does not match, whatever happens here.
+ *  - A repair needs nothing that those who wait for it may hold: its memory is its
+ *    own, not the pool's, all of whose buffers readers and writers may keep while they
+ *    wait.
  *
- * One job per chunk; who comes while it runs waits for the same job.
+ * One job per chunk; who comes while it runs waits for the same job. A few jobs run
+ * at a time. One that a held change waits for runs at once: a CUT waits for that change,
+ * and for the CUT those that run may wait.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,14 +32,18 @@
 #define REPAIR_PAUSE_MS		50u
 #define MENDED_ENOUGH		3u	/* times that a request is begun again */
 #define REPAIR_ROUNDS		40u		/* of a chunk that changes under us */
+#define REPAIR_ROOM		(FLINT_STORE_MAX_IO + FLINT_STORE_SLACK)
+#define REPAIR_JOBS		4u		/* that run at a time, on one target */
 
 /**
  * struct repair_job - one chunk
+ * @data: memory for a piece, as a buffer of the pool has it; NULL: it does not run yet
  * @version, @tag, @size: at which it is looked at
  * @at, @len: piece under way; @fine: in steps of an allocation block
  * @peer: which of the place's peers is asked
  * @hope: one of them may still have it: it did not answer, or is between versions
  * @lost: some of it is on no replica
+ * @held: a held change waits for it
  * @said: what each of them said of the piece, for the log
  */
 struct repair_job {
@@ -43,8 +52,7 @@ struct repair_job {
 	u64 ino;
 	struct repair_job *next;
 	struct repair_wait *waits;
-	struct flint_buf *buf;
-	struct flint_buf_waiter waiter;
+	u8 *data;
 	struct flint_timer timer;
 	struct flint_sop op;
 	struct chunkd_ask ask;
@@ -55,7 +63,7 @@ struct repair_job {
 	u64 version, tag;
 	u32 size;
 	u32 at, len;
-	bool fine, ended, lost;
+	bool fine, ended, lost, held;
 	u32 peer;
 	bool hope;
 	u32 rounds, fixed;
@@ -173,8 +181,9 @@ static void job_free(struct repair_job *j)
 	while (*p != j)
 		p = &(*p)->next;
 	*p = j->next;
-	if (j->buf)
-		flint_buf_put(j->buf);
+	if (j->data)
+		j->h->repairing--;
+	free(j->data);
 	free(j);
 }
 
@@ -254,8 +263,8 @@ static void prepare(struct repair_job *j, u8 kind, void (*done)(struct flint_sop
 	op->length = j->len;
 	op->version = j->version;
 	op->tag = j->tag;
-	op->data = j->buf->data;
-	op->room = j->buf->size;
+	op->data = j->data;
+	op->room = REPAIR_ROOM;
 	op->done = done;
 	op->arg = j;
 }
@@ -347,7 +356,7 @@ static bool accepted(const struct repair_job *j)
 	const struct flint_store *st = j->h->t->st;
 	const struct flint_chunk *c = chunk_of(j);
 	u32 step = 1u << st->cs, pos;
-	u8 *p = j->buf->data;
+	u8 *p = j->data;
 
 	memset(p + j->len, 0, (step - j->len % step) % step);
 	for (pos = 0; pos < j->len; pos += step) {
@@ -492,7 +501,7 @@ static void ask_peer(struct repair_job *j)
 	};
 	j->ask.rpc = (struct flint_rpc){
 		.op = FLINT_OP_CHUNK_GET, .timeout_ms = 3000, .eager = true, .body = body,
-		.body_len = sizeof(*body), .in = j->buf->data, .in_len = j->len,
+		.body_len = sizeof(*body), .in = j->data, .in_len = j->len,
 	};
 	j->ask.w = j->h->w;
 	j->ask.node = p->peers[j->peer].node;
@@ -505,15 +514,29 @@ static void ask_peer(struct repair_job *j)
 
 /* ---- beginning ----------------------------------------------------------- */
 
-static void buffer_came(struct flint_buf_waiter *w, struct flint_buf *buf)
-{
-	struct repair_job *j = (void *)((u8 *)w - offsetof(struct repair_job, waiter));
+static void turn_over(struct flint_timer *t);
 
-	j->buf = buf;
-	if (j->h->closing)
-		finish(j, FLINT_ST_RETRY);
-	else
-		look(j);
+/* Run, if it is the job's turn; else, or when memory is short, look again later. */
+static void begin(struct repair_job *j)
+{
+	struct chunkd_heal *h = j->h;
+
+	if ((h->repairing >= REPAIR_JOBS && !j->held) ||
+	    posix_memalign((void **)&j->data, FLINT_STORE_ALIGN, REPAIR_ROOM)) {
+		j->data = NULL;
+		j->timer.fn = turn_over;
+		j->timer.arg = j;
+		flint_timer_set(h->w->loop, &j->timer, REPAIR_PAUSE_MS);
+		return;
+	}
+	h->repairing++;
+	j->began_ns = flint_now_ns();
+	look(j);
+}
+
+static void turn_over(struct flint_timer *t)
+{
+	begin(t->arg);
 }
 
 void repair_chunk(struct chunkd_heal *h, u32 fs, u64 ino, u32 index, struct repair_wait *w)
@@ -526,6 +549,7 @@ void repair_chunk(struct chunkd_heal *h, u32 fs, u64 ino, u32 index, struct repa
 	if (j) {
 		w->next = j->waits;
 		j->waits = w;
+		j->held |= w->held;	/* it has its turn when its timer is over */
 		return;
 	}
 	j = h->closing ? NULL : calloc(1, sizeof(*j));
@@ -538,14 +562,12 @@ void repair_chunk(struct chunkd_heal *h, u32 fs, u64 ino, u32 index, struct repa
 	j->fs = fs;
 	j->ino = ino;
 	j->index = index;
-	j->began_ns = flint_now_ns();
+	j->held = w->held;
 	w->next = NULL;
 	j->waits = w;
 	j->next = h->jobs;
 	h->jobs = j;
-	j->waiter.fn = buffer_came;
-	j->waiter.loop = h->w->loop;
-	flint_buf_wait(h->w->d->pool, &j->waiter);
+	begin(j);
 }
 
 /* ---- reads that met damage ----------------------------------------------- */

@@ -11,6 +11,7 @@
 /**
  * struct repair_wait - somebody waits for a chunk to be repaired
  * @done: called once, later
+ * @held: by a change that others wait for: not even for its turn shall it wait
  * @status: result: FLINT_OK: it is readable now, or there is no such chunk any
  *	more; FLINT_ST_CHECKSUM: no replica has it undamaged; FLINT_ST_RETRY: those
  *	that may have it did not answer; EIO: our disk does not take it
@@ -18,6 +19,7 @@
 struct repair_wait {
 	void (*done)(struct repair_wait *w);
 	void *priv;
+	bool held;
 	u32 status;
 	struct repair_wait *next;
 };

@@ -298,7 +298,7 @@ static void get_done(struct flint_sop *op)
 	end(r, FLINT_OK, &r->rep, (u32)(sizeof(r->rep.got) + nr * sizeof(__le32)), op->out_off, len);
 }
 
-static void get_read(struct flint_buf_waiter *w, struct flint_buf *buf);
+static void get_read(struct serve_req *r, struct flint_buf *buf);
 
 /* What the chunk is at this instant. Return: it, or NULL if there is none. */
 static struct flint_chunk *get_state(struct serve_req *r)
@@ -336,14 +336,19 @@ static void get_work(struct flint_task *task)
 {
 	struct serve_req *r = of_task(task);
 	u32 status = get_allowed(r);
+	struct flint_buf *buf;
 	struct flint_chunk *c;
 
 	if (status != FLINT_OK) {
 		fail(r, status);
 		return;
 	}
-	if (r->get.length) {
-		want_buffer(r, r->t->worker->d->pool, get_read);
+	if (r->get.length) {	/* who has the buffers may wait for who asks */
+		buf = flint_buf_get_above(r->t->worker->d->pool, 0);
+		if (buf)
+			get_read(r, buf);
+		else
+			fail(r, FLINT_ST_RETRY);
 		return;
 	}
 	c = get_state(r);
@@ -352,9 +357,8 @@ static void get_work(struct flint_task *task)
 	end(r, FLINT_OK, &r->rep.got, sizeof(r->rep.got), 0, 0);
 }
 
-static void get_read(struct flint_buf_waiter *w, struct flint_buf *buf)
+static void get_read(struct serve_req *r, struct flint_buf *buf)
 {
-	struct serve_req *r = of_waiter(w);
 	struct flint_chunk *c = get_state(r);
 	struct flint_sop *op = &r->op;
 	struct flint_inode *in;
