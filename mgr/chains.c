@@ -63,12 +63,15 @@ static u8 member_live(const struct mgr_node *n, const struct mgr_target *t, u64 
 	return n->heard_ns > since_ns ? MGR_LIVE_HEARD : MGR_LIVE_SILENT;
 }
 
-/* Of a target that says UPTODATE while it is SYNCING: of this recovery, not of an earlier one? */
-static bool member_ready(const struct mgr_target *t)
+/*
+ * Of a target that says UPTODATE while it is SYNCING: of the chain as it is? Whoever drives its
+ * recovery begins anew with every version, and it then forgets what it has to give back.
+ */
+static bool member_ready(const struct mgr_chain *c, const struct mgr_target *t)
 {
 	if (t->state != FLINT_TARGET_SYNCING)
 		return t->local == FLINT_LOCAL_ONLINE;
-	return t->local == FLINT_LOCAL_UPTODATE && t->live.chain_ver >= t->state_ver;
+	return t->local == FLINT_LOCAL_UPTODATE && t->live.chain_ver == c->version;
 }
 
 static void chain_members(struct mgr_state *st, const struct mgr_chain *c, struct mgr_member *m)
@@ -82,7 +85,7 @@ static void chain_members(struct mgr_state *st, const struct mgr_chain *c, struc
 		m[i] = (struct mgr_member){
 			.target = t->id, .state = t->state, .wish = t->wish,
 			.live = member_live(mgr_node_find(st, t->node), t, since),
-			.ready = member_ready(t),
+			.ready = member_ready(c, t),
 		};
 		/* A process of before, which may have been told that it was up to date. */
 		if (t->state == FLINT_TARGET_SYNCING && m[i].live == MGR_LIVE_RESTARTED)

@@ -10,11 +10,13 @@
  *
  *	data[t]	the set of writes (bits) that the target has
  *	pend[t]	a write it has applied and does not know to be acknowledged
+ *	forgot[t]  its recovery has begun and not ended: what clients were answered is not there
  *	seen	writes that were acknowledged to a client, or shown to a reader
  *
  * Checked: whoever serves reads has all that was seen (nothing acknowledged is
  * lost, no replica is stale, there are no two sets that serve without each other);
- * SERVING members never disagree about what a write was made upon; when nothing
+ * SERVING members never disagree about what a write was made upon, and none serves whose
+ * recovery has begun anew; when nothing
  * more can happen, every chain of which a member of the last-serving set is
  * back serves, and everybody who lives serves. Each BUG_ takes one rule away; the
  * model must then fail (tests/native/model.sh).
@@ -64,7 +66,7 @@ byte mnow[N], mcver[N];
 bool mheard[N];
 
 /* Servers. vord, vst: the map that they have. */
-bool alive[N], gone[N], cut[N], failed[N], leased[N];
+bool alive[N], gone[N], cut[N], failed[N], leased[N], forgot[N];
 byte inc[N], vver[N], vord[9], vst[9], synced[N], data[N], pend[N];
 /* The last order. */
 byte ost[N], over[N];
@@ -103,7 +105,11 @@ c_code {
 	{
 		if (now.st[t] != SYNCING || (now.mnow[t] && now.mnow[t] != now.minc[t]))
 			return now.mlocal[t] == ONLINE;
+#if defined(BUG_READY) || defined(BUG_ANEW)
 		return now.mlocal[t] == UPTODATE && now.mcver[t] >= now.stver[t];
+#else
+		return now.mlocal[t] == UPTODATE && now.mcver[t] == now.ver;
+#endif
 	}
 
 	static void chain_step(void)
@@ -369,6 +375,13 @@ out:
 #endif
 	}
 
+	/* It may have become one that serves. */
+	static void look(int t)
+	{
+		if (serving_part(t) && now.forgot[t])
+			now.bad = 1;
+	}
+
 	/* The answer, or its loss. */
 	static void answer(int t)
 	{
@@ -379,6 +392,7 @@ out:
 			now.leased[t] = now.rlease[t];
 		}
 		now.rp[t] = now.rinc[t] = now.rst[t] = now.rver[t] = now.radm[t] = now.rlease[t] = 0;
+		look(t);
 	}
 
 	static int g_map(int t)
@@ -391,6 +405,7 @@ out:
 		now.vver[t] = now.ver;
 		memcpy(&now.vord[t * N], now.ord, N);
 		memcpy(&now.vst[t * N], now.st, N);
+		look(t);
 	}
 
 	static int g_write(int t)
@@ -455,7 +470,8 @@ out:
 		now.seen |= now.data[t];
 	}
 
-	static int g_sync(int t)
+	/* One that was recovered in this version of the chain is not told to begin again. */
+	static int g_recover(int t)
 	{
 		int x = succ(t);
 
@@ -463,10 +479,29 @@ out:
 		       now.synced[x] != now.vver[x];
 	}
 
+	static int g_forget(int t)
+	{
+		return g_recover(t) && !now.forgot[succ(t)];
+	}
+
+	static void forget(int t)
+	{
+		int x = succ(t);
+
+		now.forgot[x] = 1;
+		now.synced[x] = 0;
+	}
+
+	static int g_sync(int t)
+	{
+		return g_recover(t) && now.forgot[succ(t)];
+	}
+
 	static void sync_it(int t)
 	{
 		int x = succ(t);
 
+		now.forgot[x] = 0;
 		now.data[x] = now.data[t];
 		now.synced[x] = now.vver[x];
 	}
@@ -560,6 +595,7 @@ active proctype cluster()
 	EACH(g_write, write_new)
 	EACH(g_forward, forward)
 	EACH(g_read, read_it)
+	EACH(g_forget, forget)
 	EACH(g_sync, sync_it)
 	EACH(g_end, end)
 	EACH(g_ended, begin)

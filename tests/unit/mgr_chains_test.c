@@ -38,6 +38,7 @@ static void commit(void)
 }
 
 static bool starting, stuck;
+static u32 behind;		/* versions of the chain that heartbeats do not know of */
 
 /* Server @i (1..3) with target @i speaks; incarnation @inc. Return: its order. */
 static struct flint_hb_order beat(u32 i, u64 inc, u8 local)
@@ -46,7 +47,8 @@ static struct flint_hb_order beat(u32 i, u64 inc, u8 local)
 	struct mgr_chain *c = mgr_chain_find(st, 1);
 	struct flint_hb_target t = {
 		.target_id = cpu_to_le32(i), .local_state = local,
-		.capacity = cpu_to_le64(1 << 30), .chain_ver = cpu_to_le32(c ? c->version : 0),
+		.capacity = cpu_to_le64(1 << 30),
+		.chain_ver = cpu_to_le32(c ? c->version - behind : 0),
 		.uuid = { i }, .flags = cpu_to_le32(stuck ? FLINT_HBT_STUCK : 0),
 	};
 	struct mgr_beat b = { .role = FLINT_ROLE_CHUNK, .incarnation = inc, .targets = &t,
@@ -132,6 +134,26 @@ static void test_restart(void **state)
 	assert_int_equal(o.flags, FLINT_HB_ADMITTED);
 	beat(1, 11, FLINT_LOCAL_UPTODATE);
 	is(4, 2, S, 3, S, 1, S);
+}
+
+/* What says that it is up to date may have begun to recover anew, if the chain has changed since. */
+static void test_recovered_before(void **state)
+{
+	beat(3, 31, FLINT_LOCAL_ONLINE);
+	beat(2, 20, FLINT_LOCAL_UPTODATE);
+	beat(3, 31, FLINT_LOCAL_ONLINE);
+	is(3, 1, S, 2, S, 3, Y);
+	beat(1, 11, FLINT_LOCAL_ONLINE);
+	beat(2, 20, FLINT_LOCAL_UPTODATE);
+	is(4, 2, S, 3, Y, 1, W);
+	behind = 1;
+	beat(3, 31, FLINT_LOCAL_UPTODATE);
+	behind = 0;
+	is(4, 2, S, 3, Y, 1, W);
+	beat(3, 31, FLINT_LOCAL_ONLINE);
+	is(4, 2, S, 3, Y, 1, W);
+	beat(3, 31, FLINT_LOCAL_UPTODATE);
+	is(5, 2, S, 3, S, 1, Y);
 }
 
 /* All in one power cut, though their silence is noticed one after the other. */
@@ -359,6 +381,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_recovered_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_die, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_die_one_is_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_dies_then_another, setup, teardown),

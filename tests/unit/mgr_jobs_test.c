@@ -70,12 +70,13 @@ static void beat_of(u32 node)
 	b.addrs[0].proto = FLINT_PROTO_TCP;
 	for (i = 0; i < EACH; i++) {
 		const struct mgr_target *t = mgr_target_find(lead, node * 10 + i);
+		const struct mgr_chain *c = t && t->chain ? mgr_chain_find(lead, t->chain) : NULL;
 
 		hb[i].target_id = cpu_to_le32(node * 10 + i);
 		hb[i].uuid[0] = node * 10 + i;
 		hb[i].capacity = cpu_to_le64(1 << 30);
 		hb[i].local_state = local_of(t);
-		hb[i].chain_ver = cpu_to_le32(t ? t->state_ver : 0);
+		hb[i].chain_ver = cpu_to_le32(c ? c->version : 0);
 	}
 	if (mgr_beat_apply(lead, &b, now, &id, &changed, why, sizeof(why)))
 		fail_msg("%s", why);

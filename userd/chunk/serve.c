@@ -121,9 +121,21 @@ static void op_done(struct flint_sop *op)
 		fail(r, op->status);
 }
 
-/* What this target knows beside its chunks may be unknown to the chain: it is forgotten. */
+/*
+ * What this target knows beside its chunks may be unknown to the chain: it is forgotten.
+ * But not after it was recovered in this very version: a heartbeat that says so may be on
+ * its way, and the managers may let it serve at any moment.
+ */
 static void sync_begin(struct serve_req *r)
 {
+	const struct flint_place *p = &r->t->at;
+
+	if (atomic_load(&r->t->synced) == flint_chain_at(p->chain, p->chain_ver)) {
+		flint_chain_synced(r->t);	/* say it again */
+		fail(r, FLINT_ST_STALE_MAP);
+		return;
+	}
+	atomic_store(&r->t->synced, 0);
 	r->op.kind = FLINT_SOP_FORGET;
 	r->op.done = op_done;
 	r->op.arg = r;
