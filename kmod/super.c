@@ -475,8 +475,6 @@ static int flint_fs_init(struct flint_fs *fs, struct fs_context *fc)
 /* Everything in flight ends by itself now; afterwards nothing starts anew. */
 static void flint_fs_stop(struct flint_fs *fs)
 {
-	unsigned long until = jiffies + 5 * HZ;
-
 	if (!fs->wq)
 		return;
 	if (!READ_ONCE(fs->shutdown) && fs->session_epoch &&
@@ -487,7 +485,7 @@ static void flint_fs_stop(struct flint_fs *fs)
 	if (!READ_ONCE(fs->shutdown) && fs->session_epoch) {
 		flint_lock_hurry(fs);
 		mod_delayed_work(fs->wq, &fs->close_work, 0);
-		wait_event_timeout(fs->idle, !atomic_read(&fs->inflight), until - jiffies);
+		wait_event_timeout(fs->idle, !atomic_read(&fs->inflight), 5 * HZ);
 		flint_session_close(fs);
 	}
 	flint_fs_abort(fs);

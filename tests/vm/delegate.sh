@@ -213,6 +213,40 @@ silent_server()
 	[ $((SECONDS - begun)) -lt 60 ] && [ -e $OTHER/silent/synced ]
 }
 
+# made_last DIRECTORY: while the server is silent 300 files are closed, more than requests may be on their
+# way, a directory is made, and $UMOUNT unmounts. Not by umount(8), which looks at the root first.
+made_last()
+{
+	mkdir $MNT/$1 || return 1
+	python3 - $MNT $MNT/$1 <<- 'EOF' &
+	import ctypes, os, subprocess, sys
+	mount, d = sys.argv[1:]
+	files = [open(f"{d}/f{i}", "w") for i in range(300)]
+	os.sync()
+	subprocess.run(["pkill", "-STOP", "-x", "flint-metad"], check=True)
+	for f in files:
+	    f.close()
+	os.mkdir(f"{d}/last")
+	sys.exit(ctypes.CDLL(None).umount2(mount.encode(), 0) != 0)
+	EOF
+	UMOUNT=$!
+	wait_for 60 detached
+}
+
+detached() { ! grep -q " $MNT flintfs " /proc/mounts; }
+
+umount_of_slow_server()
+{
+	local status=0
+
+	made_last slow || status=1
+	sleep 7
+	pkill -CONT -x flint-metad
+	wait $UMOUNT || status=1
+	mount_flint
+	[ $status = 0 ] && [ -d $MNT/slow/last ] && ! dmesg | grep 'wrong timeout value'
+}
+
 cluster_start
 mount_flint
 mount_flint "" $OTHER
@@ -229,6 +263,7 @@ ok "two mounts agree on what either makes" "$B/vm/delegate" $MNT $OTHER "${ROUND
 ok "limits of others than the directory's owner" limits
 ok "a new start of the metadata server loses nothing" over_restart
 ok "one that has no lease to give" full_table
+ok "umount while the server is silent for seven seconds loses nothing" umount_of_slow_server
 ok "a silent one hangs nothing" silent_server
 umount_flint $OTHER
 done_testing
