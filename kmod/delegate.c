@@ -116,7 +116,26 @@ int flint_delegate_flush(struct flint_fs *fs, unsigned long timeout)
 	return READ_ONCE(fs->shutdown) ? -EIO : 0;
 }
 
-/* The same without waiting. */
+/**
+ * flint_delegate_drain() - unmount: tell of everything, or lose it
+ * @fs: mount; no task uses it any more
+ * @timeout: jiffies at most
+ *
+ * Context: process, not killable: nobody could tell later. Who unmounts may have a fatal signal
+ * pending, which says nothing of the servers.
+ * Return: whether all was told, or failed.
+ */
+bool flint_delegate_drain(struct flint_fs *fs, unsigned long timeout)
+{
+	struct flint_delegate *d = &fs->delegate;
+	u64 nr = flint_delegate_last(d);
+
+	flint_delegate_hurry(fs);
+	return wait_event_timeout(d->told, flint_delegate_done(fs, nr), timeout) &&
+	       !READ_ONCE(fs->shutdown);
+}
+
+/* Tell of it now, without waiting. */
 void flint_delegate_hurry(struct flint_fs *fs)
 {
 	mod_delayed_work(fs->wq, &fs->delegate.work, 0);

@@ -261,6 +261,7 @@ struct flint_delegate {
 };
 
 int flint_delegate_flush(struct flint_fs *fs, unsigned long timeout);
+bool flint_delegate_drain(struct flint_fs *fs, unsigned long timeout);
 bool flint_delegate_has(const struct inode *inode);
 int flint_delegate_settle(struct inode *inode, unsigned long deadline);
 int flint_delegate_before(struct flint_fs *fs, const struct flint_mcall *c);

@@ -25,6 +25,9 @@
 #include "latency.h"
 
 #define FLINT_SYNC_HOLD	(FLINT_HOLD / 2)	/* s_umount, when servers are silent */
+#define FLINT_STOP_ALL	(28 * HZ)	/* an unmount's waits for servers, which cannot be killed */
+#define FLINT_STOP_TELL	(10 * HZ)	/* of that, for what was made here */
+#define FLINT_STOP_CLOSE (5 * HZ)	/* and for CLOSEs */
 
 static atomic_t flint_instances;
 
@@ -472,20 +475,27 @@ static int flint_fs_init(struct flint_fs *fs, struct fs_context *fc)
 	return fs->wq && fs->wb_wq ? 0 : -ENOMEM;
 }
 
+/* How long one of an unmount's waits may take, so that together they end at @end. */
+static unsigned long flint_stop_left(unsigned long end, unsigned long most)
+{
+	return clamp((long)(end - jiffies), 0L, (long)most);
+}
+
 /* Everything in flight ends by itself now; afterwards nothing starts anew. */
-static void flint_fs_stop(struct flint_fs *fs)
+static void flint_fs_stop(struct flint_fs *fs, unsigned long end)
 {
 	if (!fs->wq)
 		return;
 	if (!READ_ONCE(fs->shutdown) && fs->session_epoch &&
-	    flint_delegate_flush(fs, 10 * HZ))
+	    !flint_delegate_drain(fs, flint_stop_left(end, FLINT_STOP_TELL)))
 		pr_warn("%s: the metadata server does not answer: files made just before the unmount are lost\n",
 			fs->name);
 	/* Let CLOSEs of an orderly unmount reach the server. */
 	if (!READ_ONCE(fs->shutdown) && fs->session_epoch) {
 		flint_lock_hurry(fs);
 		mod_delayed_work(fs->wq, &fs->close_work, 0);
-		wait_event_timeout(fs->idle, !atomic_read(&fs->inflight), 5 * HZ);
+		wait_event_timeout(fs->idle, !atomic_read(&fs->inflight),
+				   flint_stop_left(end, FLINT_STOP_CLOSE));
 		flint_session_close(fs);
 	}
 	flint_fs_abort(fs);
@@ -575,6 +585,7 @@ int flint_get_tree(struct fs_context *fc)
 static void flint_kill_sb(struct super_block *sb)
 {
 	struct flint_fs *fs = flint_fs(sb);
+	unsigned long end = jiffies + FLINT_STOP_ALL;
 
 	flint_nl_del(fs);
 	flint_debugfs_del(fs);
@@ -582,7 +593,7 @@ static void flint_kill_sb(struct super_block *sb)
 	flint_held_stop(fs);
 	if (sb->s_root)
 		flint_wb_drain(fs);	/* who has dirty pages owes */
-	flint_fs_stop(fs);
+	flint_fs_stop(fs, end);
 	kill_anon_super(sb);
 	flint_fs_free(fs);
 }

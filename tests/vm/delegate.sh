@@ -235,6 +235,20 @@ made_last()
 
 detached() { ! grep -q " $MNT flintfs " /proc/mounts; }
 
+umount_killed()
+{
+	local status=0
+
+	made_last killed || status=1
+	sleep 0.3
+	kill -9 $UMOUNT
+	sleep 2
+	pkill -CONT -x flint-metad
+	wait $UMOUNT
+	mount_flint
+	[ $status = 0 ] && [ -d $MNT/killed/last ]
+}
+
 umount_of_slow_server()
 {
 	local status=0
@@ -263,6 +277,7 @@ ok "two mounts agree on what either makes" "$B/vm/delegate" $MNT $OTHER "${ROUND
 ok "limits of others than the directory's owner" limits
 ok "a new start of the metadata server loses nothing" over_restart
 ok "one that has no lease to give" full_table
+ok "umount that is killed loses nothing" umount_killed
 ok "umount while the server is silent for seven seconds loses nothing" umount_of_slow_server
 ok "a silent one hangs nothing" silent_server
 umount_flint $OTHER
