@@ -165,6 +165,7 @@ static int flint_auth_settle(struct flint_conn *conn, const struct flint_hello_r
 int flint_auth_handshake(struct flint_conn *conn)
 {
 	struct flint_net *net = conn->peer->net;
+	u64 session = atomic64_read(&net->session_epoch);
 	struct flint_hello hello = {
 		.major = FLINT_PROTO_MAJOR,
 		.minor = FLINT_PROTO_MINOR,
@@ -173,7 +174,7 @@ int flint_auth_handshake(struct flint_conn *conn)
 		.max_io = cpu_to_le32(net->opts.max_io),
 		.credits = cpu_to_le16(conn->depth),
 		.features = cpu_to_le64(FLINT_FEATURES),
-		.session_epoch = cpu_to_le64(atomic64_read(&net->session_epoch)),
+		.session_epoch = cpu_to_le64(session),
 		.fixed_len = cpu_to_le16(sizeof(hello)),
 		.token_len = cpu_to_le16(net->token ? flint_token_len(net->token) : 0),
 	};
@@ -182,6 +183,7 @@ int flint_auth_handshake(struct flint_conn *conn)
 	u8 mac[FLINT_MAC_LEN];
 	int err;
 
+	conn->session = session;
 	if (flint_conn_wants_pushes(conn))
 		hello.features |= cpu_to_le64(FLINT_FEAT_LEASE);
 	if (!conn->ops->stream)

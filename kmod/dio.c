@@ -752,6 +752,7 @@ static int flint_piece_send(struct flint_piece *piece, unsigned int flags,
 		req->retry = piece->sent;
 	}
 	req->tries = piece->tries;
+	req->session = piece->session;
 	if (!dio->punch) {
 		req->dir = dio->write ? FLINT_DIR_OUT : FLINT_DIR_IN;
 		req->bvec = dio->mem->bv + piece->at.i;

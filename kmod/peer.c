@@ -621,8 +621,11 @@ static void flint_lane_work(struct work_struct *work)
 	conn->was_live = !err;
 	if (!err && flint_conn_set_state(conn, FLINT_CONN_LIVE)) {
 		flint_lane_up(lane, conn);
+		smp_mb();	/* LIVE, then the epoch: flint_net_reset() has them the other way */
 		if (flint_peer_over(peer))	/* it may have missed us before LIVE */
 			flint_conn_fail(conn, -EIO, "shut down");
+		else if (flint_conn_outdated(conn))
+			flint_conn_fail(conn, -ENOTCONN, "another session has begun");
 		goto put;
 	}
 	/* Still ours: nobody but us queues the teardown of a connection that never was LIVE. */
@@ -1040,6 +1043,7 @@ void flint_net_reset(struct flint_net *net, const char *why)
 {
 	struct flint_peer *peer;
 
+	smp_mb();	/* The epoch is set: flint_lane_work() sees it if we come before LIVE. */
 	mutex_lock(&net->lock);
 	list_for_each_entry(peer, &net->peers, node)
 		flint_peer_reset(peer, why);

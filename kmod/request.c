@@ -296,6 +296,9 @@ static int flint_req_check(const struct flint_conn *conn, const struct flint_req
 {
 	u32 ctrl = sizeof(struct flint_hdr) + req->body_len;
 
+	/* The server would take it for another session's: it was greeted for that one. */
+	if (req->session && req->session != conn->session)
+		return -ENOTCONN;
 	if (req->dir == FLINT_DIR_NONE ? req->data_len : req->data_len > conn->lim.max_io)
 		return -EMSGSIZE;
 	if (!flint_req_inline(conn, req))
@@ -377,7 +380,8 @@ static int flint_slot_send(struct flint_conn *conn, struct flint_slot *slot, u32
  *
  * A transport that has ->flush() sends nothing before that is called.
  *
- * Return: 0: ->done() will be called; -EAGAIN; -EMSGSIZE, -EIO: never sent.
+ * Return: 0: ->done() will be called; -EAGAIN; -EMSGSIZE, -EIO, -ENOTCONN (a connection of
+ * another session): never sent.
  */
 int flint_conn_submit(struct flint_conn *conn, struct flint_req *req, bool reserved,
 		      enum flint_want *want)

@@ -80,6 +80,8 @@ enum flint_dir {
  *	softirq context when the reply has little payload
  * @lease: kinds of leases wanted with the answer (lease.h); for flint_call() only
  * @only_conn: id of the connection that it must go out on, 0: any
+ * @session: epoch that the connection must have been greeted with, so that a chunk server takes
+ *	the request for that session's and no other, 0: any
  * @bvec, @nr_bvec, @bv_skip: memory, starting @bv_skip bytes into bvec[0];
  *	the array must live as long as @hold
  * @data_len: bytes of payload to send, or room for a reply's payload
@@ -111,6 +113,7 @@ struct flint_req {
 	u16 tries;
 	unsigned int nr_bvec;
 	u32 only_conn;
+	u64 session;
 	u64 seq;
 	u64 seq_low;
 	unsigned long deadline;
@@ -179,7 +182,8 @@ void flint_req_put(struct flint_req *req);
  * Context: process; must not hold a spinlock.
  * Return: 0: ->done() will be called (perhaps it was already). Otherwise it
  * will not: -EAGAIN (NOWAIT), -EINTR (killed), -ETIMEDOUT, -EIO (shut down,
- * or the peer refused us for good: flint_peer_reason()), -EMSGSIZE.
+ * or the peer refused us for good: flint_peer_reason()), -EMSGSIZE, -ENOTCONN
+ * (@only_conn is gone, or the connection is another session's).
  */
 int flint_req_submit(struct flint_peer *peer, struct flint_req *req, unsigned int flags);
 

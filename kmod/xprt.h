@@ -259,6 +259,7 @@ struct flint_conn {
 	bool bundles;			/* negotiated: several requests in a message */
 	u32 max_pages;
 	u32 max_seg;
+	u64 session;			/* that the greeting named; set before LIVE */
 
 	bool was_live;			/* the connect work's and the teardown's */
 
@@ -268,6 +269,16 @@ struct flint_conn {
 	struct work_struct teardown;
 	struct rcu_head rcu;
 };
+
+/*
+ * Chunk servers take all that comes on a connection for the session of its greeting: has another
+ * one begun?
+ */
+static inline bool flint_conn_outdated(const struct flint_conn *conn)
+{
+	return conn->peer->role == FLINT_ROLE_CHUNK &&
+	       conn->session != atomic64_read(&conn->peer->net->session_epoch);
+}
 
 /* What a submission lacks; flint_conn_submit() */
 enum flint_want {

@@ -355,6 +355,65 @@ static void deadline_fails_connection(struct kunit *test)
 	rk_conn_free(k);
 }
 
+/* ---- sessions --------------------------------------------------------- */
+
+static int rk_post(struct flint_conn *conn, struct flint_slot *slot, u32 len)
+{
+	return 0;
+}
+
+static const struct flint_xprt_ops rk_ops = { .name = "none", .stream = true, .post = rk_post };
+
+/* What is sent for @session on a connection that was greeted for session 7. */
+static int rk_submit(struct kunit *test, struct rk_conn *k, u64 session)
+{
+	struct flint_req *req = flint_req_alloc(FLINT_OP_PING, 0, GFP_KERNEL);
+	struct flint_slot *slot = k->conn.slots[k->conn.depth];
+	enum flint_want want;
+	int err;
+
+	KUNIT_ASSERT_NOT_NULL(test, req);
+	k->conn.ops = &rk_ops;
+	k->conn.session = 7;
+	slot->msg = kunit_kzalloc(test, FLINT_CTRL_SIZE, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, slot->msg);
+	req->session = session;
+	req->deadline = jiffies + HZ;
+	err = flint_conn_submit(&k->conn, req, true, &want);
+	if (!err)
+		flint_req_put(req);	/* the transport's */
+	KUNIT_EXPECT_EQ(test, (int)slot->state, (int)(err ? FLINT_SLOT_FREE : FLINT_SLOT_SENT));
+	KUNIT_EXPECT_EQ(test, k->conn.preparing, 0);
+	flint_req_put(req);
+	rk_conn_free(k);
+	return err;
+}
+
+/* A server that ended session 7 would refuse session 8's, and we would take that for its end. */
+static void other_sessions_do_not_mix(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, rk_submit(test, rk_conn(test, FLINT_DIR_NONE, 0), 0), 0);
+	KUNIT_EXPECT_EQ(test, rk_submit(test, rk_conn(test, FLINT_DIR_NONE, 0), 7), 0);
+	KUNIT_EXPECT_EQ(test, rk_submit(test, rk_conn(test, FLINT_DIR_NONE, 0), 6), -ENOTCONN);
+	KUNIT_EXPECT_EQ(test, rk_submit(test, rk_conn(test, FLINT_DIR_NONE, 0), 8), -ENOTCONN);
+}
+
+/* Greeted for session 7 while session 8 began; only chunk servers go by the greeting. */
+static void greeting_is_outdated(struct kunit *test)
+{
+	struct rk_conn *k = rk_conn(test, FLINT_DIR_NONE, 0);
+
+	k->conn.session = 7;
+	k->peer.role = FLINT_ROLE_CHUNK;
+	flint_net_set_epoch(&k->net, 7);
+	KUNIT_EXPECT_FALSE(test, flint_conn_outdated(&k->conn));
+	flint_net_set_epoch(&k->net, 8);
+	KUNIT_EXPECT_TRUE(test, flint_conn_outdated(&k->conn));
+	k->peer.role = FLINT_ROLE_META;
+	KUNIT_EXPECT_FALSE(test, flint_conn_outdated(&k->conn));
+	rk_conn_free(k);
+}
+
 static void long_bodies_are_allocated(struct kunit *test)
 {
 	struct flint_req *req = flint_req_alloc(FLINT_OP_RENAME, 600, GFP_KERNEL);
@@ -399,6 +458,8 @@ static struct kunit_case rk_cases[] = {
 	KUNIT_CASE(inline_payload_lands),
 	KUNIT_CASE(zombie_is_not_ended_twice),
 	KUNIT_CASE(deadline_fails_connection),
+	KUNIT_CASE(other_sessions_do_not_mix),
+	KUNIT_CASE(greeting_is_outdated),
 	KUNIT_CASE(long_bodies_are_allocated),
 	{}
 };
