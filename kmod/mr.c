@@ -201,7 +201,7 @@ static void flint_mr_free(struct flint_mr *mr)
  * @in: the server will write to it (else: read from it)
  * @desc: result
  *
- * Return: 0 or -EIO.
+ * Return: 0, -ENOMEM (no room for the mapping now: bounce buffers, IOMMU), or -EIO.
  */
 int flint_mr_map(struct flint_dev *dev, struct flint_mr *mr, const struct bio_vec *bvec,
 		 struct flint_cursor *cur, bool in, struct flint_desc *desc)
@@ -220,7 +220,7 @@ int flint_mr_map(struct flint_dev *dev, struct flint_mr *mr, const struct bio_ve
 	sg_mark_end(&mr->sg[nents - 1]);
 	dma_nents = ib_dma_map_sg(dev->ibdev, mr->sg, nents, mr->dma_dir);
 	if (!dma_nents)
-		return -EIO;
+		return -ENOMEM;
 	mr->mapped = true;
 	if (ib_map_mr_sg(mr->mr, mr->sg, dma_nents, NULL, PAGE_SIZE) != dma_nents ||
 	    mr->mr->length != len)
