@@ -136,11 +136,16 @@ static void flint_conn_ping(struct flint_conn *conn)
 	flint_req_put(req);
 }
 
-/* Once a second while LIVE: deadlines, and proof that the peer is alive. */
+/*
+ * Once a second while LIVE: deadlines, and proof that the peer is alive. It is asked for it before
+ * its silence is held against it: hb_timeo, of two seconds at least, has room for a tick with an
+ * answer between the first third and the end.
+ */
 static void flint_conn_tick(struct work_struct *work)
 {
 	struct flint_conn *conn = container_of(to_delayed_work(work), struct flint_conn, tick);
 	unsigned long idle = jiffies - READ_ONCE(conn->last_rx);
+	unsigned long hb_timeo = conn->peer->net->opts.hb_timeo;
 
 	if (READ_ONCE(conn->state) != FLINT_CONN_LIVE)
 		return;
@@ -150,7 +155,7 @@ static void flint_conn_tick(struct work_struct *work)
 	}
 	if (flint_conn_check_deadlines(conn))
 		return;
-	if ((long)idle >= (long)conn->peer->net->opts.hb_timeo) {
+	if ((long)idle >= (long)hb_timeo) {
 		flint_conn_fail(conn, -ETIMEDOUT, "nothing heard for %u s",
 				jiffies_to_msecs(idle) / 1000);
 		return;
@@ -159,7 +164,7 @@ static void flint_conn_tick(struct work_struct *work)
 		flint_conn_fail(conn, -ENOTCONN, "verbs took its place");
 		return;
 	}
-	if ((long)idle >= FLINT_PING_IDLE)
+	if ((long)idle >= (long)min_t(unsigned long, FLINT_PING_IDLE, hb_timeo / 3))
 		flint_conn_ping(conn);
 	queue_delayed_work(flint_io_wq, &conn->tick, FLINT_TICK);
 }

@@ -60,8 +60,30 @@ cli_v6()
 	"$B/bin/flint" status --mgr "[$ADDR]" --key $KEY && "$B/bin/flint" node list --mgr $ADDR --key $KEY
 }
 
+reconnects()
+{
+	sed 's/.* reconnects \([0-9]*\).*/\1/' /sys/kernel/debug/flintfs/*/peers | awk '{ n += $1 } END { print n }'
+}
+
+# The shortest time that may be set: a connection without anything to do is asked in time, and stays.
+idle_stays_up()
+{
+	local before after status=1
+
+	mount_flint hb_timeo=2s && echo data > $MNT/idle && sync $MNT/idle || return 1
+	sleep 2
+	before=$(reconnects)
+	sleep 20
+	after=$(reconnects)
+	[ "$before" -gt 2 ] && [ "$after" = "$before" ] && status=0
+	[ $status = 0 ] || sed 's/^/# /' /sys/kernel/debug/flintfs/*/peers
+	umount_flint
+	return $status
+}
+
 SEED=${SEED:-$RANDOM}
 cluster_start
+ok "connections with nothing to do stay up, with hb_timeo=2s" idle_stays_up
 mount_flint
 mkdir $MNT/t
 ok "data" "$B/vm/posix_data" $MNT/t
