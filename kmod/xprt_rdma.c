@@ -193,6 +193,8 @@ static void flint_dev_remove(struct ib_device *ibdev, void *data)
 	if (!dev)
 		return;
 	mutex_lock(&flint_dev_mutex);
+	/* Not to be found when it is freed: the core forgets it only after we have returned. */
+	ib_set_client_data(ibdev, &flint_ib_client, NULL);
 	dev->gone = true;
 	list_for_each_entry(rc, &dev->conns, dev_node)
 		flint_conn_fail(&rc->c, -ENODEV, "the RDMA device was removed");
