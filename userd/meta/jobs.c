@@ -27,6 +27,8 @@
  * @rep: of the job that runs or ran last
  * @text: of that job, its findings
  * @by_schedule: it is not an operator's
+ * @joined: the thread of @work has ended; on_done() is on its way
+ * @held: the state's file is about to be replaced
  */
 struct metad_jobs {
 	struct metad *m;
@@ -38,7 +40,7 @@ struct metad_jobs {
 	struct meta_manifest manifest;
 	struct flint_meta_job_rep rep;
 	char *text;
-	bool by_schedule;
+	bool by_schedule, joined, held;
 };
 
 static bool running(const struct metad_jobs *j)
@@ -101,13 +103,25 @@ static void finished(struct metad_jobs *j, int err, const char *why)
 		schedule_next(j);
 }
 
+/* Its thread ends soon, and is waited for. */
+static void work_end(struct metad_jobs *j)
+{
+	atomic_store(&j->work->cancel, true);
+	if (!j->joined)
+		meta_work_wait(j->work);
+	j->joined = true;
+}
+
 static void on_done(struct meta_work *w)
 {
 	struct metad_jobs *j = w->arg;
-	int err = w->err;
+	int err;
 
-	meta_work_wait(w);
+	if (!j->joined)
+		meta_work_wait(w);
+	j->joined = false;
 	j->work = NULL;
+	err = w->err;
 	j->rep.done = cpu_to_le64(atomic_load(&w->step));
 	j->rep.total = cpu_to_le64(atomic_load(&w->steps));
 	j->rep.index = cpu_to_le64(w->verdict.index);
@@ -167,7 +181,7 @@ static void on_flush(struct flint_timer *t)
 	struct metad_jobs *j = t->arg;
 
 	meta_store_freeze(&j->m->store);
-	if (j->m->store.durable >= j->flush_index)
+	if (!j->held && j->m->store.durable >= j->flush_index)
 		begin(j);
 	else
 		flint_timer_set(j->m->loop, &j->flush, FLUSH_POLL_MS);
@@ -423,12 +437,26 @@ void metad_jobs_free(struct metad_jobs *j)
 	flint_timer_cancel(j->m->loop, &j->schedule);
 	flint_timer_cancel(j->m->loop, &j->flush);
 	if (j->work) {
-		atomic_store(&j->work->cancel, true);
-		meta_work_wait(j->work);
+		work_end(j);
 		if (j->work->kind == META_W_COPY && !j->work->err)
 			unlink(j->work->dst);
 		free(j->work);
 	}
 	free(j->text);
 	free(j);
+}
+
+void metad_jobs_hold(void *arg, bool hold)
+{
+	struct metad *m = arg;
+	struct metad_jobs *j = m->jobs;
+
+	if (!j)
+		return;
+	j->held = hold;
+	if (!hold || !j->work)
+		return;
+	flint_warn("the %s under way is given up: this replica gets the state of another one",
+		   le32_to_cpu(j->rep.what) == FLINT_JOB_BACKUP ? "backup" : "check");
+	work_end(j);
 }

@@ -47,12 +47,15 @@ struct meta_proposal *meta_proposal_new(const struct meta_command *c);
  * @store: opened; the log applies to it, on the loop
  * @raft: loop, dir, name, addr, key and time_scale are used
  * @role: as in struct flint_raft_ops; readiness is told when the log may be used
+ * @replacing: true: the store's file is going to be another one soon, and nobody but the
+ *	store may have it open from now on; false: it was, or is not going to be
  * @fatal: the process must stop; once
  */
 struct meta_log_config {
 	struct meta_store *store;
 	struct flint_raft_config raft;
 	void (*role)(void *arg, const struct flint_raft_status *st);
+	void (*replacing)(void *arg, bool begins);
 	void (*fatal)(void *arg, const char *why);
 	void *arg;
 };

@@ -329,6 +329,7 @@ static void snapshot_admitted(struct meta_work *w)
 	else
 		flint_info("the state is now the leader's, log position %llu",
 			   (unsigned long long)log->store->index);
+	log->cfg.replacing(log->cfg.arg, false);
 	if (!log->dead)
 		flint_raft_snapshot_loaded(log->raft, err);
 	free(w);
@@ -378,6 +379,8 @@ static void on_snapshot_load(void *arg, const char *path, u64 index, u64 term)
 	err = work_start(log, META_W_ADMIT, path, "", snapshot_admitted, index, term);
 	if (err)
 		flint_raft_snapshot_loaded(log->raft, err);
+	else
+		log->cfg.replacing(log->cfg.arg, true);
 }
 
 static const struct flint_raft_ops raft_ops = {

@@ -290,7 +290,8 @@ static int log_start(struct run *r, char *err, size_t errlen)
 {
 	struct metad *m = &r->m;
 	struct meta_log_config cfg = {
-		.store = &m->store, .role = metad_role, .fatal = on_fatal, .arg = m,
+		.store = &m->store, .role = metad_role, .replacing = metad_jobs_hold,
+		.fatal = on_fatal, .arg = m,
 		.raft = { .loop = m->loop, .dir = r->o.state, .name = r->ep.name, .addr = r->addr,
 			  .key = r->key, .time_scale = r->o.time_scale,
 			  .keep_bytes = r->o.log_keep },

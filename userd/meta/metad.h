@@ -153,6 +153,11 @@ struct metad_jobs_config {
 struct metad_jobs *metad_jobs_new(struct metad *m, const struct metad_jobs_config *cfg);
 /* With the loop stopped: ends what runs. */
 void metad_jobs_free(struct metad_jobs *j);
+/*
+ * struct meta_log_config's, and a job's connection would keep the old file in use: what runs
+ * ends, with an error, and what is asked for from now on waits for the end of the hold.
+ */
+void metad_jobs_hold(void *arg, bool hold);
 /* FLINT_OP_META_JOB. On the loop. */
 void metad_job(struct metad *m, struct flint_call *call);
 

@@ -15,6 +15,7 @@
 #include "work.h"
 
 #define COPY_PAGES	256	/* 1 MiB between looks at the clock */
+#define SLEEP_NS	20000000ull
 
 static u64 clock_ns(clockid_t id)
 {
@@ -46,7 +47,7 @@ static bool progress(void *arg, const char *what, u64 done, u64 total)
 
 /* ---- copy ------------------------------------------------------------------------ */
 
-/* Sleep so that @bytes since @t0 are no faster than asked. */
+/* Sleep so that @bytes since @t0 are no faster than asked; not on when it is not wanted any more. */
 static void pace(const struct meta_work *w, u64 bytes, u64 t0)
 {
 	u64 due, now;
@@ -54,10 +55,8 @@ static void pace(const struct meta_work *w, u64 bytes, u64 t0)
 	if (!w->rate)
 		return;
 	due = t0 + bytes * 1000 / w->rate * 1000000;
-	now = clock_ns(CLOCK_MONOTONIC);
-	if (due > now) {
-		struct timespec ts = { .tv_sec = (due - now) / 1000000000,
-				       .tv_nsec = (due - now) % 1000000000 };
+	while (!atomic_load(&w->cancel) && (now = clock_ns(CLOCK_MONOTONIC)) < due) {
+		struct timespec ts = { .tv_nsec = due - now < SLEEP_NS ? due - now : SLEEP_NS };
 
 		nanosleep(&ts, NULL);
 	}
