@@ -131,10 +131,12 @@ below()
 	local p ret
 	"$BIN/flint-leasetest" --mgr "$MGRS" --key "$D/cluster.key" hold /mute > "$W/mute" 2>&1 &
 	PROCS=$!
-	until_ok 20 grep -q held "$W/mute" && kill -STOP $PROCS || return 1
+	until_ok 20 grep -q held "$W/mute" || return 1
 	lt below /below 10 > "$W/below" 2>&1 &
 	p=$!
-	until_ok 20 grep -q held "$W/below" && killed
+	# Not before: making the first directory takes its lease on the root back.
+	until_ok 20 grep -q held "$W/below" && until_ok 20 all_members &&
+		kill -STOP $PROCS && killed
 	wait $p
 	ret=$?
 	kill -9 $PROCS
