@@ -75,7 +75,8 @@ static void flint_lock_fill(struct flint_fs *fs, const struct inode *inode,
  * @l: its body
  * @seq: its number, open; 0: it was not sent
  * @session: in which this was so; all locks end with it
- * @start, @end: what is left to be mended
+ * @start: of what is left to be mended
+ * @end: its last byte
  * @tries: so far
  * @begun: nothing can be added
  */

@@ -682,7 +682,8 @@ static bool flint_wb_paid(struct inode *inode)
 	 * Direct writes set times without a lease: who waits for this one must not wait
 	 * for their end as well. Who has the file open then tells them.
 	 */
-	return !fi->dirtiers && !fi->strays && !fi->attr_owed && !delayed_work_pending(&fi->wb_work) &&
+	return !fi->dirtiers && !fi->strays && !fi->attr_owed &&
+	       !delayed_work_pending(&fi->wb_work) &&
 	       (!fi->kept || fi->kept <= fi->size || fi->kept_epoch != fi->trunc_epoch) &&
 	       (fi->ret_kinds || !test_bit(FLINT_I_MTIME_DIRTY, &fi->state)) &&
 	       !mapping_tagged(inode->i_mapping, PAGECACHE_TAG_DIRTY) &&
