@@ -176,7 +176,7 @@ static bool flint_delegate_unlocks(const struct flint_mcall *c)
 	const struct flint_lock *l = c->body;
 
 	return c->op == FLINT_OP_LOCK_TEST || c->op == FLINT_OP_LOCK_CANCEL ||
-	       (c->op == FLINT_OP_LOCK && (l->type == FLINT_LOCK_UN || c->keep->seq));
+	       (c->op == FLINT_OP_LOCK && (l->type == FLINT_LOCK_UN || (c->keep && c->keep->seq)));
 }
 
 /**
