@@ -11,7 +11,7 @@
 #define REPLICAS_MAX	5
 
 struct options {
-	char *metad, *state, *key, *acts, *keep, *relay;
+	char *metad, *mgrd, *state, *key, *acts, *keep, *relay;
 	uint64_t port, threads, rounds, round_ms, seed, replicas, resume_ms, scale, down_ms;
 };
 
@@ -46,7 +46,7 @@ struct test {
 	volatile bool failed;
 	volatile u64 answered_ns, gap_ms;
 	u64 root;
-	pid_t relay;
+	pid_t relay, mgr;
 	char rules[256];
 };
 
@@ -64,6 +64,11 @@ void crash_ask(struct call *c, struct flint_peer *peer);
 void crash_group_start(struct test *t);
 /* Disturb them until the rounds are over. */
 void crash_group_disturb(struct test *t);
+/*
+ * There was no manager until now: start one, and wait until the servers have heard from it that there are
+ * no chunk servers. Before that they end no session, as nobody can be told.
+ */
+void crash_mgr_start(struct test *t);
 /* Stop them; their states are whole and equal. */
 void crash_group_stop(struct test *t);
 

@@ -20,18 +20,21 @@
 
 #define LEASE_MS	"2000"
 #define CHANGE_MS	60000
+#define MGR_PORT	90		/* the manager's, behind the first server's */
+#define MGR_HEARD_S	7		/* servers try to reach one every 5 s at least */
 
 /* ---- processes ------------------------------------------------------------------ */
 
 static void server_run(struct test *t, struct server *s)
 {
-	char port[16], scale[16], raft[FLINT_ADDR_STR];
+	char port[16], scale[16], mgr[32], raft[FLINT_ADDR_STR];
 
 	flint_addr_format(&s->raft, raft, sizeof(raft));
 	snprintf(port, sizeof(port), "%u", flint_addr_port(&s->addr));
+	snprintf(mgr, sizeof(mgr), "127.0.0.1:%u", (unsigned int)t->o.port + MGR_PORT);
 	snprintf(scale, sizeof(scale), "%u", (unsigned int)t->o.scale);
 	sigprocmask(SIG_SETMASK, &(sigset_t) { 0 }, NULL);
-	execl(t->o.metad, t->o.metad, "--state", s->state, "--key", t->o.key, "--mgr", "127.0.0.1:1",
+	execl(t->o.metad, t->o.metad, "--state", s->state, "--key", t->o.key, "--mgr", mgr,
 	      "--listen", "127.0.0.1", "--tcp-port", port, "--rdma-port", "0", "--lease-ms", LEASE_MS,
 	      "--name", s->name, "--time-scale", scale, "--log-keep", t->o.keep, "--raft-address", raft, s->found ? "--found" : NULL, NULL);
 	perror(t->o.metad);
@@ -45,6 +48,26 @@ static void server_start(struct test *t, struct server *s)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);	/* nothing is left when the test is killed */
 		server_run(t, s);
 	}
+}
+
+void crash_mgr_start(struct test *t)
+{
+	char state[256], port[16];
+
+	snprintf(state, sizeof(state), "%s/mgr", t->o.state);
+	snprintf(port, sizeof(port), "%u", (unsigned int)t->o.port + MGR_PORT);
+	mkdir(state, 0700);
+	t->mgr = fork();
+	if (!t->mgr) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		sigprocmask(SIG_SETMASK, &(sigset_t) { 0 }, NULL);
+		execl(t->o.mgrd, t->o.mgrd, "--state", state, "--key", t->o.key, "--listen", "127.0.0.1",
+		      "--tcp-port", port, "--rdma-port", "0", "--http-port", "0", NULL);
+		perror(t->o.mgrd);
+		_exit(127);
+	}
+	sleep(MGR_HEARD_S);
+	t->answered_ns = 0;	/* nobody asked meanwhile */
 }
 
 static void server_kill(struct server *s)
@@ -386,6 +409,10 @@ void crash_group_stop(struct test *t)
 	if (t->relay) {
 		kill(t->relay, SIGTERM);
 		waitpid(t->relay, NULL, 0);
+	}
+	if (t->mgr) {
+		kill(t->mgr, SIGTERM);
+		waitpid(t->mgr, NULL, 0);
 	}
 	if (t->nr < 2)
 		return;

@@ -32,6 +32,8 @@
 static const struct flint_conf_opt opts[] = {
 	{ "metad", 0, FLINT_CONF_STR, OFF(metad), NULL, "PROGRAM", "server to start", 0, 0,
 	  FLINT_CONF_CLI | FLINT_CONF_REQUIRED },
+	{ "mgrd", 0, FLINT_CONF_STR, OFF(mgrd), NULL, "PROGRAM", "manager to start in the end", 0, 0,
+	  FLINT_CONF_CLI | FLINT_CONF_REQUIRED },
 	{ "state", 0, FLINT_CONF_STR, OFF(state), NULL, "DIR", "its state", 0, 0,
 	  FLINT_CONF_CLI | FLINT_CONF_REQUIRED },
 	{ "key", 0, FLINT_CONF_STR, OFF(key), NULL, "FILE", "cluster key", 0, 0,
@@ -519,8 +521,10 @@ static int run(struct test *t)
 		ops += cl[i].ops;
 		retries += cl[i].retries;
 	}
-	if (!t->failed)
+	if (!t->failed) {
+		crash_mgr_start(t);
 		lease_check(t);
+	}
 	crash_group_stop(t);
 	printf("longest time without an answer: %llu ms\n", (unsigned long long)t->gap_ms);
 	if (t->o.resume_ms && t->gap_ms > t->o.resume_ms) {

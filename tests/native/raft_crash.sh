@@ -16,7 +16,7 @@ group() {
 	shift
 	n=$((n + 1))
 	mkdir "$dir/$n"
-	timeout 100 "$BIN/flint-metad-crash" --metad "$BIN/flint-metad" --state "$dir/$n" --key "$dir/key" \
+	timeout 100 "$BIN/flint-metad-crash" --metad "$BIN/flint-metad" --mgrd "$BIN/flint-mgrd" --state "$dir/$n" --key "$dir/key" \
 		--port $((20000 + RANDOM % 10000)) --replicas "${REPLICAS:-3}" --threads 3 --time-scale "${SCALE:-2}" \
 		--resume-ms "${RESUME_MS:-30000}" "$@" >"$dir/out" 2>&1 || status=$?
 	if [ "$status" = 0 ]; then
@@ -51,7 +51,7 @@ resumes() {
 	mkdir "$dir/$n"
 	rm -f "$dir/late" "$dir/late.stop"
 	probe "$dir/late" &
-	timeout 100 "$BIN/flint-metad-crash" --metad "$BIN/flint-metad" --state "$dir/$n" --key "$dir/key" \
+	timeout 100 "$BIN/flint-metad-crash" --metad "$BIN/flint-metad" --mgrd "$BIN/flint-mgrd" --state "$dir/$n" --key "$dir/key" \
 		--port $((20000 + RANDOM % 10000)) --replicas 3 --threads 3 --time-scale 1 --resume-ms 60000 \
 		"$@" >"$dir/out" 2>&1 || status=$?
 	touch "$dir/late.stop"

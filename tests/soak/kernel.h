@@ -140,6 +140,7 @@ struct completion {
 	int done;
 };
 
+#define atomic64_read(a)	((a)->v)
 #define atomic64_inc_return(a)	(++(a)->v)
 #define refcount_set(r, n)	((r)->v = (n))
 #define refcount_inc(r)		({ soak_assert((r)->v > 0); (r)->v++; })
