@@ -26,11 +26,7 @@ hold() {	# PATH [hold|writer]: a client that holds leases on it; its pid in $hol
 	"$BIN/flint-leasetest" --mgr "127.0.0.1:$((PORT + 1))" --key "$D/cluster.key" "${2:-hold}" "$1" \
 		>"$W/hold.out" 2>&1 &
 	holder=$!
-	for _ in $(seq 100); do
-		grep -q held "$W/hold.out" && return 0
-		sleep 0.1
-	done
-	return 1
+	until_ok 30 grep -q held "$W/hold.out" || { echo "# ${2:-hold} $1: $(cat "$W/hold.out")"; return 1; }
 }
 
 tap() {		# NAME COMMAND...: all its "not ok" lines count as one
@@ -149,21 +145,21 @@ meta_again
 
 # Without a manager a metadata server that has just started knows nobody whom to tell of a session's end.
 sessions() { curl -sf -H "Authorization: Bearer $TOKEN" "http://127.0.0.1:$((PORT + 13))/metrics" | sed -n 's/^flint_meta_sessions //p'; }
-sessions_are() { [ "$(sessions)" = "$1" ]; }
+sessions_are() { [ "$(sessions)" = "$1" ] || { echo "# $(sessions) sessions, not $1"; return 1; }; }
 mapless() {
 	local cmd rc
 	TOKEN=$(fl cluster metrics-token)
-	until_ok 20 sessions_are 0 && hold /held4 || return 1
+	until_ok 60 sessions_are 0 && hold /held4 || return 1
 	mapfile -d '' -t cmd <"/proc/$(pid mgr)/cmdline"
 	kill_hard "$(pid mgr)"
 	meta_again
 	kill -9 "$holder"
-	until_ok 20 sessions_are 1 && sleep 12 && sessions_are 1
+	until_ok 60 sessions_are 1 && sleep 12 && sessions_are 1
 	rc=$?
 	"${cmd[@]}" >>"$D/log/mgr.log" 2>&1 &
 	echo $! >"$D/run/mgr.pid"
 	disown
-	[ $rc = 0 ] && until_ok 30 sessions_are 0
+	[ $rc = 0 ] && until_ok 60 sessions_are 0
 }
 tap "a session is ended only when there are managers to say who has to know" mapless
 holder=

@@ -25,6 +25,7 @@ struct fencing {
 	u64 begun_ns;
 	u32 left;		/* answers to come */
 	bool failed;
+	bool waits;		/* for a map, and it was said */
 	struct flint_fence body;
 	struct flint_timer retry;
 	struct fencing *next, **prev;
@@ -120,8 +121,11 @@ static void fence_send(struct fencing *f)
 	f->left = 1;
 	if (!ref) {
 		f->begun_ns = flint_now_ns();
-		flint_warn_rl("session %llu is to end, but no manager has said yet which chunk servers"
-			      " there are to be told: it waits for that", (unsigned long long)f->sid);
+		if (!f->waits)
+			flint_warn("session %llu is to end, but no manager has said yet which chunk"
+				   " servers there are to be told: it waits for that",
+				   (unsigned long long)f->sid);
+		f->waits = true;
 	}
 	for (i = 0; ref && i < ref->map.nr_nodes; i++) {
 		const struct flint_map_node *n = &ref->map.nodes[i];

@@ -286,13 +286,11 @@ void metad_session_expire(struct metad *m, struct metad_session *sn, const char 
 {
 	if (sn->expiring || sn->gone)
 		return;
-	sn->expiring = true;
-	if (metad_fence(m, sn)) {
-		sn->expiring = false;	/* at the next occasion */
-		return;
-	}
-	flint_info("session %llu is ended: %s; its open files are closed",
+	flint_info("session %llu is to end: %s; its open files are closed",
 		   (unsigned long long)sn->id, why);
+	sn->expiring = true;
+	if (metad_fence(m, sn))
+		sn->expiring = false;	/* at the next occasion */
 }
 
 bool metad_session_owes(struct metad *m, u64 sid)
