@@ -471,14 +471,16 @@ static ssize_t flint_write_step(struct kiocb *iocb, struct iov_iter *from, bool 
 
 	if (down_write_killable(&inode->i_rwsem))
 		return -EINTR;
-	if (!*placed) {
+	if (IS_IMMUTABLE(inode))
+		ret = -EPERM;	/* between two steps; what is behind it would be refused later */
+	else if (!*placed) {
 		*through = (iocb->ki_flags & IOCB_APPEND) &&
 			   !flint_wb_reserve(inode, iov_iter_count(from), &iocb->ki_pos);
 		if (!*through)
 			ret = flint_write_limit(iocb, from);
 		*placed = !*through && !ret;
 	}
-	if (*placed)
+	if (*placed && !ret)
 		ret = flint_cache_write(iocb, from, through);
 	inode_unlock(inode);
 	return ret;

@@ -689,6 +689,8 @@ void flint_close_stop(struct flint_fs *fs);
  * @project: flint_attr.project
  * @valid: jiffies until which the attributes may be used
  * @stale_at: jiffies when FLINT_I_TIMES_STALE was set
+ * @doubt: jiffies until which attributes are good for one use only, as a change may be carried
+ *	out that nobody waits for any more; 0: none
  * @known: attributes were set at all
  * @cache_change: change counter that the page cache belongs to
  * @cache_gen: of the READ lease that it is good under, whatever we change
@@ -745,6 +747,7 @@ struct flint_inode {
 	struct timespec64 btime;
 	unsigned long valid;
 	unsigned long stale_at;
+	unsigned long doubt;
 	bool known;
 	u32 names_seq;
 	u32 lease_kinds;
@@ -804,6 +807,12 @@ struct flint_place {
 static inline struct flint_inode *flint_i(const struct inode *inode)
 {
 	return container_of(inode, struct flint_inode, vfs);
+}
+
+/* Are attributes good for one use only? Under fi->lock. */
+static inline bool flint_attr_doubt(const struct flint_inode *fi)
+{
+	return fi->doubt && time_before(jiffies, fi->doubt);
 }
 
 /* flint_hold_begin() for a file's chunk servers. On a soft mount the wait ends by itself. */

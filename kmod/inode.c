@@ -61,6 +61,7 @@ struct inode *flint_inode_alloc(struct super_block *sb)
 	fi->told = 0;
 	fi->valid = jiffies;
 	fi->stale_at = jiffies;
+	fi->doubt = 0;
 	fi->known = false;
 	fi->names_seq = 0;
 	fi->lease_kinds = 0;
@@ -252,7 +253,7 @@ int flint_inode_apply(struct inode *inode, const struct flint_attr *a, unsigned 
 	}
 	if (!fi->known || le64_to_cpu(a->change) >= fi->change) {
 		flint_inode_copy(inode, a);
-		if (!fi->known || time_after(until, fi->valid))
+		if (!flint_attr_doubt(fi) && (!fi->known || time_after(until, fi->valid)))
 			fi->valid = until;
 		if (time_after(sent, fi->stale_at))
 			clear_bit(FLINT_I_TIMES_STALE, &fi->state);
@@ -503,15 +504,17 @@ void flint_cache_revalidate(struct inode *inode)
 	 * Under one lease all changes are our own. Without one somebody may write it
 	 * this moment.
 	 */
-	if (leased && ((gen && gen == READ_ONCE(fi->cache_gen)) ||
-		       READ_ONCE(fi->cache_change) == change))
-		goto good;
-	if (inode->i_mapping->nrpages)
+	if (leased && gen && gen == READ_ONCE(fi->cache_gen))
+		return;
+	if ((!leased || READ_ONCE(fi->cache_change) != change) && inode->i_mapping->nrpages)
 		invalidate_inode_pages2(inode->i_mapping);
-good:
-	WRITE_ONCE(fi->cache_change, change);
-	if (leased)
-		WRITE_ONCE(fi->cache_gen, gen);
+	spin_lock(&fi->lock);
+	if (fi->change == change) {	/* else the pages may have become old meanwhile */
+		fi->cache_change = change;
+		if (leased && fi->read_gen == gen)
+			fi->cache_gen = gen;
+	}
+	spin_unlock(&fi->lock);
 }
 
 /**
@@ -661,17 +664,19 @@ static void flint_setattr_fill(struct flint_setattr *b, const struct inode *inod
 
 /*
  * Nobody waits for the answer any more, but the server may change it, now or later, and leaves us
- * our leases. If it cuts the file, pages of before must not be seen (flint_inode_copy()).
+ * our leases: what it says of the inode meanwhile is not kept. It waits for the leases of others
+ * for less than a session's lease; what takes longer, the cut itself, keeps leases from us. Then
+ * pages of before must not be seen (flint_inode_copy()).
  */
 static void flint_setattr_unknown(struct inode *inode, const struct iattr *attr)
 {
 	struct flint_inode *fi = flint_i(inode);
 
 	flint_inode_stale(inode);
-	if (!(attr->ia_valid & ATTR_SIZE))
-		return;
 	spin_lock(&fi->lock);
-	set_bit(FLINT_I_CUTTING, &fi->state);
+	if (attr->ia_valid & ATTR_SIZE)
+		set_bit(FLINT_I_CUTTING, &fi->state);
+	fi->doubt = (jiffies + msecs_to_jiffies(flint_fs(inode->i_sb)->lease_ms)) | 1;
 	fi->attr_gen = 0;
 	fi->valid = jiffies;
 	spin_unlock(&fi->lock);

@@ -158,7 +158,8 @@ unsigned long flint_lease_hold(struct inode *inode, u64 epoch, u32 kinds, u64 se
 		fi->write_gen = atomic_long_inc_return(&l->gens);
 	fi->lease_kinds |= kinds;
 	fi->lease_seq = max(fi->lease_seq, seq);
-	if (a && (kinds & FLINT_LEASE_READ) && fi->change == le64_to_cpu(a->change))
+	if (a && (kinds & FLINT_LEASE_READ) && fi->change == le64_to_cpu(a->change) &&
+	    !flint_attr_doubt(fi))
 		fi->attr_gen = fi->read_gen;
 	if (kinds & FLINT_LEASE_DIR)
 		gen = fi->dir_gen;

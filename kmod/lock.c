@@ -152,12 +152,13 @@ static void flint_lock_mend(struct inode *inode, u16 op, const struct flint_lock
 		flint_seq_move(fs, &m->seq, seq);
 	flint_fs_begin(fs);
 	spin_lock(&ls->mend_lock);
-	atomic_inc(&ls->lock_doubts);
 	if (m->seq.seq || l->id || !flint_mend_widen(fs, l)) {
 		ihold(inode);
 		list_add_tail(&m->node, &ls->mends);
 		spare = NULL;
 	}
+	smp_mb__before_atomic();	/* who did not see it on the list sees this: flint_lock_set() */
+	atomic_inc(&ls->lock_doubts);
 	queue_delayed_work(fs->wq, &ls->mend_work, 0);
 	spin_unlock(&ls->mend_lock);
 	if (spare)
@@ -526,6 +527,7 @@ static int flint_lock_set(struct flint_fs *fs, struct file *file, struct file_lo
 
 	while (!err) {
 		doubts = atomic_read(&fs->leases.lock_doubts);
+		smp_rmb();	/* before it is looked whether anything is mended */
 		err = flint_lock_ask(fs, file, fl, noted);
 		if (err)
 			break;

@@ -222,14 +222,14 @@ int flint_set_acl(FLINT_IDMAP *idmap, FLINT_ACL_NODE *node, struct posix_acl *ac
 }
 #endif
 
-/* Leave out names that begin with "trusted.". Return: bytes that are left. */
+/* Leave out names that begin with "trusted."; a NUL ends the last. Return: bytes that are left. */
 static size_t flint_list_untrusted(char *list, size_t len)
 {
 	char *end = list + len, *to = list, *name;
 	size_t n;
 
 	for (name = list; name < end; name += n) {
-		n = strnlen(name, end - name - 1) + 1;
+		n = strlen(name) + 1;
 		if (strstarts(name, XATTR_TRUSTED_PREFIX))
 			continue;
 		memmove(to, name, n);
@@ -248,7 +248,7 @@ static ssize_t flint_list_some(struct inode *inode, char *list, size_t size)
 		return -ENOMEM;
 	len = flint_xattr_fetch(inode, FLINT_OP_LISTXATTR, NULL, all, FLINT_XATTR_VALUE_MAX);
 	if (len > 0)
-		len = flint_list_untrusted(all, len);
+		len = all[len - 1] ? -EPROTO : flint_list_untrusted(all, len);
 	if (size && len > (ssize_t)size)
 		len = -ERANGE;
 	if (size && len > 0)

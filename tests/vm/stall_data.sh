@@ -194,12 +194,59 @@ stays_cut()
 	truncate -s $SIZE $f && zeros $f 0 $SIZE
 }
 
+# Changes whose tasks were killed while the metadata server was silent are seen when they have come, though this mount
+# asked for attributes before.
+seen_late()
+{
+	local f=$MNT/late pids i
+
+	make_file $f && cp $f $f.mode && cat $f $f.mode > /dev/null || return 1
+	pkill -STOP -x flint-metad
+	perl -e 'truncate($ARGV[0], 0)' $f & pids=$!	# without opening it
+	chmod 600 $f.mode & pids+=" $!"
+	sleep 1
+	kill -9 $pids
+	wait $pids 2> /dev/null
+	for i in 1 2 3 4; do
+		stat $f $f.mode > /dev/null & pids+=" $!"
+		cat $f > /dev/null & pids+=" $!"
+	done
+	sleep 1
+	pkill -CONT -x flint-metad
+	wait $pids 2> /dev/null
+	sleep 2
+	[ "$(cat $f | wc -c) $(stat -c %s $f) $(stat -c %a $f.mode)" = "0 0 600" ] ||
+		{ echo "# $(cat $f | wc -c) bytes; $(stat -c '%s %a' $f $f.mode | tr '\n' ' ')"; return 1; }
+}
+
+# chattr +i between the steps of a long write: what write(2) counted is there.
+immutable_between()
+{
+	local f=$MNT/frozen n i pid
+
+	for i in 1 2 3 4; do
+		rm -f $f
+		: > $f
+		dd if=/dev/zero of=$f bs=64M count=1 conv=notrunc 2> /tmp/dd.log & pid=$!
+		sleep 0.$i
+		chattr +i $f
+		wait $pid
+		sync $f
+		n=$(sed -n 's/^\([0-9]*\) bytes.*/\1/p' /tmp/dd.log)
+		echo "# ${n:-0} bytes written before it was immutable"
+		chattr -i $f && [ "$(stat -c %s $f)" = "${n:-0}" ] && zeros $f 0 "${n:-0}" || return 1
+	done
+	rm $f
+}
+
 for i in 0 1 2 3 4 5; do head -c $PART /dev/urandom > /tmp/pattern$i; done
 cluster_start
 mount_flint
 ok "writes, truncations and holes of the same files outlast frozen chunk servers" writers_go_on
 ok "a collapse is carried out once though the metadata server is silent" collapsed_once
 ok "what a killed truncation cut off does not come back" stays_cut
+ok "changes of killed tasks are seen when they come" seen_late
+ok "chattr +i during a long write loses nothing of what it counted" immutable_between
 umount_flint
 mount_flint writeback
 ok "so they do when the cache is to be written back first" write_back_goes_on
