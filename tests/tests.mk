@@ -65,7 +65,8 @@ soak-store: $(B)/unit/chunk_crash_test
 # The module for the debug kernel, and the guest tests on it.
 debug-tree:
 	@tools/vm/vm fetch --debug-kernel
-	+@$(TREE_MAKE) B=build/debug KDIR=$$(tools/vm/vm path --debug-kernel) module
+	+@$(TREE_MAKE) B=build/debug KDIR=$$(tools/vm/vm path --debug-kernel) module \
+		$(XT_KO:$(B)/%=build/debug/%)
 # The module for another of the distribution's kernels than the one whose headers are installed.
 linux-%:
 	+@kdir=$$(tools/vm/vm path --kernel $*) && $(TREE_MAKE) B=build/linux-$* KDIR=$$kdir module

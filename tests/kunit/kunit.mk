@@ -23,5 +23,7 @@ kunit-tree:
 
 uml-tree:
 	+@$(TREE_MAKE) UML_KERNEL=faults KUNIT_DIR=build/uml kunit-tree
+	+@$(TREE_MAKE) ARCH=um B=build/uml KDIR=$$(tools/vm/build-kernel faults --print | cut -d' ' -f1)/build \
+		$(XT_KO:$(B)/%=build/uml/%)
 
 .PHONY: kunit-tree uml-tree

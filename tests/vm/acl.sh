@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # POSIX ACLs through the mount: what they allow and refuse, masks, inheritance,
 # umask, and that another mount sees a change at once.
+# uml: too
 . "$(dirname "$0")/lib/cluster.sh"
 
 OTHER=/mnt/other

@@ -3,6 +3,7 @@
 # The kernel client on chains of three: chunk servers are killed, frozen longer than their lease, killed
 # all at once, while verified I/O runs. It goes on within two leases, nothing that was acknowledged is
 # lost, the chains heal by themselves; and the wall clock may jump.
+# uml: too
 # timeout: 900
 DATA_MIB=1024
 TARGET_SIZE=128M

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# uml: too
 # timeout: 900
 # Two mounts are two clients: buffered writes, direct I/O, shared maps and appends of both on the
 # same file, against a reference (coherence.c), first without write-back, then with

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Disks under chains of three that fail (dm error), fail now and then (dm-flakey), are slow (dm-delay),
 # fill up, are damaged, swapped or doubled: words, other disks go on, and the data is right.
+# uml: too
 # timeout: 900
 DATA_MIB=1536
 TARGET_SIZE=96M

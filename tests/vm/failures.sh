@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Servers killed or frozen in the middle of I/O, umount -f, kill -9 of the
 # process doing I/O, rmmod under load: nothing hangs, nothing is lost.
+# uml: too
 # timeout: 900
 . "$(dirname "$0")/lib/cluster.sh"
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# uml: too
 # proto=auto: verbs while there are verbs, TCP when their device goes, verbs again when it is back,
 # all of it under verified load. The device cannot be deleted while the servers have it open, so the
 # deletion stands still, with the kernel's users gone already, until the servers are killed.

@@ -5,11 +5,13 @@
 # data, memory comes back, the module unloads, and the kernel does not complain.
 #
 # timeout: 1500
+# uml: too
 #   hostile_server.sh [MODE ...]     default: all
 # XT: xprt_test.ko, HS: the hostile_server program.
 # proto: own
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)
-XT=${XT:-$ROOT/build/xprt_test/tests/vm/xprt_test/xprt_test.ko}
+KO=${FLINT_KO:-$ROOT/build/kmod/flintfs.ko}	# beside that one, for the same kernel
+XT=${XT:-${KO%/kmod/*}/xprt_test/tests/vm/xprt_test/xprt_test.ko}
 HS=${HS:-$ROOT/build/vm/hostile_server}
 KEY=$(printf '%064d' 7)
 ADDR=${ADDR:-10.77.0.1}

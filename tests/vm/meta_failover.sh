@@ -3,6 +3,7 @@
 # Three metadata servers, a mount, and a workload that notices every change that is lost, invented or
 # done twice, while leaders are killed, frozen and started again: no call fails, service resumes
 # within a bound, and all is there at the end. The mount follows the leader (kmod/leader.c).
+# uml: too
 # timeout: 700
 TARGET_SIZE=256M
 . "$(dirname "$0")/lib/cluster.sh"

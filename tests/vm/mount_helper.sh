@@ -3,6 +3,7 @@
 # The mount helper in a guest: each mistake ends in one sentence that names the
 # remedy, leaves nothing mounted and no key behind; a good mount works with
 # names, several managers, sub-trees, options and remount.
+# uml: too
 # timeout: 600
 # proto: own
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What must outlive kill -9 of every server: names, data, files deleted while
 # open; and what must not outlive a flipped bit: wrong data.
+# uml: too
 # timeout: 900
 MOVED=10.77.0.9
 TARGET_SIZE=192M	# small enough to be searched for a line

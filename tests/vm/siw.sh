@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The same mount over iWARP (siw, built from the kernel's source): fewer pages
 # in a memory region, no remote invalidation, the client speaks first.
+# uml: too
 # vm: --rdma siw
 # proto: own
 . "$(dirname "$0")/lib/cluster.sh"

@@ -3,6 +3,7 @@
 # A mount over TCP only: data, servers that are killed or stand still, and the end of it all by
 # force. Then a cluster that has nothing but an IPv6 address, over TCP and over verbs.
 # `make check-guest PROTO=tcp` runs the other guest tests over TCP.
+# uml: too
 # proto: own
 . "$(dirname "$0")/lib/cluster.sh"
 MOUNT_OPTS=proto=tcp

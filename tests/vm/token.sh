@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Tokens on a real mount: what one allows and what it does not, in words; expiry, addresses, changed
 # claims, squash, and taking one back under a mount's feet.
+# uml: too
 # timeout: 300
 TARGET_SIZE=256M
 . "$(dirname "$0")/lib/cluster.sh"
