@@ -74,6 +74,28 @@ static bool member_ready(const struct mgr_chain *c, const struct mgr_target *t)
 	return t->local == FLINT_LOCAL_UPTODATE && t->live.chain_ver == c->version;
 }
 
+/*
+ * A server that only starts has not said which disks it has: none of its targets is chosen to go on
+ * alone before that, or what another one has would be given up for a disk that is not there.
+ */
+static void chain_starting(struct mgr_state *st, struct mgr_member *m, u32 nr)
+{
+	bool goes = false;
+	u32 i;
+
+	for (i = 0; i < nr; i++)
+		goes |= m[i].state == FLINT_TARGET_SERVING && m[i].live == MGR_LIVE_HEARD;
+	for (i = 0; i < nr; i++) {
+		const struct mgr_target *t = mgr_target_find(st, m[i].target);
+
+		if (m[i].live != MGR_LIVE_RESTARTED || !mgr_node_find(st, t->node)->starting)
+			continue;
+		if (m[i].state == FLINT_TARGET_LASTSRV ||
+		    (m[i].state == FLINT_TARGET_SERVING && !goes))
+			m[i].live = MGR_LIVE_SILENT;
+	}
+}
+
 static void chain_members(struct mgr_state *st, const struct mgr_chain *c, struct mgr_member *m)
 {
 	u64 since = chain_since_ns(st, c);
@@ -91,6 +113,7 @@ static void chain_members(struct mgr_state *st, const struct mgr_chain *c, struc
 		if (t->state == FLINT_TARGET_SYNCING && m[i].live == MGR_LIVE_RESTARTED)
 			m[i].ready = t->local == FLINT_LOCAL_ONLINE;
 	}
+	chain_starting(st, m, c->nr);
 }
 
 /* ---- members to records ------------------------------------------------ */

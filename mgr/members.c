@@ -316,6 +316,7 @@ u32 mgr_beat_apply(struct mgr_state *st, const struct mgr_beat *b, u64 now_ns, u
 
 	n->heard_ns = now_ns;
 	n->silent_ns = now_ns;
+	n->starting = b->starting;
 	n->skew_ns = b->skew_ns;
 	n->replica = b->replica;
 	if (n->state != FLINT_NODE_UP)

@@ -349,6 +349,7 @@ struct mgr_table *mgr_table_add(struct mgr_state *st, u32 id, u32 version, u32 n
 static void mgr_node_live_copy(struct mgr_node *n, const struct mgr_node *from)
 {
 	n->incarnation = from->incarnation;
+	n->starting = from->starting;
 	n->displaced = from->displaced;
 	n->heard_ns = from->heard_ns;
 	n->silent_ns = from->silent_ns;

@@ -47,6 +47,7 @@ struct mgr_node {
 	char rack[MGR_PLACE_LEN];	/* "": not known */
 	/* not replicated */
 	u64 incarnation;		/* of the process last heard, 0: none yet */
+	bool starting;			/* it has not said yet which targets it has */
 	u64 displaced;			/* incarnation that it replaced */
 	u64 heard_ns;			/* CLOCK_BOOTTIME */
 	u64 silent_ns;			/* from when its silence counts */

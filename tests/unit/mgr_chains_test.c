@@ -37,7 +37,7 @@ static void commit(void)
 	free(cmd);
 }
 
-static bool starting, stuck;
+static bool starting, stuck, nameless;
 static u32 behind;		/* versions of the chain that heartbeats do not know of */
 
 /* Server @i (1..3) with target @i speaks; incarnation @inc. Return: its order. */
@@ -52,7 +52,7 @@ static struct flint_hb_order beat(u32 i, u64 inc, u8 local)
 		.uuid = { i }, .flags = cpu_to_le32(stuck ? FLINT_HBT_STUCK : 0),
 	};
 	struct mgr_beat b = { .role = FLINT_ROLE_CHUNK, .incarnation = inc, .targets = &t,
-			      .nr_targets = !starting, .starting = starting, .sent_ns = now };
+			      .nr_targets = !starting && !nameless, .starting = starting, .sent_ns = now };
 	bool changed;
 	u32 id;
 
@@ -188,6 +188,42 @@ static void test_all_die_one_is_back(void **state)
 	assert_int_equal(mgr_target_find(st, 1)->state, S);
 	assert_int_equal(beat(1, 11, FLINT_LOCAL_ONLINE).flags, FLINT_HB_ADMITTED);
 	is(2, 1, S, 2, O, 3, O);
+}
+
+/* All die; the first that is back says nothing of its disk, then that it is not there: another one serves. */
+static void test_all_die_first_is_empty(void **state)
+{
+	silence();
+	tick();
+	is(2, 1, L, 2, L, 3, L);
+	starting = true;
+	beat(1, 11, FLINT_LOCAL_ONLINE);
+	starting = false;
+	is(2, 1, L, 2, L, 3, L);
+	nameless = true;
+	beat(1, 11, FLINT_LOCAL_ONLINE);
+	nameless = false;
+	is(2, 1, L, 2, L, 3, L);
+	beat(2, 21, FLINT_LOCAL_ONLINE);
+	is(3, 2, S, 1, O, 3, O);
+}
+
+/* The same with two servers that are silent, and are found to be down while the first one starts. */
+static void test_others_die_first_starts(void **state)
+{
+	starting = true;
+	beat(1, 11, FLINT_LOCAL_ONLINE);
+	silence();
+	beat(1, 11, FLINT_LOCAL_ONLINE);
+	starting = false;
+	tick();
+	is(1, 1, S, 2, S, 3, S);
+	nameless = true;
+	beat(1, 11, FLINT_LOCAL_ONLINE);
+	nameless = false;
+	is(2, 1, L, 2, L, 3, L);
+	beat(3, 31, FLINT_LOCAL_ONLINE);
+	is(3, 3, S, 1, O, 2, O);
 }
 
 static void test_one_dies_then_another(void **state)
@@ -384,6 +420,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_recovered_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_die, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_die_one_is_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all_die_first_is_empty, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_others_die_first_starts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_dies_then_another, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_new_leader, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_disk_fails, setup, teardown),
