@@ -219,6 +219,9 @@ static bool mgr_beat_target(struct mgr_state *st, u32 node, const struct mgr_bea
 	}
 	if (t->node != node || t->local != ht->local_state ||
 	    t->capacity != le64_to_cpu(ht->capacity)) {
+		/* Its new server may be known for long: only from now on it is known to begin anew. */
+		if (t->node != node)
+			t->live.stopped_ns = now_ns;
 		t->node = node;
 		t->local = ht->local_state;
 		t->capacity = le64_to_cpu(ht->capacity);

@@ -60,7 +60,8 @@ struct mgr_node {
 
 /**
  * struct mgr_target_live - what the last heartbeat said, at the leader only
- * @stopped_ns: when its process said that it no longer serves what it was given
+ * @stopped_ns: when its process said that it no longer serves what it was given, or
+ *	another server named the disk
  * @sync_ns, @sync_from: when the recovery that it drives was first heard of, and how
  *	far it was
  * @deaf_ns: while wish is DEAF: when it may return; afterwards: when it did

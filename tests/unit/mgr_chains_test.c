@@ -38,6 +38,7 @@ static void commit(void)
 }
 
 static bool starting, stuck, nameless;
+static u32 as;			/* the server that speaks has this number, 0: the target's */
 static u32 behind;		/* versions of the chain that heartbeats do not know of */
 
 /* Server @i (1..3) with target @i speaks; incarnation @inc. Return: its order. */
@@ -56,7 +57,7 @@ static struct flint_hb_order beat(u32 i, u64 inc, u8 local)
 	bool changed;
 	u32 id;
 
-	snprintf(b.name, sizeof(b.name), "c%u", i);
+	snprintf(b.name, sizeof(b.name), "c%u", as ? as : i);
 	now += SEC / 10;
 	assert_int_equal(mgr_beat_apply(st, &b, now, &id, &changed, why, sizeof(why)), 0);
 	if (changed)
@@ -98,6 +99,7 @@ static int setup(void **state)
 	u32 i, chain;
 
 	now = 1000 * SEC;
+	as = 0;
 	st = mgr_state_new(id, "test", MGR_DEFAULT_LEASE_MS);
 	other = mgr_state_clone(st);
 	mgr_state_settle(st);
@@ -224,6 +226,33 @@ static void test_others_die_first_starts(void **state)
 	is(2, 1, L, 2, L, 3, L);
 	beat(3, 31, FLINT_LOCAL_ONLINE);
 	is(3, 3, S, 1, O, 2, O);
+}
+
+/*
+ * A power cut, and the first disk is in another server, which has been there for a while: what the
+ * others said before the disk was found there does not show that they live.
+ */
+static void test_all_die_disk_moves(void **state)
+{
+	beat(1, 10, FLINT_LOCAL_UPTODATE);
+	now += SEC;
+	as = 9;
+	beat(1, 90, FLINT_LOCAL_ONLINE);	/* left out: its server is up */
+	as = 0;
+	now += 3 * SEC;
+	beat(2, 20, FLINT_LOCAL_UPTODATE);
+	beat(3, 30, FLINT_LOCAL_UPTODATE);
+	now += 2 * SEC;
+	tick();
+	is(1, 1, S, 2, S, 3, S);
+	as = 9;
+	beat(1, 90, FLINT_LOCAL_ONLINE);
+	is(1, 1, S, 2, S, 3, S);
+	now += 5 * SEC;
+	beat(1, 90, FLINT_LOCAL_ONLINE);
+	as = 0;
+	tick();
+	is(2, 1, S, 2, O, 3, O);
 }
 
 static void test_one_dies_then_another(void **state)
@@ -422,6 +451,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_all_die_one_is_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_die_first_is_empty, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_others_die_first_starts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all_die_disk_moves, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_dies_then_another, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_new_leader, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_disk_fails, setup, teardown),
