@@ -26,8 +26,8 @@ $(B)/mgr/cli_netlink.o: override CFLAGS += -isystem /usr/include/libnl3
 
 TEST_SRCS_mgr_members := mgr/members.c mgr/chains.c mgr/chainstate.c mgr/image.c mgr/state.c mgr/command.c
 TEST_LIBS_mgr_members := -lxxhash
-TEST_SRCS_mgr_chains := mgr/members.c mgr/chains.c mgr/chainstate.c mgr/state.c mgr/command.c
-TEST_LIBS_mgr_chains := -lxxhash
+TEST_SRCS_mgr_chains := mgr/members.c mgr/chains.c mgr/chainstate.c mgr/state.c mgr/command.c mgr/report_chain.c
+TEST_LIBS_mgr_chains := -lxxhash -ljansson
 TEST_SRCS_mgr_chainstate := mgr/chainstate.c
 TEST_SRCS_mgr_jobs := mgr/jobs.c mgr/jobplan.c mgr/members.c mgr/chains.c mgr/chainstate.c mgr/state.c \
 	mgr/command.c $(PLACE_SRCS)

@@ -347,6 +347,11 @@ static const char *reason_words(u8 reason)
 	return reason < sizeof(mgr_reasons) / sizeof(mgr_reasons[0]) ? mgr_reasons[reason] : "?";
 }
 
+static const char *wish_words(u8 wish)
+{
+	return wish < sizeof(mgr_wishes) / sizeof(mgr_wishes[0]) ? mgr_wishes[wish] : "?";
+}
+
 int mgr_event_words(struct mgr_state *st, const struct mgr_event *e, char *out, size_t len)
 {
 	const char *node = node_name(st, e->node), *why = reason_words(e->reason);
@@ -372,7 +377,7 @@ int mgr_event_words(struct mgr_state *st, const struct mgr_event *e, char *out, 
 		return snprintf(out, len, "chain %u is made with %u targets", e->chain, e->to);
 	case MGR_EV_WISH:
 		return snprintf(out, len, "chain %u: target %u on %s shall %s: %s", e->chain,
-				e->target, node, mgr_wishes[e->to % 3], why);
+				e->target, node, wish_words(e->to), why);
 	case MGR_EV_DRAIN:
 		if (e->target)
 			return snprintf(out, len, "target %u on %s %s", e->target, node,

@@ -20,6 +20,21 @@
 #define W	FLINT_TARGET_WAITING
 #define O	FLINT_TARGET_OFFLINE
 
+/* Of report.c, which report_chain.c knows. */
+const char *mgr_target_state_name(u8 state)
+{
+	return "";
+}
+
+u64 mgr_target_used(struct mgr *m, const struct mgr_target *t)
+{
+	return 0;
+}
+
+void mgr_problem(json_t *list, const char *what, const char *remedy)
+{
+}
+
 static struct mgr_state *st, *other;
 static char why[MGR_ERR_LEN];
 static u64 now;
@@ -343,8 +358,12 @@ static void beat_stuck(u32 i, u64 inc)
 
 static void test_deaf(void **state)
 {
+	char words[MGR_ERR_LEN];
+
 	beat_stuck(1, 10);
 	assert_int_equal(mgr_target_find(other, 2)->wish, MGR_WISH_DEAF);
+	mgr_event_words(other, &other->events[other->nr_events - 1], words, sizeof(words));
+	assert_non_null(strstr(words, "target 2 on c2 shall stay out for a while"));
 	beat_stuck(2, 20);			/* one at a time */
 	assert_int_equal(mgr_target_find(other, 3)->wish, MGR_WISH_NONE);
 	assert_int_equal(beat(2, 20, FLINT_LOCAL_UPTODATE).state, O);
