@@ -211,11 +211,15 @@ static bool mgr_beat_target(struct mgr_state *st, u32 node, const struct mgr_bea
 		changed = true;
 	}
 	mgr_beat_live(t, ht, now_ns);
-	/* It no longer does what it was given: as if its process were another one. */
-	if (t->state == FLINT_TARGET_SERVING && t->local == FLINT_LOCAL_UPTODATE &&
+	/*
+	 * It no longer does what it was given, or was told not to before it began: as if its
+	 * process were another one.
+	 */
+	if (t->state == FLINT_TARGET_SERVING && (t->local == FLINT_LOCAL_UPTODATE || t->wish) &&
 	    ht->local_state == FLINT_LOCAL_ONLINE && t->incarnation == b->incarnation) {
 		t->incarnation = 0;
 		t->live.stopped_ns = now_ns;
+		changed = true;
 	}
 	if (t->node != node || t->local != ht->local_state ||
 	    t->capacity != le64_to_cpu(ht->capacity)) {

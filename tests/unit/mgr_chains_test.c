@@ -107,7 +107,8 @@ static void is(u32 v, u32 a, u8 sa, u32 b, u8 sb, u32 c, u8 sc)
 	assert_int_equal(ch->version, v);
 }
 
-static int setup(void **state)
+/* The chain is made, and its members do not know of it yet. */
+static int setup_made(void **state)
 {
 	static const u8 id[16] = { 1 };
 	static const u32 ids[3] = { 1, 2, 3 };
@@ -123,6 +124,14 @@ static int setup(void **state)
 		beat(i, 10 * i, FLINT_LOCAL_ONLINE);
 	assert_int_equal(mgr_chain_create(st, ids, 3, &chain, why, sizeof(why)), 0);
 	commit();
+	return 0;
+}
+
+static int setup(void **state)
+{
+	u32 i;
+
+	setup_made(state);
 	for (i = 1; i <= 3; i++)
 		assert_int_equal(beat(i, 10 * i, FLINT_LOCAL_UPTODATE).flags, FLINT_HB_ADMITTED);
 	is(1, 1, S, 2, S, 3, S);
@@ -348,6 +357,17 @@ static void test_hold(void **state)
 	assert_int_equal(mgr_target_hold(st, 1, true, why, sizeof(why)), -EBUSY);
 }
 
+/* Asked for before it began to serve: it never will, and leaves. */
+static void test_hold_new(void **state)
+{
+	assert_int_equal(mgr_target_hold(st, 3, true, why, sizeof(why)), 0);
+	commit();
+	assert_int_equal(beat(3, 30, FLINT_LOCAL_ONLINE).state, O);
+	assert_int_equal(beat(3, 30, FLINT_LOCAL_ONLINE).state, O);
+	beat(1, 10, FLINT_LOCAL_UPTODATE);
+	is(2, 1, S, 2, S, 3, O);
+}
+
 /* Server @i says that the one behind it answers nothing. */
 static void beat_stuck(u32 i, u64 inc)
 {
@@ -475,6 +495,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_new_leader, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_disk_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hold, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hold_new, setup_made, teardown),
 		cmocka_unit_test_setup_teardown(test_deaf, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drop_and_add, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_promote, setup, teardown),
