@@ -148,7 +148,9 @@ int cli_mgr_backup(struct cli *c)
 
 /*
  * The copy founds a new group of managers: it has applied nothing of its log.
- * Everybody who knows a newer map must take the restored one all the same.
+ * Everybody who knows a newer map must take the restored one all the same. So with
+ * chains: a server remembers of which version it was up to date, and a version
+ * that is used twice would make it believe that it still is.
  */
 int cli_mgr_restore(struct cli *c)
 {
@@ -164,7 +166,7 @@ int cli_mgr_restore(struct cli *c)
 	if (access(c->words[0], R_OK))
 		return cli_fail("cannot read %s (%s)", c->words[0], strerror(errno));
 	snprintf(what, sizeof(what),
-		 "The backup %s of the managers' state becomes the state in %s, of a manager that founds a new group. All other managers must be stopped and emptied; they join again afterwards.",
+		 "The backup %s of the managers' state becomes the state in %s, of a manager that founds a new group. All other managers must be stopped and emptied; they join again afterwards. Targets' states become those of the backup: if chains have changed since and all their chunk servers were started anew, a target may serve that lacks what was written meanwhile.",
 		 c->words[0], state);
 	ret = cli_confirm(c, what);
 	if (ret)
@@ -172,7 +174,8 @@ int cli_mgr_restore(struct cli *c)
 	mkdir(state, 0700);
 	ret = copy_to(c->words[0], db,
 		      "UPDATE settings SET value = 0 WHERE key IN ('applied', 'applied_term');"
-		      "UPDATE settings SET value = value + 1000000 WHERE key = 'epoch'", &epoch);
+		      "UPDATE settings SET value = value + 1000000 WHERE key = 'epoch';"
+		      "UPDATE chains SET version = version + 1000000", &epoch);
 	if (ret)
 		return ret;
 	if (cli_opt(c, CLI_OPT_JSON))
