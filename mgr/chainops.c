@@ -15,7 +15,6 @@
 #include "mgrd.h"
 
 #define CHAINOPS_MAX	4096		/* changes in one request */
-#define LEASE_MIN_MS	500
 #define LEASE_MAX_MS	120000
 #define SCRUB_MAX_DAYS	3650
 
@@ -230,8 +229,8 @@ static int setting_apply(struct mgr_settings *s, const char *key, json_t *value,
 	if (!json_is_integer(value)) {
 		snprintf(err, errlen, "%s takes a number", key);
 	} else if (!strcmp(key, "lease_ms")) {
-		snprintf(err, errlen, "lease_ms takes %d to %d ms", LEASE_MIN_MS, LEASE_MAX_MS);
-		if (v < LEASE_MIN_MS || v > LEASE_MAX_MS)
+		snprintf(err, errlen, "lease_ms takes %d to %d ms", MGR_LEASE_MIN_MS, LEASE_MAX_MS);
+		if (v < MGR_LEASE_MIN_MS || v > LEASE_MAX_MS)
 			return -EINVAL;
 		s->lease_wish = v;
 		return 0;

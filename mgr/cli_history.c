@@ -110,7 +110,8 @@ static const struct setting {
 	const char *key, *unit, *what;
 	bool size;
 } settings[] = {
-	{ "lease_ms", "ms", "how long a server may be silent before others take its place", false },
+	{ "lease_ms", "ms",
+	  "how long a server may be silent before others take its place, 2000 to 120000", false },
 	{ "recovery_bps", "bytes/s", "what recovery may send from one target, 0: no limit", true },
 	{ "scrub_days", "days", "in which every chunk is read once in the background, 0: never",
 	  false },

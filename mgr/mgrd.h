@@ -33,6 +33,8 @@
 #include "state.h"
 
 #define MGR_ERR_LEN		512
+/* Less, and the leader's tick (twice a second) could not tell a silent server from its own pauses. */
+#define MGR_LEASE_MIN_MS	2000
 #define MGR_MAX_IO		(512u << 10)	/* also the largest map image sent */
 #define MGR_POOL_BUFS		8
 

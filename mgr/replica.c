@@ -294,8 +294,10 @@ static void replica_lead(struct mgr *m)
 bool mgr_lease_follow(struct mgr *m)
 {
 	struct mgr_settings *s = &m->next->set;
-	u32 want = (s->lease_wish ? s->lease_wish : MGR_DEFAULT_LEASE_MS) * m->time_scale;
+	u32 want = s->lease_wish ? s->lease_wish : MGR_DEFAULT_LEASE_MS;
 
+	/* Versions before took less. */
+	want = (want < MGR_LEASE_MIN_MS ? MGR_LEASE_MIN_MS : want) * m->time_scale;
 	if (s->lease_ms != want) {
 		s->lease_ms = want;
 		if (s->fence_ms < want)
