@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "../userd/base/log.h"
+#include "chainstate.h"
 #include "state.h"
 
 /* ---- moves under way ---------------------------------------------------- */
@@ -49,6 +50,26 @@ static bool leave(struct mgr_state *st, struct mgr_job *j, u32 chain, u32 target
 
 enum move_fate { MOVE_ON, MOVE_MADE, MOVE_GONE };
 
+/*
+ * The target that a move gave a chain is to leave it again. The one that it replaces stays then. If
+ * that one has left already, both would be gone: the new one remains, however it is.
+ */
+static enum move_fate move_back(struct mgr_state *st, struct mgr_job *j,
+				const struct mgr_job_move *mv, bool *changed)
+{
+	const struct mgr_target *from = mv->from ? mgr_target_find(st, mv->from) : NULL;
+	char err[sizeof(j->why)];
+
+	if (mv->from && !member(st, mv->from, mv->chain))
+		return MOVE_MADE;
+	if (from && from->wish == MGR_WISH_DROP) {
+		if (mgr_target_hold(st, mv->from, false, err, sizeof(err)))
+			return MOVE_ON;
+		*changed = true;
+	}
+	return leave(st, j, mv->chain, mv->to, changed) ? MOVE_GONE : MOVE_ON;
+}
+
 /* What becomes of a move. */
 static enum move_fate move_step(struct mgr_state *st, struct mgr_job *j,
 				const struct mgr_job_move *mv, bool *changed)
@@ -60,7 +81,7 @@ static enum move_fate move_step(struct mgr_state *st, struct mgr_job *j,
 	if (to && to->state != FLINT_TARGET_SERVING) {
 		/* It failed, or nobody wants it any longer: the next plan finds another one. */
 		if (to->state == FLINT_TARGET_OFFLINE || j->state == MGR_JOB_CANCELLING)
-			return leave(st, j, mv->chain, mv->to, changed) ? MOVE_GONE : MOVE_ON;
+			return move_back(st, j, mv, changed);
 		return MOVE_ON;
 	}
 	if (!mv->to && j->state == MGR_JOB_CANCELLING && member(st, mv->from, mv->chain) &&

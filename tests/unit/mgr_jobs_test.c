@@ -20,7 +20,7 @@
 
 static struct mgr_state *lead, *other;
 static u64 now;
-static u32 nodes, dead;
+static u32 nodes, dead, broken;		/* broken: a target whose disk failed */
 static char why[512];
 
 static void commit(void)
@@ -50,6 +50,8 @@ static void change_leader(void)
 /* What a well-behaved server says of its target: it does what it was told. */
 static u8 local_of(const struct mgr_target *t)
 {
+	if (t && t->id == broken)
+		return FLINT_LOCAL_OFFLINE;
 	if (!t || !t->chain || t->wish)
 		return FLINT_LOCAL_ONLINE;
 	return t->state == FLINT_TARGET_SERVING || t->state == FLINT_TARGET_SYNCING
@@ -117,6 +119,7 @@ static int setup(void **state)
 
 	now = 1000 * SEC;
 	dead = 0;
+	broken = 0;
 	nodes = 4;
 	lead = mgr_state_new(id, "test", MGR_DEFAULT_LEASE_MS);
 	assert_non_null(lead);
@@ -280,6 +283,70 @@ static void test_replicas(void **state)
 	all_have(1);
 }
 
+/* Two replicas; a move has come so far that the old target is told to go. Return: the new one. */
+static u32 move_nearly_made(struct mgr_job **job)
+{
+	u32 i;
+
+	make_chains(1, 2);
+	mgr_target_drain(lead, 10, true, why, sizeof(why));
+	*job = begin(MGR_JOB_DRAIN_TARGET, 10, 0);
+	for (i = 0; i < 100 && mgr_target_find(lead, 10)->wish != MGR_WISH_DROP; i++)
+		tick();
+	*job = &lead->jobs[lead->nr_jobs - 1];
+	assert_int_equal((*job)->nr_moves, 1);
+	assert_int_equal(lead->chains[0].nr, 3);
+	return (*job)->moves[0].to;
+}
+
+/* The new target fails just then: the old one stays until there is another one. */
+static void test_new_one_fails(void **state)
+{
+	struct mgr_job *j;
+	u32 id, i;
+
+	broken = move_nearly_made(&j);
+	id = j->id;
+	now += SEC / 2;
+	beat_of(broken / 10);
+	mgr_jobs_step(lead, now);
+	commit();
+	assert_int_equal(mgr_target_find(lead, 10)->chain, 1);
+	for (i = 0; i < 20; i++) {
+		tick();
+		assert_true(lead->chains[0].nr >= 2);
+	}
+	finish(id, 1, false);
+	assert_int_equal(mgr_target_find(lead, 10)->chain, 0);
+	assert_int_equal(mgr_target_find(lead, broken)->chain, 0);
+	all_have(2);
+}
+
+/* The same when the old one has left: the chain keeps the new one, and it is seen that it lacks it. */
+static void test_new_one_fails_late(void **state)
+{
+	struct mgr_job *j;
+	u32 to = move_nearly_made(&j), i;
+
+	for (i = 0; i < 4; i++) {
+		now += SEC / 2;
+		beat_of(1);
+		now += SEC / 2;
+		beat_of(2);
+		beat_of(3);
+		beat_of(4);
+	}
+	commit();
+	assert_int_equal(mgr_target_find(lead, 10)->chain, 0);
+	broken = to;
+	beat_of(to / 10);
+	assert_int_equal(mgr_target_find(lead, to)->state, FLINT_TARGET_OFFLINE);
+	mgr_jobs_step(lead, now);
+	commit();
+	assert_int_equal(lead->chains[0].nr, 2);
+	assert_int_equal(mgr_target_find(lead, to)->chain, 1);
+}
+
 /* Every target is taken: it says so, and goes on when there is room. */
 static void test_no_room(void **state)
 {
@@ -365,6 +432,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_target, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rebalance, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replicas, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_new_one_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_new_one_fails_late, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_frozen, setup, teardown),
