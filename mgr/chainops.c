@@ -192,10 +192,13 @@ void mgr_tables_post(struct mgr *m, struct mgr_http_req *r)
 	}
 	if (!ret && chains && st)
 		ret = mgr_table_create(st, table, chains, nr, &version, err, sizeof(err));
+	if (!ret && chains && st)
+		ret = mgr_image_room(st, err, sizeof(err));
 	if (!chains || !st || ret == -ENOMEM) {
 		mgr_http_error(r, MHD_HTTP_INTERNAL_SERVER_ERROR, "the manager is out of memory");
 	} else if (ret) {
-		mgr_http_error(r, MHD_HTTP_BAD_REQUEST, "%s", err);
+		mgr_http_error(r, ret == -ENOSPC ? MHD_HTTP_CONFLICT : MHD_HTTP_BAD_REQUEST, "%s",
+			       err);
 	} else {
 		chainops_commit(m, r, st, 1);
 		st = NULL;

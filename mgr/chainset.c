@@ -163,20 +163,25 @@ static void chainset_made(struct mgr *m, void *arg, int err)
 	free(w);
 }
 
+/* On a copy of the next state, which takes its place when all went well. */
 static void chainset_commit(struct mgr *m, struct mgr_http_req *r, const struct chainset *s)
 {
 	struct chainset_wait *w = calloc(1, sizeof(*w));
-	char err[MGR_ERR_LEN] = "out of memory";
+	struct mgr_state *st = mgr_state_clone(m->next);
+	char err[MGR_ERR_LEN] = "the manager is out of memory";
+	int ret = w && st ? chainset_add(st, s, err, sizeof(err)) : -ENOMEM;
 
-	if (!w) {
-		mgr_http_error(r, MHD_HTTP_INTERNAL_SERVER_ERROR, "the manager is out of memory");
+	if (!ret)
+		ret = mgr_image_room(st, err, sizeof(err));
+	if (ret) {
+		mgr_http_error(r, ret == -ENOMEM ? MHD_HTTP_INTERNAL_SERVER_ERROR :
+						   MHD_HTTP_CONFLICT, "%s", err);
+		mgr_state_free(st);
+		free(w);
 		return;
 	}
-	if (chainset_add(m->next, s, err, sizeof(err))) {
-		/* Half a change in memory: only a fresh start from the log is safe. */
-		flint_err("making chains: %s", err);
-		abort();
-	}
+	mgr_state_free(m->next);
+	m->next = st;
 	w->r = r;
 	w->made = s->nr_chains;
 	mgr_commit(m, true, chainset_made, w);

@@ -5,6 +5,8 @@
  * Nothing leaves here that flint_map_check() would refuse: a bug in the
  * manager must not reach every kernel of the cluster at once.
  */
+#include <stdio.h>
+
 #include "../userd/base/crc.h"
 #include "mgrd.h"
 
@@ -101,6 +103,58 @@ static u8 *mgr_image_fs(const struct mgr_state *st, u8 *p)
 	return p;
 }
 
+/* How many there are of what is no plain array. */
+struct image_counts {
+	u32 fs, ids, revoked;
+};
+
+static struct image_counts mgr_image_counts(const struct mgr_state *st)
+{
+	struct image_counts n = { 0 };
+	u32 i;
+
+	for (i = 0; i < st->nr_fs; i++)
+		n.fs += st->fs[i].root_ino != 0;
+	for (i = 0; i < st->nr_tables; i++)
+		n.ids += st->tables[i].nr;
+	for (i = 0; i < st->nr_tokens; i++)
+		n.revoked += st->tokens[i].revoked;
+	return n;
+}
+
+static u64 mgr_image_size(const struct mgr_state *st)
+{
+	struct image_counts n = mgr_image_counts(st);
+
+	return sizeof(struct flint_map_hdr) + (u64)st->nr_nodes * sizeof(struct flint_map_node) +
+	       (u64)st->nr_targets * sizeof(struct flint_map_target) +
+	       (u64)st->nr_chains * sizeof(struct flint_map_chain) +
+	       (u64)st->nr_tables * sizeof(struct flint_map_table) +
+	       (u64)n.fs * sizeof(struct flint_map_fs) + (u64)n.revoked * sizeof(__le64) +
+	       (u64)n.ids * sizeof(__le32);
+}
+
+/**
+ * mgr_image_room() - may operators let the map grow to this?
+ * @st: with what they ask for
+ *
+ * A map that is too long to be sent is committed and never seen. A quarter is left
+ * for what nobody can refuse: servers that come, tokens that are revoked.
+ *
+ * Return: 0, or -ENOSPC with a sentence.
+ */
+int mgr_image_room(const struct mgr_state *st, char *err, size_t errlen)
+{
+	u64 size = mgr_image_size(st);
+
+	if (size <= MGR_MAP_ROOM)
+		return 0;
+	snprintf(err, errlen,
+		 "the cluster's map would have %llu KiB, and chains and their tables may fill it up to %u KiB: every change of a chain table keeps all its versions, so make many chains at once",
+		 (unsigned long long)size >> 10, MGR_MAP_ROOM >> 10);
+	return -ENOSPC;
+}
+
 /**
  * mgr_image_build() - write the image of the present epoch
  * @st: the model
@@ -115,22 +169,11 @@ int mgr_image_build(const struct mgr_state *st, void *buf, u32 room, u32 *len)
 {
 	struct flint_map_hdr *h = buf;
 	struct flint_map check;
-	u32 i, j, nr_fs = 0, nr_ids = 0, nr_revoked = 0;
-	u64 need;
+	struct image_counts n = mgr_image_counts(st);
+	u64 need = mgr_image_size(st);
 	u8 *p = buf;
+	u32 i, j;
 
-	for (i = 0; i < st->nr_fs; i++)
-		nr_fs += st->fs[i].root_ino != 0;
-	for (i = 0; i < st->nr_tables; i++)
-		nr_ids += st->tables[i].nr;
-	for (i = 0; i < st->nr_tokens; i++)
-		nr_revoked += st->tokens[i].revoked;
-	need = sizeof(*h) + (u64)st->nr_nodes * sizeof(struct flint_map_node) +
-	       (u64)st->nr_targets * sizeof(struct flint_map_target) +
-	       (u64)st->nr_chains * sizeof(struct flint_map_chain) +
-	       (u64)st->nr_tables * sizeof(struct flint_map_table) +
-	       (u64)nr_fs * sizeof(struct flint_map_fs) + (u64)nr_revoked * sizeof(__le64) +
-	       (u64)nr_ids * sizeof(__le32);
 	if (need > room)
 		return -ERANGE;
 
@@ -146,9 +189,9 @@ int mgr_image_build(const struct mgr_state *st, void *buf, u32 room, u32 *len)
 	h->nr_targets = cpu_to_le32(st->nr_targets);
 	h->nr_chains = cpu_to_le32(st->nr_chains);
 	h->nr_tables = cpu_to_le32(st->nr_tables);
-	h->nr_fs = cpu_to_le32(nr_fs);
-	h->nr_table_chains = cpu_to_le32(nr_ids);
-	h->nr_revoked = cpu_to_le32(nr_revoked);
+	h->nr_fs = cpu_to_le32(n.fs);
+	h->nr_table_chains = cpu_to_le32(n.ids);
+	h->nr_revoked = cpu_to_le32(n.revoked);
 	h->tokens_from = cpu_to_le64(st->set.tokens_from);
 	h->lease_ms = cpu_to_le32(st->set.lease_ms);
 

@@ -36,6 +36,7 @@
 /* Less, and the leader's tick (twice a second) could not tell a silent server from its own pauses. */
 #define MGR_LEASE_MIN_MS	2000
 #define MGR_MAX_IO		(512u << 10)	/* also the largest map image sent */
+#define MGR_MAP_ROOM		(MGR_MAX_IO / 4 * 3)	/* as far as operators may fill it */
 #define MGR_POOL_BUFS		8
 
 struct mgr_wait;
@@ -214,6 +215,7 @@ bool mgr_chain_update(struct mgr_state *st, struct mgr_chain *c);
 
 /* ---- image.c ---------------------------------------------------------- */
 
+int mgr_image_room(const struct mgr_state *st, char *err, size_t errlen);
 int mgr_image_build(const struct mgr_state *st, void *buf, u32 room, u32 *len);
 
 /* ---- rpc.c ------------------------------------------------------------ */

@@ -438,6 +438,30 @@ static void test_image(void **state)
 	free(buf);
 }
 
+/* Versions of a table, until there is no room: the map can still be sent, and there is some left. */
+static void test_image_room(void **state)
+{
+	struct flint_hb_target t[100];
+	u32 chains[100], i, id, len, version;
+	u8 *buf = aligned_alloc(8, MGR_MAX_IO);
+	bool changed;
+
+	for (i = 0; i < 100; i++)
+		t[i] = target(i + 1, FLINT_LOCAL_ONLINE, i + 1);
+	apply(beat(FLINT_ROLE_CHUNK, "c1", 1, t, 100), SEC, &id, &changed);
+	for (i = 0; i < 100; i++)
+		assert_int_equal(mgr_chain_create(st, &(u32){ i + 1 }, 1, &chains[i], why,
+						  sizeof(why)), 0);
+	for (i = 0; i < 10000 && !mgr_image_room(st, why, sizeof(why)); i++)
+		assert_int_equal(mgr_table_create(st, 1, chains, 100, &version, why, sizeof(why)),
+				 0);
+	assert_int_equal(mgr_image_room(st, why, sizeof(why)), -ENOSPC);
+	assert_true(i > 500);
+	assert_int_equal(mgr_image_build(st, buf, MGR_MAX_IO, &len), 0);
+	assert_true(len > MGR_MAP_ROOM && len < MGR_MAP_ROOM + 1000);
+	free(buf);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -453,6 +477,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_leader_follows, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_founding_old_cluster, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_image, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_image_room, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
