@@ -484,6 +484,27 @@ struct mgr_token *mgr_token_find(struct mgr_state *st, u64 id)
 	return lo < st->nr_tokens && st->tokens[lo].id == id ? &st->tokens[lo] : NULL;
 }
 
+/*
+ * The moment never goes back, as our clock may. What was issued after it, by a clock that is ahead,
+ * is kept and revoked by its id: were the moment moved behind it, new tokens would not be valid.
+ */
+void mgr_tokens_revoke(struct mgr_state *st, u64 now_s)
+{
+	u32 i;
+
+	/* Issued within this very second counts as before. */
+	if (st->set.tokens_from <= now_s)
+		st->set.tokens_from = now_s + 1;
+	st->set.dirty = true;
+	for (i = 0; i < st->nr_tokens; i++) {
+		struct mgr_token *t = &st->tokens[i];
+
+		t->gone = le64_to_cpu(mgr_token_claims(t)->issued) < st->set.tokens_from;
+		t->revoked = true;
+		t->dirty = true;
+	}
+}
+
 /**
  * mgr_token_put() - the record of a token, dirty; made if there is none
  * @st: the state

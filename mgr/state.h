@@ -295,6 +295,8 @@ struct mgr_token *mgr_token_find(struct mgr_state *st, u64 id);
 struct mgr_token *mgr_token_put(struct mgr_state *st, const struct flint_token *claims);
 /* Before a record goes away or is overwritten. */
 void mgr_token_drop(struct mgr_token *t);
+/* Of all that were made until @now_s none is valid. */
+void mgr_tokens_revoke(struct mgr_state *st, u64 now_s);
 const struct flint_token *mgr_token_claims(const struct mgr_token *t);
 
 /* Keep an event, dirty, with the next seq; time and epoch come with the command. */

@@ -23,6 +23,7 @@
 
 #define MGR_TOKENS_MAX		8192
 #define MGR_TOKEN_KEPT_S	(30 * 86400)
+#define MGR_TOKEN_AHEAD_S	120		/* by which clocks may differ */
 #define MGR_ID_MAX		(1ull << 53)	/* what JSON keeps whole everywhere */
 
 /* ---- /v1/tokens -------------------------------------------------------- */
@@ -124,6 +125,13 @@ void mgr_tokens_post(struct mgr *m, struct mgr_http_req *r)
 			       le32_to_cpu(c->fs));
 		goto out;
 	}
+	/* Until then it would outlive 'revoke --all' if nobody had told us of it. */
+	if (le64_to_cpu(c->issued) > mgr_wall_s() + MGR_TOKEN_AHEAD_S) {
+		mgr_http_error(r, MHD_HTTP_CONFLICT,
+			       "the token is issued %llu s from now by the managers' clock: set this machine's clock or theirs",
+			       (unsigned long long)(le64_to_cpu(c->issued) - mgr_wall_s()));
+		goto out;
+	}
 	if (mgr_tokens_prune(m->next, mgr_wall_s()) >= MGR_TOKENS_MAX) {
 		mgr_http_error(r, MHD_HTTP_CONFLICT,
 			       "there are %u tokens already: let them expire, or revoke all with 'flint token revoke --all' and make new ones",
@@ -144,14 +152,7 @@ out:
 
 static void mgr_tokens_revoke_all(struct mgr *m, struct mgr_http_req *r)
 {
-	struct mgr_state *st = m->next;
-	u32 i;
-
-	/* Issued within this very second counts as before. */
-	st->set.tokens_from = mgr_wall_s() + 1;
-	st->set.dirty = true;
-	for (i = 0; i < st->nr_tokens; i++)
-		st->tokens[i].gone = true;
+	mgr_tokens_revoke(m->next, mgr_wall_s());
 	flint_info("all tokens are revoked");
 	mgr_token_commit(m, r, 0, true);
 }

@@ -462,6 +462,50 @@ static void test_image_room(void **state)
 	free(buf);
 }
 
+static void token(u64 id, u64 issued, struct flint_token *t)
+{
+	*t = (struct flint_token){
+		.magic = cpu_to_le32(FLINT_TOKEN_MAGIC), .version = FLINT_TOKEN_V1,
+		.fixed_len = cpu_to_le16(sizeof(*t)), .fs = cpu_to_le32(1), .id = cpu_to_le64(id),
+		.issued = cpu_to_le64(issued), .expires = cpu_to_le64(issued + 1000),
+	};
+	assert_non_null(mgr_token_put(st, t));
+}
+
+static bool revoked(const struct flint_token *t)
+{
+	u64 buf[512];
+	struct flint_map map;
+	u32 len;
+
+	commit();
+	assert_int_equal(mgr_image_build(st, buf, sizeof(buf), &len), 0);
+	assert_int_equal(flint_map_check(buf, len, &map), 0);
+	return flint_map_token_revoked(&map, t);
+}
+
+/* All tokens are taken back; clocks are ahead, and go back. Later ones are valid. */
+static void test_revoke_all(void **state)
+{
+	struct flint_token old, ahead, taken, later;
+
+	token(1, 900, &old);
+	token(2, 1030, &ahead);
+	token(3, 1030, &taken);
+	mgr_token_find(st, 3)->revoked = true;
+	assert_true(revoked(&taken));
+	mgr_tokens_revoke(st, 1000);
+	assert_true(revoked(&old) && revoked(&ahead) && revoked(&taken));
+	assert_null(mgr_token_find(st, 1));
+	token(4, 1001, &later);
+	assert_false(revoked(&later));
+	/* Once more, by a clock that has gone back: nothing is valid again. */
+	token(5, 1000, &old);
+	assert_true(revoked(&old));
+	mgr_tokens_revoke(st, 950);
+	assert_true(revoked(&old) && revoked(&ahead) && revoked(&taken) && revoked(&later));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -478,6 +522,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_founding_old_cluster, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_image, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_image_room, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_revoke_all, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
