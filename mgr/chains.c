@@ -11,6 +11,7 @@
  * started anew. Should everybody else die meanwhile, it serves again.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "../userd/base/log.h"
 #include "chainstate.h"
@@ -365,6 +366,33 @@ struct mgr_table *mgr_table_newest(struct mgr_state *st, u32 table)
 	return t;
 }
 
+static int id_cmp(const void *a, const void *b)
+{
+	u32 x = *(const u32 *)a, y = *(const u32 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Return: 0, -EINVAL, -ENOMEM. */
+static int chains_once(const u32 *chains, u32 nr, char *err, size_t errlen)
+{
+	u32 *all = calloc(nr, sizeof(*all)), i;
+	int ret = 0;
+
+	if (!all)
+		return -ENOMEM;
+	memcpy(all, chains, nr * sizeof(*all));
+	qsort(all, nr, sizeof(*all), id_cmp);
+	for (i = 1; i < nr && !ret; i++) {
+		if (all[i] != all[i - 1])
+			continue;
+		snprintf(err, errlen, "chain %u is named twice", all[i]);
+		ret = -EINVAL;
+	}
+	free(all);
+	return ret;
+}
+
 /**
  * mgr_table_create() - make the next version of a chain table
  * @st: the next state
@@ -380,6 +408,7 @@ int mgr_table_create(struct mgr_state *st, u32 table, const u32 *chains, u32 nr,
 	const struct mgr_table *old = mgr_table_newest(st, table);
 	u32 i, v = old ? old->version + 1 : 1;
 	struct mgr_table *t;
+	int ret;
 
 	if (!table || !nr) {
 		snprintf(err, errlen, "a chain table has an id from 1 and at least one chain");
@@ -388,6 +417,9 @@ int mgr_table_create(struct mgr_state *st, u32 table, const u32 *chains, u32 nr,
 	for (i = 0; i < nr; i++)
 		if (!mgr_chain_find(st, chains[i]))
 			return no_chain(chains[i], err, errlen);
+	ret = chains_once(chains, nr, err, errlen);
+	if (ret)
+		return ret;
 	t = mgr_table_add(st, table, v, nr);
 	if (!t)
 		return -ENOMEM;

@@ -468,6 +468,19 @@ static void test_promote(void **state)
 	assert_int_equal(mgr_target_find(st, 1)->state, O);
 }
 
+/* Files are spread over a table's chains: each stands there once. */
+static void test_table(void **state)
+{
+	static const u32 good[1] = { 1 }, twice[2] = { 1, 1 }, none[2] = { 1, 2 };
+	u32 v;
+
+	assert_int_equal(mgr_table_create(st, 1, good, 1, &v, why, sizeof(why)), 0);
+	assert_int_equal(v, 1);
+	assert_int_equal(mgr_table_create(st, 1, none, 2, &v, why, sizeof(why)), -ENOENT);
+	assert_int_equal(mgr_table_create(st, 1, twice, 2, &v, why, sizeof(why)), -EINVAL);
+	assert_int_equal(st->nr_tables, 1);
+}
+
 /* What was said earlier does not undo what was said later. */
 static void test_old_heartbeat(void **state)
 {
@@ -499,6 +512,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_deaf, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drop_and_add, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_promote, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_table, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_old_heartbeat, setup, teardown),
 	};
 
