@@ -8,6 +8,7 @@
  * values are kept by number in struct cli.
  */
 #include <argp.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -653,6 +654,9 @@ static int cli_run(const struct cli_cmd *cmd, int argc, char **argv)
 		return 1;
 	ret = cmd->run(&c);
 	cli_api_end(&c);
+	/* A token or a key that nobody got to see was not made, as far as the caller can tell. */
+	if ((fflush(stdout) || ferror(stdout)) && !ret)
+		ret = cli_fail("what was done cannot be printed (%s)", strerror(errno));
 	return ret;
 }
 

@@ -56,11 +56,15 @@ held()
 		until_ok 30 are "serving serving serving" && ! fl target promote 2 --yes
 }
 
-echo 1..13
+# Nobody sees what is printed: that is no success.
+unseen() { ! fl get > /dev/full 2> "$W/full" && grep -q 'cannot be printed (No space' "$W/full"; }
+
+echo 1..14
 ok "three managers, three chunk servers, one chain" make_it
 ok "all three serve" until_ok 20 are "serving serving serving"
 ok "the lease is shortened while the cluster runs" faster
 ok "senseless settings are refused" refused
+ok "output that cannot be written is told" unseen
 ok "an operator takes a target out, and back" held
 ok "a chunk server and the leading manager end: the others serve" both_end
 ok "both return" returns
