@@ -462,6 +462,20 @@ static int flint_write_place(struct kiocb *iocb, struct iov_iter *from, bool loc
 	return flint_write_limit(iocb, from);
 }
 
+/* Where a write into the cache goes. Return: 0, -ENOLCK: ask the servers, or an error. */
+static int flint_write_place_cached(struct kiocb *iocb, struct iov_iter *from)
+{
+	u64 len = iov_iter_count(from);
+	int err;
+
+	if (!(iocb->ki_flags & IOCB_APPEND))
+		return flint_write_limit(iocb, from);
+	err = flint_wb_reserve(file_inode(iocb->ki_filp), &len, &iocb->ki_pos);
+	if (!err)
+		iov_iter_truncate(from, len);
+	return err;
+}
+
 /* One step of flint_write_cached(). @placed: it is known where it goes. */
 static ssize_t flint_write_step(struct kiocb *iocb, struct iov_iter *from, bool *placed,
 				bool *through)
@@ -471,14 +485,12 @@ static ssize_t flint_write_step(struct kiocb *iocb, struct iov_iter *from, bool 
 
 	if (down_write_killable(&inode->i_rwsem))
 		return -EINTR;
-	if (IS_IMMUTABLE(inode))
+	if (IS_IMMUTABLE(inode)) {
 		ret = -EPERM;	/* between two steps; what is behind it would be refused later */
-	else if (!*placed) {
-		*through = (iocb->ki_flags & IOCB_APPEND) &&
-			   !flint_wb_reserve(inode, iov_iter_count(from), &iocb->ki_pos);
-		if (!*through)
-			ret = flint_write_limit(iocb, from);
-		*placed = !*through && !ret;
+	} else if (!*placed) {
+		ret = flint_write_place_cached(iocb, from);
+		*through = ret == -ENOLCK;
+		*placed = !ret;
 	}
 	if (*placed && !ret)
 		ret = flint_cache_write(iocb, from, through);

@@ -959,7 +959,7 @@ void flint_wb_left(struct inode *inode, loff_t pos, size_t len);
 int flint_wb_alone(struct inode *inode);
 bool flint_wb_keep(struct inode *inode, u64 end, u32 epoch);
 bool flint_wb_attr(struct inode *inode, const struct iattr *attr);
-bool flint_wb_reserve(struct inode *inode, u64 len, loff_t *pos);
+int flint_wb_reserve(struct inode *inode, u64 *len, loff_t *pos);
 void flint_wb_unreserve(struct inode *inode, u64 end, u64 reached);
 bool flint_wb_ask(struct inode *inode);
 int flint_wb_write(struct inode *inode, loff_t start, loff_t end, unsigned long deadline);

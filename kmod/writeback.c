@@ -316,29 +316,29 @@ out:
 /**
  * flint_wb_reserve() - a place at the end of file, as sole writer
  * @inode: regular file, locked
- * @len: bytes
+ * @len: bytes; receives how many of them fit into the file
  * @pos: receives the place
- * Return: false: there is no lease; ask the server.
+ * Return: 0, -EFBIG, or -ENOLCK: there is no lease; ask the server.
  */
-bool flint_wb_reserve(struct inode *inode, u64 len, loff_t *pos)
+int flint_wb_reserve(struct inode *inode, u64 *len, loff_t *pos)
 {
 	struct flint_inode *fi = flint_i(inode);
-	u64 at;
+	u64 at, limit;
 
 	if (!flint_wb_enter(inode, false))
-		return false;
+		return -ENOLCK;
 	spin_lock(&fi->lock);
+	limit = flint_iosplit_limit(fi->layout.chunk_shift);
 	at = max3((u64)i_size_read(inode), fi->size, fi->kept);
-	if (at <= MAX_LFS_FILESIZE - len) {
-		fi->kept = at + len;
+	if (at < limit) {
+		*len = min(*len, limit - at);
+		fi->kept = at + *len;	/* no more: the server would refuse it */
 		fi->kept_epoch = fi->trunc_epoch;
 	}
 	spin_unlock(&fi->lock);
 	flint_wb_end(inode, 0, 0);
-	if (at > MAX_LFS_FILESIZE - len)
-		return false;
 	*pos = at;
-	return true;
+	return at < limit ? 0 : -EFBIG;
 }
 
 /**

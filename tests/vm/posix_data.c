@@ -256,6 +256,32 @@ static void parallel_appends(void)
 	close(fd);
 }
 
+/* An append writes what fits below the upper limit of sizes, and then nothing, which harms nobody. */
+static void appends_at_the_limit(void)
+{
+	int fd = open_file("f", O_CREAT | O_RDWR | O_APPEND);
+	off_t limit = (off_t)1 << 62;
+
+	while (limit > MIB && ftruncate(fd, limit) != 0)
+		limit >>= 1;
+	CHECK(limit > MIB);
+	if (ftruncate(fd, limit + 1) == 0)
+		check_skip("the limit of this file system is no power of two");
+	CHECK(errno == EFBIG);
+	CHECK(ftruncate(fd, limit - 1) == 0);
+	write_all(open_file("g", O_CREAT | O_RDWR), 100, 0, 6);
+	CHECK(write(fd, "abcd", 4) == 1);
+	CHECK(size_of(fd) == limit);
+	FAILS(write(fd, "hi", 2), EFBIG);
+	CHECK(size_of(fd) == limit);
+	CHECK(fsync(fd) == 0);
+	CHECK(size_of(fd) == limit);
+	sync();
+	CHECK(fsync(fd) == 0);
+	read_all(open_file("g", O_RDWR), 100, 0, 6);
+	close(fd);
+}
+
 static void vectors(void)
 {
 	int fd = open_file("f", O_CREAT | O_RDWR), i;
@@ -824,7 +850,7 @@ static void no_wait(void)
 
 static const struct check checks[] = {
 	C(buffered_round_trip), C(small_writes), C(end_of_file), C(holes), C(truncation),
-	C(appends), C(parallel_appends), C(vectors), C(seeks), C(direct_aligned),
+	C(appends), C(parallel_appends), C(appends_at_the_limit), C(vectors), C(seeks), C(direct_aligned),
 	C(direct_short_at_eof), C(direct_unaligned), C(direct_vectors),
 	C(direct_and_buffered_agree), C(direct_bad_memory), C(direct_fork),
 	C(parallel_writers_one_file), C(map_read), C(map_sees_writes), C(map_private_write),
