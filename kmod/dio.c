@@ -265,8 +265,6 @@ static void flint_dio_async_end(struct flint_dio *dio, ssize_t ret)
 
 	flint_mem_put(dio->mem);
 	dio->mem = NULL;
-	if (ret > 0)
-		iocb->ki_pos += ret;
 	flint_dio_put(dio, false);
 	iocb->ki_complete(iocb, ret);
 }
@@ -316,12 +314,27 @@ static void flint_dio_written(struct flint_dio *dio)
 	flint_dio_put(dio, true);
 }
 
+/* What was written asynchronously is announced and, for O_DSYNC, durable. */
+static ssize_t flint_dio_async_written(struct flint_dio *dio)
+{
+	unsigned long deadline = dio->deadline + msecs_to_jiffies(dio->fs->opts.io_timeo / 8);
+	ssize_t ret = flint_dio_result(dio);
+	int err;
+
+	if (ret <= 0)
+		return ret;
+	err = flint_write_end(dio->inode, dio->pos, ret, dio->epoch, deadline);
+	if (err)
+		return err;
+	dio->iocb->ki_pos += ret;	/* it is synced up to there */
+	ret = generic_write_sync(dio->iocb, ret);
+	return ret == -EAGAIN ? -EIO : ret;	/* no answer; the call is not to be repeated */
+}
+
 /* Deferred: the end of an asynchronous write, or freeing what a killed waiter left. */
 static void flint_dio_work(struct work_struct *work)
 {
 	struct flint_dio *dio = container_of(work, struct flint_dio, work);
-	ssize_t ret;
-	int err;
 
 	if (dio->kind == FLINT_DIO_SYNC) {
 		flint_dio_free(dio);
@@ -335,16 +348,7 @@ static void flint_dio_work(struct work_struct *work)
 		flint_dio_written(dio);
 		return;
 	}
-	ret = flint_dio_result(dio);
-	if (ret > 0) {
-		err = flint_write_end(dio->inode, dio->pos, ret, dio->epoch, dio->deadline +
-				      msecs_to_jiffies(dio->fs->opts.io_timeo / 8));
-		if (err)
-			ret = err;
-		else
-			ret = generic_write_sync(dio->iocb, ret);
-	}
-	flint_dio_async_end(dio, ret);
+	flint_dio_async_end(dio, flint_dio_async_written(dio));
 }
 
 static void flint_dio_cache_end(struct flint_dio *dio)
@@ -355,6 +359,15 @@ static void flint_dio_cache_end(struct flint_dio *dio)
 
 	flint_folios_end(dio->inode, mem->bv, mem->nr, good, kept);
 	flint_dio_put(dio, true);
+}
+
+static void flint_dio_async_read(struct flint_dio *dio)
+{
+	ssize_t ret = flint_dio_result(dio);
+
+	if (ret > 0)
+		dio->iocb->ki_pos += ret;
+	flint_dio_async_end(dio, ret);
 }
 
 static void flint_dio_unpend(struct flint_dio *dio)
@@ -372,7 +385,7 @@ static void flint_dio_unpend(struct flint_dio *dio)
 		if (dio->write)
 			queue_work(dio->fs->wq, &dio->work);
 		else
-			flint_dio_async_end(dio, flint_dio_result(dio));
+			flint_dio_async_read(dio);
 		break;
 	case FLINT_DIO_CACHE:
 		flint_dio_cache_end(dio);

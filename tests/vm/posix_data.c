@@ -648,10 +648,10 @@ static void uring_run(struct io_uring *r, int fd, unsigned char *buf, bool write
 	}
 }
 
-static void uring_with(bool fixed, size_t len)
+static void uring_with(bool fixed, size_t len, int flags)
 {
 	enum { NR = 32 };
-	int fd = open_file("f", O_CREAT | O_RDWR | O_DIRECT);
+	int fd = open_file("f", O_CREAT | O_RDWR | O_DIRECT | flags);
 	unsigned char *buf = pages(NR * len);
 	struct iovec v = { buf, NR * len };
 	struct io_uring r;
@@ -669,22 +669,27 @@ static void uring_with(bool fixed, size_t len)
 
 static void uring_plain_4k(void)
 {
-	uring_with(false, PAGE);
+	uring_with(false, PAGE, 0);
 }
 
 static void uring_plain_128k(void)
 {
-	uring_with(false, 128 << 10);
+	uring_with(false, 128 << 10, 0);
 }
 
 static void uring_fixed_4k(void)
 {
-	uring_with(true, PAGE);
+	uring_with(true, PAGE, 0);
 }
 
 static void uring_fixed_512k(void)
 {
-	uring_with(true, 512 << 10);
+	uring_with(true, 512 << 10, 0);
+}
+
+static void uring_dsync_4k(void)
+{
+	uring_with(false, PAGE, O_DSYNC);
 }
 
 static void uring_exit_in_flight(void)
@@ -850,12 +855,12 @@ static void no_wait(void)
 
 static const struct check checks[] = {
 	C(buffered_round_trip), C(small_writes), C(end_of_file), C(holes), C(truncation),
-	C(appends), C(parallel_appends), C(appends_at_the_limit), C(vectors), C(seeks), C(direct_aligned),
-	C(direct_short_at_eof), C(direct_unaligned), C(direct_vectors),
+	C(appends), C(parallel_appends), C(appends_at_the_limit), C(vectors), C(seeks),
+	C(direct_aligned), C(direct_short_at_eof), C(direct_unaligned), C(direct_vectors),
 	C(direct_and_buffered_agree), C(direct_bad_memory), C(direct_fork),
 	C(parallel_writers_one_file), C(map_read), C(map_sees_writes), C(map_private_write),
 	C(map_beyond_eof), C(execute), C(send_file), C(uring_plain_4k), C(uring_plain_128k),
-	C(uring_fixed_4k), C(uring_fixed_512k), C(uring_exit_in_flight),
+	C(uring_fixed_4k), C(uring_fixed_512k), C(uring_dsync_4k), C(uring_exit_in_flight),
 	C(uring_unmapped_in_flight), C(uring_truncated_in_flight), C(direct_under_signals),
 	C(no_wait),
 };
