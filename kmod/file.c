@@ -16,6 +16,7 @@
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/splice.h>
+#include <linux/uio.h>
 #include <linux/wait_bit.h>
 #include <linux/writeback.h>
 #include "flint.h"
@@ -476,13 +477,20 @@ static int flint_write_place_cached(struct kiocb *iocb, struct iov_iter *from)
 	return err;
 }
 
-/* One step of flint_write_cached(). @placed: it is known where it goes. */
+/*
+ * One step of flint_write_cached(). @placed: it is known where it goes. Return: as
+ * flint_cache_write(). The data is faulted in before the lock is taken: that may wait for servers.
+ */
 static ssize_t flint_write_step(struct kiocb *iocb, struct iov_iter *from, bool *placed,
 				bool *through)
 {
+	size_t ready = min_t(size_t, iov_iter_count(from), FLINT_CACHE_STEP);
 	struct inode *inode = file_inode(iocb->ki_filp);
 	ssize_t ret = 0;
 
+	ready -= fault_in_iov_iter_readable(from, ready);
+	if (!ready)
+		return -EFAULT;
 	if (down_write_killable(&inode->i_rwsem))
 		return -EINTR;
 	if (IS_IMMUTABLE(inode)) {
@@ -493,7 +501,7 @@ static ssize_t flint_write_step(struct kiocb *iocb, struct iov_iter *from, bool 
 		*placed = !ret;
 	}
 	if (*placed && !ret)
-		ret = flint_cache_write(iocb, from, through);
+		ret = flint_cache_write(iocb, from, ready, through);
 	inode_unlock(inode);
 	return ret;
 }

@@ -989,7 +989,7 @@ void flint_folios_end(struct inode *inode, const struct bio_vec *bv, unsigned in
 		      size_t good, bool kept);
 void flint_folios_written(struct inode *inode, const struct bio_vec *bv, unsigned int nr,
 			  size_t good, int err);
-ssize_t flint_cache_write(struct kiocb *iocb, struct iov_iter *from, bool *through);
+ssize_t flint_cache_write(struct kiocb *iocb, struct iov_iter *from, size_t ready, bool *through);
 void flint_zero_tail(struct inode *inode, loff_t size);
 
 /* ---- xattr.c ---------------------------------------------------------- */

@@ -332,34 +332,29 @@ static ssize_t flint_cache_copy(struct kiocb *iocb, struct iov_iter *from, size_
  * flint_cache_write() - a buffered write into the page cache, under a WRITE lease
  * @iocb: position; the inode is locked
  * @from: data
+ * @ready: bytes of it that were faulted in
  * @through: receives whether the lease ended, so that the rest is to be written
  *	through
  *
- * One step of it, so that neither clean pages nor servers are waited for under the lock.
+ * One step of it, so that neither clean pages nor servers are waited for under the lock: also
+ * not by a fault, as the data may be a map of another file.
  *
- * Return: bytes, or an error when there are none; -EAGAIN: the page at the position is to
- * be read first.
+ * Return: bytes, 0: the data is to be faulted in once more, or an error when there are none;
+ * -EAGAIN: the page at the position is to be read first.
  */
-ssize_t flint_cache_write(struct kiocb *iocb, struct iov_iter *from, bool *through)
+ssize_t flint_cache_write(struct kiocb *iocb, struct iov_iter *from, size_t ready, bool *through)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	loff_t size = i_size_read(inode);
 	ssize_t ret = 0, total = 0;
-	size_t len, unread;
+	size_t len;
 
 	if (iocb->ki_pos > size)
 		flint_zero_tail(inode, size);
-	while (total < FLINT_CACHE_STEP &&
-	       (len = min_t(size_t, iov_iter_count(from),
-			    PAGE_SIZE - offset_in_page(iocb->ki_pos)))) {
-		unread = fault_in_iov_iter_readable(from, len);
-		if (unread == len) {
-			ret = -EFAULT;
-			break;
-		}
-		len -= unread;
+	while ((len = min3(iov_iter_count(from), ready - total,
+			   PAGE_SIZE - offset_in_page(iocb->ki_pos)))) {
 		ret = fatal_signal_pending(current) ? -EINTR : flint_cache_copy(iocb, from, len);
-		if (ret < 0)
+		if (ret <= 0)
 			break;
 		iocb->ki_pos += ret;
 		total += ret;

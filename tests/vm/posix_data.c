@@ -303,6 +303,40 @@ static void vectors(void)
 	close(fd);
 }
 
+/* What can be read of the memory is written, and counts; also where it is a map of a file. */
+static void bad_memory(void)
+{
+	int fd = open_file("f", O_CREAT | O_RDWR), from = open_file("g", O_CREAT | O_RDWR), i;
+	unsigned char *buf = pages(4 * PAGE), *m;
+	struct iovec v[2] = { { buf, PAGE + 10 }, { buf + 2 * PAGE, PAGE } };
+
+	write_all(fd, 4 * PAGE, 0, 30);
+	fill(buf, 2 * PAGE, 0, 31);
+	CHECK(munmap(buf + 2 * PAGE, 2 * PAGE) == 0);
+	FAILS(pwrite(fd, buf + 2 * PAGE, PAGE, 0), EFAULT);
+	FAILS(pwrite(fd, buf + 2 * PAGE, 2 * PAGE, 100), EFAULT);
+	read_all(fd, 4 * PAGE, 0, 30);
+	CHECK(pwritev(fd, v, 2, 0) == PAGE + 10);
+	CHECK(pwrite(fd, buf + PAGE + 1000, 3 * PAGE - 1000, PAGE + 1000) == PAGE - 1000);
+	read_all(fd, PAGE + 10, 0, 31);
+	read_all(fd, 1000 - 10, PAGE + 10, 30);
+	read_all(fd, PAGE - 1000, PAGE + 1000, 31);
+	read_all(fd, 2 * PAGE, 2 * PAGE, 30);
+	CHECK(size_of(fd) == 4 * PAGE);
+	write_all(from, 3 * MIB + 100, 0, 32);
+	for (i = 0; i < 2; i++) {
+		CHECK(fsync(from) == 0);
+		CHECK(posix_fadvise(from, 0, 0, POSIX_FADV_DONTNEED) == 0);
+		m = mmap(NULL, 4 * MIB, PROT_READ, MAP_SHARED, from, 0);
+		CHECK(m != MAP_FAILED);
+		CHECK(pwrite(i ? from : fd, m, 4 * MIB, 0) == 3 * MIB + PAGE);
+		munmap(m, 4 * MIB);
+		read_all(i ? from : fd, 3 * MIB + 100, 0, 32);
+	}
+	close(from);
+	close(fd);
+}
+
 static void seeks(void)
 {
 	int fd = open_file("f", O_CREAT | O_RDWR);
@@ -855,8 +889,8 @@ static void no_wait(void)
 
 static const struct check checks[] = {
 	C(buffered_round_trip), C(small_writes), C(end_of_file), C(holes), C(truncation),
-	C(appends), C(parallel_appends), C(appends_at_the_limit), C(vectors), C(seeks),
-	C(direct_aligned), C(direct_short_at_eof), C(direct_unaligned), C(direct_vectors),
+	C(appends), C(parallel_appends), C(appends_at_the_limit), C(vectors), C(bad_memory),
+	C(seeks), C(direct_aligned), C(direct_short_at_eof), C(direct_unaligned), C(direct_vectors),
 	C(direct_and_buffered_agree), C(direct_bad_memory), C(direct_fork),
 	C(parallel_writers_one_file), C(map_read), C(map_sees_writes), C(map_private_write),
 	C(map_beyond_eof), C(execute), C(send_file), C(uring_plain_4k), C(uring_plain_128k),
