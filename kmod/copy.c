@@ -125,6 +125,7 @@ static loff_t flint_clone(struct inode *inode, loff_t pos, struct inode *src, lo
 	truncate_pagecache_range(inode, pos, pos + len - 1);
 	if (!done || (err == -EIO && flint_hold_over(*leave)))
 		return err;
+	flint_zero_grow(inode, pos + done);
 	err = flint_extend(inode, pos + done > i_size_read(inode) ? pos + done : 0,
 			   READ_ONCE(flint_i(inode)->trunc_epoch), flint_hold_step(leave));
 	return err ? err : done;

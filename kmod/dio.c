@@ -248,6 +248,8 @@ static int flint_write_end(struct inode *inode, loff_t pos, size_t len, u32 epoc
 	if (!grows && timespec64_equal(&now, &mtime) &&
 	    test_bit(FLINT_I_MTIME_DIRTY, &fi->state))
 		return 0;
+	if (grows)
+		flint_zero_grow(inode, pos + len);
 	if (flint_wb_keep(inode, pos + len, epoch))
 		return 0;
 	if (grows)

@@ -29,6 +29,7 @@
 
 static int flint_falloc_extend(struct inode *inode, loff_t end, unsigned long *leave)
 {
+	flint_zero_grow(inode, end);
 	return flint_extend(inode, end, READ_ONCE(flint_i(inode)->trunc_epoch),
 			    flint_hold_step(leave));
 }

@@ -991,6 +991,7 @@ void flint_folios_written(struct inode *inode, const struct bio_vec *bv, unsigne
 			  size_t good, int err);
 ssize_t flint_cache_write(struct kiocb *iocb, struct iov_iter *from, size_t ready, bool *through);
 void flint_zero_tail(struct inode *inode, loff_t size);
+void flint_zero_grow(struct inode *inode, u64 end);
 
 /* ---- xattr.c ---------------------------------------------------------- */
 

@@ -248,21 +248,36 @@ const struct address_space_operations flint_aops = {
 
 /* ---- buffered writes ------------------------------------------------------ */
 
-/* Bytes behind the end of file that a map left in its page must not show when it grows. */
+/*
+ * Bytes behind the end of file that a map left in its page must not show when it grows. A page
+ * that is being read gets zeros there: it is not waited for.
+ */
 void flint_zero_tail(struct inode *inode, loff_t size)
 {
 	size_t off = offset_in_page(size);
 	struct folio *folio;
 
-	if (!off)
+	if (!off || !inode->i_mapping->nrpages)
 		return;
-	folio = filemap_lock_folio(inode->i_mapping, size >> PAGE_SHIFT);
+	folio = filemap_get_folio(inode->i_mapping, size >> PAGE_SHIFT);
 	if (IS_ERR_OR_NULL(folio))
 		return;
-	if (size == i_size_read(inode))
-		folio_zero_segment(folio, off, folio_size(folio));
-	folio_unlock(folio);
+	if (folio_test_uptodate(folio)) {
+		folio_lock(folio);
+		if (folio->mapping == inode->i_mapping && size == i_size_read(inode))
+			folio_zero_segment(folio, off, folio_size(folio));
+		folio_unlock(folio);
+	}
 	folio_put(folio);
+}
+
+/* The file is going to end at @end, if it does not end later already. */
+void flint_zero_grow(struct inode *inode, u64 end)
+{
+	loff_t size = i_size_read(inode);
+
+	if (end > (u64)size)
+		flint_zero_tail(inode, size);
 }
 
 /* Is a locked folio good for a write of [off, off + len), if what is beyond the end is zeroed? */

@@ -595,6 +595,76 @@ static void map_beyond_eof(void)
 	close(fd);
 }
 
+static void grow_by_direct(int fd, off_t end)
+{
+	int direct = open_file("f", O_RDWR | O_DIRECT);
+
+	write_all(direct, PAGE, end - PAGE, 34);
+	close(direct);
+}
+
+static void grow_by_sync(int fd, off_t end)
+{
+	int through = open_file("f", O_RDWR | O_DSYNC);
+
+	write_all(through, PAGE, end - PAGE, 34);
+	close(through);
+}
+
+static void grow_by_buffered(int fd, off_t end)
+{
+	write_all(fd, PAGE, end - PAGE, 34);
+}
+
+static void grow_by_fallocate(int fd, off_t end)
+{
+	CHECK(fallocate(fd, 0, 0, end) == 0);
+}
+
+static void grow_by_zero_range(int fd, off_t end)
+{
+	if (fallocate(fd, FALLOC_FL_ZERO_RANGE, end - PAGE, PAGE) != 0)
+		CHECK(errno == EOPNOTSUPP && ftruncate(fd, end) == 0);
+}
+
+static void grow_by_truncate(int fd, off_t end)
+{
+	CHECK(ftruncate(fd, end) == 0);
+}
+
+/* What a map stores behind the end of file never becomes part of the file, however that grows. */
+static void map_stores_beyond_eof(void)
+{
+	static void (*const grow[])(int fd, off_t end) = {
+		grow_by_direct, grow_by_sync, grow_by_buffered, grow_by_fallocate,
+		grow_by_zero_range, grow_by_truncate,
+	};
+	unsigned char *buf = pages(PAGE), *m;
+	int fd, direct;
+	size_t i;
+
+	for (i = 0; i < sizeof(grow) / sizeof(grow[0]); i++) {
+		fd = open_file("f", O_CREAT | O_RDWR | O_TRUNC);
+		write_all(fd, 100, 0, 33);
+		m = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		CHECK(m != MAP_FAILED);
+		m[200] = 'X';
+		grow[i](fd, 3 * PAGE);
+		CHECK(size_of(fd) == 3 * PAGE);
+		printf("# growth %zu\n", i);
+		CHECK(zeros(m + 100, PAGE - 100));
+		CHECK(pread(fd, buf, PAGE, 0) == PAGE);
+		CHECK(same(buf, 100, 0, 33) && zeros(buf + 100, PAGE - 100));
+		CHECK(fsync(fd) == 0);
+		direct = open_file("f", O_RDONLY | O_DIRECT);
+		CHECK(pread(direct, buf, PAGE, 0) == PAGE);
+		CHECK(same(buf, 100, 0, 33) && zeros(buf + 100, PAGE - 100));
+		munmap(m, PAGE);
+		close(direct);
+		close(fd);
+	}
+}
+
 static void execute(void)
 {
 	char buf[65536], self[256];
@@ -893,10 +963,10 @@ static const struct check checks[] = {
 	C(seeks), C(direct_aligned), C(direct_short_at_eof), C(direct_unaligned), C(direct_vectors),
 	C(direct_and_buffered_agree), C(direct_bad_memory), C(direct_fork),
 	C(parallel_writers_one_file), C(map_read), C(map_sees_writes), C(map_private_write),
-	C(map_beyond_eof), C(execute), C(send_file), C(uring_plain_4k), C(uring_plain_128k),
-	C(uring_fixed_4k), C(uring_fixed_512k), C(uring_dsync_4k), C(uring_exit_in_flight),
-	C(uring_unmapped_in_flight), C(uring_truncated_in_flight), C(direct_under_signals),
-	C(no_wait),
+	C(map_beyond_eof), C(map_stores_beyond_eof), C(execute), C(send_file), C(uring_plain_4k),
+	C(uring_plain_128k), C(uring_fixed_4k), C(uring_fixed_512k), C(uring_dsync_4k),
+	C(uring_exit_in_flight), C(uring_unmapped_in_flight), C(uring_truncated_in_flight),
+	C(direct_under_signals), C(no_wait),
 };
 
 int main(int argc, char **argv)
