@@ -188,6 +188,17 @@ static void flint_dio_free(struct flint_dio *dio)
 }
 
 /*
+ * The rest goes on in a work. What is written back is sent once more, and pages' ends wait for
+ * that; all other ends wait for pages.
+ */
+static void flint_dio_later(struct flint_dio *dio)
+{
+	struct flint_fs *fs = dio->fs;
+
+	queue_work(dio->kind == FLINT_DIO_WRITEBACK ? fs->io_wq : fs->wb_wq, &dio->work);
+}
+
+/*
  * @defer: in a completion; the last iput() may wait for other completions. So may the end of what
  * was left, and who is killed shall not.
  */
@@ -196,7 +207,7 @@ static void flint_dio_put(struct flint_dio *dio, bool defer)
 	if (!refcount_dec_and_test(&dio->ref))
 		return;
 	if (dio->left || (defer && dio->kind == FLINT_DIO_SYNC))
-		queue_work(dio->fs->wq, &dio->work);
+		flint_dio_later(dio);
 	else
 		flint_dio_free(dio);
 }
@@ -385,7 +396,7 @@ static void flint_dio_unpend(struct flint_dio *dio)
 		break;
 	case FLINT_DIO_ASYNC:
 		if (dio->write)
-			queue_work(dio->fs->wq, &dio->work);
+			flint_dio_later(dio);
 		else
 			flint_dio_async_read(dio);
 		break;
@@ -394,7 +405,7 @@ static void flint_dio_unpend(struct flint_dio *dio)
 		break;
 	case FLINT_DIO_WRITEBACK:
 		if (READ_ONCE(dio->stale))
-			queue_work(dio->fs->wq, &dio->work);
+			flint_dio_later(dio);
 		else
 			flint_dio_written(dio);
 		break;
@@ -453,7 +464,7 @@ static void flint_piece_fail(struct flint_piece *piece, int err)
 	    (!dio->deadline || time_before(jiffies + delay, dio->deadline))) {
 		piece->tries++;
 		flint_stat_inc(dio->fs, FLINT_STAT_RETRIES);
-		queue_delayed_work(dio->fs->wq, &piece->again, piece->permit ? 0 : delay);
+		queue_delayed_work(dio->fs->io_wq, &piece->again, piece->permit ? 0 : delay);
 		return;
 	}
 	if (flint_piece_retriable(err)) {

@@ -332,8 +332,13 @@ struct flint_fs {
 	u32 lease_ms;				/* of the session */
 	u64 root_ino;
 
-	struct workqueue_struct *wq;		/* unbound; its work may wait, with a deadline */
-	struct workqueue_struct *wb_wq;		/* for the inodes' wb_work, which waits for @wq's */
+	/*
+	 * Unbound. Each may wait for those below, and for servers with a deadline: many calls that
+	 * do must not keep the session, recalls and locks from their turn, which are @wq's.
+	 */
+	struct workqueue_struct *wb_wq;		/* pages: wb_work, ends of writes, iput() */
+	struct workqueue_struct *wq;		/* all else */
+	struct workqueue_struct *io_wq;		/* what is sent once more; waits for no pages */
 	unsigned long wb_sick;			/* jiffies: until then, nobody answers; or 0 */
 	unsigned long wb_full;			/* jiffies: until then, no space; or 0 */
 	struct flint_mapref __rcu *map;

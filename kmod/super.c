@@ -472,7 +472,8 @@ static int flint_fs_init(struct flint_fs *fs, struct fs_context *fc)
 		return -ENOMEM;
 	fs->wq = alloc_workqueue("flintfs-%u", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, fs->instance);
 	fs->wb_wq = alloc_workqueue("flintfs-wb-%u", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, fs->instance);
-	return fs->wq && fs->wb_wq ? 0 : -ENOMEM;
+	fs->io_wq = alloc_workqueue("flintfs-io-%u", WQ_UNBOUND | WQ_MEM_RECLAIM, 0, fs->instance);
+	return fs->wq && fs->wb_wq && fs->io_wq ? 0 : -ENOMEM;
 }
 
 /* How long one of an unmount's waits may take, so that together they end at @end. */
@@ -519,6 +520,8 @@ static void flint_fs_free(struct flint_fs *fs)
 	}
 	if (fs->wb_wq)
 		destroy_workqueue(fs->wb_wq);
+	if (fs->io_wq)
+		destroy_workqueue(fs->io_wq);
 	if (fs->mgr)
 		flint_peer_put(fs->mgr);
 	if (fs->net)
