@@ -30,6 +30,8 @@
  *	below PATH SECONDS	make directories by delegation in the new directory PATH, and
  *				files in each while it is being told; none is lost
  *	own			what the server changes by itself is not kept by anybody, TAP
+ *	closed			close a session while what it has to tell waits to be repeated:
+ *				says "held", the metadata server is to be killed, reads a line
  *	fill PATH N		make a directory with N files, so that inode numbers grow
  *
  * Exit status 0: everything as expected.
@@ -68,7 +70,7 @@ static const struct flint_conf_opt table[] = {
 };
 static const struct flint_conf_spec spec = {
 	.prog = "flint-leasetest", .opts = table, .has_args = true, .args_off = OFF(args),
-	.args_doc = "cached|coherence SECONDS [all]|hold PATH|writer PATH|change PATH MS|locks|sessions N|kept|delegate|promise PATH SECONDS|promised PATH N|below PATH SECONDS|own|size|owe PATH|grow PATH|grown PATH END|fill PATH N",
+	.args_doc = "cached|coherence SECONDS [all]|hold PATH|writer PATH|change PATH MS|locks|sessions N|kept|delegate|promise PATH SECONDS|promised PATH N|below PATH SECONDS|own|size|closed|owe PATH|grow PATH|grown PATH END|fill PATH N",
 	.doc = "Test leases, sessions and locks of a running cluster.",
 };
 
@@ -1280,6 +1282,45 @@ static void own(void)
 	flint_fs_close(a);
 }
 
+/* ---- a server that is not heard ------------------------------------------------------------ */
+
+static void closed(void)
+{
+	struct flint_loop *loop = flint_loop_new();
+	struct flint_fs *b = client("b", NULL), *a;
+	struct flint_attr attr;
+	struct flint_file *f;
+	uint64_t before;
+	pthread_t thread;
+	int rc, i;
+
+	pthread_create(&thread, NULL, loop_run, loop);
+	a = client("a", loop);
+	rc = flint_fs_mknod(b, root_of(b), "closed", S_IFREG | 0644, 0, 0, NULL, &attr);
+	usleep(1500000);	/* what was changed a moment ago may not be granted */
+	for (i = 0; i < 2; i++)
+		rc |= flint_fs_lookup(a, root_of(a), "closed", &attr);
+	before = requests(a);
+	rc |= flint_fs_open_file(a, ino_of(&attr), NULL, FLINT_OPEN_READ, 0, &f);
+	ok(!rc && none_since(a, before), "a file is opened without a request");
+	if (rc) {
+		printf("# %s\n", strerror(-rc));
+		exit(1);
+	}
+	ok(!flint_fs_unlink(b, root_of(b), "closed") && !flint_fs_getattr(a, ino_of(&attr), &attr),
+	   "and removed elsewhere: the server knows of it");
+	flint_fs_close(b);
+	await_line("held");
+	ok(!flint_file_close(f), "it is closed");
+	usleep(500000);
+	flint_fs_close(a);
+	usleep(1500000);
+	ok(true, "and the session, whose loop goes on");
+	flint_loop_stop(loop);
+	pthread_join(thread, NULL);
+	flint_loop_free(loop);
+}
+
 static void fill(const char *path, uint32_t n)
 {
 	struct flint_fs *fs = client("filler", NULL);
@@ -1346,6 +1387,8 @@ int main(int argc, char **argv)
 		below(o.args.items[1], strtoull(o.args.items[2], NULL, 10));
 	else if (!strcmp(mode, "own"))
 		own();
+	else if (!strcmp(mode, "closed"))
+		closed();
 	else if (!strcmp(mode, "fill") && o.args.nr == 3)
 		fill(o.args.items[1], strtoul(o.args.items[2], NULL, 10));
 	else if (!strcmp(mode, "sessions") && o.args.nr == 2)

@@ -38,12 +38,28 @@ tap() {		# NAME COMMAND...: all its "not ok" lines count as one
 	result $rc "$name"
 }
 
-echo 1..25
+echo 1..26
 up >"$W/up.out" 2>&1
 result $? "a cluster comes up"
 meta_again
 tap "what is answered without a request" lt cached
 tap "file locks" lt locks
+# A session ends while the metadata server is away, on a loop that goes on.
+closes() {
+	local p rc
+	mkfifo "$W/go.closes"
+	lt closed <"$W/go.closes" >"$W/closes.out" 2>&1 &
+	p=$!
+	exec 5>"$W/go.closes"
+	until_ok 30 grep -q held "$W/closes.out" && kill_hard "$(pid meta)" && echo go >&5
+	exec 5>&-
+	wait $p
+	rc=$?
+	meta_again
+	cat "$W/closes.out"
+	return $rc
+}
+tap "nothing of a session is left on a loop when it is closed" closes
 tap "what the server changes by itself" lt own
 tap "sizes that a sole writer keeps" lt size
 tap "creates by delegation" lt delegate

@@ -84,6 +84,22 @@ static void op_again(struct fs_op *op, int err)
 	flint_timer_set(op->fs->loop, &op->timer, op->backoff_ms);
 }
 
+/* What is on its way ends with its connection, but nothing would end what pauses. */
+void fs_ops_end(struct flint_fs *fs)
+{
+	struct fs_op *op = fs->seq_first;
+
+	while (op) {
+		if (!op->timer.due_ns) {
+			op = op->seq_next;
+			continue;
+		}
+		flint_timer_cancel(fs->loop, &op->timer);
+		op_again(op, op->last_err);	/* closing: it ends, and others may with it */
+		op = fs->seq_first;
+	}
+}
+
 static void op_on_timer(struct flint_timer *t)
 {
 	op_send(t->arg);

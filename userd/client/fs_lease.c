@@ -131,7 +131,7 @@ static void own_done(struct flint_meta_req *req)
 
 static void own_start(struct flint_fs *fs, enum flint_meta_op op, uint64_t ino, uint64_t handle)
 {
-	struct own_op *o = calloc(1, sizeof(*o));
+	struct own_op *o = fs->closing ? NULL : calloc(1, sizeof(*o));
 
 	if (!o) {
 		if (op == FLINT_META_OPEN)
@@ -153,10 +153,7 @@ static void on_register_open(void *arg, uint64_t ino)
 
 static void on_close_handle(void *arg, uint64_t ino, uint64_t handle)
 {
-	struct flint_fs *fs = arg;
-
-	if (!fs->closing)
-		own_start(fs, FLINT_META_CLOSE, ino, handle);
+	own_start(arg, FLINT_META_CLOSE, ino, handle);
 }
 
 static const struct cache_ops ops = {
@@ -501,6 +498,7 @@ void fs_lease_end(struct flint_fs *fs)
 	flint_timer_cancel(fs->loop, &fs->tick);
 	fs_write_end(fs);
 	fs_delegate_stop(fs);
+	fs_ops_end(fs);
 }
 
 void fs_lease_free(struct flint_fs *fs)
