@@ -30,6 +30,8 @@
  *	below PATH SECONDS	make directories by delegation in the new directory PATH, and
  *				files in each while it is being told; none is lost
  *	own			what the server changes by itself is not kept by anybody, TAP
+ *	unheard PID		who does not hear what came of a lock has none, and nobody else
+ *				is kept from it; PID: the metadata server, which is stopped
  *	closed			close a session while what it has to tell waits to be repeated:
  *				says "held", the metadata server is to be killed, reads a line
  *	fill PATH N		make a directory with N files, so that inode numbers grow
@@ -39,6 +41,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,13 +73,14 @@ static const struct flint_conf_opt table[] = {
 };
 static const struct flint_conf_spec spec = {
 	.prog = "flint-leasetest", .opts = table, .has_args = true, .args_off = OFF(args),
-	.args_doc = "cached|coherence SECONDS [all]|hold PATH|writer PATH|change PATH MS|locks|sessions N|kept|delegate|promise PATH SECONDS|promised PATH N|below PATH SECONDS|own|size|closed|owe PATH|grow PATH|grown PATH END|fill PATH N",
+	.args_doc = "cached|coherence SECONDS [all]|hold PATH|writer PATH|change PATH MS|locks|sessions N|kept|delegate|promise PATH SECONDS|promised PATH N|below PATH SECONDS|own|size|unheard PID|closed|owe PATH|grow PATH|grown PATH END|fill PATH N",
 	.doc = "Test leases, sessions and locks of a running cluster.",
 };
 
 static struct options o;
 static uint8_t key[FLINT_KEY_LEN];
 static int checks, failures;
+static uint32_t timeout_ms;		/* of calls, 0: as usual */
 
 static void ok(bool good, const char *what)
 {
@@ -91,7 +95,7 @@ static struct flint_fs *client_of(const char *name, struct flint_loop *loop, boo
 {
 	struct flint_fs_config cfg = {
 		.mgrs = o.mgr, .fs_name = o.fs, .key = key, .name = name, .leases = true,
-		.loop = loop, .delegate = delegate,
+		.loop = loop, .delegate = delegate, .timeout_ms = timeout_ms,
 	};
 	char err[256];
 	struct flint_fs *fs = flint_fs_open(&cfg, err, sizeof(err));
@@ -1284,6 +1288,37 @@ static void own(void)
 
 /* ---- a server that is not heard ------------------------------------------------------------ */
 
+static void unheard(pid_t server)
+{
+	struct flint_fs *a = client("a", NULL), *b, *c = client("c", NULL);
+	const uint8_t P = FLINT_LOCK_POSIX, WR = FLINT_LOCK_WR, UN = FLINT_LOCK_UN;
+	struct flint_attr attr;
+	struct flint_lock l;
+	struct waiter w;
+	uint64_t i;
+
+	timeout_ms = 2000;
+	b = client("b", NULL);
+	flint_fs_mknod(a, root_of(a), "unheard", S_IFREG | 0644, 0, 0, NULL, &attr);
+	flint_fs_lookup(a, root_of(a), "unheard", &attr);
+	i = ino_of(&attr);
+	ok(!lock_now(a, i, P, WR, 1, 0, 9), "a range is locked");
+	wait_begin(&w, b, range(i, P, WR, 1, 0, 9));
+	kill(server, SIGSTOP);
+	pthread_join(w.thread, NULL);
+	kill(server, SIGCONT);
+	printf("# %s\n", strerror(-w.rc));
+	ok(w.rc == -ETIMEDOUT, "who waits for it and hears nothing gives up");
+	l = range(i, P, WR, 1, 0, 9);
+	ok(!lock_now(a, i, P, UN, 1, 0, 9) && !flint_fs_lock(c, &l, 5000),
+	   "then nobody has it but who asks for it");
+	ok(lock_now(b, i, P, WR, 1, 0, 9) == -EAGAIN && !lock_now(c, i, P, UN, 1, 0, 9) &&
+	   !lock_now(b, i, P, WR, 1, 0, 9), "and who had given up may ask again");
+	flint_fs_close(c);
+	flint_fs_close(b);
+	flint_fs_close(a);
+}
+
 static void closed(void)
 {
 	struct flint_loop *loop = flint_loop_new();
@@ -1387,6 +1422,8 @@ int main(int argc, char **argv)
 		below(o.args.items[1], strtoull(o.args.items[2], NULL, 10));
 	else if (!strcmp(mode, "own"))
 		own();
+	else if (!strcmp(mode, "unheard") && o.args.nr == 2)
+		unheard(strtoul(o.args.items[1], NULL, 10));
 	else if (!strcmp(mode, "closed"))
 		closed();
 	else if (!strcmp(mode, "fill") && o.args.nr == 3)

@@ -38,12 +38,13 @@ tap() {		# NAME COMMAND...: all its "not ok" lines count as one
 	result $rc "$name"
 }
 
-echo 1..26
+echo 1..27
 up >"$W/up.out" 2>&1
 result $? "a cluster comes up"
 meta_again
 tap "what is answered without a request" lt cached
 tap "file locks" lt locks
+tap "a lock of whose fate nothing was heard is nobody's" lt unheard "$(pid meta)"
 # A session ends while the metadata server is away, on a loop that goes on.
 closes() {
 	local p rc

@@ -13,6 +13,7 @@
 
 #include "../../userd/base/log.h"
 #include "../../userd/client/fs.h"
+#include "../../userd/client/fs_async.h"
 #include "../../userd/client/fs_locks.h"
 #include "fake_server.h"
 #include "map_sample.h"
@@ -32,6 +33,8 @@ struct faults {
 	int drop;		/* WRITE: done, but the connection dies before the answer */
 	int stale_extend;	/* EXTEND: STALE_EPOCH, with the epoch raised */
 	int no_handle;		/* OPEN: a directory */
+	int late;		/* LOCK: answered by late_answer() */
+	int late_reclaim;	/* SESSION_RECLAIM: likewise */
 };
 
 static struct fake {
@@ -46,6 +49,13 @@ static struct fake {
 	unsigned int writes, repeated, extends, getattrs, seq_errors;
 	struct flint_call *held;
 	bool locked;		/* by somebody else; its waits, no leader knows of */
+
+	/* Of sessions with leases: leaderships, the one at which locks were named, how many. */
+	uint64_t leader, told;
+	unsigned int named, locks, cancels;
+	struct flint_lock last;
+	uint8_t refuse;		/* SESSION_RECLAIM: each lock */
+	struct flint_call *late, *late_reclaim;
 } fake;
 
 static uint8_t key[FLINT_KEY_LEN] = { 7 };
@@ -215,6 +225,16 @@ static void lock_answer(struct flint_call *call)
 	struct flint_lock l;
 
 	flint_body_get(&l, sizeof(l), sizeof(l), call->msg.body, call->msg.body_len);
+	if (call->msg.op == FLINT_OP_LOCK_CANCEL) {
+		fake.cancels++;
+	} else {
+		fake.locks++;
+		fake.last = l;
+	}
+	if (call->msg.op == FLINT_OP_LOCK && take(&fake.fault.late)) {
+		fake.late = call;
+		return;
+	}
 	if (call->msg.op == FLINT_OP_LOCK_CANCEL)
 		status = ENOENT;
 	else if (le16_to_cpu(l.flags) & FLINT_LOCK_WAIT)
@@ -222,6 +242,49 @@ static void lock_answer(struct flint_call *call)
 	else if (fake.locked)
 		status = EAGAIN;
 	flint_call_reply(call, status, &rep, status ? 0 : sizeof(rep), NULL, 0, 0);
+}
+
+static void renew_answer(struct flint_call *call)
+{
+	struct flint_session_renewed rep = {
+		.epoch = cpu_to_le64(fake.leader), .lease_ms = cpu_to_le32(3000),
+		.flags = cpu_to_le32(fake.told == fake.leader ? 0 : FLINT_RENEWED_RECLAIM) };
+
+	flint_call_reply(call, FLINT_OK, &rep, sizeof(rep), NULL, 0, 0);
+}
+
+static void reclaim_answer(struct flint_call *call)
+{
+	struct {
+		struct flint_reclaimed r;
+		uint8_t rest[FLINT_LEASE_RECS_MAX * sizeof(struct flint_lease_rec)];
+	} rep = { 0 };
+	struct flint_reclaim r;
+	uint32_t leases, locks;
+
+	memcpy(&r, call->msg.body, sizeof(r));
+	leases = le32_to_cpu(r.nr_leases) * sizeof(struct flint_lease_rec);
+	locks = le32_to_cpu(r.nr_locks);
+	fake.named += locks;
+	rep.r = (struct flint_reclaimed){ .fixed_len = cpu_to_le32(sizeof(rep.r)),
+					  .nr_leases = r.nr_leases, .nr_locks = r.nr_locks };
+	memcpy(rep.rest, (const uint8_t *)call->msg.body + sizeof(r), leases);
+	memset(rep.rest + leases, fake.refuse, locks);
+	if (le32_to_cpu(r.flags) & FLINT_RECLAIM_DONE)
+		fake.told = le64_to_cpu(r.epoch);
+	flint_call_reply(call, FLINT_OK, &rep, sizeof(rep.r) + leases + locks, NULL, 0, 0);
+}
+
+static void getattr_answer(struct flint_call *call)
+{
+	struct flint_attr a = attr();
+
+	if (fake.told != fake.leader) {
+		flint_call_reply(call, FLINT_ST_RECLAIM, NULL, 0, NULL, 0, 0);
+		return;
+	}
+	fake.getattrs++;
+	flint_call_reply(call, FLINT_OK, &a, sizeof(a), NULL, 0, 0);
 }
 
 static void meta_answer(struct flint_call *call)
@@ -243,8 +306,16 @@ static void meta_answer(struct flint_call *call)
 		flint_call_reply(call, FLINT_OK, &orep, sizeof(orep), NULL, 0, 0);
 		break;
 	case FLINT_OP_GETATTR:
-		fake.getattrs++;
-		flint_call_reply(call, FLINT_OK, &a, sizeof(a), NULL, 0, 0);
+		getattr_answer(call);
+		break;
+	case FLINT_OP_SESSION_RENEW:
+		renew_answer(call);
+		break;
+	case FLINT_OP_SESSION_RECLAIM:
+		if (take(&fake.fault.late_reclaim))
+			fake.late_reclaim = call;
+		else
+			reclaim_answer(call);
 		break;
 	case FLINT_OP_LOOKUP:	/* an answer that is too short */
 		flint_call_reply(call, FLINT_OK, &a, sizeof(a) - 8, NULL, 0, 0);
@@ -289,13 +360,15 @@ static void set_faults(struct faults f)
 	pthread_mutex_unlock(&fake.lock);
 }
 
-static int setup(void **state)
+static int setup_with(bool leases)
 {
-	struct flint_fs_config cfg = { .fs_name = "d", .key = key, .timeout_ms = 3000 };
+	struct flint_fs_config cfg = { .fs_name = "d", .key = key, .timeout_ms = 3000,
+				       .leases = leases };
 	char err[200] = "", addr[FLINT_ADDR_STR];
 	unsigned int i;
 
 	memset(&fake, 0, sizeof(fake));
+	fake.leader = fake.told = 1;
 	pthread_mutex_init(&fake.lock, NULL);
 	if (fake_server_start(&fake.f, key, FLINT_ROLE_META, on_request, NULL))
 		return -1;
@@ -310,6 +383,16 @@ static int setup(void **state)
 		return -1;
 	}
 	return flint_fs_open_file(fs, 1, "f", FLINT_OPEN_READ | FLINT_OPEN_WRITE, 0, &file);
+}
+
+static int setup(void **state)
+{
+	return setup_with(false);
+}
+
+static int setup_leases(void **state)
+{
+	return setup_with(true);
 }
 
 static int teardown(void **state)
@@ -469,6 +552,168 @@ static void test_wait_forgotten(void **state)
 	assert_int_equal(flint_fs_lock(fs, &l, 50), 0);
 }
 
+/* ---- locks whose answers are late, and new leaders -------------------------------- */
+
+struct locker {
+	struct flint_lock l;
+	int rc;
+	pthread_t thread;
+};
+
+static void *lock_run(void *arg)
+{
+	struct locker *k = arg;
+
+	k->rc = flint_fs_lock(fs, &k->l, 0);
+	return NULL;
+}
+
+static struct flint_lock range(uint64_t owner, uint8_t type)
+{
+	return (struct flint_lock){
+		.ino = cpu_to_le64(5), .owner = cpu_to_le64(owner), .end = cpu_to_le64(9),
+		.kind = FLINT_LOCK_POSIX, .type = type,
+	};
+}
+
+static int lock_now(uint64_t owner, uint8_t type)
+{
+	struct flint_lock l = range(owner, type);
+
+	return flint_fs_lock(fs, &l, 0);
+}
+
+static void lock_begin(struct locker *k, uint64_t owner, uint8_t type)
+{
+	k->l = range(owner, type);
+	pthread_create(&k->thread, NULL, lock_run, k);
+}
+
+static int lock_end(struct locker *k)
+{
+	pthread_join(k->thread, NULL);
+	return k->rc;
+}
+
+/* The next LOCK is executed, and answered by late_answer(). */
+static void lock_late(struct locker *k, uint64_t owner, uint8_t type)
+{
+	set_faults((struct faults){ .late = 1 });
+	lock_begin(k, owner, type);
+	WAIT_FOR(__atomic_load_n(&fake.late, __ATOMIC_SEQ_CST));
+}
+
+static void late_answer(void)
+{
+	struct flint_lock_rep rep = { .state = cpu_to_le32(FLINT_LOCK_DONE) };
+	struct flint_call *call = fake.late;
+
+	fake.late = NULL;
+	flint_call_reply(call, FLINT_OK, &rep, sizeof(rep), NULL, 0, 0);
+}
+
+/* Another leader. Return: how many locks it was told of. */
+static unsigned int next_leader(void)
+{
+	struct flint_attr a;
+
+	pthread_mutex_lock(&fake.lock);
+	fake.leader++;
+	fake.named = 0;
+	pthread_mutex_unlock(&fake.lock);
+	assert_int_equal(flint_fs_getattr(fs, 5, &a), 0);
+	return fake.named;
+}
+
+/* Executed by one leader, heard of after the next one was told of locks. */
+static void test_lock_over_leaders(void **state)
+{
+	struct locker k;
+
+	assert_int_equal(next_leader(), 0);
+	lock_late(&k, 1, FLINT_LOCK_WR);
+	assert_int_equal(next_leader(), 0);
+	fake.locks = 0;
+	late_answer();
+	assert_int_equal(lock_end(&k), 0);
+	assert_int_equal(fake.locks, 1);	/* asked for again */
+	assert_int_equal(next_leader(), 1);
+
+	lock_late(&k, 1, FLINT_LOCK_UN);
+	assert_int_equal(next_leader(), 1);
+	fake.locks = 0;
+	late_answer();
+	assert_int_equal(lock_end(&k), 0);
+	assert_int_equal(fake.locks, 1);
+	assert_int_equal(next_leader(), 0);
+}
+
+/* A lock is given back that would be the next one to be named. */
+static void test_unlock_while_named(void **state)
+{
+	struct flint_call *call;
+	uint64_t i;
+
+	next_leader();
+	for (i = 1; i <= 10; i++)
+		assert_int_equal(lock_now(i, FLINT_LOCK_RD), 0);
+	set_faults((struct faults){ .late_reclaim = 1 });
+	fake.named = 0;
+	fake.leader++;
+	WAIT_FOR(__atomic_load_n(&fake.late_reclaim, __ATOMIC_SEQ_CST));
+	set_faults((struct faults){ 0 });
+	assert_int_equal(lock_now(3, FLINT_LOCK_UN), 0);
+	pthread_mutex_lock(&fake.lock);
+	call = fake.late_reclaim;
+	reclaim_answer(call);
+	pthread_mutex_unlock(&fake.lock);
+	WAIT_FOR(__atomic_load_n(&fake.told, __ATOMIC_SEQ_CST) == fake.leader);
+	assert_int_equal(fake.named, 9);
+}
+
+static uint64_t lost(void)
+{
+	struct flint_fs_stats st;
+
+	flint_fs_stats(fs, &st);
+	return st.lost;
+}
+
+static void test_lock_refused(void **state)
+{
+	next_leader();
+	assert_int_equal(lock_now(1, FLINT_LOCK_WR), 0);
+	fake.refuse = EAGAIN;
+	fake.locked = true;
+	assert_int_equal(next_leader(), 1);
+	WAIT_FOR(lost() == 1);
+	assert_int_equal(next_leader(), 0);
+}
+
+/* What became of a lock nobody knows: it is undone, before the owner may have it again. */
+static void test_lock_unheard(void **state)
+{
+	struct locker k;
+
+	next_leader();
+	lock_late(&k, 1, FLINT_LOCK_WR);
+	assert_int_equal(lock_end(&k), -ETIMEDOUT);
+	lock_begin(&k, 1, FLINT_LOCK_RD);
+	usleep(200000);
+	assert_int_equal(fake.locks, 1);
+	late_answer();
+	assert_int_equal(lock_end(&k), 0);
+	assert_int_equal(fake.locks, 3);	/* UN between them */
+	assert_int_equal(fake.last.type, FLINT_LOCK_RD);
+	/* What it had before stays. */
+	lock_late(&k, 1, FLINT_LOCK_WR);
+	assert_int_equal(lock_end(&k), -ETIMEDOUT);
+	late_answer();
+	WAIT_FOR(__atomic_load_n(&fake.locks, __ATOMIC_SEQ_CST) == 5);
+	assert_int_equal(fake.last.type, FLINT_LOCK_RD);
+	assert_int_equal(next_leader(), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -481,6 +726,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_truncated_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wait_forgotten, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lock_over_leaders, setup_leases, teardown),
+		cmocka_unit_test_setup_teardown(test_unlock_while_named, setup_leases, teardown),
+		cmocka_unit_test_setup_teardown(test_lock_refused, setup_leases, teardown),
+		cmocka_unit_test_setup_teardown(test_lock_unheard, setup_leases, teardown),
 	};
 
 	flint_log_init("test", FLINT_LOG_ERR - 1);

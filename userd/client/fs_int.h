@@ -71,6 +71,7 @@ struct flint_fs {
 	struct fs_kept *kept;		/* fs_write.c: sizes that the server does not know */
 	struct held *held, *reclaim_lock;	/* fs_lock.c */
 	struct lock_wait *lock_waits;
+	struct lock_op *lock_ops;	/* oldest first */
 	uint64_t next_wait;
 	uint64_t st_kept, st_told, st_delegated, st_batches;
 	uint64_t requests, st_grants, st_recalls, st_reclaimed, st_lost;

@@ -505,7 +505,7 @@ void fs_lease_free(struct flint_fs *fs)
 {
 	fs_write_free(fs);
 	fs_delegate_free(fs);
-	fs_lock_lost(fs);
+	fs_lock_free(fs);
 	cache_free(fs->cache);
 	free(fs->returns);
 	free(fs->reclaim);

@@ -39,5 +39,7 @@ uint32_t fs_lock_reclaim(struct flint_fs *fs, struct flint_lock *out, uint32_t m
 /* One status byte for each of the last part. */
 void fs_lock_reclaimed(struct flint_fs *fs, const uint8_t *status, uint32_t nr);
 void fs_lock_lost(struct flint_fs *fs);
+/* After the cluster. */
+void fs_lock_free(struct flint_fs *fs);
 
 #endif /* FLINT_CLIENT_FS_LEASE_H */

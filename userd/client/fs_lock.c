@@ -3,14 +3,22 @@
  * File locks of a session; see fs_locks.h.
  *
  * What is held is kept here as well, as the ranges that were asked for, newest
- * last, to be named to a new leader. A wait has an id; its end comes as a
+ * first, to be named to a new leader. A wait has an id; its end comes as a
  * LOCK_EVENT. As an event can be lost with its connection, a waiting thread asks
- * again every ASK_MS with the same id, which is the same wait, or the answer.
+ * again every ASK_MS with the same id, which is the same wait, or the answer; after
+ * an event as well, so that locks are noted with answers only.
+ *
+ * Requests of one owner about one inode go one after the other. One whose caller
+ * does not hear its answer in time is not given up, as it may be executed late: it
+ * is repeated under its number until it is answered, then it is mended: its wait is
+ * cancelled, and its range at the server becomes what is noted here.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include "fs_delegate.h"
 #include "fs_lease.h"
 #include "fs_locks.h"
+#include "latch.h"
 
 #define ASK_MS	1000
 
@@ -28,6 +36,38 @@ struct lock_wait {
 	bool ended;
 	uint32_t state;
 	struct lock_wait *next;
+};
+
+/* A thread that waits for an answer. */
+struct lock_caller {
+	struct fs_latch latch;
+	struct flint_lock_rep rep;
+	int rc;
+};
+
+/**
+ * struct lock_op - a request on the loop
+ * @l: what was asked for
+ * @code: operation of the protocol that was asked for
+ * @caller: who waits; NULL: nobody (any more), so that it is to be mended
+ * @timer: its time
+ * @mending: @l needs no answer (any more)
+ * @part: body of the request that is open
+ * @at: first byte that is still to be mended
+ */
+struct lock_op {
+	struct flint_fs *fs;
+	struct flint_lock l;
+	uint16_t code;
+	struct lock_caller *caller;
+	struct flint_timer timer;
+	bool mending;
+	struct flint_lock part;
+	uint64_t at;
+	struct fs_op op;
+	struct fs_wait wait;
+	struct flint_task task;
+	struct lock_op *next;
 };
 
 struct note {
@@ -57,10 +97,11 @@ static struct held *held_new(const struct flint_lock *l, uint64_t start, uint64_
 	return h;
 }
 
-/* The range [s, e] of the owner is cut out of what is noted. */
-static void held_cut(struct flint_fs *fs, const struct flint_lock *l, uint64_t s, uint64_t e)
+/* The range [s, e] of the owner is cut out of what is noted. Return: some of it was. */
+static bool held_cut(struct flint_fs *fs, const struct flint_lock *l, uint64_t s, uint64_t e)
 {
 	struct held *h, *rest, **link = &fs->held;
+	bool cut = false;
 
 	while ((h = *link)) {
 		uint64_t hs = le64_to_cpu(h->l.start), he = le64_to_cpu(h->l.end);
@@ -69,6 +110,7 @@ static void held_cut(struct flint_fs *fs, const struct flint_lock *l, uint64_t s
 			link = &h->next;
 			continue;
 		}
+		cut = true;
 		if (he > e && (rest = held_new(&h->l, e + 1, he))) {
 			rest->next = h->next;
 			h->next = rest;
@@ -79,26 +121,28 @@ static void held_cut(struct flint_fs *fs, const struct flint_lock *l, uint64_t s
 			continue;
 		}
 		*link = h->next;
+		if (fs->reclaim_lock == h)
+			fs->reclaim_lock = h->next;
 		free(h);
 	}
+	return cut;
 }
 
-static void note_done(void *arg)
+static void note_done(struct flint_fs *fs, const struct flint_lock *l)
 {
-	struct note *n = arg;
-	bool all = n->l->type == FLINT_LOCK_UN && (le16_to_cpu(n->l->flags) & FLINT_LOCK_OWNER);
-	uint64_t s = all ? 0 : le64_to_cpu(n->l->start);
-	uint64_t e = all ? UINT64_MAX : le64_to_cpu(n->l->end);
+	bool all = l->type == FLINT_LOCK_UN && (le16_to_cpu(l->flags) & FLINT_LOCK_OWNER);
+	uint64_t s = all ? 0 : le64_to_cpu(l->start);
+	uint64_t e = all ? UINT64_MAX : le64_to_cpu(l->end);
 	struct held *h;
 
-	held_cut(n->fs, n->l, s, e);
-	if (n->l->type == FLINT_LOCK_UN)
+	held_cut(fs, l, s, e);
+	if (l->type == FLINT_LOCK_UN)
 		return;
-	h = held_new(n->l, s, e);
+	h = held_new(l, s, e);
 	if (!h)
 		return;		/* it would not be reclaimed; the server holds it */
-	h->next = n->fs->held;
-	n->fs->held = h;
+	h->next = fs->held;
+	fs->held = h;
 }
 
 static void note_find(void *arg)
@@ -176,17 +220,225 @@ static bool wait_for(struct lock_wait *w, uint64_t ms)
 	return ended;
 }
 
+/* ---- requests: on the loop --------------------------------------------------------------- */
+
+static void lock_go(struct lock_op *lo);
+
+static void lock_tell(struct lock_op *lo, int rc, const struct flint_lock_rep *rep)
+{
+	struct lock_caller *c = lo->caller;
+
+	if (!c)
+		return;
+	flint_timer_cancel(lo->fs->loop, &lo->timer);
+	lo->caller = NULL;
+	c->rc = rc;
+	if (rep)
+		c->rep = *rep;
+	fs_latch_open(&c->latch);
+}
+
+/* Is it its turn? Until then what is before it could undo it. */
+static bool lock_first(const struct lock_op *lo)
+{
+	const struct lock_op *o;
+
+	for (o = lo->fs->lock_ops; o != lo; o = o->next)
+		if (same_owner(&o->l, &lo->l))
+			return false;
+	return true;
+}
+
+static void lock_end(struct lock_op *lo, int rc, const struct flint_lock_rep *rep)
+{
+	struct lock_op **link = &lo->fs->lock_ops, *o;
+
+	lock_tell(lo, rc, rep);
+	while (*link != lo)
+		link = &(*link)->next;
+	*link = lo->next;
+	for (o = lo->next; o && !same_owner(&o->l, &lo->l); o = o->next)
+		;
+	if (o && !lo->fs->closing)
+		lock_go(o);
+	free(lo);
+}
+
+static void lock_answered(struct fs_op *op, int err);
+
+static void lock_send(struct lock_op *lo, uint16_t code)
+{
+	lo->op = (struct fs_op){
+		.fs = lo->fs, .mutating = true, .route = fs_route_meta, .done = lock_answered,
+		.priv = lo, .deadline_ns = UINT64_MAX,
+		.rpc = { .op = code, .body = &lo->part, .body_len = sizeof(lo->part) } };
+	fs_op_start(&lo->op);
+}
+
+/* The next part of the range that is noted in one piece, or not at all, becomes so at the server. */
+static void mend_part(struct lock_op *lo)
+{
+	uint64_t end = le64_to_cpu(lo->l.end), s;
+	const struct held *h;
+
+	lo->part = lo->l;
+	lo->part.id = 0;
+	lo->part.flags = 0;
+	lo->part.type = FLINT_LOCK_UN;
+	for (h = lo->fs->held; h; h = h->next) {
+		s = le64_to_cpu(h->l.start);
+		if (!same_owner(&h->l, &lo->l) || s > end || le64_to_cpu(h->l.end) < lo->at)
+			continue;
+		if (s > lo->at) {
+			end = s - 1;
+			continue;
+		}
+		if (le64_to_cpu(h->l.end) < end)
+			end = le64_to_cpu(h->l.end);
+		lo->part.type = h->l.type;
+		lo->part.pid = h->l.pid;
+	}
+	lo->part.start = cpu_to_le64(lo->at);
+	lo->part.end = cpu_to_le64(end);
+	lock_send(lo, FLINT_OP_LOCK);
+}
+
+static void mend_begin(struct lock_op *lo)
+{
+	lo->mending = true;
+	lo->at = le64_to_cpu(lo->l.start);
+	if (lo->l.id && lo->code == FLINT_OP_LOCK)
+		lock_send(lo, FLINT_OP_LOCK_CANCEL);
+	else
+		mend_part(lo);
+}
+
+/* Whatever the answer is, it says that the request was executed. */
+static void mend_next(struct lock_op *lo, int rc)
+{
+	uint64_t end = le64_to_cpu(lo->part.end);
+
+	if (lo->op.rpc.op == FLINT_OP_LOCK) {
+		if (rc && lo->part.type != FLINT_LOCK_UN)	/* others have it: it is lost */
+			lo->fs->st_lost += held_cut(lo->fs, &lo->part, lo->at, end);
+		if (end >= le64_to_cpu(lo->l.end)) {
+			lock_end(lo, 0, NULL);
+			return;
+		}
+		lo->at = end + 1;
+	}
+	mend_part(lo);
+}
+
+static void lock_answered(struct fs_op *op, int err)
+{
+	struct lock_op *lo = op->priv;
+	struct flint_lock_rep rep = { 0 };
+	bool heard, done;
+	int rc;
+
+	if (err) {	/* the session closes, or is refused: its locks end with it */
+		lock_end(lo, err, NULL);
+		return;
+	}
+	rc = fs_op_result(op, 0);
+	if (lo->mending) {
+		mend_next(lo, rc);
+		return;
+	}
+	if (!rc && flint_body_get(&rep, sizeof(rep), sizeof(rep), op->rpc.rep_body, op->rpc.rep_len))
+		rc = -EPROTO;
+	heard = (lo->caller && rc != -EPROTO) || (!rc && lo->l.type == FLINT_LOCK_UN);
+	done = !rc && lo->code == FLINT_OP_LOCK && le32_to_cpu(rep.state) == FLINT_LOCK_DONE;
+	if (heard && done && op->epoch != lo->fs->lease_epoch) {
+		/* Another leader was told of locks meanwhile, as they were before. */
+		lock_send(lo, lo->code);
+		return;
+	}
+	if (heard && done)
+		note_done(lo->fs, &lo->l);
+	lock_tell(lo, rc, &rep);
+	if (heard)
+		lock_end(lo, 0, NULL);
+	else
+		mend_begin(lo);
+}
+
+/* It is its turn. */
+static void lock_go(struct lock_op *lo)
+{
+	if (lo->mending) {
+		mend_begin(lo);
+		return;
+	}
+	if (!lo->caller && lo->code == FLINT_OP_LOCK && lo->l.type != FLINT_LOCK_UN) {
+		lock_end(lo, 0, NULL);		/* not sent in time */
+		return;
+	}
+	if (!fs_delegate_before(lo->fs, &lo->wait, &lo->task, UINT64_MAX))
+		lock_send(lo, lo->code);
+}
+static void lock_again(struct flint_task *t)
+{
+	lock_go((struct lock_op *)((char *)t - offsetof(struct lock_op, task)));
+}
+
+static void lock_time_over(struct flint_timer *t)
+{
+	lock_tell(t->arg, -ETIMEDOUT, NULL);
+}
+
+static void lock_add(struct lock_op *lo)
+{
+	struct lock_op **link = &lo->fs->lock_ops;
+
+	while (*link)
+		link = &(*link)->next;
+	*link = lo;
+	lo->task.fn = lock_again;
+	if (lock_first(lo))
+		lock_go(lo);
+}
+
+static void lock_begin(struct flint_task *t)
+{
+	struct lock_op *lo = (struct lock_op *)((char *)t - offsetof(struct lock_op, task));
+
+	lo->timer = (struct flint_timer){ .fn = lock_time_over, .arg = lo };
+	flint_timer_set(lo->fs->loop, &lo->timer, lo->fs->timeout_ms);
+	lock_add(lo);
+}
+
 /* ---- calls ----------------------------------------------------------------------------- */
 
-static int lock_call(struct flint_fs *fs, uint16_t op, const struct flint_lock *l,
+static struct lock_op *lock_op_new(struct flint_fs *fs, uint16_t code, const struct flint_lock *l)
+{
+	struct lock_op *lo = calloc(1, sizeof(*lo));
+
+	if (!lo)
+		return NULL;
+	lo->fs = fs;
+	lo->code = code;
+	lo->l = *l;
+	lo->part = *l;
+	return lo;
+}
+
+static int lock_call(struct flint_fs *fs, uint16_t code, const struct flint_lock *l,
 		     struct flint_lock_rep *rep)
 {
-	struct fs_call call = {
-		.op = op, .mutating = op != FLINT_OP_LOCK_TEST, .body = l, .body_len = sizeof(*l),
-		.rep = rep, .rep_size = sizeof(*rep), .rep_min = sizeof(*rep),
-	};
+	struct lock_op *lo = lock_op_new(fs, code, l);
+	struct lock_caller c = { 0 };
 
-	return fs_call(fs, &call);
+	if (!lo)
+		return -ENOMEM;
+	fs_latch_init(&c.latch);
+	lo->caller = &c;
+	lo->task.fn = lock_begin;
+	flint_loop_post(fs->loop, &lo->task);
+	fs_latch_wait(&c.latch);
+	*rep = c.rep;
+	return c.rc;
 }
 
 /*
@@ -224,8 +476,6 @@ static int lock_wait(struct flint_fs *fs, struct flint_lock *l, struct lock_wait
 		if (!wait_for(w, (end - now) / 1000000 < ASK_MS ? (end - now) / 1000000 + 1 :
 			      ASK_MS))
 			continue;
-		if (w->state == FLINT_LOCK_DONE)
-			return 0;
 		if (w->state == FLINT_LOCK_DEADLOCK)
 			return -EDEADLK;
 	}
@@ -256,7 +506,6 @@ static int lock_queued(struct flint_fs *fs, struct flint_lock *k, uint32_t wait_
 static int flock_convert(struct flint_fs *fs, const struct flint_lock *k)
 {
 	struct flint_lock un = *k;
-	struct note n = { .fs = fs, .l = &un };
 	struct flint_lock_rep rep;
 	int rc = lock_call(fs, FLINT_OP_LOCK, k, &rep), rc_un;
 
@@ -264,10 +513,7 @@ static int flock_convert(struct flint_fs *fs, const struct flint_lock *k)
 		return rc;
 	un.type = FLINT_LOCK_UN;
 	rc_un = lock_call(fs, FLINT_OP_LOCK, &un, &rep);
-	if (rc_un)
-		return rc_un;
-	fs_run_on_loop(fs, note_done, &n);
-	return rc;
+	return rc_un ? rc_un : rc;
 }
 
 int flint_fs_lock(struct flint_fs *fs, const struct flint_lock *l, uint32_t wait_ms)
@@ -290,19 +536,21 @@ int flint_fs_lock(struct flint_fs *fs, const struct flint_lock *l, uint32_t wait
 		rc = lock_call(fs, FLINT_OP_LOCK, &k, &rep);
 	if (rc == -EAGAIN && wait_ms)
 		rc = lock_queued(fs, &k, wait_ms);
-	if (!rc)
-		fs_run_on_loop(fs, note_done, &n);
 	return rc;
 }
 
 int flint_fs_lock_test(struct flint_fs *fs, const struct flint_lock *l, struct flint_lock_rep *rep)
 {
 	struct flint_lock k = *l;
+	struct fs_call call = {
+		.op = FLINT_OP_LOCK_TEST, .body = &k, .body_len = sizeof(k),
+		.rep = rep, .rep_size = sizeof(*rep), .rep_min = sizeof(*rep),
+	};
 
 	k.flags = 0;
 	if (!flint_lock_ok(&k))
 		return -EINVAL;
-	return lock_call(fs, FLINT_OP_LOCK_TEST, &k, rep);
+	return fs_call(fs, &call);
 }
 
 /* ---- a new leader --------------------------------------------------------------------------- */
@@ -323,13 +571,31 @@ uint32_t fs_lock_reclaim(struct flint_fs *fs, struct flint_lock *out, uint32_t m
 	return n;
 }
 
+/* A leader has refused a lock: perhaps it was given back meanwhile, or it is lost. */
+static void lock_refused(struct flint_fs *fs, const struct flint_lock *l)
+{
+	struct lock_op *lo = lock_op_new(fs, FLINT_OP_LOCK, l);
+
+	if (!lo) {
+		fs->st_lost += held_cut(fs, l, le64_to_cpu(l->start), le64_to_cpu(l->end));
+		return;
+	}
+	lo->l.id = 0;
+	lo->mending = true;
+	lock_add(lo);
+}
+
 void fs_lock_reclaimed(struct flint_fs *fs, const uint8_t *status, uint32_t nr)
 {
+	struct flint_lock l;
 	uint32_t i;
 
-	/* Nothing can be in the way in a grace period; a lock that is lost is told of. */
-	for (i = 0; i < nr; i++)
-		fs->st_lost += status[i] != 0;
+	/* A part that names locks names nothing else. */
+	for (i = 0; i < nr; i++) {
+		memcpy(&l, fs->reclaim_body.recs + i * sizeof(l), sizeof(l));
+		if (status[i])
+			lock_refused(fs, &l);
+	}
 }
 
 void fs_lock_lost(struct flint_fs *fs)
@@ -341,4 +607,15 @@ void fs_lock_lost(struct flint_fs *fs)
 		free(h);
 	}
 	fs->reclaim_lock = NULL;
+}
+
+void fs_lock_free(struct flint_fs *fs)
+{
+	struct lock_op *lo;
+
+	fs_lock_lost(fs);
+	while ((lo = fs->lock_ops)) {
+		fs->lock_ops = lo->next;
+		free(lo);
+	}
 }

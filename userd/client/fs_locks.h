@@ -19,7 +19,9 @@
  *
  * Any thread but the library's. Return: 0; -EAGAIN (held by others, or the time
  * is over: then the wait was cancelled), -EDEADLK, -ENOLCK, -EOPNOTSUPP, or as
- * any other call.
+ * any other call. After -ETIMEDOUT the owner has what it had before, or, when it
+ * gave something back, what is left of that: the servers are made to agree in the
+ * background, and the owner's next calls wait for it.
  */
 int flint_fs_lock(struct flint_fs *fs, const struct flint_lock *l, uint32_t wait_ms);
 /* F_GETLK: state FLINT_LOCK_HELD and by whom, or FLINT_LOCK_DONE. */
