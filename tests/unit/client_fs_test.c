@@ -35,6 +35,7 @@ struct faults {
 	int no_handle;		/* OPEN: a directory */
 	int late;		/* LOCK: answered by late_answer() */
 	int late_reclaim;	/* SESSION_RECLAIM: likewise */
+	int open_lost;		/* OPEN: done; RETRY stands for the answer that is lost */
 };
 
 static struct fake {
@@ -56,6 +57,10 @@ static struct fake {
 	struct flint_lock last;
 	uint8_t refuse;		/* SESSION_RECLAIM: each lock */
 	struct flint_call *late, *late_reclaim;
+	bool granting;		/* GETATTR, read leases */
+	uint32_t perm;
+	struct flint_open_rep opened;	/* by what was done and not answered */
+	bool open_go;
 } fake;
 
 static uint8_t key[FLINT_KEY_LEN] = { 7 };
@@ -70,7 +75,8 @@ static bool take(int *fault)
 static struct flint_attr attr(void)
 {
 	struct flint_attr a = {
-		.ino = cpu_to_le64(5), .gen = cpu_to_le32(1), .mode = cpu_to_le32(0100644),
+		.ino = cpu_to_le64(5), .gen = cpu_to_le32(1),
+		.mode = cpu_to_le32(0100000 | fake.perm),
 		.nlink = cpu_to_le32(1), .size = cpu_to_le64(fake.size),
 		.change = cpu_to_le64(++fake.change), .trunc_epoch = cpu_to_le32(fake.epoch),
 		.fs = cpu_to_le32(1),
@@ -277,13 +283,42 @@ static void reclaim_answer(struct flint_call *call)
 
 static void getattr_answer(struct flint_call *call)
 {
-	struct flint_attr a = attr();
+	struct { struct flint_attr a; struct flint_lease_grant g; } rep = {
+		.a = attr(), .g = { .ino = cpu_to_le64(5), .seq = cpu_to_le64(1),
+				    .kinds = cpu_to_le32(FLINT_LEASE_READ) } };
 
 	if (fake.told != fake.leader) {
 		flint_call_reply(call, FLINT_ST_RECLAIM, NULL, 0, NULL, 0, 0);
 		return;
 	}
 	fake.getattrs++;
+	call->lease = fake.granting;
+	flint_call_reply(call, FLINT_OK, &rep, fake.granting ? sizeof(rep) : sizeof(rep.a), NULL, 0,
+			 0);
+}
+
+/* Done the first time; a repetition has the answer of that. */
+static void open_answer(struct flint_call *call, struct flint_open_rep *rep)
+{
+	if (take(&fake.fault.open_lost))
+		fake.opened = *rep;
+	if (fake.opened.handle && !fake.open_go) {
+		flint_call_reply(call, FLINT_ST_RETRY, NULL, 0, NULL, 0, 0);
+		return;
+	}
+	if (call->msg.flags & FLINT_F_RETRY)
+		rep = &fake.opened;
+	flint_call_reply(call, FLINT_OK, rep, sizeof(*rep), NULL, 0, 0);
+}
+
+static void setattr_answer(struct flint_call *call)
+{
+	struct flint_setattr set;
+	struct flint_attr a;
+
+	flint_body_get(&set, sizeof(set), sizeof(set), call->msg.body, call->msg.body_len);
+	fake.perm = le32_to_cpu(set.mode);
+	a = attr();
 	flint_call_reply(call, FLINT_OK, &a, sizeof(a), NULL, 0, 0);
 }
 
@@ -303,10 +338,13 @@ static void meta_answer(struct flint_call *call)
 			orep.handle = 0;
 			orep.attr.mode = cpu_to_le32(0040755);
 		}
-		flint_call_reply(call, FLINT_OK, &orep, sizeof(orep), NULL, 0, 0);
+		open_answer(call, &orep);
 		break;
 	case FLINT_OP_GETATTR:
 		getattr_answer(call);
+		break;
+	case FLINT_OP_SETATTR:
+		setattr_answer(call);
 		break;
 	case FLINT_OP_SESSION_RENEW:
 		renew_answer(call);
@@ -368,6 +406,7 @@ static int setup_with(bool leases)
 	unsigned int i;
 
 	memset(&fake, 0, sizeof(fake));
+	fake.perm = 0644;
 	fake.leader = fake.told = 1;
 	pthread_mutex_init(&fake.lock, NULL);
 	if (fake_server_start(&fake.f, key, FLINT_ROLE_META, on_request, NULL))
@@ -714,6 +753,43 @@ static void test_lock_unheard(void **state)
 	assert_int_equal(next_leader(), 1);
 }
 
+/* ---- answers that are repeated ----------------------------------------------------- */
+
+static void *open_run(void *arg)
+{
+	struct flint_file *f;
+
+	if (flint_fs_open_file(fs, 5, NULL, FLINT_OPEN_READ | FLINT_OPEN_WRITE, 0, &f))
+		return arg;
+	flint_file_close(f);
+	return NULL;
+}
+
+static void test_open_repeated(void **state)
+{
+	struct flint_setattr set = { .ino = cpu_to_le64(5), .valid = cpu_to_le32(FLINT_SET_MODE),
+				     .mode = cpu_to_le32(0600) };
+	struct flint_attr a;
+	pthread_t thread;
+	void *failed;
+
+	next_leader();
+	fake.granting = true;
+	flint_fs_getattr(fs, 5, &a);
+	fake.getattrs = 0;
+	assert_int_equal(flint_fs_getattr(fs, 5, &a), 0);
+	assert_int_equal(fake.getattrs, 0);
+	set_faults((struct faults){ .open_lost = 1 });
+	pthread_create(&thread, NULL, open_run, &fake);
+	WAIT_FOR(__atomic_load_n(&fake.opened.handle, __ATOMIC_SEQ_CST));
+	assert_int_equal(flint_fs_setattr(fs, &set, NULL), 0);
+	fake.open_go = true;
+	pthread_join(thread, &failed);
+	assert_null(failed);
+	assert_int_equal(flint_fs_getattr(fs, 5, &a), 0);
+	assert_int_equal(le32_to_cpu(a.mode), 0100600);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -730,6 +806,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unlock_while_named, setup_leases, teardown),
 		cmocka_unit_test_setup_teardown(test_lock_refused, setup_leases, teardown),
 		cmocka_unit_test_setup_teardown(test_lock_unheard, setup_leases, teardown),
+		cmocka_unit_test_setup_teardown(test_open_repeated, setup_leases, teardown),
 	};
 
 	flint_log_init("test", FLINT_LOG_ERR - 1);

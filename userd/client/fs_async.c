@@ -417,7 +417,8 @@ static void learn(struct flint_meta_req *req, struct fs_op *op, u64 page)
 	default:
 		break;
 	}
-	if (!req->err)
+	/* What is repeated may be answered from the first time, older than what others did since. */
+	if (!req->err && !op->rpc.retry)
 		cache_attr(c, &req->attr, op->since);
 }
 
