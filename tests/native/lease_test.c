@@ -34,6 +34,8 @@
  *				is kept from it; PID: the metadata server, which is stopped
  *	closed			close a session while what it has to tell waits to be repeated:
  *				says "held", the metadata server is to be killed, reads a line
+ *	mended PID		faults that there were; PID: the metadata server, which is
+ *				stopped for a while, TAP
  *	fill PATH N		make a directory with N files, so that inode numbers grow
  *
  * Exit status 0: everything as expected.
@@ -73,14 +75,14 @@ static const struct flint_conf_opt table[] = {
 };
 static const struct flint_conf_spec spec = {
 	.prog = "flint-leasetest", .opts = table, .has_args = true, .args_off = OFF(args),
-	.args_doc = "cached|coherence SECONDS [all]|hold PATH|writer PATH|change PATH MS|locks|sessions N|kept|delegate|promise PATH SECONDS|promised PATH N|below PATH SECONDS|own|size|unheard PID|closed|owe PATH|grow PATH|grown PATH END|fill PATH N",
+	.args_doc = "cached|coherence SECONDS [all]|hold PATH|writer PATH|change PATH MS|locks|sessions N|kept|delegate|promise PATH SECONDS|promised PATH N|below PATH SECONDS|own|size|mended PID|unheard PID|closed|owe PATH|grow PATH|grown PATH END|fill PATH N",
 	.doc = "Test leases, sessions and locks of a running cluster.",
 };
 
 static struct options o;
 static uint8_t key[FLINT_KEY_LEN];
 static int checks, failures;
-static uint32_t timeout_ms;		/* of calls, 0: as usual */
+static uint32_t call_ms;	/* time-out of each call of clients opened from now on, 0: the usual one */
 
 static void ok(bool good, const char *what)
 {
@@ -95,7 +97,7 @@ static struct flint_fs *client_of(const char *name, struct flint_loop *loop, boo
 {
 	struct flint_fs_config cfg = {
 		.mgrs = o.mgr, .fs_name = o.fs, .key = key, .name = name, .leases = true,
-		.loop = loop, .delegate = delegate, .timeout_ms = timeout_ms,
+		.loop = loop, .delegate = delegate, .timeout_ms = call_ms,
 	};
 	char err[256];
 	struct flint_fs *fs = flint_fs_open(&cfg, err, sizeof(err));
@@ -1297,7 +1299,7 @@ static void unheard(pid_t server)
 	struct waiter w;
 	uint64_t i;
 
-	timeout_ms = 2000;
+	call_ms = 2000;
 	b = client("b", NULL);
 	flint_fs_mknod(a, root_of(a), "unheard", S_IFREG | 0644, 0, 0, NULL, &attr);
 	flint_fs_lookup(a, root_of(a), "unheard", &attr);
@@ -1375,6 +1377,46 @@ static void fill(const char *path, uint32_t n)
 	flint_fs_close(fs);
 }
 
+/* ---- faults that there were ------------------------------------------------------------------ */
+
+static uint64_t ms_since(uint64_t t)
+{
+	return (flint_now_ns() - t) / 1000000;
+}
+
+/* A directory is refused; what was made in it fails no sooner than what was made before that. */
+static void mended_order(struct flint_fs *a, struct flint_fs *b)
+{
+	struct flint_quota_set q = { .kind = cpu_to_le32(FLINT_QUOTA_TREE),
+				     .inode_hard = cpu_to_le64(1) };
+	struct flint_attr top, dir, sub, attr;
+	struct flint_statfs st;
+	uint64_t t;
+	int rc = flint_fs_mkdir(a, root_of(a), "order", 0755, &top);
+
+	rc |= own_dir(a, ino_of(&top), "dir", 0755, &dir);
+	rc |= make(a, ino_of(&dir), "f", 0, &attr) | flint_fs_sync(a);
+	q.id = top.ino;
+	rc |= flint_fs_quota_set(b, &q, NULL);
+	rc |= flint_fs_mkdir(a, ino_of(&dir), "sub", 0755, &sub);
+	rc |= make(a, ino_of(&dir), "f", 1, &attr) | make(a, ino_of(&sub), "f", 2, &attr);
+	ok(!rc && flint_fs_sync(a) == -EDQUOT, "a directory that was promised is refused");
+	t = flint_now_ns();
+	ok(!flint_fs_statfs(a, &st) && ms_since(t) < 5000, "and the session goes on");
+}
+
+static void mended(pid_t meta)
+{
+	struct flint_fs *a, *b = client("b", NULL);
+
+	call_ms = 10000;
+	a = client_of("a", NULL, true);
+	mended_order(a, b);
+	flint_fs_close(a);
+	flint_fs_close(b);
+	(void)meta;
+}
+
 int main(int argc, char **argv)
 {
 	char err[256] = "";
@@ -1426,6 +1468,8 @@ int main(int argc, char **argv)
 		unheard(strtoul(o.args.items[1], NULL, 10));
 	else if (!strcmp(mode, "closed"))
 		closed();
+	else if (!strcmp(mode, "mended") && o.args.nr == 2)
+		mended(strtoul(o.args.items[1], NULL, 10));
 	else if (!strcmp(mode, "fill") && o.args.nr == 3)
 		fill(o.args.items[1], strtoul(o.args.items[2], NULL, 10));
 	else if (!strcmp(mode, "sessions") && o.args.nr == 2)

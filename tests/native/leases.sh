@@ -38,7 +38,7 @@ tap() {		# NAME COMMAND...: all its "not ok" lines count as one
 	result $rc "$name"
 }
 
-echo 1..27
+echo 1..28
 up >"$W/up.out" 2>&1
 result $? "a cluster comes up"
 meta_again
@@ -64,6 +64,7 @@ tap "nothing of a session is left on a loop when it is closed" closes
 tap "what the server changes by itself" lt own
 tap "sizes that a sole writer keeps" lt size
 tap "creates by delegation" lt delegate
+tap "faults that there were" lt mended "$(pid meta)"
 tap "changes are never missed" lt coherence 3
 
 hold /held1

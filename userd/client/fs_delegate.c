@@ -539,6 +539,9 @@ static uint32_t batch_fill(struct fs_delegate *d)
 		uint32_t len = le16_to_cpu(p->rec.rec_len);
 
 		if (p->dir->err) {
+			/* Outcomes are counted in order: those before it come first. */
+			if (d->sent.head)
+				break;
 			promise_fail(d, list_take(&d->queue), p->dir->err);
 			continue;
 		}
