@@ -1405,6 +1405,36 @@ static void mended_order(struct flint_fs *a, struct flint_fs *b)
 	ok(!flint_fs_statfs(a, &st) && ms_since(t) < 5000, "and the session goes on");
 }
 
+/* Nobody answers: whoever waits for a size waits for as long as a call may take, not for ever. */
+static void mended_silent(pid_t meta)
+{
+	struct flint_fs *c;
+	struct flint_file *f;
+	struct flint_attr attr;
+	uint64_t t, took, cut;
+	int rc, sync;
+
+	call_ms = 2000;
+	c = client("c", NULL);
+	rc = flint_fs_open_file(c, root_of(c), "silent", FLINT_OPEN_CREATE | FLINT_OPEN_WRITE, 0644, &f);
+	if (rc)
+		exit(1);
+	flint_file_attr(f, &attr);
+	rc |= !grow_by(f, 0, 3);
+	kill(meta, SIGSTOP);
+	t = flint_now_ns();
+	sync = flint_file_sync(f);
+	took = ms_since(t);
+	t = flint_now_ns();
+	rc |= flint_file_truncate(f, 10) != -ETIMEDOUT;
+	cut = ms_since(t);
+	kill(meta, SIGCONT);
+	ok(!rc && sync == -ETIMEDOUT && took < 4000 && cut < 4000,
+	   "a size is told, and a file cut, in a call's time or not at all");
+	ok(!flint_file_close(f) && size_seen(c, ino_of(&attr)) == 3 * PIECE, "but later");
+	flint_fs_close(c);
+}
+
 static void mended(pid_t meta)
 {
 	struct flint_fs *a, *b = client("b", NULL);
@@ -1414,7 +1444,7 @@ static void mended(pid_t meta)
 	mended_order(a, b);
 	flint_fs_close(a);
 	flint_fs_close(b);
-	(void)meta;
+	mended_silent(meta);
 }
 
 int main(int argc, char **argv)

@@ -17,7 +17,8 @@
 /* In struct flint_meta_req.state. */
 struct meta_state {
 	struct fs_op op;
-	bool flushed;			/* sizes that it depends on were told */
+	bool flushed;			/* sizes that it depends on were told, or flush_err says why not */
+	int flush_err;
 	struct fs_wait wait;		/* for creates to be told */
 	union {
 		struct flint_readdir_rep readdir;
@@ -481,14 +482,14 @@ static bool flush_first(struct flint_meta_req *req)
 		return false;
 	if (req->op == FLINT_META_SETATTR)
 		ino = le64_to_cpu(req->set.ino);
-	else if (req->op == FLINT_META_CLOSE)
+	else if (req->op == FLINT_META_CLOSE && req->handle != FLINT_HANDLE_LOCAL)
 		ino = req->ino;
 	else if (req->op == FLINT_META_OPEN && (req->flags & FLINT_OPEN_TRUNC))
 		ino = req->name ? 0 : req->ino;
 	else
 		return false;
 	st->flushed = true;
-	return fs_write_flush(req->fs, ino, &req->task, NULL);
+	return fs_write_flush(req->fs, ino, &req->task, &st->flush_err);
 }
 
 /* It needed no request. */
@@ -567,10 +568,14 @@ static void meta_start(struct flint_task *t)
 	struct flint_meta_req *req = (struct flint_meta_req *)
 		((char *)t - offsetof(struct flint_meta_req, task));
 
-	struct fs_op *op = &state_of(req)->op;
+	struct meta_state *st = state_of(req);
+	struct fs_op *op = &st->op;
 
 	if (!req->err && flush_first(req))
 		return;
+	/* Nothing may overtake a size; what refused it is not this request's affair. */
+	if (st->flush_err == -ETIMEDOUT || st->flush_err == -EAGAIN)
+		req->err = st->flush_err;
 	if (!req->err && req->fs->cache && local(req)) {
 		finish_here(req);
 		return;
@@ -582,7 +587,7 @@ static void meta_start(struct flint_task *t)
 	if (req->fs->delegate && delegate_first(req))
 		return;
 	if (req->fs->cache && op->mutating) {
-		mut_fill(req, state_of(req));
+		mut_fill(req, st);
 		if (cache_mut_begin(req->fs->cache, &op->mut)) {
 			cache_mut_end(req->fs->cache, &op->mut, false, (u64[2]){ 0 });
 			req->err = -ENOMEM;
@@ -628,6 +633,7 @@ void flint_meta_submit(struct flint_meta_req *req)
 
 	req->cached = false;
 	st->flushed = false;
+	st->flush_err = 0;
 	req->err = check(req);
 	if (!req->err) {
 		*op = (struct fs_op){

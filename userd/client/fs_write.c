@@ -114,6 +114,7 @@ static void told(struct fs_op *op, int err)
 	if (k->lost || k->fs->closing) {
 		kept_drop(k, -ESTALE);
 	} else if (err == -ETIMEDOUT || err == -EAGAIN) {
+		waits_end(k, err);	/* their time is over */
 		tell(k);	/* nobody answered, or could take it yet: it stays true */
 	} else if (err) {
 		flint_warn("the size of inode %llu could not be told (%s): what was written beyond"
