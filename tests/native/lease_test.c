@@ -1405,6 +1405,23 @@ static void mended_order(struct flint_fs *a, struct flint_fs *b)
 	ok(!flint_fs_statfs(a, &st) && ms_since(t) < 5000, "and the session goes on");
 }
 
+/* A file that was promised a moment ago is opened, and read. */
+static void mended_read(struct flint_fs *a)
+{
+	struct flint_attr dir, attr;
+	struct flint_file *f;
+	uint64_t was;
+	char c;
+	int rc = own_dir(a, root_of(a), "read", 0755, &dir);
+
+	was = delegated(a);
+	rc |= make(a, ino_of(&dir), "f", 0, &attr);
+	rc |= delegated(a) - was != 1;
+	ok(!rc && !flint_fs_open_file(a, ino_of(&dir), "f0", FLINT_OPEN_READ, 0, &f) &&
+	   !flint_file_pread(f, &c, 1, 0) && !flint_file_close(f),
+	   "a file is read that was promised a moment ago");
+}
+
 /* Nobody answers: whoever waits for a size waits for as long as a call may take, not for ever. */
 static void mended_silent(pid_t meta)
 {
@@ -1442,6 +1459,7 @@ static void mended(pid_t meta)
 	call_ms = 10000;
 	a = client_of("a", NULL, true);
 	mended_order(a, b);
+	mended_read(a);
 	flint_fs_close(a);
 	flint_fs_close(b);
 	mended_silent(meta);

@@ -702,7 +702,7 @@ bool cache_open(struct fs_cache *c, uint64_t ino)
 {
 	struct node *n = node_find(c, ino);
 
-	if (!n || n->registering ||
+	if (!n || n->registering || n->own ||	/* own: no server could be asked for its data */
 	    !(n->kinds & (FLINT_LEASE_READ | FLINT_LEASE_WRITE) || n->handle))
 		return false;
 	n->opens++;
