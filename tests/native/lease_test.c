@@ -1422,6 +1422,51 @@ static void mended_read(struct flint_fs *a)
 	   "a file is read that was promised a moment ago");
 }
 
+struct maker {
+	struct flint_fs *fs;
+	uint64_t dir;
+	pthread_t thread;
+	atomic_bool stop;
+	int rc;
+};
+
+static void *maker_run(void *arg)
+{
+	struct maker *m = arg;
+	struct flint_attr attr;
+	int i;
+
+	for (i = 0; !m->rc && !atomic_load(&m->stop); i++)
+		m->rc = make(m->fs, m->dir, "f", i, &attr);
+	return NULL;
+}
+
+/* Others make files all the time: a request waits for some of them, not for all. */
+static void mended_turn(struct flint_fs *a)
+{
+	struct maker m = { .fs = a };
+	struct flint_fs_stats before, after;
+	struct flint_attr dir;
+	struct flint_statfs st;
+	uint64_t most = 0;
+	int i, rc = own_dir(a, root_of(a), "turn", 0755, &dir);
+
+	m.dir = ino_of(&dir);
+	pthread_create(&m.thread, NULL, maker_run, &m);
+	for (i = 0; !rc && i < 10; i++) {
+		usleep(20000);
+		flint_fs_stats(a, &before);
+		rc = flint_fs_statfs(a, &st);
+		flint_fs_stats(a, &after);
+		if (after.batches - before.batches > most)
+			most = after.batches - before.batches;
+	}
+	atomic_store(&m.stop, true);
+	pthread_join(m.thread, NULL);
+	printf("# %llu batches in a request's time at most\n", (unsigned long long)most);
+	ok(!rc && !m.rc && most <= 5 && !flint_fs_sync(a), "who waits for creates has its turn");
+}
+
 /* Nobody answers: whoever waits for a size waits for as long as a call may take, not for ever. */
 static void mended_silent(pid_t meta)
 {
@@ -1460,6 +1505,7 @@ static void mended(pid_t meta)
 	a = client_of("a", NULL, true);
 	mended_order(a, b);
 	mended_read(a);
+	mended_turn(a);
 	flint_fs_close(a);
 	flint_fs_close(b);
 	mended_silent(meta);

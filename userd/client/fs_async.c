@@ -495,6 +495,7 @@ static bool flush_first(struct flint_meta_req *req)
 /* It needed no request. */
 static void finish_here(struct flint_meta_req *req)
 {
+	fs_delegate_waited(req->fs, &state_of(req)->wait);
 	req->cached = true;
 	overlay(req);
 	free(req->big);
@@ -634,6 +635,7 @@ void flint_meta_submit(struct flint_meta_req *req)
 	req->cached = false;
 	st->flushed = false;
 	st->flush_err = 0;
+	st->wait = (struct fs_wait){ 0 };
 	req->err = check(req);
 	if (!req->err) {
 		*op = (struct fs_op){

@@ -79,6 +79,7 @@ struct fs_delegate {
 	uint64_t next, end;		/* inode numbers */
 	uint64_t off_until;
 	uint32_t recalled;		/* directories with promises whose lease is wanted back */
+	uint32_t holds;			/* reasons for which nothing is promised now */
 	struct fs_wait *waits;
 	struct flint_timer timer;
 	bool sending, asking, lost;
@@ -120,9 +121,17 @@ static struct promise *list_take(struct promises *l)
 	return p;
 }
 
+void fs_delegate_waited(struct flint_fs *fs, struct fs_wait *w)
+{
+	if (w->again)
+		fs->delegate->holds--;
+	w->again = false;
+}
+
 static void wait_add(struct fs_delegate *d, struct fs_wait *w, struct flint_task *task,
 		     uint64_t nr, uint64_t deadline_ns)
 {
+	fs_delegate_waited(d->fs, w);
 	*w = (struct fs_wait){ .task = task, .nr = nr, .deadline_ns = deadline_ns, .next = d->waits };
 	d->waits = w;
 }
@@ -306,8 +315,8 @@ static bool plain(uint32_t mode, uint32_t target_len)
 static bool may_make(struct flint_fs *fs, const struct own_dir *dir, const struct flint_cred *cred)
 {
 	return cred->uid == dir->uid && (dir->setgid || cred->gid == dir->gid) &&
-	       !fs->delegate->lost && !fs->closing && !fs->reclaiming && fs->lease_epoch &&
-	       !dir->recall.kinds && !dir->err && fs_lease_trusted(fs);
+	       !fs->delegate->holds && !fs->delegate->lost && !fs->closing && !fs->reclaiming &&
+	       fs->lease_epoch && !dir->recall.kinds && !dir->err && fs_lease_trusted(fs);
 }
 
 bool fs_delegate_numbers(struct flint_meta_req *req, struct fs_wait *w, uint64_t deadline_ns)
@@ -588,10 +597,15 @@ bool fs_delegate_before(struct flint_fs *fs, struct fs_wait *w, struct flint_tas
 			uint64_t deadline_ns)
 {
 	struct fs_delegate *d = fs->delegate;
+	bool again = w->task == task && w->nr != FOR_NUMBERS;
 
+	fs_delegate_waited(fs, w);
 	if (!d || d->made == d->done || fs->closing || flint_now_ns() >= deadline_ns)
 		return false;
 	wait_add(d, w, task, d->made, deadline_ns);
+	/* Others have made more meanwhile. So that it ends some time, they ask the server now. */
+	w->again = again;
+	d->holds += again;
 	tell(d);
 	return true;
 }

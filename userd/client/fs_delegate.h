@@ -48,6 +48,9 @@ bool fs_delegate_numbers(struct flint_meta_req *req, struct fs_wait *w, uint64_t
 bool fs_delegate_before(struct flint_fs *fs, struct fs_wait *w, struct flint_task *task,
 			uint64_t deadline_ns);
 
+/* What waited so is answered without a request. */
+void fs_delegate_waited(struct flint_fs *fs, struct fs_wait *w);
+
 /* flint_fs_sync() with a time-out of its own. Any thread but the loop's. */
 int fs_delegate_sync(struct flint_fs *fs, uint32_t timeout_ms);
 

@@ -128,11 +128,12 @@ void fs_meta_elsewhere(struct flint_fs *fs, uint32_t node, const struct flint_rp
 /* Route of metadata requests. */
 int fs_route_meta(struct fs_op *op, uint32_t *node);
 /**
- * struct fs_wait - something that waits until creates are told (fs_delegate.c)
+ * struct fs_wait - something that waits until creates are told (fs_delegate.c); begins as zeros
  */
 struct fs_wait {
 	struct flint_task *task;
 	uint64_t nr, deadline_ns;
+	bool again;			/* not the first time: nothing is promised meanwhile */
 	struct fs_wait *next;
 };
 
