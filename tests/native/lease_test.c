@@ -1467,6 +1467,34 @@ static void mended_turn(struct flint_fs *a)
 	ok(!rc && !m.rc && most <= 5 && !flint_fs_sync(a), "who waits for creates has its turn");
 }
 
+/* A limit that was set elsewhere refuses a size after the writes were acknowledged. */
+static void mended_refused(struct flint_fs *a, struct flint_fs *b)
+{
+	struct flint_quota_set q = { .kind = cpu_to_le32(FLINT_QUOTA_TREE),
+				     .space_hard = cpu_to_le64(PIECE) };
+	struct flint_attr top, attr;
+	struct flint_file *f, *g;
+	uint64_t ino;
+	int rc = flint_fs_mkdir(a, root_of(a), "refused", 0755, &top);
+
+	rc |= flint_fs_open_file(a, ino_of(&top), "f", FLINT_OPEN_CREATE | FLINT_OPEN_WRITE, 0644, &f);
+	rc |= flint_fs_open_file(a, ino_of(&top), "f", FLINT_OPEN_WRITE, 0644, &g);
+	if (rc)
+		exit(1);
+	flint_file_attr(f, &attr);
+	ino = ino_of(&attr);
+	q.id = top.ino;
+	rc |= flint_fs_quota_set(b, &q, NULL);
+	ok(!rc && grow_by(f, 0, 16), "writes that a limit set elsewhere will refuse");
+	sleep(2);
+	ok(!grow_by(f, 4 * PIECE, 1), "once it has, the next one is");
+	ok(flint_file_sync(f) == -EDQUOT && !flint_file_sync(f), "and sync says so, once");
+	rc = !grow_by(f, 4 * PIECE, 1);
+	sleep(2);
+	ok(!rc && flint_file_close(g) == -EDQUOT && !flint_file_close(f), "so does close");
+	ok(size_seen(a, ino) == 0 && size_seen(b, ino) == 0, "nobody sees a size that was refused");
+}
+
 /* Nobody answers: whoever waits for a size waits for as long as a call may take, not for ever. */
 static void mended_silent(pid_t meta)
 {
@@ -1506,6 +1534,7 @@ static void mended(pid_t meta)
 	mended_order(a, b);
 	mended_read(a);
 	mended_turn(a);
+	mended_refused(a, b);
 	flint_fs_close(a);
 	flint_fs_close(b);
 	mended_silent(meta);

@@ -522,6 +522,9 @@ static void meta_done(struct fs_op *op, int err)
 		mut_end(req, op);
 	if (fs->cache && !err && !odd)
 		learn(req, op, page);
+	/* Not what this library asked for itself: nobody would hear of it. */
+	if (req->op == FLINT_META_CLOSE && !req->nocache && !req->err)
+		req->err = fs_write_error(fs, req->ino);
 	if (fs->delegate && req->op == FLINT_META_MKNOD && !req->err)
 		fs_delegate_dir(fs, &req->attr);
 	overlay(req);

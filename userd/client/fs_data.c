@@ -45,6 +45,7 @@ struct io_work {
 	unsigned int restarts;
 	struct flint_timer pause;	/* before the second restart and later ones */
 	struct flint_attr attr;		/* as this attempt sees the file */
+	uint64_t nr_refused;		/* of the file system when op was sent */
 	struct flint_placement place;
 	struct fs_op op;		/* GETATTR, EXTEND */
 	struct flint_ino_req getattr;
@@ -431,6 +432,20 @@ static void io_pieces(struct io_work *w)
 
 /* ---- the whole ---------------------------------------------------------- */
 
+/* The file's size here may be one that was kept, and refused later. */
+static bool size_doubtful(const struct io_work *w)
+{
+	return w->file->nr_refused != w->file->fs->nr_refused;
+}
+
+/* Fresh from the server. */
+static void attr_take(struct io_work *w, struct flint_attr *attr)
+{
+	fs_write_overlay(w->file->fs, attr);
+	file_attr_set(w->file, attr);
+	w->file->nr_refused = w->nr_refused;
+}
+
 static void extend_done(struct fs_op *op, int err)
 {
 	struct io_work *w = op->priv;
@@ -445,16 +460,15 @@ static void extend_done(struct fs_op *op, int err)
 	if (!err && flint_body_get(&attr, sizeof(attr), sizeof(attr), op->rpc.rep_body,
 				   op->rpc.rep_len))
 		err = -EPROTO;
-	if (!err) {
-		fs_write_overlay(op->fs, &attr);
-		file_attr_set(w->file, &attr);
-	}
+	if (!err)
+		attr_take(w, &attr);
 	w->err = err;
 	io_end(w);
 }
 
 static void io_extend(struct io_work *w)
 {
+	w->nr_refused = w->file->fs->nr_refused;
 	w->extend = (struct flint_extend){
 		.ino = w->attr.ino, .gen = w->attr.gen, .trunc_epoch = w->attr.trunc_epoch,
 		.end = cpu_to_le64(work_off(w) + w->len),
@@ -475,7 +489,7 @@ static void io_grown(struct io_work *w)
 	struct flint_file *f = w->file;
 	uint64_t end = work_off(w) + w->len;
 
-	if (!fs_write_keep(f->fs, &w->attr, end)) {
+	if (size_doubtful(w) || !fs_write_keep(f->fs, &w->attr, end)) {
 		io_extend(w);
 		return;
 	}
@@ -498,7 +512,8 @@ static void io_joined(struct io_work *w)
 		io_end(w);
 	} else {
 		flint_file_attr(w->file, &attr);
-		if (w->kind == IO_WRITE && work_off(w) + w->len > le64_to_cpu(attr.size)) {
+		if (w->kind == IO_WRITE && (work_off(w) + w->len > le64_to_cpu(attr.size) ||
+					    size_doubtful(w))) {
 			io_grown(w);
 			return;
 		}
@@ -526,8 +541,7 @@ static void refresh_done(struct fs_op *op, int err)
 		io_end(w);
 		return;
 	}
-	fs_write_overlay(op->fs, &attr);
-	file_attr_set(w->file, &attr);
+	attr_take(w, &attr);
 	w->attr = attr;
 	/* Fresh: a read ends where the file ended just now. */
 	if (w->kind == IO_READ) {
@@ -542,6 +556,7 @@ static void refresh_done(struct fs_op *op, int err)
 static void refresh_send(struct io_work *w)
 {
 	w->stale = false;
+	w->nr_refused = w->file->fs->nr_refused;
 	w->getattr = (struct flint_ino_req){ .ino = w->attr.ino, .gen = w->attr.gen };
 	w->op = (struct fs_op){
 		.fs = w->file->fs, .deadline_ns = w->deadline_ns,
@@ -579,7 +594,8 @@ static void io_begin(struct io_work *w)
 {
 	flint_file_attr(w->file, &w->attr);
 	w->len = w->req->len;
-	if (w->kind == IO_READ && work_off(w) + w->len > le64_to_cpu(w->attr.size))
+	if (size_doubtful(w) ||
+	    (w->kind == IO_READ && work_off(w) + w->len > le64_to_cpu(w->attr.size)))
 		io_refresh(w);	/* others may have made it longer */
 	else
 		io_pieces(w);

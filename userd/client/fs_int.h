@@ -69,6 +69,8 @@ struct flint_fs {
 	bool return_posted;
 	struct fs_delegate *delegate;	/* fs_delegate.c: creates that the server was not told of; or NULL */
 	struct fs_kept *kept;		/* fs_write.c: sizes that the server does not know */
+	struct fs_refused *refused;	/* fs_write.c: why some never will be */
+	uint64_t nr_refused;		/* ever: what files know of their sizes may be one of those */
 	struct held *held, *reclaim_lock;	/* fs_lock.c */
 	struct lock_wait *lock_waits;
 	struct lock_op *lock_ops;	/* oldest first */
@@ -192,6 +194,7 @@ struct flint_file {
 	pthread_mutex_t lock;		/* attr, times_dirty */
 	struct flint_attr attr;
 	bool times_dirty;		/* written within the size: mtime is due at close */
+	uint64_t nr_refused;		/* the file system's when attr came; the loop's */
 };
 
 void file_attr_set(struct flint_file *f, const struct flint_attr *attr);

@@ -10,7 +10,8 @@
  *
  *	CLEAN (no record) -- write --> KEPT -- time, close, recall --> TOLD, or again
  *
- * While a recall waits, further writes announce themselves first.
+ * While a recall waits, further writes announce themselves first. So they do when a
+ * size was refused (EDQUOT), until the next sync or close of the file has said so.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -57,7 +58,47 @@ struct fs_kept {
 	UT_hash_handle hh;
 };
 
+/* A size was refused that writes had been acknowledged for, and nobody knows yet. */
+struct fs_refused {
+	uint64_t ino;
+	int err;
+	struct fs_refused *next;
+};
+
 static void tell(struct fs_kept *k);
+
+static struct fs_refused **refused_find(struct flint_fs *fs, uint64_t ino)
+{
+	struct fs_refused **link = &fs->refused;
+
+	while (*link && (*link)->ino != ino)
+		link = &(*link)->next;
+	return link;
+}
+
+static void refused_add(struct flint_fs *fs, uint64_t ino, int err)
+{
+	struct fs_refused *r = *refused_find(fs, ino) ? NULL : calloc(1, sizeof(*r));
+
+	fs->nr_refused++;
+	if (!r)
+		return;
+	r->ino = ino;
+	r->err = err;
+	r->next = fs->refused;
+	fs->refused = r;
+}
+
+int fs_write_error(struct flint_fs *fs, uint64_t ino)
+{
+	struct fs_refused **link = refused_find(fs, ino), *r = *link;
+	int err = r ? r->err : 0;
+
+	if (r)
+		*link = r->next;
+	free(r);
+	return err;
+}
 
 static struct fs_kept *kept_find(struct flint_fs *fs, uint64_t ino)
 {
@@ -120,6 +161,9 @@ static void told(struct fs_op *op, int err)
 		flint_warn("the size of inode %llu could not be told (%s): what was written beyond"
 			   " %llu may be lost", (unsigned long long)k->ino, strerror(-err),
 			   (unsigned long long)k->told);
+		/* Cut meanwhile, it is as if it had been written before that. */
+		if (op->rpc.status != FLINT_ST_STALE_EPOCH)
+			refused_add(k->fs, k->ino, err);
 		kept_drop(k, err);
 	} else {
 		k->told = le64_to_cpu(k->body.end);
@@ -168,7 +212,7 @@ bool fs_write_keep(struct flint_fs *fs, const struct flint_attr *attr, uint64_t 
 	struct timespec ts;
 
 	if (!fs->cache || fs->closing || !fs_lease_trusted(fs) || fs->reclaiming ||
-	    !(cache_kinds(fs->cache, ino) & FLINT_LEASE_WRITE))
+	    !(cache_kinds(fs->cache, ino) & FLINT_LEASE_WRITE) || *refused_find(fs, ino))
 		return false;
 	if (k && (k->recall.kinds || k->lost || k->epoch != le32_to_cpu(attr->trunc_epoch)))
 		return false;
@@ -271,7 +315,9 @@ struct sync_wait {
 static void sync_end(struct flint_task *t)
 {
 	struct sync_wait *w = (struct sync_wait *)((char *)t - offsetof(struct sync_wait, end));
+	int err = fs_write_error(w->fs, w->ino);
 
+	w->err = w->err ? w->err : err;
 	fs_latch_open(&w->latch);
 }
 
@@ -341,4 +387,6 @@ void fs_write_free(struct flint_fs *fs)
 		k->recall = (struct flint_lease_rec){ 0 };
 		kept_drop(k, -ESTALE);
 	}
+	while (fs->refused)
+		fs_write_error(fs, fs->refused->ino);
 }

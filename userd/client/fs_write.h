@@ -28,6 +28,8 @@ void fs_write_overlay_page(struct flint_fs *fs, uint8_t *buf, uint32_t len);
  * Return: false: nothing is kept; @task is not used.
  */
 bool fs_write_flush(struct flint_fs *fs, uint64_t ino, struct flint_task *task, int *err);
+/* Why a size of the file was refused since this was asked last: 0 or -errno. */
+int fs_write_error(struct flint_fs *fs, uint64_t ino);
 /* A recall. Return: true: the lease is given back later, when the size is told. */
 bool fs_write_recalled(struct flint_fs *fs, const struct flint_lease_rec *rec);
 /* Another leader: recalls of the one before are void. */
