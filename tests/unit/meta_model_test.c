@@ -288,17 +288,31 @@ static void tail_cut(struct ref_obj *o)
 	o->loose = false;
 }
 
+/* Handles for writing, but those of session @but. */
+static int writers(const struct drive *d, const struct ref_obj *o, int but)
+{
+	int i, n = 0;
+
+	for (i = 0; i < d->nr_h; i++)
+		n += d->h[i].obj == o->at && d->h[i].write && d->h[i].sess != but;
+	return n;
+}
+
 static void handle_closed(struct drive *d, int n, bool died)
 {
 	struct ref_obj *o = d->r.o[d->h[n].obj];
 
+	bool write = d->h[n].write;
+
 	o->opens--;
-	if ((died && d->h[n].write) || (!o->opens && o->loose)) {
+	d->h[n] = d->h[--d->nr_h];
+	if ((died && write) || (!o->opens && o->loose)) {
 		o->data = true;
-		if (o->nlink)
+		if (o->nlink && writers(d, o, -1))
+			o->loose = true;
+		else if (o->nlink)
 			tail_cut(o);
 	}
-	d->h[n] = d->h[--d->nr_h];
 	ref_release(&d->r, o);
 }
 
@@ -615,7 +629,7 @@ static int setattr_want(struct drive *d, struct ref_obj *o, uint32_t v, const st
 	if (v & FLINT_SET_SIZE) {
 		if (o->pending)
 			return REF_WAIT;
-		if (le64_to_cpu(b->size) > o->size && o->loose) {
+		if (le64_to_cpu(b->size) > o->size && o->loose && !writers(d, o, d->s)) {
 			tail_cut(o);	/* it comes again after that */
 			return REF_WAIT;
 		}

@@ -303,6 +303,86 @@ static void test_expire(void **p)
 	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, keep, 1, 10, 0), 0);
 }
 
+/* Another session, client @client; what st has of its own is kept in @mine. */
+static void switch_session(struct state *st, u8 client, u64 mine[2])
+{
+	mine[0] = st->sid;
+	mine[1] = st->seq;
+	assert_int_equal(session_open(st, client, "fs", "", 0), 0);
+	st->sid = rep_session(st);
+	st->seq = 0;
+}
+
+static void switch_to(struct state *st, const u64 to[2], u64 mine[2])
+{
+	mine[0] = st->sid;
+	mine[1] = st->seq;
+	st->sid = to[0];
+	st->seq = to[1];
+}
+
+/* A writer dies: what another has written, and is about to tell, is not cut with its tail. */
+static void test_expire_shared(void **p)
+{
+	struct state *st = *p;
+	u64 f, g, h1, h2, mine[2], dead[2];
+	struct meta_intent it[4];
+
+	f = open_file(st, "f", WR, &h1);
+	g = open_file(st, "g", WR, &h2);
+	switch_session(st, 9, mine);
+	assert_int_equal(do_open(st, f, NULL, FLINT_OPEN_WRITE, 0), 0);
+	assert_int_equal(do_open(st, f, NULL, FLINT_OPEN_WRITE, 0), 0);
+	assert_int_equal(do_open(st, g, NULL, FLINT_OPEN_WRITE, 0), 0);
+	switch_to(st, mine, dead);
+	state_restart(st);
+	assert_int_equal(do_unlink(st, st->root, "g", 0), 0);
+	assert_int_equal(own(st, META_OP_EXPIRE, dead[0], 0), 0);
+	assert_int_equal(meta_read_intents(&st->s, 0, it, 4), 0);
+	assert_int_equal(get(st, g).data, 1);
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 0, 4096, 0), 0);
+	state_restart(st);
+	assert_int_equal(do_close(st, h1, f), 0);
+	assert_int_equal(do_close(st, h2, g), 0);
+	assert_int_equal(meta_read_intents(&st->s, 0, it, 4), 1);
+	assert_true(it[0].ino == f && it[0].size == 4096 && it[0].epoch == 1);
+	verify(st);
+}
+
+/* Refused growth, and a truncation, while another session writes: nor then. */
+static void test_refused_shared(void **p)
+{
+	struct state *st = *p;
+	struct flint_quota_set q = { .kind = cpu_to_le32(FLINT_QUOTA_TREE),
+		.id = cpu_to_le64(st->root), .space_hard = cpu_to_le64(16384) };
+	u64 f, h1, h2, mine[2], other[2];
+	struct meta_intent it[4];
+
+	assert_int_equal(op2(st, FLINT_OP_QUOTA_SET, &q, sizeof(q), NULL, 0, NULL, 0), 0);
+	f = open_file(st, "f", WR, &h1);
+	switch_session(st, 9, mine);
+	assert_int_equal(do_open(st, f, NULL, FLINT_OPEN_WRITE, 0), 0);
+	h2 = le64_to_cpu(rep_open(st).handle);
+	switch_to(st, mine, other);
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 0, 40000, 0), EDQUOT);
+	assert_int_equal(do_truncate(st, f, 8192), 0);
+	assert_int_equal(get(st, f).size, 8192);
+	assert_int_equal(meta_read_intents(&st->s, 0, it, 4), 0);
+	switch_to(st, other, mine);
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 0, 12288, 0), 0);
+	assert_int_equal(do_close(st, h2, f), 0);
+	switch_to(st, mine, other);
+	/* Alone again: the cut first. */
+	assert_int_equal(do_truncate(st, f, 16384), META_ST_WAIT);
+	assert_int_equal(meta_read_intents(&st->s, 0, it, 4), 1);
+	assert_true(it[0].ino == f && it[0].size == 12288 && it[0].epoch == 1);
+	assert_int_equal(own(st, META_OP_TRUNC_DONE, f, 1), 0);
+	assert_int_equal(do_truncate(st, f, 16384), 0);
+	assert_int_equal(do_close(st, h1, f), 0);
+	assert_int_equal(meta_read_intents(&st->s, 0, it, 4), 0);
+	verify(st);
+}
+
 /*
  * A size that is refused: its data is at the chunk servers already. It goes before the file is
  * longer, with the last handle at the latest, and with the file.
@@ -485,7 +565,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_retry), T(test_window), T(test_trim), T(test_truncate), T(test_open_trunc), T(test_orphan),
-		T(test_nameless), T(test_orphan_with_intent), T(test_expire), T(test_refused_growth),
+		T(test_nameless), T(test_orphan_with_intent), T(test_expire), T(test_expire_shared),
+		T(test_refused_growth), T(test_refused_shared),
 		T(test_many_handles),
 		T(test_deterministic),
 	};

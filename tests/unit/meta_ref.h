@@ -47,7 +47,7 @@ struct ref_obj {
 	int entries;
 	int opens;
 	bool data, pending;		/* chunk data may exist; a cut is under way */
-	bool loose;			/* there may be some beyond the end: a size was refused */
+	bool loose;			/* there may be some beyond the end: refused, or a dead writer's */
 	bool tail;			/* nobody asked for the cut: writers wait */
 	bool trashed;			/* top of something in the trash */
 	int keep;			/* trash setting: -1 none of its own */

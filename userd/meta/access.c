@@ -217,6 +217,20 @@ int meta_has_open(struct meta_op *o, u64 ino, u32 flags)
 	return err == 1 ? 0 : err ? err : EACCES;
 }
 
+int meta_others_write(struct meta_op *o, u64 ino)
+{
+	u32 others = meta_open_writers(o->s, ino);
+	struct meta_handle h = { 0 };
+	int err;
+
+	if (!others)
+		return 0;
+	while ((err = meta_handle_next(o->s, o->sn->id, h.id, &h)) == 1)
+		if (h.ino == ino && (h.flags & FLINT_OPEN_WRITE))
+			others--;
+	return err ? err : others > 0;
+}
+
 static int bound_links(struct meta_store *s, struct meta_session *sn, u64 ino)
 {
 	u8 key[META_KEY_MAX];

@@ -68,6 +68,8 @@ bool meta_is_root(const struct meta_op *o);
 
 /* Has the session the file open with one of these flags? 0, EACCES or -errno. */
 int meta_has_open(struct meta_op *o, u64 ino, u32 flags);
+/* Has another session the file open for writing? 1, 0 or -errno. It searches if anybody has. */
+int meta_others_write(struct meta_op *o, u64 ino);
 
 /**
  * meta_bound() - does the inode lie in what the session was opened for?

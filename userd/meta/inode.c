@@ -569,7 +569,15 @@ u32 meta_open_count(struct meta_store *s, u64 ino)
 	return o ? o->nr : 0;
 }
 
-int meta_open_adjust(struct meta_store *s, u64 ino, int by)
+u32 meta_open_writers(struct meta_store *s, u64 ino)
+{
+	struct meta_open *o;
+
+	HASH_FIND(hh, s->opens, &ino, sizeof(ino), o);
+	return o ? o->writers : 0;
+}
+
+int meta_open_adjust(struct meta_store *s, u64 ino, u64 flags, int by)
 {
 	struct meta_open *o;
 
@@ -582,6 +590,8 @@ int meta_open_adjust(struct meta_store *s, u64 ino, int by)
 		HASH_ADD(hh, s->opens, ino, sizeof(o->ino), o);
 	}
 	o->nr += by;
+	if (flags & FLINT_OPEN_WRITE)
+		o->writers += by;
 	if (!o->nr) {
 		HASH_DEL(s->opens, o);
 		free(o);

@@ -60,6 +60,22 @@ int meta_drop_privs(struct meta_op *o, struct meta_inode *i)
 	return meta_xattr_del(o->s, i->ino, caps, strlen(caps));
 }
 
+/*
+ * Data beyond the end goes before the file is longer, or the hole would show it; but not while
+ * others write: what they are about to tell the end of would go with it. META_ST_WAIT, 0 or
+ * -errno.
+ */
+static int cut_before(struct meta_op *o, struct meta_inode *i)
+{
+	int err = i->flags & META_INO_LOOSE ? meta_others_write(o, i->ino) : 1;
+
+	if (err)
+		return err < 0 ? err : 0;
+	err = meta_cut_tail(o, i);
+	o->rep->ino = i->ino;
+	return err ? err : (int)META_ST_WAIT;
+}
+
 int meta_truncate(struct meta_op *o, struct meta_inode *i, u64 size, u64 handle)
 {
 	bool shrink = size < i->size, changes = size != i->size;
@@ -68,13 +84,10 @@ int meta_truncate(struct meta_op *o, struct meta_inode *i, u64 size, u64 handle)
 	if (size > meta_size_max(i))
 		return EFBIG;
 	err = wait_intent(o, i->ino);
+	if (!err && size > i->size)
+		err = cut_before(o, i);
 	if (err)
 		return err;
-	if (size > i->size && (i->flags & META_INO_LOOSE)) {
-		err = meta_cut_tail(o, i);	/* or the hole would show it */
-		o->rep->ino = i->ino;
-		return err ? err : (int)META_ST_WAIT;
-	}
 	err = meta_size_set(o->s, i, size);
 	if (err)
 		return err;

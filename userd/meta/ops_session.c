@@ -10,8 +10,9 @@
  * it was writing: acknowledged, while it kept the size itself, or on its way. The
  * size is settled first (META_OP_SETTLE) by what the chunk servers have. Then such
  * files are cut at their size, like a truncation that nobody waits for, so that
- * whatever came to lie behind it reads as zeros later. So is a file with data whose
- * size was refused for a quota (META_INO_LOOSE), when nobody has it open any more.
+ * whatever came to lie behind it reads as zeros later. A file that others write, and
+ * one with data whose size was refused for a quota, are marked for that (META_INO_LOOSE)
+ * until nobody has them open any more.
  */
 #include <errno.h>
 #include <string.h>
@@ -278,11 +279,17 @@ int meta_cut_tail(struct meta_op *o, struct meta_inode *i)
 	return meta_intent_add(o->s, &it);
 }
 
+/* Not while others write: what they are about to tell the end of would go with it. */
 static int settle(struct meta_op *o, struct meta_inode *i)
 {
 	i->data = 1;
 	meta_inode_dirty(o->s, i);
-	return i->nlink ? meta_cut_tail(o, i) : 0;	/* else everything goes anyway */
+	if (!i->nlink)
+		return 0;	/* everything goes anyway */
+	if (!meta_open_writers(o->s, i->ino))
+		return meta_cut_tail(o, i);
+	i->flags |= META_INO_LOOSE;
+	return 0;
 }
 
 static int close_handle(struct meta_op *o, const struct meta_handle *h, bool died)

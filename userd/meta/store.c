@@ -238,8 +238,8 @@ static int derive(struct meta_store *s)
 	}
 	memset(&r, 0, sizeof(r));
 	for (; !err && (err = each(s, META_T_HANDLE, &r)) == 1; err = 0) {
-		memcpy(v, r.val, 8);
-		err = meta_open_adjust(s, v[0], 1);
+		memcpy(v, r.val, 16);
+		err = meta_open_adjust(s, v[0], v[1], 1);
 		if (err)
 			return err;
 	}

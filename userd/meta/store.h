@@ -51,7 +51,7 @@
 #define META_INO_KEEP	0x00200000u	/* directory: a trash setting of its own */
 #define META_INO_LINKS	0x00400000u	/* file: more than one name, see table "link" */
 #define META_INO_TRASH	0x00800000u	/* its name was removed; it hangs in a hidden directory */
-#define META_INO_LOOSE	0x04000000u	/* file: data beyond its end, whose size was refused */
+#define META_INO_LOOSE	0x04000000u	/* file: data beyond its end, to be cut; nobody's size yet */
 #define META_INO_NAMELESS 0x02000000u	/* file: it never had a name, and may get one */
 #define META_INO_HIDDEN	0x01000000u	/* a hidden directory: nobody's entry leads to it */
 
@@ -131,10 +131,10 @@ struct meta_session {
 	UT_hash_handle hh_id;
 };
 
-/* How often an inode is open, derived from the handle table. */
+/* How often an inode is open, and for writing, derived from the handle table. */
 struct meta_open {
 	u64 ino;
-	u32 nr;
+	u32 nr, writers;
 	UT_hash_handle hh;
 };
 
@@ -377,8 +377,10 @@ int meta_session_add(struct meta_store *s, const struct meta_session *tmpl);
 /* With its replies; its handles must be gone. */
 int meta_session_del(struct meta_store *s, struct meta_session *sn);
 u32 meta_open_count(struct meta_store *s, u64 ino);
-/* 0 or -ENOMEM. */
-int meta_open_adjust(struct meta_store *s, u64 ino, int by);
+/* Handles for writing among them. */
+u32 meta_open_writers(struct meta_store *s, u64 ino);
+/* One more (@by: 1) or less (-1), opened with @flags. 0 or -ENOMEM. */
+int meta_open_adjust(struct meta_store *s, u64 ino, u64 flags, int by);
 struct meta_fs *meta_fs_get(struct meta_store *s, u32 id);
 struct meta_fs *meta_fs_by_name(struct meta_store *s, const char *name);
 /* With one inode, its root. 0 or -ENOMEM. */

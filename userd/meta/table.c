@@ -644,7 +644,7 @@ int meta_handle_add(struct meta_store *s, const struct meta_handle *h)
 	int err;
 
 	err = meta_row_put(s, META_T_HANDLE, key, meta_key2(key, h->sid, h->id), &h->ino, 16);
-	return err ? err : meta_open_adjust(s, h->ino, 1);
+	return err ? err : meta_open_adjust(s, h->ino, h->flags, 1);
 }
 
 int meta_handle_get(struct meta_store *s, u64 sid, u64 id, struct meta_handle *h)
@@ -680,7 +680,7 @@ int meta_handle_del(struct meta_store *s, const struct meta_handle *h)
 	int err;
 
 	err = meta_row_del(s, META_T_HANDLE, key, meta_key2(key, h->sid, h->id));
-	return err ? err : meta_open_adjust(s, h->ino, -1);
+	return err ? err : meta_open_adjust(s, h->ino, h->flags, -1);
 }
 
 /* ---- truncations under way -------------------------------------------------------- */

@@ -154,7 +154,7 @@ int meta_handle_add(struct meta_store *s, const struct meta_handle *h);
 int meta_handle_get(struct meta_store *s, u64 sid, u64 id, struct meta_handle *h);
 /* The session's first handle above @after. */
 int meta_handle_next(struct meta_store *s, u64 sid, u64 after, struct meta_handle *h);
-/* Add and del keep meta_open_count() too. */
+/* Add and del keep meta_open_count() and meta_open_writers() too; @h: as it was added. */
 int meta_handle_del(struct meta_store *s, const struct meta_handle *h);
 
 /* What a session may hold leases in (lease_hint_bucket()); none: anything. @bits: LEASE_HINT_BYTES. */
