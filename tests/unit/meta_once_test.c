@@ -446,6 +446,32 @@ static void test_refused_growth(void **p)
 	verify(st);
 }
 
+/*
+ * A dead writer's data, and some whose size was refused, cannot be told apart: it is part of the
+ * file as far as there is room for it.
+ */
+static void test_refused_settle(void **p)
+{
+	struct state *st = *p;
+	struct flint_quota_set q = { .kind = cpu_to_le32(FLINT_QUOTA_TREE),
+		.id = cpu_to_le64(st->root), .space_hard = cpu_to_le64(16384) };
+	u64 f, g, h, change;
+
+	assert_int_equal(op2(st, FLINT_OP_QUOTA_SET, &q, sizeof(q), NULL, 0, NULL, 0), 0);
+	f = open_file(st, "f", WR, &h);
+	g = open_file(st, "g", WR, &h);
+	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 0, 40000, 0), EDQUOT);
+	change = get(st, f).change;
+	assert_int_equal(do_settle(st, f, 40000, 0), 0);
+	assert_int_equal(get(st, f).size, 0);
+	assert_true(get(st, f).change == change && (get(st, f).flags & META_INO_LOOSE));
+	assert_int_equal(do_settle(st, f, 8192, 0), 0);
+	assert_int_equal(get(st, f).size, 8192);
+	assert_int_equal(do_settle(st, g, 40000, 0), 0);	/* acknowledged, all of it */
+	assert_int_equal(get(st, g).size, 40000);
+	verify(st);
+}
+
 static void test_many_handles(void **p)
 {
 	struct state *st = *p;
@@ -567,6 +593,7 @@ int main(void)
 		T(test_retry), T(test_window), T(test_trim), T(test_truncate), T(test_open_trunc), T(test_orphan),
 		T(test_nameless), T(test_orphan_with_intent), T(test_expire), T(test_expire_shared),
 		T(test_refused_growth), T(test_refused_shared),
+		T(test_refused_settle),
 		T(test_many_handles),
 		T(test_deterministic),
 	};

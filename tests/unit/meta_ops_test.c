@@ -431,15 +431,6 @@ static void test_malformed(void **p)
 	assert_int_equal(apply(st, &c), FLINT_ST_BAD_REQUEST);
 }
 
-static u32 settle(struct state *st, u64 ino, u64 size, u32 epoch)
-{
-	struct meta_settle_arg a = { .ino = cpu_to_le64(ino), .size = cpu_to_le64(size),
-				     .epoch = cpu_to_le32(epoch) };
-	struct meta_command c = { .op = META_OP_SETTLE, .body = &a, .body_len = sizeof(a) };
-
-	return apply(st, &c);
-}
-
 /* A dead writer's size: only grows, and a truncation in between knows better. */
 static void test_settle(void **p)
 {
@@ -447,23 +438,23 @@ static void test_settle(void **p)
 	u64 f = made(st, st->root, "settle", S_IFREG | 0644), d = made(st, st->root, "dir", S_IFDIR | 0755);
 	u64 change = get(st, f).change;
 
-	assert_int_equal(settle(st, f, 5000, 0), 0);
+	assert_int_equal(do_settle(st, f, 5000, 0), 0);
 	assert_int_equal(get(st, f).size, 5000);
 	assert_int_equal(get(st, f).data, 1);
 	assert_int_equal(get(st, f).change, change + 1);
-	assert_int_equal(settle(st, f, 4000, 0), 0);
+	assert_int_equal(do_settle(st, f, 4000, 0), 0);
 	assert_int_equal(get(st, f).size, 5000);
 	assert_int_equal(do_truncate(st, f, 100), META_ST_PENDING);
-	assert_int_equal(settle(st, f, 5000, 0), FLINT_ST_STALE_EPOCH);
-	assert_int_equal(settle(st, f, 5000, 1), FLINT_ST_STALE_EPOCH);	/* not cut yet */
+	assert_int_equal(do_settle(st, f, 5000, 0), FLINT_ST_STALE_EPOCH);
+	assert_int_equal(do_settle(st, f, 5000, 1), FLINT_ST_STALE_EPOCH);	/* not cut yet */
 	assert_int_equal(own(st, META_OP_TRUNC_DONE, f, 1), 0);
-	assert_int_equal(settle(st, f, 5000, 0), FLINT_ST_STALE_EPOCH);
-	assert_int_equal(settle(st, f, 300, 1), 0);
+	assert_int_equal(do_settle(st, f, 5000, 0), FLINT_ST_STALE_EPOCH);
+	assert_int_equal(do_settle(st, f, 300, 1), 0);
 	assert_int_equal(get(st, f).size, 300);
-	assert_int_equal(settle(st, f, ~0ull, 1), EFBIG);
-	assert_int_equal(settle(st, d, 5000, 0), 0);
+	assert_int_equal(do_settle(st, f, ~0ull, 1), EFBIG);
+	assert_int_equal(do_settle(st, d, 5000, 0), 0);
 	assert_int_equal(get(st, d).size, 0);
-	assert_int_equal(settle(st, 1 << 30, 5000, 0), 0);
+	assert_int_equal(do_settle(st, 1 << 30, 5000, 0), 0);
 	verify(st);
 }
 

@@ -217,6 +217,15 @@ static inline u32 own(struct state *st, u16 op, u64 ino, u32 epoch)
 	return apply(st, &c);
 }
 
+static inline u32 do_settle(struct state *st, u64 ino, u64 size, u32 epoch)
+{
+	struct meta_settle_arg a = { .ino = cpu_to_le64(ino), .size = cpu_to_le64(size),
+				     .epoch = cpu_to_le32(epoch) };
+	struct meta_command c = { .op = META_OP_SETTLE, .body = &a, .body_len = sizeof(a) };
+
+	return apply(st, &c);
+}
+
 static inline u32 session_close(struct state *st)
 {
 	struct meta_command c = { .op = FLINT_OP_SESSION_CLOSE, .sid = st->sid };

@@ -353,7 +353,8 @@ int meta_op_session_close(struct meta_op *o)
 
 /*
  * The leader saw data of a dead writer that far. Limits do not count: it was
- * acknowledged. A truncation since then knew better; it has to look again.
+ * acknowledged; but they do where some of it was refused, which may be what the
+ * leader saw. A truncation since then knew better; it has to look again.
  */
 int meta_op_settle(struct meta_op *o)
 {
@@ -378,10 +379,14 @@ int meta_op_settle(struct meta_op *o)
 		return FLINT_ST_STALE_EPOCH;
 	if (size > meta_size_max(i))
 		return EFBIG;
+	err = i->flags & META_INO_LOOSE ? meta_size_set(o->s, i, size) :
+					  meta_size_settle(o->s, i, size);
+	if (err)
+		return err == EDQUOT ? 0 : err;
 	i->data = 1;
 	i->mtime = o->s->now;
 	meta_touch(o, i);
-	return meta_size_settle(o->s, i, size);
+	return 0;
 }
 
 int meta_op_expire(struct meta_op *o)
