@@ -228,7 +228,8 @@ void metad_lock_request(struct metad *m, struct flint_call *call, u64 sid)
 		reply_lock(call, status, &rep);
 		return;
 	}
-	if (s->nr == SEQS_MAX) {
+	/* The lowest unfinished one is let in: all the others are kept until it has ended. */
+	if (s->nr >= SEQS_MAX && msg->seq != s->low) {
 		free(q);
 		reply_lock(call, FLINT_ST_RETRY, NULL);
 		return;

@@ -46,4 +46,5 @@ TEST_SRCS_meta_lease := userd/meta/lease.c
 TEST_SRCS_meta_backup := $(META_CORE)
 TEST_LIBS_meta_backup := -lsqlite3 -lxxhash
 TEST_SRCS_meta_lock := userd/meta/lock.c
+TEST_SRCS_meta_locks := userd/meta/lock.c userd/meta/locks.c
 FUZZ_SRCS_lease := userd/meta/lease.c userd/meta/lock.c
