@@ -292,6 +292,14 @@ static bool send_current(const struct chunkd_send *s, const struct chunkd_target
 	return t->at.succ == s->target && t->at.chain_ver == s->chain_ver;
 }
 
+/* What is behind us, in the chain as it is now, has told how much more it can take. */
+static void room_heard(struct chunkd_target *t, const struct chunkd_send *s)
+{
+	if (!s->no_room)
+		t->st->room_behind = le64_to_cpu(s->rep.room);
+	t->st->room_unknown = s->no_room;
+}
+
 /* What both kinds of forwarded changes say. */
 static void forward_fill(struct flint_forward *b, const struct chunkd_target *t,
 			 const struct flint_sop *op)
@@ -388,11 +396,12 @@ static void whole_answered(struct chunkd_send *s)
 	} else if (s->status == FLINT_OK) {
 		w->bytes += s->rpc.out_len;
 		w->at += s->rpc.out_len;
-		if (s->body.fwd.kind == FLINT_FWD_DROP ||
-		    (s->body.fwd.flags & FLINT_FWD_LAST))
+		if (s->body.fwd.kind == FLINT_FWD_DROP || (s->body.fwd.flags & FLINT_FWD_LAST)) {
+			room_heard(w->t, s);
 			whole_end(w, FLINT_OK);
-		else
+		} else {
 			whole_step(w);
+		}
 	} else if (s->status == FLINT_ST_CONFLICT) {
 		whole_end(w, s->status);
 	} else {
@@ -765,16 +774,14 @@ static void fwd_refused(struct flint_fwd *f, const struct chunkd_send *s)
 static void fwd_answered(struct chunkd_send *s)
 {
 	struct flint_fwd *f = s->owner;
-	struct flint_store *st = f->t->st;
 
 	f->send = NULL;
 	if (!s->err && s->status == FLINT_OK && f->t->at.succ == s->target) {
 		f->freed = s->freed;
-		if (!s->no_room) {
+		if (!s->no_room)
 			f->room = le64_to_cpu(s->rep.room);
-			st->room_behind = f->room;
-		}
-		st->room_unknown = s->no_room;
+		if (send_current(s, f->t))
+			room_heard(f->t, s);
 		fwd_end(f, FLINT_OK);
 	} else if (!send_current(s, f->t)) {
 		fwd_go(f);

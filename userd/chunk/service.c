@@ -134,11 +134,16 @@ static u32 forward_status(struct chunkd_req *r)
 	}
 }
 
-/* Bytes that may still be allocated here and behind us. */
+/*
+ * Bytes that may still be allocated here and behind us. What went on as a whole chunk, or
+ * joined a change under way, has no answer of its own from there: the last that came counts.
+ */
 static __le64 reply_room(const struct chunkd_req *r)
 {
 	u64 room = flint_store_room(r->target->st);
 
+	if (room > r->target->st->room_behind)
+		room = r->target->st->room_behind;
 	return cpu_to_le64(room < r->room ? room : r->room);
 }
 
