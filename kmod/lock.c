@@ -157,7 +157,7 @@ static void flint_lock_mend(struct inode *inode, u16 op, const struct flint_lock
 		list_add_tail(&m->node, &ls->mends);
 		spare = NULL;
 	}
-	smp_mb__before_atomic();	/* who did not see it on the list sees this: flint_lock_set() */
+	smp_mb__before_atomic();	/* who did not see the list sees this: flint_lock_set() */
 	atomic_inc(&ls->lock_doubts);
 	queue_delayed_work(fs->wq, &ls->mend_work, 0);
 	spin_unlock(&ls->mend_lock);
