@@ -3,6 +3,7 @@
 # Chunk servers stand still for 45 seconds under writers, appenders, truncations and fallocate of
 # the same files: no task waits long for an inode's lock, whose waiters cannot be killed and would
 # end the guest after 30 seconds. kill -9 works meanwhile, and all others have their effect once.
+# uml: too
 # timeout: 900
 . "$(dirname "$0")/lib/cluster.sh"
 

@@ -4,6 +4,7 @@
 # Programs write into the cache, append, store to maps and look at what the other wrote, while chunk
 # servers are killed and frozen longer than their lease, and leaders of the metadata servers are. No call
 # fails, and what each mount wrote is what the other reads, at once and when all is over.
+# uml: too
 # timeout: 900
 # long: 9
 DATA_MIB=1024
