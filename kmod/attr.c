@@ -85,6 +85,8 @@ int flint_fileattr_set(FLINT_IDMAP *idmap, struct dentry *dentry, struct fileatt
 	body.valid = cpu_to_le32(valid);
 	flint_cred_fill(&body.cred);
 	err = flint_meta_call(flint_fs(inode->i_sb), &c);
+	if (c.unknown)
+		flint_attr_unknown(inode, false);
 	if (S_ISDIR(inode->i_mode) && (valid & FLINT_SET_PROJECT))
 		flint_delegate_end(inode);
 	return err ? err : flint_inode_apply(inode, &rep, c.sent);

@@ -478,13 +478,15 @@ static int flint_write_place_cached(struct kiocb *iocb, struct iov_iter *from)
 }
 
 /*
- * One step of flint_write_cached(). @placed: it is known where it goes. Return: as
+ * One step of flint_write_cached(). @placed: it is known where it goes. @again: what the last step
+ * had faulted in was gone when it was to be copied; less goes sooner. Return: as
  * flint_cache_write(). The data is faulted in before the lock is taken: that may wait for servers.
  */
-static ssize_t flint_write_step(struct kiocb *iocb, struct iov_iter *from, bool *placed,
-				bool *through)
+static ssize_t flint_write_step(struct kiocb *iocb, struct iov_iter *from, bool again,
+				bool *placed, bool *through)
 {
-	size_t ready = min_t(size_t, iov_iter_count(from), FLINT_CACHE_STEP);
+	size_t ready = min_t(size_t, iov_iter_count(from),
+			     again ? PAGE_SIZE - offset_in_page(iocb->ki_pos) : FLINT_CACHE_STEP);
 	struct inode *inode = file_inode(iocb->ki_filp);
 	ssize_t ret = 0;
 
@@ -534,12 +536,12 @@ static ssize_t flint_write_cached(struct kiocb *iocb, struct iov_iter *from, boo
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct flint_fs *fs = flint_fs(inode->i_sb);
-	ssize_t ret, total = 0;
+	ssize_t ret = 1, total = 0;
 	u64 end;
 	int err;
 
 	do {
-		ret = flint_write_step(iocb, from, placed, through);
+		ret = flint_write_step(iocb, from, !ret, placed, through);
 		if (ret == -EAGAIN)
 			ret = flint_write_fill(iocb);
 		if (ret < 0)

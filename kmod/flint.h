@@ -844,6 +844,7 @@ int flint_inode_apply(struct inode *inode, const struct flint_attr *a, unsigned 
 int flint_inode_refresh(struct inode *inode, unsigned long deadline);
 int flint_inode_revalidate(struct inode *inode);
 void flint_inode_stale(struct inode *inode);
+void flint_attr_unknown(struct inode *inode, bool cut);
 void flint_inode_set_nlink(struct inode *inode, u32 nlink);
 struct timespec64 flint_inode_changed(struct inode *inode, bool exact);
 void flint_inode_written(struct inode *inode);

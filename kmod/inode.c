@@ -504,10 +504,13 @@ void flint_cache_revalidate(struct inode *inode)
 	 * Under one lease all changes are our own. Without one somebody may write it
 	 * this moment.
 	 */
-	if (leased && gen && gen == READ_ONCE(fi->cache_gen))
-		return;
-	if ((!leased || READ_ONCE(fi->cache_change) != change) && inode->i_mapping->nrpages)
-		invalidate_inode_pages2(inode->i_mapping);
+	if (leased && READ_ONCE(fi->cache_change) == change) {
+		if (gen == READ_ONCE(fi->cache_gen))
+			return;
+	} else if (!leased || !gen || gen != READ_ONCE(fi->cache_gen)) {
+		if (inode->i_mapping->nrpages)
+			invalidate_inode_pages2(inode->i_mapping);
+	}
 	spin_lock(&fi->lock);
 	if (fi->change == change) {	/* else the pages may have become old meanwhile */
 		fi->cache_change = change;
@@ -662,19 +665,25 @@ static void flint_setattr_fill(struct flint_setattr *b, const struct inode *inod
 	flint_cred_fill(&b->cred);
 }
 
-/*
- * Nobody waits for the answer any more, but the server may change it, now or later, and leaves us
- * our leases: what it says of the inode meanwhile is not kept. It waits for the leases of others
- * for less than a session's lease; what takes longer, the cut itself, keeps leases from us. Then
- * pages of before must not be seen (flint_inode_copy()).
+/**
+ * flint_attr_unknown() - nobody waits any more for the answer to a change of attributes
+ * @inode: any
+ * @cut: it may make the file shorter
+ *
+ * The server may carry it out, now or later, and leaves us our leases: what it says of the inode
+ * meanwhile is not kept. It waits for the leases of others for less than a session's lease; what
+ * takes longer, the cut itself, keeps leases from us. Then pages of before must not be seen
+ * (flint_inode_copy()).
+ *
+ * Context: process; takes fi->lock.
  */
-static void flint_setattr_unknown(struct inode *inode, const struct iattr *attr)
+void flint_attr_unknown(struct inode *inode, bool cut)
 {
 	struct flint_inode *fi = flint_i(inode);
 
 	flint_inode_stale(inode);
 	spin_lock(&fi->lock);
-	if (attr->ia_valid & ATTR_SIZE)
+	if (cut)
 		set_bit(FLINT_I_CUTTING, &fi->state);
 	fi->doubt = (jiffies + msecs_to_jiffies(flint_fs(inode->i_sb)->lease_ms)) | 1;
 	fi->attr_gen = 0;
@@ -710,7 +719,7 @@ int flint_setattr_at(struct inode *inode, const struct iattr *attr, u64 when,
 	flint_setattr_fill(&body, inode, attr);
 	err = flint_meta_call(flint_fs(inode->i_sb), &c);
 	if (c.unknown)
-		flint_setattr_unknown(inode, attr);
+		flint_attr_unknown(inode, attr->ia_valid & ATTR_SIZE);
 	return err ? err : flint_inode_apply(inode, &rep, c.sent);
 }
 

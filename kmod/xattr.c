@@ -95,6 +95,10 @@ static int flint_xattr_change(struct inode *inode, const char *name, const void 
 		c.data_len = size;
 	}
 	err = flint_meta_call(flint_fs(inode->i_sb), &c);
+	if (c.unknown) {
+		flint_attr_unknown(inode, false);
+		forget_all_cached_acls(inode);
+	}
 	if (!err)
 		err = flint_inode_apply(inode, &attr, c.sent);
 	flint_buf_put(c.buf);

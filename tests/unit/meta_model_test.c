@@ -306,7 +306,7 @@ static void handle_closed(struct drive *d, int n, bool died)
 
 	o->opens--;
 	d->h[n] = d->h[--d->nr_h];
-	if ((died && write) || (!o->opens && o->loose)) {
+	if ((died && write) || (o->loose && !writers(d, o, -1))) {
 		o->data = true;
 		if (o->nlink && writers(d, o, -1))
 			o->loose = true;

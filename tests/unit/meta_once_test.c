@@ -385,7 +385,7 @@ static void test_refused_shared(void **p)
 
 /*
  * A size that is refused: its data is at the chunk servers already. It goes before the file is
- * longer, with the last handle at the latest, and with the file.
+ * longer, with the last handle for writing at the latest, and with the file.
  */
 static void test_refused_growth(void **p)
 {
@@ -403,9 +403,11 @@ static void test_refused_growth(void **p)
 	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 0, 40000, 0), EDQUOT);
 	/* Who wrote elsewhere meanwhile, and is about to tell, loses nothing by it. */
 	assert_int_equal(do_extend(st, FLINT_OP_EXTEND, f, 0, 4096, 0), 0);
-	assert_int_equal(do_close(st, h1, f), 0);
 	assert_int_equal(meta_read_intents(&st->s, 0, it, 4), 0);
 	state_restart(st);
+	/* With the last who writes: the next one's hole must not show it, whoever reads. */
+	assert_int_equal(do_close(st, h1, f), 0);
+	assert_int_equal(meta_read_intents(&st->s, 0, it, 4), 1);
 	assert_int_equal(do_close(st, h2, f), 0);
 	assert_int_equal(meta_read_intents(&st->s, 0, it, 4), 1);
 	assert_true(it[0].ino == f && it[0].size == 4096 && it[0].epoch == 1 && it[0].sid == st->sid);
@@ -455,7 +457,7 @@ static void test_refused_settle(void **p)
 	struct state *st = *p;
 	struct flint_quota_set q = { .kind = cpu_to_le32(FLINT_QUOTA_TREE),
 		.id = cpu_to_le64(st->root), .space_hard = cpu_to_le64(16384) };
-	u64 f, g, h, change;
+	u64 f, g, h, k, change, mine[2], dead[2];
 
 	assert_int_equal(op2(st, FLINT_OP_QUOTA_SET, &q, sizeof(q), NULL, 0, NULL, 0), 0);
 	f = open_file(st, "f", WR, &h);
@@ -469,6 +471,15 @@ static void test_refused_settle(void **p)
 	assert_int_equal(get(st, f).size, 8192);
 	assert_int_equal(do_settle(st, g, 40000, 0), 0);	/* acknowledged, all of it */
 	assert_int_equal(get(st, g).size, 40000);
+	/* So is what who goes on keeps after another writer's death, whose tail is in the way. */
+	k = open_file(st, "k", WR, &h);
+	switch_session(st, 9, mine);
+	assert_int_equal(do_open(st, k, NULL, FLINT_OPEN_WRITE, 0), 0);
+	switch_to(st, mine, dead);
+	assert_int_equal(own(st, META_OP_EXPIRE, dead[0], 0), 0);
+	assert_true(get(st, k).flags & META_INO_LOOSE);
+	assert_int_equal(do_settle(st, k, 40000, 0), 0);
+	assert_int_equal(get(st, k).size, 40000);
 	verify(st);
 }
 

@@ -585,6 +585,7 @@ static void meta_start(struct flint_task *t)
 		return;
 	}
 	if (req->err) {
+		fs_delegate_waited(req->fs, &st->wait);
 		req->done(req);
 		return;
 	}

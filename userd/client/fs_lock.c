@@ -372,6 +372,7 @@ static void lock_go(struct lock_op *lo)
 		return;
 	}
 	if (!lo->caller && lo->code == FLINT_OP_LOCK && lo->l.type != FLINT_LOCK_UN) {
+		fs_delegate_waited(lo->fs, &lo->wait);
 		lock_end(lo, 0, NULL);		/* not sent in time */
 		return;
 	}

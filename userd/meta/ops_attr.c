@@ -92,7 +92,7 @@ int meta_truncate(struct meta_op *o, struct meta_inode *i, u64 size, u64 handle)
 	if (err)
 		return err;
 	if (shrink) {
-		i->flags &= ~META_INO_LOOSE;
+		i->flags &= ~(META_INO_LOOSE | META_INO_REFUSED);
 		err = intent_insert(o, i, size, handle);
 		if (err)
 			return err;
@@ -458,7 +458,7 @@ static int extend_attr(struct meta_op *o, struct meta_inode *i, const struct fli
 static void extend_refused(struct meta_op *o, struct meta_inode *i)
 {
 	i->data = 1;
-	i->flags |= META_INO_LOOSE;
+	i->flags |= META_INO_LOOSE | META_INO_REFUSED;
 	meta_inode_dirty(o->s, i);
 }
 

@@ -12,7 +12,7 @@
  * files are cut at their size, like a truncation that nobody waits for, so that
  * whatever came to lie behind it reads as zeros later. A file that others write, and
  * one with data whose size was refused for a quota, are marked for that (META_INO_LOOSE)
- * until nobody has them open any more.
+ * until nobody has them open for writing any more.
  */
 #include <errno.h>
 #include <string.h>
@@ -269,7 +269,7 @@ int meta_cut_tail(struct meta_op *o, struct meta_inode *i)
 	struct meta_intent it;
 	int err;
 
-	i->flags &= ~META_INO_LOOSE;
+	i->flags &= ~(META_INO_LOOSE | META_INO_REFUSED);
 	meta_inode_dirty(o->s, i);
 	err = meta_intent_get(o->s, i->ino, &it);
 	if (err)
@@ -295,7 +295,6 @@ static int settle(struct meta_op *o, struct meta_inode *i)
 static int close_handle(struct meta_op *o, const struct meta_handle *h, bool died)
 {
 	struct meta_inode *i;
-	bool last;
 	int err;
 
 	err = meta_handle_del(o->s, h);
@@ -304,13 +303,13 @@ static int close_handle(struct meta_op *o, const struct meta_handle *h, bool die
 	err = meta_inode_get(o->s, h->ino, &i);
 	if (err)
 		return err == -ESTALE ? 0 : err;
-	last = !meta_open_count(o->s, i->ino);
-	if ((died && (h->flags & FLINT_OPEN_WRITE)) || (last && (i->flags & META_INO_LOOSE))) {
+	if ((died && (h->flags & FLINT_OPEN_WRITE)) ||
+	    ((i->flags & META_INO_LOOSE) && !meta_open_writers(o->s, i->ino))) {
 		err = settle(o, i);
 		if (err)
 			return err;
 	}
-	if (!i->nlink && last)
+	if (!i->nlink && !meta_open_count(o->s, i->ino))
 		return meta_release_orphan(o->s, i);
 	return 0;
 }
@@ -379,7 +378,7 @@ int meta_op_settle(struct meta_op *o)
 		return FLINT_ST_STALE_EPOCH;
 	if (size > meta_size_max(i))
 		return EFBIG;
-	err = i->flags & META_INO_LOOSE ? meta_size_set(o->s, i, size) :
+	err = i->flags & META_INO_REFUSED ? meta_size_set(o->s, i, size) :
 					  meta_size_settle(o->s, i, size);
 	if (err)
 		return err == EDQUOT ? 0 : err;

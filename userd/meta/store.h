@@ -51,6 +51,7 @@
 #define META_INO_KEEP	0x00200000u	/* directory: a trash setting of its own */
 #define META_INO_LINKS	0x00400000u	/* file: more than one name, see table "link" */
 #define META_INO_TRASH	0x00800000u	/* its name was removed; it hangs in a hidden directory */
+#define META_INO_REFUSED 0x08000000u	/* with LOOSE: some of it because of a quota */
 #define META_INO_LOOSE	0x04000000u	/* file: data beyond its end, to be cut; nobody's size yet */
 #define META_INO_NAMELESS 0x02000000u	/* file: it never had a name, and may get one */
 #define META_INO_HIDDEN	0x01000000u	/* a hidden directory: nobody's entry leads to it */
