@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A mount exported by the kernel's NFS server: what either side writes the other one reads, locks hold
 # on both, a tree survives the way through NFS, and handles outlive the servers and the exporting mount.
+# uml: too
 # timeout: 300
 . "$(dirname "$0")/lib/cluster.sh"
 
