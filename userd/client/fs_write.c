@@ -34,7 +34,6 @@ struct flush {
 struct flush_wait {
 	struct flush *flush;
 	uint64_t size;
-	bool asked;			/* it was there when the EXTEND was sent that is on its way */
 	struct flush_wait *next;
 };
 
@@ -109,13 +108,13 @@ static struct fs_kept *kept_find(struct flint_fs *fs, uint64_t ino)
 	return k;
 }
 
-/* Who waited for no more than is told goes on; with an error all, or (@asked) who waited long. */
-static void waits_end(struct fs_kept *k, int err, bool asked)
+/* Those who waited for no more than is told go on. */
+static void waits_end(struct fs_kept *k, int err)
 {
 	struct flush_wait **link = &k->waits, *w;
 
 	while ((w = *link)) {
-		if ((!err && w->size > k->told) || (asked && !w->asked)) {
+		if (!err && w->size > k->told) {
 			link = &w->next;
 			continue;
 		}
@@ -136,7 +135,7 @@ static void kept_drop(struct fs_kept *k, int err)
 	struct flint_lease_rec rec = k->recall;
 	uint64_t ino = k->ino;
 
-	waits_end(k, err ? err : -ESTALE, false);	/* without an error there is nobody left */
+	waits_end(k, err ? err : -ESTALE);	/* without an error there is nobody left */
 	flint_timer_cancel(fs->loop, &k->timer);
 	HASH_DEL(fs->kept, k);
 	cache_pin(fs->cache, ino, false);
@@ -156,7 +155,7 @@ static void told(struct fs_op *op, int err)
 	if (k->lost || k->fs->closing) {
 		kept_drop(k, -ESTALE);
 	} else if (err == -ETIMEDOUT || err == -EAGAIN) {
-		waits_end(k, err, true);	/* their time is over */
+		waits_end(k, err);	/* their time is over */
 		tell(k);	/* nobody answered, or could take it yet: it stays true */
 	} else if (err) {
 		flint_warn("the size of inode %llu could not be told (%s): what was written beyond"
@@ -171,7 +170,7 @@ static void told(struct fs_op *op, int err)
 		if (!flint_body_get(&attr, sizeof(attr), sizeof(attr), op->rpc.rep_body,
 				    op->rpc.rep_len) && le64_to_cpu(attr.size) > k->told)
 			k->told = le64_to_cpu(attr.size);
-		waits_end(k, 0, false);
+		waits_end(k, 0);
 		if (k->told >= k->size)
 			kept_drop(k, 0);
 		else if (k->waits || k->recall.kinds)
@@ -184,14 +183,11 @@ static void told(struct fs_op *op, int err)
 static void tell(struct fs_kept *k)
 {
 	struct flint_fs *fs = k->fs;
-	struct flush_wait *w;
 
 	if (k->open)
 		return;
 	flint_timer_cancel(fs->loop, &k->timer);
 	k->open = true;
-	for (w = k->waits; w; w = w->next)
-		w->asked = true;
 	fs->st_told++;
 	k->body = (struct flint_extend){
 		.ino = cpu_to_le64(k->ino), .gen = cpu_to_le32(k->gen),
