@@ -150,10 +150,10 @@ static void on_expire(void *arg, u64 sid)
 
 static void on_ready(void *arg, struct lease_change *c)
 {
-	if (c->sid)
-		metad_change_ready(c);
-	else
+	if (c->own)
 		metad_own_ready(c);
+	else
+		metad_change_ready(c);
 }
 
 static void on_grace_over(void *arg)

@@ -89,6 +89,7 @@ struct lease_change {
 	u32 nr;
 	u32 waits;		/* items that are not ready */
 	bool tracked, begun, in_grace;
+	bool own;		/* of the server, whoever is spared: priv is a struct metad_own */
 	u64 leadership;		/* in which it began */
 	struct lease_item item[LEASE_ITEMS_MAX];
 	struct lease_change *next, **prev;	/* waiting for the end of grace */

@@ -69,6 +69,7 @@ struct metad_own *metad_own_begin(struct metad *m, u64 sid, const u64 *inos, u32
 	m->owns = w;
 	for (; w->nr < n; w->nr++) {
 		w->lc[w->nr].priv = w;
+		w->lc[w->nr].own = true;
 		w->lc[w->nr].sid = sid;
 		rc = lease_change_begin(metad_lease_table(m), &w->lc[w->nr], flint_now_ns());
 		if (rc < 0) {
