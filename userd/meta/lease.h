@@ -82,7 +82,7 @@ struct lease_item {
  * struct lease_change - a request that must not meet certain leases of others
  *
  * Zero-initialise, add inodes, begin, end; the memory is the caller's and must
- * stay from begin to end. Session 0: the server itself.
+ * stay from begin to end. @sid: whose leases are spared, 0: nobody's.
  */
 struct lease_change {
 	u64 sid;
