@@ -180,23 +180,33 @@ while True:
 	return $status
 }
 
-# A direct write of node 2 is on its way, slowly, when its task is killed. Node 1 looks at the file before
-# it arrives: what it sees later is what it reads without a cache, too.
+# Until a page is among what the network holds back, for 60 s at most.
+delayed()
+{
+	local tries=300
+
+	until tc -s -j qdisc show dev d0 | jq -e 'any(.[]; .kind == "netem" and .backlog >= 4096)' > /dev/null; do
+		[ $((tries--)) -gt 0 ] && sleep 0.2 || return 1
+	done
+}
+
+# A direct write of node 2 is on its way to the chunk server, slowly, when its task is killed. Node 1 looks
+# at the file before it arrives: what it sees later is what it reads without a cache, too.
 late_write()
 {
-	local dir=/mnt/slow status=0 pid
+	local dir=/mnt/slow status=0 pid chunkd=7461-7499
 
-	mount_flint proto=tcp $dir
+	mount_flint proto=tcp,hb_timeo=60 $dir
 	[ $NODE = 1 ] || { printf 'A%.0s' {1..4096} > $dir/slow && sync $dir/slow; } || status=1
 	printf 'B%.0s' {1..4096} > /tmp/b
 	together
 	if [ $NODE = 2 ]; then
-		tc qdisc add dev d0 root handle 1: prio bands 2 priomap 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 &&
+		tc qdisc add dev d0 root handle 1: prio bands 2 priomap 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 &&
 			tc qdisc add dev d0 parent 1:2 netem delay 6s &&
-			tc filter add dev d0 parent 1: protocol ip flower ip_proto tcp dst_port 7451 classid 1:1 ||
+			tc filter add dev d0 parent 1: protocol ip flower ip_proto tcp dst_port $chunkd classid 1:2 ||
 			status=1
 		dd if=/tmp/b of=$dir/slow bs=4096 oflag=direct conv=notrunc status=none & pid=$!
-		sleep 2
+		delayed || { echo "# it was not sent"; status=1; }
 		{ kill -9 $pid && wait $pid; } 2> /dev/null
 	fi
 	together
