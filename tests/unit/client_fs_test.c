@@ -36,6 +36,7 @@ struct faults {
 	int late;		/* LOCK: answered by late_answer() */
 	int late_reclaim;	/* SESSION_RECLAIM: likewise */
 	int open_lost;		/* OPEN: done; RETRY stands for the answer that is lost */
+	int late_append;	/* APPEND: taken by append_answer() */
 };
 
 static struct fake {
@@ -56,8 +57,8 @@ static struct fake {
 	unsigned int named, locks, cancels;
 	struct flint_lock last;
 	uint8_t refuse;		/* SESSION_RECLAIM: each lock */
-	struct flint_call *late, *late_reclaim;
-	bool granting;		/* GETATTR, read leases */
+	struct flint_call *late, *late_reclaim, *late_append;
+	uint8_t granting;	/* GETATTR, leases of these kinds */
 	uint32_t perm;
 	struct flint_open_rep opened;	/* by what was done and not answered */
 	bool open_go;
@@ -285,14 +286,14 @@ static void getattr_answer(struct flint_call *call)
 {
 	struct { struct flint_attr a; struct flint_lease_grant g; } rep = {
 		.a = attr(), .g = { .ino = cpu_to_le64(5), .seq = cpu_to_le64(1),
-				    .kinds = cpu_to_le32(FLINT_LEASE_READ) } };
+				    .kinds = cpu_to_le32(fake.granting) } };
 
 	if (fake.told != fake.leader) {
 		flint_call_reply(call, FLINT_ST_RECLAIM, NULL, 0, NULL, 0, 0);
 		return;
 	}
 	fake.getattrs++;
-	call->lease = fake.granting;
+	call->lease = fake.granting != 0;
 	flint_call_reply(call, FLINT_OK, &rep, fake.granting ? sizeof(rep) : sizeof(rep.a), NULL, 0,
 			 0);
 }
@@ -320,6 +321,17 @@ static void setattr_answer(struct flint_call *call)
 	fake.perm = le32_to_cpu(set.mode);
 	a = attr();
 	flint_call_reply(call, FLINT_OK, &a, sizeof(a), NULL, 0, 0);
+}
+
+static void append_answer(struct flint_call *call)
+{
+	struct flint_append_rep rep = { .offset = cpu_to_le64(fake.size) };
+	struct flint_extend e;
+
+	flint_body_get(&e, sizeof(e), sizeof(e), call->msg.body, call->msg.body_len);
+	fake.size += le64_to_cpu(e.len);
+	rep.attr = attr();
+	flint_call_reply(call, FLINT_OK, &rep, sizeof(rep), NULL, 0, 0);
 }
 
 static void meta_answer(struct flint_call *call)
@@ -361,6 +373,12 @@ static void meta_answer(struct flint_call *call)
 	case FLINT_OP_EXTEND:
 		extend_answer(call);
 		break;
+	case FLINT_OP_APPEND:
+		if (take(&fake.fault.late_append))
+			fake.late_append = call;
+		else
+			append_answer(call);
+		break;
 	case FLINT_OP_LOCK:
 	case FLINT_OP_LOCK_CANCEL:
 		lock_answer(call);
@@ -398,10 +416,10 @@ static void set_faults(struct faults f)
 	pthread_mutex_unlock(&fake.lock);
 }
 
-static int setup_with(bool leases)
+static int setup_with(bool leases, uint32_t timeout_ms)
 {
-	struct flint_fs_config cfg = { .fs_name = "d", .key = key, .timeout_ms = 3000,
-				       .leases = leases };
+	struct flint_fs_config cfg = { .fs_name = "d", .key = key, .leases = leases,
+				       .timeout_ms = timeout_ms };
 	char err[200] = "", addr[FLINT_ADDR_STR];
 	unsigned int i;
 
@@ -426,12 +444,18 @@ static int setup_with(bool leases)
 
 static int setup(void **state)
 {
-	return setup_with(false);
+	return setup_with(false, 3000);
 }
 
 static int setup_leases(void **state)
 {
-	return setup_with(true);
+	return setup_with(true, 3000);
+}
+
+/* Whatever is answered is answered in time. */
+static int setup_patient(void **state)
+{
+	return setup_with(true, 60000);
 }
 
 static int teardown(void **state)
@@ -774,7 +798,7 @@ static void test_open_repeated(void **state)
 	void *failed;
 
 	next_leader();
-	fake.granting = true;
+	fake.granting = FLINT_LEASE_READ;
 	flint_fs_getattr(fs, 5, &a);
 	fake.getattrs = 0;
 	assert_int_equal(flint_fs_getattr(fs, 5, &a), 0);
@@ -788,6 +812,64 @@ static void test_open_repeated(void **state)
 	assert_null(failed);
 	assert_int_equal(flint_fs_getattr(fs, 5, &a), 0);
 	assert_int_equal(le32_to_cpu(a.mode), 0100600);
+}
+
+/* ---- sizes ------------------------------------------------------------------------- */
+
+static uint64_t kept(void)
+{
+	struct flint_fs_stats st;
+
+	flint_fs_stats(fs, &st);
+	return st.kept;
+}
+
+/* One byte more. Return: was it acknowledged without a request? */
+static bool grows_kept(void)
+{
+	uint64_t before = kept();
+	struct flint_attr a;
+
+	flint_file_attr(file, &a);
+	assert_int_equal(flint_file_pwrite(file, "k", 1, le64_to_cpu(a.size)), 1);
+	return kept() > before;
+}
+
+static void *append_run(void *arg)
+{
+	uint64_t *off = arg;
+
+	return flint_file_append(file, "appended", 8, off) == 8 ? NULL : arg;
+}
+
+/* Another thread writes beyond the end after an append has told where that is. */
+static void test_append_beside(void **state)
+{
+	struct flint_call *call;
+	struct flint_attr a;
+	pthread_t thread;
+	uint64_t off = 0;
+	void *failed;
+
+	next_leader();
+	fake.granting = FLINT_LEASE_READ | FLINT_LEASE_WRITE;
+	assert_int_equal(flint_fs_getattr(fs, 5, &a), 0);
+	WAIT_FOR(grows_kept());
+	assert_int_equal(flint_file_sync(file), 0);
+	set_faults((struct faults){ .late_append = 1 });
+	pthread_create(&thread, NULL, append_run, &off);
+	WAIT_FOR(__atomic_load_n(&fake.late_append, __ATOMIC_SEQ_CST));
+	flint_file_attr(file, &a);
+	assert_int_equal(flint_file_pwrite(file, "acknowledged", 12, le64_to_cpu(a.size)), 12);
+	pthread_mutex_lock(&fake.lock);
+	call = fake.late_append;
+	append_answer(call);
+	pthread_mutex_unlock(&fake.lock);
+	pthread_join(thread, &failed);
+	assert_null(failed);
+	assert_int_equal(flint_file_pread(file, buf, 20, off - 12), 20);
+	assert_memory_equal(buf, "acknowledgedappended", 20);
+	WAIT_FOR(grows_kept());	/* and later sizes are kept again */
 }
 
 int main(void)
@@ -807,6 +889,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lock_refused, setup_leases, teardown),
 		cmocka_unit_test_setup_teardown(test_lock_unheard, setup_leases, teardown),
 		cmocka_unit_test_setup_teardown(test_open_repeated, setup_leases, teardown),
+		cmocka_unit_test_setup_teardown(test_append_beside, setup_patient, teardown),
 	};
 
 	flint_log_init("test", FLINT_LOG_ERR - 1);

@@ -712,21 +712,17 @@ int flint_file_punch(struct flint_file *f, uint64_t off, uint64_t len)
 	return rc < 0 ? rc : 0;
 }
 
-ssize_t flint_file_append(struct flint_file *f, const void *buf, size_t len, uint64_t *off)
+static int append_send(struct flint_file *f, size_t len, struct flint_append_rep *rep)
 {
-	struct flint_append_rep rep;
 	struct flint_extend req = { .len = cpu_to_le64(len) };
 	struct fs_call call = {
 		.op = FLINT_OP_APPEND, .mutating = true, .body = &req, .body_len = sizeof(req),
 		.touches = le64_to_cpu(f->attr.ino),
-		.rep = &rep, .rep_size = sizeof(rep), .rep_min = sizeof(rep),
+		.rep = rep, .rep_size = sizeof(*rep), .rep_min = sizeof(*rep),
 	};
 	struct flint_attr attr;
 	int rc, tries;
 
-	rc = flint_file_sync(f);	/* where the end is must be known there */
-	if (rc)
-		return rc;
 	flint_file_attr(f, &attr);
 	for (tries = 0; tries < 10; tries++) {
 		req.ino = attr.ino;
@@ -737,8 +733,21 @@ ssize_t flint_file_append(struct flint_file *f, const void *buf, size_t len, uin
 			break;
 		rc = flint_fs_getattr(f->fs, le64_to_cpu(attr.ino), &attr);
 		if (rc)
-			return rc;
+			break;
 	}
+	return rc;
+}
+
+ssize_t flint_file_append(struct flint_file *f, const void *buf, size_t len, uint64_t *off)
+{
+	struct flint_append_rep rep;
+	struct fs_append append;
+	int rc;
+
+	rc = fs_write_append_begin(f, &append);
+	if (!rc)
+		rc = append_send(f, len, &rep);
+	fs_write_append_end(f, &append);
 	if (rc)
 		return rc;
 	file_attr_set(f, &rep.attr);

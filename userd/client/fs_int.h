@@ -70,6 +70,7 @@ struct flint_fs {
 	struct fs_delegate *delegate;	/* fs_delegate.c: creates that the server was not told of; or NULL */
 	struct fs_kept *kept;		/* fs_write.c: sizes that the server does not know */
 	struct fs_refused *refused;	/* fs_write.c: why some never will be */
+	struct fs_append *appends;	/* fs_write.c: under way */
 	uint64_t nr_refused;		/* ever: what files know of their sizes may be one of those */
 	struct held *held, *reclaim_lock;	/* fs_lock.c */
 	struct lock_wait *lock_waits;

@@ -11,7 +11,9 @@
  *	CLEAN (no record) -- write --> KEPT -- time, close, recall --> TOLD, or again
  *
  * While a recall waits, further writes announce themselves first. So they do when a
- * size was refused (EDQUOT), until the next sync or close of the file has said so.
+ * size was refused (EDQUOT), until the next sync or close of the file has said so, and
+ * while the session appends to the file: what ends where the server does not know would
+ * be written over.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -205,6 +207,15 @@ static void on_timer(struct flint_timer *t)
 	tell(t->arg);
 }
 
+static bool appended(const struct flint_fs *fs, uint64_t ino)
+{
+	const struct fs_append *a = fs->appends;
+
+	while (a && a->ino != ino)
+		a = a->next;
+	return a != NULL;
+}
+
 bool fs_write_keep(struct flint_fs *fs, const struct flint_attr *attr, uint64_t end)
 {
 	uint64_t ino = le64_to_cpu(attr->ino);
@@ -212,7 +223,8 @@ bool fs_write_keep(struct flint_fs *fs, const struct flint_attr *attr, uint64_t 
 	struct timespec ts;
 
 	if (!fs->cache || fs->closing || !fs_lease_trusted(fs) || fs->reclaiming ||
-	    !(cache_kinds(fs->cache, ino) & FLINT_LEASE_WRITE) || *refused_find(fs, ino))
+	    !(cache_kinds(fs->cache, ino) & FLINT_LEASE_WRITE) || *refused_find(fs, ino) ||
+	    appended(fs, ino))
 		return false;
 	if (k && (k->recall.kinds || k->lost || k->epoch != le32_to_cpu(attr->trunc_epoch)))
 		return false;
@@ -308,6 +320,7 @@ struct sync_wait {
 	struct flint_task start, end;
 	struct flint_fs *fs;
 	uint64_t ino;
+	struct fs_append *append;	/* begins; or NULL */
 	struct fs_latch latch;
 	int err;
 };
@@ -325,19 +338,56 @@ static void sync_start(struct flint_task *t)
 {
 	struct sync_wait *w = (struct sync_wait *)((char *)t - offsetof(struct sync_wait, start));
 
+	if (w->append) {
+		w->append->next = w->fs->appends;
+		w->fs->appends = w->append;
+	}
 	if (!fs_write_flush(w->fs, w->ino, &w->end, &w->err))
 		sync_end(&w->end);
 }
 
-int flint_file_sync(struct flint_file *f)
+static int file_sync(struct flint_file *f, struct fs_append *append)
 {
 	struct sync_wait w = { .start = { .fn = sync_start }, .end = { .fn = sync_end }, .fs = f->fs,
-			       .ino = le64_to_cpu(f->attr.ino) };
+			       .ino = le64_to_cpu(f->attr.ino), .append = append };
 
 	fs_latch_init(&w.latch);
 	flint_loop_post(f->fs->loop, &w.start);
 	fs_latch_wait(&w.latch);
 	return w.err;
+}
+
+int flint_file_sync(struct flint_file *f)
+{
+	return file_sync(f, NULL);
+}
+
+int fs_write_append_begin(struct flint_file *f, struct fs_append *a)
+{
+	a->ino = le64_to_cpu(f->attr.ino);
+	return file_sync(f, a);
+}
+
+struct append_end {
+	struct flint_fs *fs;
+	struct fs_append *append;
+};
+
+static void append_end(void *arg)
+{
+	struct append_end *e = arg;
+	struct fs_append **link = &e->fs->appends;
+
+	while (*link != e->append)
+		link = &(*link)->next;
+	*link = e->append->next;
+}
+
+void fs_write_append_end(struct flint_file *f, struct fs_append *a)
+{
+	struct append_end e = { .fs = f->fs, .append = a };
+
+	fs_run_on_loop(f->fs, append_end, &e);
 }
 
 bool fs_write_recalled(struct flint_fs *fs, const struct flint_lease_rec *rec)

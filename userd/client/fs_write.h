@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Inside the client library: sizes that a sole writer keeps (fs_write.c).
- * Everything here runs on the loop.
+ * Everything here runs on the loop, but for appends.
  */
 #ifndef FLINT_CLIENT_FS_WRITE_H
 #define FLINT_CLIENT_FS_WRITE_H
@@ -30,6 +30,21 @@ void fs_write_overlay_page(struct flint_fs *fs, uint8_t *buf, uint32_t len);
 bool fs_write_flush(struct flint_fs *fs, uint64_t ino, struct flint_task *task, int *err);
 /* Why a size of the file was refused since this was asked last: 0 or -errno. */
 int fs_write_error(struct flint_fs *fs, uint64_t ino);
+/**
+ * struct fs_append - an APPEND under way; on its caller's stack
+ */
+struct fs_append {
+	uint64_t ino;
+	struct fs_append *next;
+};
+
+/*
+ * The server is going to say where the file ends: it is told what is kept of that, and nothing
+ * more is kept until the end. Any thread but the loop's. Return: 0 or -errno; the end is due in
+ * either case, once the APPEND is answered.
+ */
+int fs_write_append_begin(struct flint_file *f, struct fs_append *a);
+void fs_write_append_end(struct flint_file *f, struct fs_append *a);
 /* A recall. Return: true: the lease is given back later, when the size is told. */
 bool fs_write_recalled(struct flint_fs *fs, const struct flint_lease_rec *rec);
 /* Another leader: recalls of the one before are void. */
