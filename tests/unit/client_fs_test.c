@@ -37,6 +37,7 @@ struct faults {
 	int late_reclaim;	/* SESSION_RECLAIM: likewise */
 	int open_lost;		/* OPEN: done; RETRY stands for the answer that is lost */
 	int late_append;	/* APPEND: taken by append_answer() */
+	int unlink_lost;	/* UNLINK: likewise; not 0: each time */
 };
 
 static struct fake {
@@ -379,6 +380,12 @@ static void meta_answer(struct flint_call *call)
 		else
 			append_answer(call);
 		break;
+	case FLINT_OP_UNLINK:
+		if (fake.fault.unlink_lost)
+			fake.perm = 0600;	/* what it changed */
+		flint_call_reply(call, fake.fault.unlink_lost ? FLINT_ST_RETRY : ENOENT, NULL, 0,
+				 NULL, 0, 0);
+		break;
 	case FLINT_OP_LOCK:
 	case FLINT_OP_LOCK_CANCEL:
 		lock_answer(call);
@@ -450,6 +457,12 @@ static int setup(void **state)
 static int setup_leases(void **state)
 {
 	return setup_with(true, 3000);
+}
+
+/* Who waits in vain does so for ten seconds. */
+static int setup_unheard(void **state)
+{
+	return setup_with(true, 10000);
 }
 
 /* Whatever is answered is answered in time. */
@@ -814,6 +827,30 @@ static void test_open_repeated(void **state)
 	assert_int_equal(le32_to_cpu(a.mode), 0100600);
 }
 
+/* Were attributes answered from memory? */
+static bool looks_cached(void)
+{
+	unsigned int before = fake.getattrs;
+	struct flint_attr a;
+
+	assert_int_equal(flint_fs_getattr(fs, 5, &a), 0);
+	return fake.getattrs == before;
+}
+
+/* A name that is not in memory: of what file it was a link nobody can say. */
+static void test_unlink_unheard(void **state)
+{
+	struct flint_attr a;
+
+	next_leader();
+	fake.granting = FLINT_LEASE_READ;
+	WAIT_FOR(looks_cached());
+	set_faults((struct faults){ .unlink_lost = 1 });
+	assert_int_not_equal(flint_fs_unlink(fs, 1, "g"), 0);
+	assert_int_equal(flint_fs_getattr(fs, 5, &a), 0);
+	assert_int_equal(le32_to_cpu(a.mode), 0100600);
+}
+
 /* ---- sizes ------------------------------------------------------------------------- */
 
 static uint64_t kept(void)
@@ -889,6 +926,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lock_refused, setup_leases, teardown),
 		cmocka_unit_test_setup_teardown(test_lock_unheard, setup_leases, teardown),
 		cmocka_unit_test_setup_teardown(test_open_repeated, setup_leases, teardown),
+		cmocka_unit_test_setup_teardown(test_unlink_unheard, setup_unheard, teardown),
 		cmocka_unit_test_setup_teardown(test_append_beside, setup_patient, teardown),
 	};
 

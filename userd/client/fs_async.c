@@ -20,6 +20,7 @@ struct meta_state {
 	bool flushed;			/* sizes that it depends on were told, or flush_err says why not */
 	int flush_err;
 	struct fs_wait wait;		/* for creates to be told */
+	bool blind;			/* it changes an inode that we do not know by that name */
 	union {
 		struct flint_readdir_rep readdir;
 	} rep;
@@ -278,6 +279,7 @@ static void mut_fill(struct flint_meta_req *req, struct meta_state *st)
 	const char *names = (const char *)st->op.rpc.body;
 
 	*m = (struct cache_mut){ 0 };
+	st->blind = false;
 	switch (req->op) {
 	case FLINT_META_SETATTR:
 		m->ino[0] = le64_to_cpu(req->set.ino);
@@ -310,13 +312,30 @@ static void mut_fill(struct flint_meta_req *req, struct meta_state *st)
 	if (req->op != FLINT_META_UNLINK && req->op != FLINT_META_RENAME &&
 	    req->op != FLINT_META_OPEN)
 		return;
-	/* Whose links change: as far as we know the names. What we do not know is not kept. */
-	cache_get_name(req->fs->cache, req->ino, names, req->name_len, &m->ino[1]);
-	if (req->op == FLINT_META_RENAME)
-		cache_get_name(req->fs->cache, req->ino2, m->n[1].name, req->name2_len, &m->ino[2]);
+	/* Whose links change: as far as we know the names. The answer tells the others. */
+	st->blind = !cache_get_name(req->fs->cache, req->ino, names, req->name_len, &m->ino[1]);
+	if (req->op == FLINT_META_RENAME && !cache_get_name(req->fs->cache, req->ino2, m->n[1].name,
+							    req->name2_len, &m->ino[2]))
+		st->blind = true;
+	if (req->op == FLINT_META_OPEN && !(req->flags & FLINT_OPEN_TRUNC))
+		st->blind = false;
 }
 
-static void mut_end(struct flint_meta_req *req, const struct fs_op *op)
+/* Its changes may become visible from now on. Return: 0 or -ENOMEM: it has not begun. */
+static int mut_begin(struct flint_meta_req *req, struct meta_state *st)
+{
+	struct fs_cache *c = req->fs->cache;
+
+	mut_fill(req, st);
+	if (cache_mut_begin(c, &st->op.mut)) {
+		cache_mut_end(c, &st->op.mut, false, (u64[2]){ 0 });
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* @open: nobody knows whether it was done. */
+static void mut_end(struct flint_meta_req *req, const struct fs_op *op, bool open)
 {
 	struct meta_state *st = state_of(req);
 	struct flint_unlink_rep un = { 0 };
@@ -348,6 +367,10 @@ static void mut_end(struct flint_meta_req *req, const struct fs_op *op)
 		break;
 	}
 	cache_mut_end(req->fs->cache, &st->op.mut, known, to);
+	if (open && st->blind) {
+		cache_blind_begin(req->fs->cache);
+		cache_blind_end(req->fs->cache);
+	}
 	fs_delegate_forget(req->fs, more[0] && req->op == FLINT_META_UNLINK ? more[0] : more[1]);
 	for (i = 0; i < 2; i++) {	/* what the names turned out to stand for */
 		struct cache_mut m = { .ino = { more[i] } };
@@ -519,7 +542,7 @@ static void meta_done(struct fs_op *op, int err)
 	if (!req->err)
 		req->err = take(req, &op->rpc);
 	if (fs->cache && op->mutating)
-		mut_end(req, op);
+		mut_end(req, op, err || odd);
 	if (fs->cache && !err && !odd)
 		learn(req, op, page);
 	/* Not what this library asked for itself: nobody would hear of it. */
@@ -591,16 +614,12 @@ static void meta_start(struct flint_task *t)
 	}
 	if (req->fs->delegate && delegate_first(req))
 		return;
-	if (req->fs->cache && op->mutating) {
-		mut_fill(req, st);
-		if (cache_mut_begin(req->fs->cache, &op->mut)) {
-			cache_mut_end(req->fs->cache, &op->mut, false, (u64[2]){ 0 });
-			req->err = -ENOMEM;
-			req->done(req);
-			return;
-		}
-	}
-	fs_op_start(op);
+	if (req->fs->cache && op->mutating)
+		req->err = mut_begin(req, st);
+	if (req->err)
+		req->done(req);
+	else
+		fs_op_start(op);
 }
 
 static int check(const struct flint_meta_req *req)
