@@ -158,10 +158,87 @@ static void mended_silent(pid_t meta)
 	flint_fs_close(c);
 }
 
+static uint64_t requests(struct flint_fs *fs)
+{
+	struct flint_fs_stats st;
+
+	flint_fs_stats(fs, &st);
+	return st.requests;
+}
+
+/* A directory, the name it has, and two threads: one removes it, one makes a file in it. */
+struct goner {
+	struct flint_fs *fs;
+	uint64_t top, dir;
+	char name[FLINT_NAME_MAX + 1];
+	int removed, made;
+	atomic_bool answered;
+};
+
+static int goner_name(void *arg, const struct flint_fs_entry *e)
+{
+	struct goner *g = arg;
+
+	if (e->ino == g->dir)
+		snprintf(g->name, sizeof(g->name), "%s", e->name);
+	return 0;
+}
+
+static void *goner_remove(void *arg)
+{
+	struct goner *g = arg;
+
+	g->removed = flint_fs_rmdir(g->fs, g->top, g->name);
+	return NULL;
+}
+
+static void *goner_make(void *arg)
+{
+	struct goner *g = arg;
+	struct flint_attr attr;
+
+	g->made = make(g->fs, g->dir, "late", 0, &attr);
+	atomic_store(&g->answered, true);
+	return NULL;
+}
+
+/* A delegated directory is removed by a name that is not in memory any more. */
+static void mended_gone(struct flint_fs *b, pid_t meta)
+{
+	struct goner g = { .fs = client_of("g", NULL, true) };
+	struct flint_attr top, dir, attr;
+	pthread_t remove, maker;
+	uint64_t before;
+	int i, rc = flint_fs_mkdir(g.fs, root_of(g.fs), "gone", 0755, &top);
+
+	rc |= own_dir(g.fs, ino_of(&top), "dir", 0755, &dir);
+	g.top = ino_of(&top);
+	g.dir = ino_of(&dir);
+	rc |= flint_fs_readdir(b, g.top, 0, false, goner_name, &g);
+	rc |= flint_fs_mknod(b, g.top, "other", S_IFREG | 0644, 0, 0, NULL, &attr);
+	before = requests(g.fs);
+	kill(meta, SIGSTOP);
+	pthread_create(&remove, NULL, goner_remove, &g);
+	for (i = 0; i < 3000 && requests(g.fs) == before; i++)
+		usleep(10000);
+	pthread_create(&maker, NULL, goner_make, &g);
+	for (i = 0; i < 100 && !atomic_load(&g.answered); i++)
+		usleep(10000);
+	kill(meta, SIGCONT);
+	pthread_join(remove, NULL);
+	pthread_join(maker, NULL);
+	i = flint_fs_sync(g.fs);
+	printf("# removed: %d, made: %d, told: %d\n", g.removed, g.made, i);
+	ok(!rc && !i && !g.removed != !g.made,
+	   "nothing is promised in a directory that is on its way out");
+	flint_fs_close(g.fs);
+}
+
 void mended(pid_t meta)
 {
 	struct flint_fs *a, *b = client("b", NULL);
 
+	mended_gone(b, meta);
 	call_ms = 10000;
 	a = client_of("a", NULL, true);
 	mended_order(a, b);

@@ -21,6 +21,7 @@ struct meta_state {
 	int flush_err;
 	struct fs_wait wait;		/* for creates to be told */
 	bool blind;			/* it changes an inode that we do not know by that name */
+	bool holds;			/* it may remove a directory of our own so */
 	union {
 		struct flint_readdir_rep readdir;
 	} rep;
@@ -331,6 +332,11 @@ static int mut_begin(struct flint_meta_req *req, struct meta_state *st)
 		cache_mut_end(c, &st->op.mut, false, (u64[2]){ 0 });
 		return -ENOMEM;
 	}
+	/* A directory that goes takes no promises: any may be the one. */
+	st->holds = st->blind && (req->op == FLINT_META_RENAME ||
+				  (req->op == FLINT_META_UNLINK && req->flags & FLINT_NAME_DIR));
+	if (st->holds)
+		fs_delegate_hold(req->fs);
 	return 0;
 }
 
@@ -371,6 +377,8 @@ static void mut_end(struct flint_meta_req *req, const struct fs_op *op, bool ope
 		cache_blind_begin(req->fs->cache);
 		cache_blind_end(req->fs->cache);
 	}
+	if (st->holds)
+		fs_delegate_go_on(req->fs);
 	fs_delegate_forget(req->fs, more[0] && req->op == FLINT_META_UNLINK ? more[0] : more[1]);
 	for (i = 0; i < 2; i++) {	/* what the names turned out to stand for */
 		struct cache_mut m = { .ino = { more[i] } };

@@ -249,6 +249,18 @@ void fs_delegate_end(struct flint_fs *fs, uint64_t ino)
 		dir_end(fs->delegate, dir);
 }
 
+void fs_delegate_hold(struct flint_fs *fs)
+{
+	if (fs->delegate)
+		fs->delegate->holds++;
+}
+
+void fs_delegate_go_on(struct flint_fs *fs)
+{
+	if (fs->delegate)
+		fs->delegate->holds--;
+}
+
 /* ---- making one ------------------------------------------------------------------ */
 
 static uint64_t wall_ns(void)

@@ -28,6 +28,10 @@ void fs_delegate_forget(struct flint_fs *fs, uint64_t ino);
 /* Give dir-write back, of this directory or (0) of all: its holder changes what a create depends on. */
 void fs_delegate_end(struct flint_fs *fs, uint64_t ino);
 
+/* Nothing is promised until the second one: something is under way that may be in its way. */
+void fs_delegate_hold(struct flint_fs *fs);
+void fs_delegate_go_on(struct flint_fs *fs);
+
 /**
  * fs_delegate_make() - answer a MKNOD without a request, if that is possible
  * @req: of FLINT_META_MKNOD
