@@ -36,6 +36,7 @@ struct faults {
 	int late;		/* LOCK: answered by late_answer() */
 	int late_reclaim;	/* SESSION_RECLAIM: likewise */
 	int open_lost;		/* OPEN: done; RETRY stands for the answer that is lost */
+	int extend_lost;	/* EXTEND: RETRY; not 0: each time */
 	int late_append;	/* APPEND: taken by append_answer() */
 	int unlink_lost;	/* UNLINK: likewise; not 0: each time */
 };
@@ -49,7 +50,7 @@ static struct fake {
 	uint64_t size, change;
 	uint32_t epoch;
 	uint64_t last_seq, max_low;
-	unsigned int writes, repeated, extends, getattrs, seq_errors;
+	unsigned int writes, repeated, extends, getattrs, closes, seq_errors;
 	struct flint_call *held;
 	bool locked;		/* by somebody else; its waits, no leader knows of */
 
@@ -211,6 +212,10 @@ static void extend_answer(struct flint_call *call)
 
 	flint_body_get(&e, sizeof(e), sizeof(e), call->msg.body, call->msg.body_len);
 	fake.extends++;
+	if (fake.fault.extend_lost) {
+		flint_call_reply(call, FLINT_ST_RETRY, NULL, 0, NULL, 0, 0);
+		return;
+	}
 	if (take(&fake.fault.stale_extend)) {
 		fake.epoch++;
 		memset(fake.data, 0, sizeof(fake.data));	/* cut off meanwhile */
@@ -374,6 +379,10 @@ static void meta_answer(struct flint_call *call)
 	case FLINT_OP_EXTEND:
 		extend_answer(call);
 		break;
+	case FLINT_OP_CLOSE:
+		fake.closes++;
+		flint_call_reply(call, FLINT_OK, NULL, 0, NULL, 0, 0);
+		break;
 	case FLINT_OP_APPEND:
 		if (take(&fake.fault.late_append))
 			fake.late_append = call;
@@ -473,7 +482,8 @@ static int setup_patient(void **state)
 
 static int teardown(void **state)
 {
-	flint_file_close(file);
+	if (file)
+		flint_file_close(file);
 	flint_fs_close(fs);
 	pthread_mutex_lock(&fake.lock);
 	if (fake.held)		/* dropped, but it must be answered */
@@ -827,6 +837,16 @@ static void test_open_repeated(void **state)
 	assert_int_equal(le32_to_cpu(a.mode), 0100600);
 }
 
+/* What needs trust in the session: not at every moment on a machine that is busy. */
+static void until(bool (*fn)(void))
+{
+	int tries = 2000;
+
+	while (!fn() && --tries)
+		usleep(5000);
+	assert_int_not_equal(tries, 0);
+}
+
 /* Were attributes answered from memory? */
 static bool looks_cached(void)
 {
@@ -844,7 +864,7 @@ static void test_unlink_unheard(void **state)
 
 	next_leader();
 	fake.granting = FLINT_LEASE_READ;
-	WAIT_FOR(looks_cached());
+	until(looks_cached);
 	set_faults((struct faults){ .unlink_lost = 1 });
 	assert_int_not_equal(flint_fs_unlink(fs, 1, "g"), 0);
 	assert_int_equal(flint_fs_getattr(fs, 5, &a), 0);
@@ -891,7 +911,7 @@ static void test_append_beside(void **state)
 	next_leader();
 	fake.granting = FLINT_LEASE_READ | FLINT_LEASE_WRITE;
 	assert_int_equal(flint_fs_getattr(fs, 5, &a), 0);
-	WAIT_FOR(grows_kept());
+	until(grows_kept);
 	assert_int_equal(flint_file_sync(file), 0);
 	set_faults((struct faults){ .late_append = 1 });
 	pthread_create(&thread, NULL, append_run, &off);
@@ -906,7 +926,46 @@ static void test_append_beside(void **state)
 	assert_null(failed);
 	assert_int_equal(flint_file_pread(file, buf, 20, off - 12), 20);
 	assert_memory_equal(buf, "acknowledgedappended", 20);
-	WAIT_FOR(grows_kept());	/* and later sizes are kept again */
+	until(grows_kept);	/* and later sizes are kept again */
+}
+
+/* The same, and the server will not be told. */
+static bool grows_untold(void)
+{
+	uint64_t before = kept();
+	struct flint_attr a;
+
+	set_faults((struct faults){ .extend_lost = 1 });
+	flint_file_attr(file, &a);
+	flint_file_pwrite(file, "k", 1, le64_to_cpu(a.size));
+	if (kept() == before)
+		set_faults((struct faults){ 0 });
+	return kept() > before;
+}
+
+/* The file is closed while the server does not know its size. */
+static void close_in_vain(void)
+{
+	struct flint_attr a;
+
+	next_leader();
+	fake.granting = FLINT_LEASE_READ | FLINT_LEASE_WRITE;
+	assert_int_equal(flint_fs_getattr(fs, 5, &a), 0);
+	until(grows_untold);
+	assert_true(flint_file_close(file) < 0);
+	file = NULL;
+	assert_int_equal(fake.closes, 0);
+}
+
+/* The server hears of a CLOSE that came too early for it. */
+static void test_close_later(void **state)
+{
+	uint64_t size = fake.size;
+
+	close_in_vain();
+	set_faults((struct faults){ 0 });
+	WAIT_FOR(__atomic_load_n(&fake.closes, __ATOMIC_SEQ_CST));
+	assert_true(fake.size > size);
 }
 
 int main(void)
@@ -928,6 +987,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_open_repeated, setup_leases, teardown),
 		cmocka_unit_test_setup_teardown(test_unlink_unheard, setup_unheard, teardown),
 		cmocka_unit_test_setup_teardown(test_append_beside, setup_patient, teardown),
+		cmocka_unit_test_setup_teardown(test_close_later, setup_unheard, teardown),
 	};
 
 	flint_log_init("test", FLINT_LOG_ERR - 1);

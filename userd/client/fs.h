@@ -160,6 +160,7 @@ int flint_fs_removexattr(struct flint_fs *fs, uint64_t ino, const char *name);
  */
 int flint_fs_open_file(struct flint_fs *fs, uint64_t dir, const char *name, uint32_t flags,
 		       uint32_t mode, struct flint_file **out);
+/* @f is gone whatever this returns; the server hears of it later when it cannot be told now. */
 int flint_file_close(struct flint_file *f);
 /* The attributes as last seen. */
 void flint_file_attr(struct flint_file *f, struct flint_attr *attr);

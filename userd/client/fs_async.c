@@ -609,8 +609,12 @@ static void meta_start(struct flint_task *t)
 	if (!req->err && flush_first(req))
 		return;
 	/* Nothing may overtake a size; what refused it is not this request's affair. */
-	if (st->flush_err == -ETIMEDOUT || st->flush_err == -EAGAIN)
+	if (st->flush_err == -ETIMEDOUT || st->flush_err == -EAGAIN) {
 		req->err = st->flush_err;
+		/* Who asks does not come again. */
+		if (req->op == FLINT_META_CLOSE && !req->nocache)
+			fs_lease_close_later(req->fs, req->ino, req->handle);
+	}
 	if (!req->err && req->fs->cache && local(req)) {
 		finish_here(req);
 		return;

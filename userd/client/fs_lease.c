@@ -124,6 +124,12 @@ static void own_done(struct flint_meta_req *req)
 {
 	struct own_op *o = req->priv;
 
+	/* The server has the file open until it is told, and nobody else will. */
+	if (req->op == FLINT_META_CLOSE && (req->err == -ETIMEDOUT || req->err == -EAGAIN) &&
+	    !o->fs->closing) {
+		flint_meta_submit(req);
+		return;
+	}
 	if (req->op == FLINT_META_OPEN)
 		cache_registered(o->fs->cache, req->ino, req->err ? 0 : req->handle);
 	free(o);
@@ -154,6 +160,11 @@ static void on_register_open(void *arg, uint64_t ino)
 static void on_close_handle(void *arg, uint64_t ino, uint64_t handle)
 {
 	own_start(arg, FLINT_META_CLOSE, ino, handle);
+}
+
+void fs_lease_close_later(struct flint_fs *fs, uint64_t ino, uint64_t handle)
+{
+	own_start(fs, FLINT_META_CLOSE, ino, handle);
 }
 
 static const struct cache_ops ops = {

@@ -18,6 +18,8 @@ void fs_lease_free(struct flint_fs *fs);
 
 /* May what is kept be used now? */
 bool fs_lease_trusted(const struct flint_fs *fs);
+/* CLOSE, as soon as what it has to wait for is over; nobody hears of it. */
+void fs_lease_close_later(struct flint_fs *fs, uint64_t ino, uint64_t handle);
 /* A request was answered by the leader. */
 void fs_lease_answered(struct flint_fs *fs, const struct flint_rpc *rpc);
 /* Ask the leader at once: it may be another one. */
