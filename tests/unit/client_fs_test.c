@@ -432,10 +432,10 @@ static void set_faults(struct faults f)
 	pthread_mutex_unlock(&fake.lock);
 }
 
-static int setup_with(bool leases, uint32_t timeout_ms)
+static int setup_on(struct flint_loop *loop, bool leases, uint32_t timeout_ms)
 {
 	struct flint_fs_config cfg = { .fs_name = "d", .key = key, .leases = leases,
-				       .timeout_ms = timeout_ms };
+				       .timeout_ms = timeout_ms, .loop = loop };
 	char err[200] = "", addr[FLINT_ADDR_STR];
 	unsigned int i;
 
@@ -456,6 +456,11 @@ static int setup_with(bool leases, uint32_t timeout_ms)
 		return -1;
 	}
 	return flint_fs_open_file(fs, 1, "f", FLINT_OPEN_READ | FLINT_OPEN_WRITE, 0, &file);
+}
+
+static int setup_with(bool leases, uint32_t timeout_ms)
+{
+	return setup_on(NULL, leases, timeout_ms);
 }
 
 static int setup(void **state)
@@ -480,11 +485,21 @@ static int setup_patient(void **state)
 	return setup_with(true, 60000);
 }
 
+/* On a loop that is not the session's own. */
+static struct test_loop shared;
+
+static int setup_shared(void **state)
+{
+	test_loop_start(&shared);
+	return setup_on(shared.loop, true, 10000);
+}
+
 static int teardown(void **state)
 {
 	if (file)
 		flint_file_close(file);
-	flint_fs_close(fs);
+	if (fs)
+		flint_fs_close(fs);
 	pthread_mutex_lock(&fake.lock);
 	if (fake.held)		/* dropped, but it must be answered */
 		flint_call_reply(fake.held, FLINT_OK, NULL, 0, NULL, 0, 0);
@@ -968,6 +983,37 @@ static void test_close_later(void **state)
 	assert_true(fake.size > size);
 }
 
+/* Makes each turn of the loop last. */
+static struct slow {
+	struct flint_task task;
+	int turns;
+	bool over;
+} slow;
+
+static void slow_run(struct flint_task *t)
+{
+	usleep(100000);
+	if (slow.turns--)
+		flint_loop_post(shared.loop, t);
+	else
+		__atomic_store_n(&slow.over, true, __ATOMIC_SEQ_CST);
+}
+
+/* The session ends before that, on a loop that goes on. */
+static void test_close_never(void **state)
+{
+	close_in_vain();
+	usleep(100000);		/* the library waits for it now */
+	slow = (struct slow){ .task = { .fn = slow_run }, .turns = 20 };
+	flint_loop_post(shared.loop, &slow.task);
+	flint_fs_close(fs);
+	fs = NULL;
+	WAIT_FOR(__atomic_load_n(&slow.over, __ATOMIC_SEQ_CST));
+	test_loop_stop(&shared);
+	flint_loop_free(shared.loop);
+	assert_int_equal(fake.closes, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -988,6 +1034,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unlink_unheard, setup_unheard, teardown),
 		cmocka_unit_test_setup_teardown(test_append_beside, setup_patient, teardown),
 		cmocka_unit_test_setup_teardown(test_close_later, setup_unheard, teardown),
+		cmocka_unit_test_setup_teardown(test_close_never, setup_shared, teardown),
 	};
 
 	flint_log_init("test", FLINT_LOG_ERR - 1);

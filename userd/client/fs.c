@@ -25,6 +25,7 @@
 #define BACKOFF_MAX_MS	500
 #define MAP_WAIT_MS	500
 #define POOL_BUFS	16
+#define END_ROUNDS	3
 
 /* ---- operations --------------------------------------------------------- */
 
@@ -632,7 +633,6 @@ static int cluster_start(struct flint_fs *fs, const struct flint_fs_config *cfg,
 	return rc;
 }
 
-/* On the loop, or with it stopped. */
 static void cluster_end(void *arg)
 {
 	struct flint_fs *fs = arg;
@@ -641,14 +641,24 @@ static void cluster_end(void *arg)
 	flint_cluster_free(fs->cluster);
 }
 
+static void nothing(void *arg)
+{
+}
+
 static void fs_end(struct flint_fs *fs)
 {
+	int i;
+
+	fs_run_on_loop(fs, cluster_end, fs);
+	/*
+	 * What is posted runs while there is a session. Each round runs what the one before has
+	 * posted: an answer (there is none, says the peer), who waited for it, and one to spare.
+	 */
+	for (i = 0; i < END_ROUNDS; i++)
+		fs_run_on_loop(fs, nothing, NULL);
 	if (fs->own_loop) {
 		flint_loop_stop(fs->loop);
 		pthread_join(fs->thread, NULL);
-		cluster_end(fs);
-	} else {
-		fs_run_on_loop(fs, cluster_end, fs);
 	}
 }
 

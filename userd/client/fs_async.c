@@ -606,6 +606,8 @@ static void meta_start(struct flint_task *t)
 	struct meta_state *st = state_of(req);
 	struct fs_op *op = &st->op;
 
+	if (!req->err && req->fs->closing)	/* the library's own; the cluster may be gone */
+		req->err = -ETIMEDOUT;
 	if (!req->err && flush_first(req))
 		return;
 	/* Nothing may overtake a size; what refused it is not this request's affair. */

@@ -146,7 +146,7 @@ static void waits_check(struct fs_delegate *d)
 		bool over = w->nr == FOR_NUMBERS ? !d->asking && d->made == d->done :
 			    d->done >= w->nr;
 
-		if (!over && now < w->deadline_ns) {
+		if (!over && now < w->deadline_ns && !d->fs->closing) {
 			link = &w->next;
 			continue;
 		}
@@ -738,6 +738,7 @@ void fs_delegate_stop(struct flint_fs *fs)
 	flint_timer_cancel(fs->loop, &d->timer);
 	flint_timer_cancel(fs->loop, &d->op.timer);
 	flint_timer_cancel(fs->loop, &d->ask_op.timer);
+	waits_check(d);
 }
 
 void fs_delegate_free(struct flint_fs *fs)

@@ -17,7 +17,7 @@ enum fs_delegate_made {
 
 /* 0 or -ENOMEM. */
 int fs_delegate_init(struct flint_fs *fs);
-/* Before the cluster goes; then, after it, the memory. */
+/* Before the cluster goes: nobody waits any more; then, after it, the memory. */
 void fs_delegate_stop(struct flint_fs *fs);
 void fs_delegate_free(struct flint_fs *fs);
 

@@ -124,7 +124,7 @@ struct fs_op {
 uint32_t fs_cred_tail(const struct flint_fs *fs, uint8_t *out);
 /* On the loop. */
 void fs_op_start(struct fs_op *op);
-/* The session closes: mutations that would be repeated later end now. On the loop, or with it stopped. */
+/* The session closes: mutations that would be repeated later end now. On the loop. */
 void fs_ops_end(struct flint_fs *fs);
 /* @node does not lead: try another one. @rpc: its answer, or NULL. On the loop. */
 void fs_meta_elsewhere(struct flint_fs *fs, uint32_t node, const struct flint_rpc *rpc);

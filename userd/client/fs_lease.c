@@ -86,6 +86,8 @@ static void returns_run(struct flint_task *t)
 	struct flint_fs *fs = (struct flint_fs *)((char *)t - offsetof(struct flint_fs, return_task));
 
 	fs->return_posted = false;
+	if (fs->closing)
+		return;
 	do
 		returns_send(fs);
 	while (fs->nr_returns);
@@ -502,7 +504,7 @@ void fs_lease_begin(void *arg)
 	fs_lease_renew(fs);
 }
 
-/* On the loop, or with it stopped, before the cluster goes. */
+/* On the loop, before the cluster goes. */
 void fs_lease_end(struct flint_fs *fs)
 {
 	fs->closing = true;

@@ -425,8 +425,11 @@ void fs_write_end(struct flint_fs *fs)
 {
 	struct fs_kept *k, *tmp;
 
-	HASH_ITER(hh, fs->kept, k, tmp)
-		flint_timer_cancel(fs->loop, &k->timer);
+	HASH_ITER(hh, fs->kept, k, tmp) {
+		k->recall = (struct flint_lease_rec){ 0 };
+		if (!k->open)
+			kept_drop(k, -ESTALE);
+	}
 }
 
 void fs_write_free(struct flint_fs *fs)

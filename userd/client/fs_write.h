@@ -51,7 +51,7 @@ bool fs_write_recalled(struct flint_fs *fs, const struct flint_lease_rec *rec);
 void fs_write_new_leader(struct flint_fs *fs);
 /* The session is gone: the servers settle the sizes. */
 void fs_write_lost(struct flint_fs *fs);
-/* With the loop stopped, or on it, before the cluster goes; then the memory. */
+/* On the loop, before the cluster goes: nobody waits for a size any more; then the memory. */
 void fs_write_end(struct flint_fs *fs);
 void fs_write_free(struct flint_fs *fs);
 
