@@ -37,6 +37,7 @@ struct faults {
 	int late_reclaim;	/* SESSION_RECLAIM: likewise */
 	int open_lost;		/* OPEN: done; RETRY stands for the answer that is lost */
 	int extend_lost;	/* EXTEND: RETRY; not 0: each time */
+	int extend_first;	/* EXTEND: RETRY to one of them, whenever it is repeated */
 	int late_append;	/* APPEND: taken by append_answer() */
 	int unlink_lost;	/* UNLINK: likewise; not 0: each time */
 };
@@ -49,7 +50,7 @@ static struct fake {
 	uint8_t data[FILE_MAX];
 	uint64_t size, change;
 	uint32_t epoch;
-	uint64_t last_seq, max_low;
+	uint64_t last_seq, max_low, extend_seq;
 	unsigned int writes, repeated, extends, getattrs, closes, seq_errors;
 	struct flint_call *held;
 	bool locked;		/* by somebody else; its waits, no leader knows of */
@@ -100,6 +101,8 @@ static void map_answer(struct flint_call *call)
 
 	flint_body_get(&get, sizeof(get), sizeof(get), call->msg.body, call->msg.body_len);
 	if (le64_to_cpu(get.have_epoch) >= le64_to_cpu(fake.map.hdr.epoch)) {
+		if (fake.held)	/* the client has stopped waiting for that one */
+			flint_call_reply(fake.held, FLINT_OK, NULL, 0, NULL, 0, 0);
 		fake.held = call;
 		return;
 	}
@@ -212,7 +215,10 @@ static void extend_answer(struct flint_call *call)
 
 	flint_body_get(&e, sizeof(e), sizeof(e), call->msg.body, call->msg.body_len);
 	fake.extends++;
-	if (fake.fault.extend_lost) {
+	if (fake.fault.extend_first && !fake.extend_seq)
+		fake.extend_seq = call->msg.seq;
+	if (fake.fault.extend_lost ||
+	    (fake.fault.extend_first && call->msg.seq == fake.extend_seq)) {
 		flint_call_reply(call, FLINT_ST_RETRY, NULL, 0, NULL, 0, 0);
 		return;
 	}
@@ -477,6 +483,11 @@ static int setup_leases(void **state)
 static int setup_unheard(void **state)
 {
 	return setup_with(true, 10000);
+}
+
+static int setup_long(void **state)
+{
+	return setup_with(true, 40000);
 }
 
 /* Whatever is answered is answered in time. */
@@ -958,6 +969,21 @@ static bool grows_untold(void)
 	return kept() > before;
 }
 
+/* Who begins to wait while an EXTEND is about to fail has all the time of a call. */
+static void test_sync_later(void **state)
+{
+	struct flint_attr a;
+
+	next_leader();
+	fake.granting = FLINT_LEASE_READ | FLINT_LEASE_WRITE;
+	assert_int_equal(flint_fs_getattr(fs, 5, &a), 0);
+	until(grows_untold);
+	set_faults((struct faults){ .extend_first = 1 });
+	WAIT_FOR(__atomic_load_n(&fake.extend_seq, __ATOMIC_SEQ_CST));
+	sleep(20);
+	assert_int_equal(flint_file_sync(file), 0);
+}
+
 /* The file is closed while the server does not know its size. */
 static void close_in_vain(void)
 {
@@ -1033,6 +1059,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_open_repeated, setup_leases, teardown),
 		cmocka_unit_test_setup_teardown(test_unlink_unheard, setup_unheard, teardown),
 		cmocka_unit_test_setup_teardown(test_append_beside, setup_patient, teardown),
+		cmocka_unit_test_setup_teardown(test_sync_later, setup_long, teardown),
 		cmocka_unit_test_setup_teardown(test_close_later, setup_unheard, teardown),
 		cmocka_unit_test_setup_teardown(test_close_never, setup_shared, teardown),
 	};

@@ -35,7 +35,7 @@ struct flush {
 
 struct flush_wait {
 	struct flush *flush;
-	uint64_t size;
+	uint64_t size, deadline_ns;
 	struct flush_wait *next;
 };
 
@@ -102,6 +102,12 @@ int fs_write_error(struct flint_fs *fs, uint64_t ino)
 	return err;
 }
 
+/* Nobody answered, or could take it yet: it stays true. */
+static bool unheard(int err)
+{
+	return err == -ETIMEDOUT || err == -EAGAIN;
+}
+
 static struct fs_kept *kept_find(struct flint_fs *fs, uint64_t ino)
 {
 	struct fs_kept *k;
@@ -110,13 +116,23 @@ static struct fs_kept *kept_find(struct flint_fs *fs, uint64_t ino)
 	return k;
 }
 
-/* Those who waited for no more than is told go on. */
+/* Is the wait over? */
+static bool wait_ends(const struct fs_kept *k, const struct flush_wait *w, int err, uint64_t now)
+{
+	/* Nobody has answered one EXTEND; who came later than that has time for the next one. */
+	if (unheard(err))
+		return now >= w->deadline_ns;
+	return err || w->size <= k->told;
+}
+
+/* Those who waited for no more than is told go on; all, if it never will be. */
 static void waits_end(struct fs_kept *k, int err)
 {
 	struct flush_wait **link = &k->waits, *w;
+	uint64_t now = flint_now_ns();
 
 	while ((w = *link)) {
-		if (!err && w->size > k->told) {
+		if (!wait_ends(k, w, err, now)) {
 			link = &w->next;
 			continue;
 		}
@@ -156,9 +172,9 @@ static void told(struct fs_op *op, int err)
 	err = fs_op_result(op, err);
 	if (k->lost || k->fs->closing) {
 		kept_drop(k, -ESTALE);
-	} else if (err == -ETIMEDOUT || err == -EAGAIN) {
-		waits_end(k, err);	/* their time is over */
-		tell(k);	/* nobody answered, or could take it yet: it stays true */
+	} else if (unheard(err)) {
+		waits_end(k, err);
+		tell(k);
 	} else if (err) {
 		flint_warn("the size of inode %llu could not be told (%s): what was written beyond"
 			   " %llu may be lost", (unsigned long long)k->ino, strerror(-err),
@@ -182,6 +198,18 @@ static void told(struct fs_op *op, int err)
 	}
 }
 
+/* An EXTEND that is sent now ends no later than the first wait, so that this ends in time. */
+static uint64_t tell_deadline(const struct fs_kept *k)
+{
+	uint64_t deadline = flint_now_ns() + k->fs->timeout_ms * 1000000ull;
+	const struct flush_wait *w;
+
+	for (w = k->waits; w; w = w->next)
+		if (w->deadline_ns < deadline)
+			deadline = w->deadline_ns;
+	return deadline;
+}
+
 static void tell(struct fs_kept *k)
 {
 	struct flint_fs *fs = k->fs;
@@ -197,7 +225,7 @@ static void tell(struct fs_kept *k)
 	k->op = (struct fs_op){
 		.fs = fs, .mutating = true, .route = fs_route_meta, .done = told, .priv = k,
 		.touches = k->ino,
-		.deadline_ns = flint_now_ns() + fs->timeout_ms * 1000000ull,
+		.deadline_ns = tell_deadline(k),
 		.rpc = { .op = FLINT_OP_EXTEND, .body = &k->body, .body_len = sizeof(k->body) } };
 	fs_op_start(&k->op);
 }
@@ -286,6 +314,7 @@ static void wait_add(struct fs_kept *k, struct flush *f)
 		return;		/* told all the same, only nobody waits */
 	w->flush = f;
 	w->size = k->size;
+	w->deadline_ns = flint_now_ns() + k->fs->timeout_ms * 1000000ull;
 	w->next = k->waits;
 	k->waits = w;
 	f->left++;
