@@ -6,7 +6,7 @@
 . "$(dirname "$0")/cluster.bash"
 
 up() { "$BIN/flint" up "$D" --no-rdma --listen=127.0.0.1 --base-port=$PORT --size=256M --chunk-servers=2; }
-cut() { timeout 100 "$BIN/flint-metad-cut" --mgr "127.0.0.1:$((PORT + 1))" --key "$D/cluster.key" "$@"; }
+step() { timeout 100 "$BIN/flint-metad-cut" --mgr "127.0.0.1:$((PORT + 1))" --key "$D/cluster.key" "$@"; }
 sql() { sqlite3 "$D/meta/meta.db" "$1"; }
 
 becomes() { # QUERY WANTED
@@ -19,11 +19,11 @@ becomes() { # QUERY WANTED
 
 up >"$W/up.out" 2>&1
 result $? "a cluster comes up"
-cut write f 3000000 >"$W/write.out" 2>&1
+step write f 3000000 >"$W/write.out" 2>&1
 result $? "a file is written"
 
 kill -STOP "$(pid chunk1)" "$(pid chunk2)"
-cut trunc f 1000001 >"$W/trunc.out" 2>&1 &
+step trunc f 1000001 >"$W/trunc.out" 2>&1 &
 job=$!
 becomes "SELECT size FROM intent" 1000001
 result $? "a truncation waits for chunk servers that do not answer"
@@ -34,11 +34,11 @@ wait $job
 result $? "it is answered by the server that was started after a kill"
 becomes "SELECT (SELECT count(*) FROM intent) || (SELECT trunc_epoch FROM inode WHERE size=1000001)" 01
 result $? "once"
-cut trunc f 3000000 >"$W/grow.out" 2>&1 && cut check f 1000001 >"$W/check.out" 2>&1
+step trunc f 3000000 >"$W/grow.out" 2>&1 && step check f 1000001 >"$W/check.out" 2>&1
 result $? "what was cut reads as zeros when the file grows again"
 
 mkfifo "$W/hold"
-cut hold f 1000001 <"$W/hold" >"$W/hold.out" 2>&1 &
+step hold f 1000001 <"$W/hold" >"$W/hold.out" 2>&1 &
 job=$!
 exec 9>"$W/hold"
 for _ in $(seq 600); do grep -q removed "$W/hold.out" && break; sleep 0.1; done
