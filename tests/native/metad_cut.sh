@@ -53,4 +53,31 @@ wait $job
 result $? "and read after everything was killed"
 becomes "SELECT count(*) FROM inode WHERE nlink=0" 0 && [ "$(sql 'SELECT count(*) FROM orphan')" = 0 ]
 result $? "it goes after the last close"
+
+# The metadata server that was started cannot end the truncation before every client has said what it
+# holds; one that may hold something near the file is stopped for a while.
+lt() { exec "$BIN/flint-leasetest" --mgr "127.0.0.1:$((PORT + 1))" --key "$D/cluster.key" "$@"; }
+lt hold /held >"$W/holder.out" 2>&1 &
+holder=$!
+becomes "SELECT count(*) > 0 FROM hint" 1
+result $? "a client takes leases"
+step write g 1000000 >"$W/write.out" 2>&1
+result $? "another file is written"
+kill -STOP "$(pid chunk1)" "$(pid chunk2)"
+step trunc g 500000 >"$W/wait.out" 2>&1 &
+job=$!
+becomes "SELECT size FROM intent" 500000
+result $? "a truncation is under way"
+kill -STOP $holder
+kill_hard "$(pid meta)"
+kill -CONT "$(pid chunk1)" "$(pid chunk2)"
+up >>"$W/up.out" 2>&1
+p=$(pid meta)
+sleep 5
+kill -CONT $holder
+wait $job
+result $? "whose end waits for that client after a kill"
+kill -0 "$p"
+result $? "and the server goes on"
+{ kill -9 $holder; wait $holder; } 2>/dev/null
 echo "1..$n"
