@@ -2,7 +2,8 @@
 /*
  * flint-metad-cut: single steps on one file through the client library, for
  * metad_cut.sh: write N bytes of 0xa5, truncate to N, check that the first N
- * bytes are 0xa5 and the rest zeros, hold the file open while it is removed.
+ * bytes are 0xa5 and the rest zeros, hold the file open while it is removed,
+ * open it with O_TRUNC (N is 0), remove it (N is 0).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ static const struct flint_conf_opt opts[] = {
 static const struct flint_conf_spec spec = {
 	.prog = "flint-metad-cut",
 	.doc = "Single steps on one file of file system 'default'.",
-	.args_doc = "write|trunc|check|hold NAME N",
+	.args_doc = "write|trunc|check|hold|empty|remove NAME N",
 	.opts = opts,
 	.has_args = true,
 	.args_off = OFF(args),
@@ -64,8 +65,15 @@ static int step(struct flint_fs *fs, const char *what, const char *name, size_t 
 	struct flint_attr attr;
 	struct flint_file *f;
 	void *buf;
-	long err = flint_fs_open_file(fs, root, name, flags, 0644, &f);
+	long err;
 
+	if (!strcmp(what, "remove")) {
+		err = flint_fs_unlink(fs, root, name);
+		return err ? fail(what, err) : 0;
+	}
+	if (!strcmp(what, "empty"))
+		flags |= FLINT_OPEN_TRUNC;
+	err = flint_fs_open_file(fs, root, name, flags, 0644, &f);
 	if (err)
 		return fail("open", err);
 	flint_file_attr(f, &attr);
@@ -79,7 +87,7 @@ static int step(struct flint_fs *fs, const char *what, const char *name, size_t 
 		err = flint_file_truncate(f, n);
 	} else if (!strcmp(what, "check")) {
 		err = check(f, n, le64_to_cpu(attr.size));
-	} else {
+	} else if (!strcmp(what, "hold")) {
 		err = flint_fs_unlink(fs, root, name);
 		puts("removed");
 		fflush(stdout);

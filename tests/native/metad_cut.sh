@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 400
+# timeout: 500
 # Truncation and deletion across crashes: an intent outlives the metadata server and is answered after
 # it; a removed file stays readable while open, through a crash; its chunks go after the last close.
 . "$(dirname "$0")/cluster.bash"
@@ -54,13 +54,37 @@ result $? "and read after everything was killed"
 becomes "SELECT count(*) FROM inode WHERE nlink=0" 0 && [ "$(sql 'SELECT count(*) FROM orphan')" = 0 ]
 result $? "it goes after the last close"
 
-# The metadata server that was started cannot end the truncation before every client has said what it
-# holds; one that may hold something near the file is stopped for a while.
+# Names follow each other from the first session on that takes leases.
 lt() { exec "$BIN/flint-leasetest" --mgr "127.0.0.1:$((PORT + 1))" --key "$D/cluster.key" "$@"; }
 lt hold /held >"$W/holder.out" 2>&1 &
 holder=$!
 becomes "SELECT count(*) > 0 FROM hint" 1
 result $? "a client takes leases"
+
+# Data that cannot be cut for as long as its chunk servers are away keeps nobody from the file's name.
+step write e 1000000 >"$W/write.out" 2>&1 && step write t 1000000 >>"$W/write.out" 2>&1
+result $? "two files are written"
+kill -STOP "$(pid chunk1)" "$(pid chunk2)"
+step empty e 0 >"$W/empty.out" 2>&1 &
+jobs=$!
+step trunc t 500000 >"$W/trunc.out" 2>&1 &
+jobs+=" $!"
+becomes "SELECT count(*) FROM intent" 2
+result $? "one is emptied by OPEN, the other one cut"
+step empty t 0 >"$W/again.out" 2>&1 &
+jobs+=" $!"
+sleep 3		# for it to wait
+step remove e 0 >"$W/remove.out" 2>&1
+result $? "the one that OPEN has emptied is removed before its data is"
+step remove t 0 >"$W/remove.out" 2>&1
+result $? "so is one that another OPEN waits for"
+kill -CONT "$(pid chunk1)" "$(pid chunk2)"
+rc=0
+for job in $jobs; do wait "$job" || rc=1; done
+result $rc "who waited goes on when the chunk servers do"
+
+# The metadata server that was started cannot end the truncation before every client has said what it
+# holds; the one that may hold something near the file is stopped for a while.
 step write g 1000000 >"$W/write.out" 2>&1
 result $? "another file is written"
 kill -STOP "$(pid chunk1)" "$(pid chunk2)"

@@ -474,6 +474,23 @@ bool metad_change_see(struct metad *m, struct flint_call *call, u64 sid, u32 fs,
 	return true;
 }
 
+/* ---- while data is cut ---------------------------------------------------------------------- */
+
+void metad_change_logged(struct flint_call *call)
+{
+	struct metad_change *c = call->priv;
+
+	while (c && c->got_keys)
+		name_drop(c, c->keys[--c->got_keys]);
+}
+
+bool metad_change_late(const struct flint_call *call)
+{
+	const struct metad_change *c = call->priv;
+
+	return c && flint_now_ns() >= c->deadline_ns;
+}
+
 /* ---- the end ------------------------------------------------------------------------------- */
 
 /* Who has the file open for writing: handles as the log has them. */

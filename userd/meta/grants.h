@@ -158,6 +158,14 @@ void metad_owns_fail(struct metad *m);
  */
 void metad_trash_empty(struct metad *m, struct flint_call *call, u64 sid, u32 fs);
 
+/*
+ * It is executed, but what it cuts is not cut yet: what its names stand for is in order, so others
+ * may go on that work on them. Its marks stay until metad_change_done().
+ */
+void metad_change_logged(struct flint_call *call);
+/* It waits longer than its sender does. */
+bool metad_change_late(const struct flint_call *call);
+
 /* lease_ops.ready. */
 void metad_change_ready(struct lease_change *lc);
 /* Requests that wait longer than their sender does are answered RETRY. Every second or so. */

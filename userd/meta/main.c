@@ -234,6 +234,7 @@ static void on_lease_tick(struct flint_timer *t)
 	if (m->leading) {
 		lease_tick(metad_lease_table(m), flint_now_ns());
 		metad_changes_tick(m);
+		metad_cuts_tick(m);
 	}
 	flint_timer_set(m->loop, t, ms < 10 ? 10 : ms > 500 ? 500 : ms);
 }

@@ -184,6 +184,8 @@ int metad_propose_own(struct metad *m, u16 op, u64 ino, u32 epoch,
 /* The same with a body of its own; @id is what @done hears. */
 int metad_propose_body(struct metad *m, u16 op, const void *body, u32 len, u64 id,
 		       void (*done)(struct metad *m, u64 id, u32 status, void *priv), void *priv);
+/* Who waits for a cut to begin anew, for longer than its sender does, is answered RETRY. */
+void metad_cuts_tick(struct metad *m);
 /* Leading no more, or stopping: answer everybody who waits. */
 void metad_cuts_drop(struct metad *m, u32 status);
 /* Answer with FLINT_ST_NOT_LEADER and who it is. */

@@ -7,7 +7,11 @@
  *    reaper is told, and META_OP_TRUNC_DONE brings the answer for it and for
  *    every retry that has joined it.
  *  - WAIT: a truncation of the same file is under way; the command is proposed
- *    again after it.
+ *    again after it. Chunk servers may be away for long: one that waits longer than
+ *    its sender does is answered RETRY, since nothing of it was executed.
+ *
+ * Neither keeps others from its names for as long as the data cannot be cut.
+ *
  * A replica that stops leading answers everybody who waits with NOT_LEADER; the
  * new leader finds the intent in its state, and a retry joins it there.
  */
@@ -117,6 +121,7 @@ static void cut_join(struct metad *m, struct meta_proposal *p, bool park)
 	} else {
 		p->next = c->waiters;
 		c->waiters = p;
+		metad_change_logged(p->priv);
 	}
 	metad_reaper_poke(m);
 }
@@ -323,6 +328,24 @@ static void answer_list(struct metad *m, struct meta_proposal *list, u32 status)
 		list->reply.len = 0;
 		answer(m, list);
 	}
+}
+
+void metad_cuts_tick(struct metad *m)
+{
+	struct meta_proposal *late = NULL, **link, *p;
+	struct metad_cut *c, *tmp;
+
+	HASH_ITER(hh, m->cuts, c, tmp)
+		for (link = &c->parked; (p = *link);) {
+			if (!metad_change_late(p->priv)) {
+				link = &p->next;
+				continue;
+			}
+			*link = p->next;
+			p->next = late;
+			late = p;
+		}
+	answer_list(m, late, FLINT_ST_RETRY);
 }
 
 void metad_cuts_drop(struct metad *m, u32 status)
