@@ -81,6 +81,22 @@ static struct flint_hb_order beat(u32 i, u64 inc, u8 local)
 	return o;
 }
 
+/* Server @i has just begun: it does not say yet which targets it has. */
+static void beat_starting(u32 i, u64 inc)
+{
+	starting = true;
+	beat(i, inc, FLINT_LOCAL_ONLINE);
+	starting = false;
+}
+
+/* It says which it has, and its target is not among them. */
+static void beat_nameless(u32 i, u64 inc)
+{
+	nameless = true;
+	beat(i, inc, FLINT_LOCAL_ONLINE);
+	nameless = false;
+}
+
 static void silence(void)
 {
 	now += 7 * SEC;
@@ -204,9 +220,7 @@ static void test_all_die(void **state)
 /* All die; one is back at once, and its first heartbeats do not name its targets yet. */
 static void test_all_die_one_is_back(void **state)
 {
-	starting = true;
-	beat(1, 11, FLINT_LOCAL_ONLINE);
-	starting = false;
+	beat_starting(1, 11);
 	is(1, 1, S, 2, S, 3, S);
 	silence();
 	beat(1, 11, FLINT_LOCAL_ONLINE);
@@ -222,13 +236,9 @@ static void test_all_die_first_is_empty(void **state)
 	silence();
 	tick();
 	is(2, 1, L, 2, L, 3, L);
-	starting = true;
-	beat(1, 11, FLINT_LOCAL_ONLINE);
-	starting = false;
+	beat_starting(1, 11);
 	is(2, 1, L, 2, L, 3, L);
-	nameless = true;
-	beat(1, 11, FLINT_LOCAL_ONLINE);
-	nameless = false;
+	beat_nameless(1, 11);
 	is(2, 1, L, 2, L, 3, L);
 	beat(2, 21, FLINT_LOCAL_ONLINE);
 	is(3, 2, S, 1, O, 3, O);
@@ -237,16 +247,12 @@ static void test_all_die_first_is_empty(void **state)
 /* The same with two servers that are silent, and are found to be down while the first one starts. */
 static void test_others_die_first_starts(void **state)
 {
-	starting = true;
-	beat(1, 11, FLINT_LOCAL_ONLINE);
+	beat_starting(1, 11);
 	silence();
-	beat(1, 11, FLINT_LOCAL_ONLINE);
-	starting = false;
+	beat_starting(1, 11);
 	tick();
 	is(1, 1, S, 2, S, 3, S);
-	nameless = true;
-	beat(1, 11, FLINT_LOCAL_ONLINE);
-	nameless = false;
+	beat_nameless(1, 11);
 	is(2, 1, L, 2, L, 3, L);
 	beat(3, 31, FLINT_LOCAL_ONLINE);
 	is(3, 3, S, 1, O, 2, O);
