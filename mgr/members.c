@@ -309,6 +309,10 @@ u32 mgr_beat_apply(struct mgr_state *st, const struct mgr_beat *b, u64 now_ns, u
 		return status;
 
 	n = mgr_node_find_name(st, b->role, b->name);
+	if (!n && !flint_label_ok((const u8 *)b->name, FLINT_LABEL_NOT)) {
+		snprintf(why, whylen, "a new name must be without " FLINT_LABEL_NOT_SAID ": give it another --name");
+		return FLINT_ST_BAD_REQUEST;
+	}
 	if (!n) {
 		n = mgr_node_add(st, b->role, b->name);
 		if (!n) {

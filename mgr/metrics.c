@@ -8,12 +8,13 @@
 static void mgr_metrics_nodes(struct mgr *m, FILE *f)
 {
 	const struct mgr_state *st = m->st;
-	char labels[128];
+	char name[2 * FLINT_LABEL_LEN], labels[192];
 	u32 i;
 
 	flint_metric_head(f, "flint_node_up", "gauge", "Whether a node is heard from.");
 	for (i = 0; i < st->nr_nodes; i++) {
-		snprintf(labels, sizeof(labels), "node=\"%s\",role=\"%s\"", st->nodes[i].name,
+		snprintf(labels, sizeof(labels), "node=\"%s\",role=\"%s\"",
+			 flint_metric_label(st->nodes[i].name, name, sizeof(name)),
 			 mgr_role_name(st->nodes[i].role));
 		flint_metric_u64(f, "flint_node_up", labels, st->nodes[i].state == FLINT_NODE_UP);
 	}
@@ -65,7 +66,7 @@ static void mgr_metrics_group(struct mgr *m, FILE *f)
 {
 	const struct mgr_group *g = &m->group;
 	u64 last = le64_to_cpu(g->stat.last), match;
-	char labels[128];
+	char name[2 * FLINT_LABEL_LEN], labels[192];
 	unsigned int i;
 
 	flint_metric_head(f, "flint_meta_replica_behind", "gauge",
@@ -74,7 +75,7 @@ static void mgr_metrics_group(struct mgr *m, FILE *f)
 		match = g->members[i].flags & FLINT_RAFT_MEMBER_SELF
 			? last : le64_to_cpu(g->members[i].match);
 		snprintf(labels, sizeof(labels), "node=\"%s\"",
-			 (const char *)g->members[i].name);
+			 flint_metric_label((const char *)g->members[i].name, name, sizeof(name)));
 		flint_metric_u64(f, "flint_meta_replica_behind", labels,
 				 last > match ? last - match : 0);
 	}

@@ -24,8 +24,9 @@ FLINT_SRCS := mgr/flint.c mgr/cli_api.c mgr/cli_show.c mgr/cli_chain.c mgr/cli_g
 $(eval $(call program,flint,$(FLINT_SRCS),-ljansson -lcurl -lsqlite3 -lnl-3))
 $(B)/mgr/cli_netlink.o: override CFLAGS += -isystem /usr/include/libnl3
 
-TEST_SRCS_mgr_members := mgr/members.c mgr/chains.c mgr/chainstate.c mgr/image.c mgr/state.c mgr/command.c
-TEST_LIBS_mgr_members := -lxxhash
+TEST_SRCS_mgr_members := mgr/members.c mgr/chains.c mgr/chainstate.c mgr/image.c mgr/state.c mgr/command.c \
+	mgr/metrics.c
+TEST_LIBS_mgr_members := -lxxhash -ljansson
 TEST_SRCS_mgr_chains := mgr/members.c mgr/chains.c mgr/chainstate.c mgr/state.c mgr/command.c mgr/report_chain.c
 TEST_LIBS_mgr_chains := -lxxhash -ljansson
 TEST_SRCS_mgr_chainstate := mgr/chainstate.c

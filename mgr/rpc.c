@@ -252,19 +252,6 @@ static int mgr_beat_addrs(struct mgr_beat *b, const struct sockaddr_storage *fro
 	return 0;
 }
 
-/* Is this a name that can stand in a map, a log line and a command? */
-static bool mgr_label_ok(const u8 *name)
-{
-	size_t i, len = strnlen((const char *)name, FLINT_LABEL_LEN);
-
-	if (!len || len == FLINT_LABEL_LEN)
-		return false;
-	for (i = 0; i < len; i++)
-		if (name[i] <= ' ' || name[i] >= 0x7f || name[i] == '/')
-			return false;
-	return true;
-}
-
 /* Check a HEARTBEAT's body. Return: 0 or -errno; the caller frees b->targets in either case. */
 static int mgr_beat_parse(const struct flint_call *call, struct flint_heartbeat *hb,
 			  struct mgr_beat *b)
@@ -285,7 +272,8 @@ static int mgr_beat_parse(const struct flint_call *call, struct flint_heartbeat 
 	b->replica = hb->replica;
 	b->sent_ns = le64_to_cpu(hb->sent_boottime_ns);
 	if ((b->role != FLINT_ROLE_CHUNK && b->role != FLINT_ROLE_META &&
-	     b->role != FLINT_ROLE_MGR) || b->role != info->role || !b->incarnation || !mgr_label_ok(hb->name) ||
+	     b->role != FLINT_ROLE_MGR) || b->role != info->role || !b->incarnation ||
+	    !flint_label_ok(hb->name, "/") ||
 	    mgr_beat_targets(b, tail, tail_len, le32_to_cpu(hb->target_len)))
 		return -EPROTO;
 	if (hb->sent_realtime_ns) {

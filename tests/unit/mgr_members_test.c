@@ -15,6 +15,32 @@
 
 #define SEC	1000000000ull
 
+/* ---- what metrics.c asks of others --------------------------------------- */
+
+const char *mgr_role_name(u8 role)
+{
+	return "meta";
+}
+
+u64 mgr_target_used(struct mgr *m, const struct mgr_target *t)
+{
+	return 0;
+}
+
+json_t *mgr_problems(struct mgr *m)
+{
+	return json_array();
+}
+
+void flint_raft_metrics(FILE *f, const char *prefix, const struct flint_raft_status *st)
+{
+}
+
+const struct flint_raft_status *flint_raft_status(struct flint_raft *r)
+{
+	return NULL;
+}
+
 /* ---- heartbeats ------------------------------------------------------- */
 
 static struct mgr_state *st, *other;
@@ -158,6 +184,37 @@ static void test_refusals(void **state)
 			 FLINT_ST_BAD_REQUEST);
 	assert_null(mgr_node_find_name(st, FLINT_ROLE_CHUNK, "c2"));
 	assert_null(mgr_node_find_name(st, FLINT_ROLE_META, "m"));
+}
+
+/* A name that would break what it is quoted in is refused, unless it is known from before. */
+static void test_names(void **state)
+{
+	static const char *const bad[] = { "a\"b", "a\\b", "a/b", "a b", "a\nb", "a\x7f", "" };
+	static struct mgr m;
+	char *text;
+	size_t len;
+	bool changed;
+	FILE *f;
+	u32 i, id;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(apply(beat(FLINT_ROLE_META, bad[i], 11, NULL, 0), SEC, &id, &changed),
+				 FLINT_ST_BAD_REQUEST);
+		assert_null(mgr_node_find_name(st, FLINT_ROLE_META, bad[i]));
+	}
+	assert_non_null(mgr_node_add(st, FLINT_ROLE_META, "a\"b\\c\nd"));
+	commit();
+	assert_int_equal(apply(beat(FLINT_ROLE_META, "a\"b\\c\nd", 11, NULL, 0), SEC, &id, &changed), 0);
+
+	m.st = st;
+	m.group.nr = 1;
+	strcpy((char *)m.group.members[0].name, "a\"b\\c\nd");
+	f = open_memstream(&text, &len);
+	mgr_report_metrics(&m, f);
+	fclose(f);
+	assert_non_null(strstr(text, "flint_node_up{node=\"a\\\"b\\\\c\\nd\",role=\"meta\"} 1\n"));
+	assert_non_null(strstr(text, "flint_meta_replica_behind{node=\"a\\\"b\\\\c\\nd\"} 0\n"));
+	free(text);
 }
 
 /* Records of the first version, of this one, and of one to come. */
@@ -512,6 +569,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_registration, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_of_a_name, setup, teardown),
 		cmocka_unit_test(test_record_lengths),
 		cmocka_unit_test_setup_teardown(test_silence_and_return, setup, teardown),

@@ -10,6 +10,18 @@
 #include "../base/log.h"
 #include "endpoint.h"
 
+bool flint_label_ok(const u8 *name, const char *not)
+{
+	size_t i, len = strnlen((const char *)name, FLINT_LABEL_LEN);
+
+	if (!len || len == FLINT_LABEL_LEN)
+		return false;
+	for (i = 0; i < len; i++)
+		if (name[i] <= ' ' || name[i] >= 0x7f || strchr(not, name[i]))
+			return false;
+	return true;
+}
+
 int flint_endpoint_check(struct flint_endpoint *e, const struct flint_endpoint_options *o,
 			 char *err, size_t errlen)
 {

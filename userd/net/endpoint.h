@@ -54,6 +54,13 @@ struct flint_endpoint {
 	char name[FLINT_LABEL_LEN];
 };
 
+/* What new names are without: they stand in maps, log lines, commands, paths and Prometheus' labels. */
+#define FLINT_LABEL_NOT		"/\"\\"
+#define FLINT_LABEL_NOT_SAID	"spaces, quotes, slashes and backslashes"
+
+/* Is it a node's name: printable ASCII without space or one of @not, ended within FLINT_LABEL_LEN? */
+bool flint_label_ok(const u8 *name, const char *not);
+
 /* Applies the log's format too. Return: 0 or -errno with one sentence in @err. */
 int flint_endpoint_check(struct flint_endpoint *e, const struct flint_endpoint_options *o,
 			 char *err, size_t errlen);

@@ -12,6 +12,7 @@
 #include "node_int.h"
 #include "../base/addr.h"
 #include "../base/log.h"
+#include "../net/endpoint.h"
 
 /* The change that runs or ran last. */
 struct operators {
@@ -212,7 +213,8 @@ static void join_answered(struct flint_rpc *rpc)
 	else if (rpc->err || rpc->status == FLINT_ST_NOT_LEADER)
 		j->lost = true;		/* the owner may know another member to ask */
 	j->answer = rpc->err ? -EAGAIN : rpc->status == FLINT_OK ? 0 :
-		    rpc->status == FLINT_ST_AUTH ? -EACCES : rpc->status == EEXIST ? -EEXIST : -EAGAIN;
+		    rpc->status == FLINT_ST_AUTH ? -EACCES : rpc->status == EEXIST ? -EEXIST :
+		    rpc->status == EINVAL ? -EINVAL : -EAGAIN;
 	/* From the loop: the connection is not ended from inside its own call. */
 	flint_timer_set(j->r->loop, &j->timer, j->answer == -EAGAIN ? JOIN_PAUSE_MS : 0);
 }
@@ -226,8 +228,9 @@ static void join_ask(struct flint_timer *t)
 	if (j->answer != -EAGAIN || j->lost || r->root.group) {
 		join_end(j, r->root.group ? 0 : j->answer, j->answer == -EAGAIN ?
 			 "nobody there knows who leads" : j->answer == -EACCES ? "the cluster key differs" :
-			 j->answer == -EEXIST ? "it is, or was, a member: empty its state directory"
-			 : "added");
+			 j->answer == -EEXIST ? "it is, or was, a member: empty its state directory" :
+			 j->answer == -EINVAL ? "a new name must be without " FLINT_LABEL_NOT_SAID
+						": give it another --name" : "added");
 		return;
 	}
 	j->conn = NULL;
@@ -305,6 +308,8 @@ static u32 join_begin(struct flint_raft *r, const struct flint_raft_join_req *b,
 		return EINVAL;
 	if (raft_conf_find(raft_conf(r->core), le64_to_cpu(b->id)))
 		return FLINT_OK;
+	if (!flint_label_ok(b->name, FLINT_LABEL_NOT))
+		return EINVAL;
 	if (name_taken(r, le64_to_cpu(b->id), (const char *)b->name))
 		return EEXIST;
 	if (r->change)
