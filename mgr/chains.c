@@ -75,25 +75,34 @@ static bool member_ready(const struct mgr_chain *c, const struct mgr_target *t)
 	return t->local == FLINT_LOCAL_UPTODATE && t->live.chain_ver == c->version;
 }
 
+static bool member_starting(struct mgr_state *st, const struct mgr_member *m)
+{
+	return mgr_node_find(st, mgr_target_find(st, m->target)->node)->starting;
+}
+
 /*
  * A server that only starts has not said which disks it has: none of its targets is chosen to go on
- * alone before that, or what another one has would be given up for a disk that is not there.
+ * alone before that, or what another one has would be given up for a disk that is not there. The
+ * chain waits for it only if no other one is back that served: a disk may never get on with starting.
  */
 static void chain_starting(struct mgr_state *st, struct mgr_member *m, u32 nr)
 {
-	bool goes = false;
+	bool goes = false, back = false;
 	u32 i;
 
-	for (i = 0; i < nr; i++)
-		goes |= m[i].state == FLINT_TARGET_SERVING && m[i].live == MGR_LIVE_HEARD;
 	for (i = 0; i < nr; i++) {
-		const struct mgr_target *t = mgr_target_find(st, m[i].target);
-
-		if (m[i].live != MGR_LIVE_RESTARTED || !mgr_node_find(st, t->node)->starting)
+		if (m[i].state != FLINT_TARGET_SERVING)
 			continue;
-		if (m[i].state == FLINT_TARGET_LASTSRV ||
-		    (m[i].state == FLINT_TARGET_SERVING && !goes))
+		goes |= m[i].live == MGR_LIVE_HEARD;
+		back |= m[i].live == MGR_LIVE_RESTARTED && !member_starting(st, &m[i]);
+	}
+	for (i = 0; i < nr; i++) {
+		if (m[i].live != MGR_LIVE_RESTARTED || !member_starting(st, &m[i]))
+			continue;
+		if (m[i].state == FLINT_TARGET_LASTSRV)
 			m[i].live = MGR_LIVE_SILENT;
+		else if (m[i].state == FLINT_TARGET_SERVING && !goes)
+			m[i].live = back ? MGR_LIVE_DOWN : MGR_LIVE_SILENT;
 	}
 }
 
@@ -163,7 +172,9 @@ static void member_store(struct mgr_state *st, struct mgr_chain *c, struct mgr_t
 	if (m->state != t->state || anew) {
 		u8 reason = member_reason(t->state, m);
 
-		if (reason == MGR_WHY_RESTART && t->live.stopped_ns)
+		if (reason == MGR_WHY_SILENT && n && n->state == FLINT_NODE_UP)
+			reason = MGR_WHY_RESTART;	/* it only starts */
+		else if (reason == MGR_WHY_RESTART && t->live.stopped_ns)
 			reason = MGR_WHY_STOPPED;
 		chain_event(st, c, t, MGR_EV_TARGET, t->state, m->state, reason);
 		t->state_ver = c->version;

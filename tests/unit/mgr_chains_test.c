@@ -258,6 +258,23 @@ static void test_others_die_first_starts(void **state)
 	is(3, 3, S, 1, O, 2, O);
 }
 
+/* The first one never gets on with starting: another one that is back serves, and it recovers if it does. */
+static void test_others_die_first_starts_for_ever(void **state)
+{
+	beat_starting(1, 11);
+	silence();
+	beat_starting(1, 11);
+	beat(2, 21, FLINT_LOCAL_ONLINE);
+	is(1, 1, S, 2, S, 3, S);
+	tick();
+	is(3, 2, S, 1, W, 3, O);
+	assert_int_equal(beat(2, 21, FLINT_LOCAL_ONLINE).flags, FLINT_HB_ADMITTED);
+	beat_starting(1, 11);
+	is(3, 2, S, 1, W, 3, O);
+	beat(1, 11, FLINT_LOCAL_ONLINE);
+	is(4, 2, S, 1, Y, 3, O);
+}
+
 /*
  * A power cut, and the first disk is in another server, which has been there for a while: what the
  * others said before the disk was found there does not show that they live.
@@ -509,6 +526,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_all_die_one_is_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_die_first_is_empty, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_others_die_first_starts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_others_die_first_starts_for_ever, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_all_die_disk_moves, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_dies_then_another, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_new_leader, setup, teardown),
