@@ -132,6 +132,13 @@ void mgr_tokens_post(struct mgr *m, struct mgr_http_req *r)
 			       (unsigned long long)(le64_to_cpu(c->issued) - mgr_wall_s()));
 		goto out;
 	}
+	/* No server would let its owner in. */
+	if (le64_to_cpu(c->issued) < m->next->set.tokens_from) {
+		mgr_http_error(r, MHD_HTTP_CONFLICT,
+			       "the token is issued %llu s before the time from which tokens count since 'flint token revoke --all': make it later, or set this machine's clock; if the managers' clock was far ahead then, replace the cluster key",
+			       (unsigned long long)(m->next->set.tokens_from - le64_to_cpu(c->issued)));
+		goto out;
+	}
 	if (mgr_tokens_prune(m->next, mgr_wall_s()) >= MGR_TOKENS_MAX) {
 		mgr_http_error(r, MHD_HTTP_CONFLICT,
 			       "there are %u tokens already: let them expire, or revoke all with 'flint token revoke --all' and make new ones",
