@@ -120,6 +120,27 @@ static void mgr_admin_nodes_post(struct mgr *m, struct mgr_http_req *r)
 /* ---- the metadata group ------------------------------------------------- */
 
 /*
+ * Metadata servers that are up and in a group: while one is, its next heartbeat would bring the old
+ * group back, beside the new one. Return: how many; @names: of them, as far as there is room.
+ */
+static u32 mgr_meta_grouped(const struct mgr_state *st, char *names, size_t len)
+{
+	u32 i, nr = 0;
+	size_t at = 0;
+
+	for (i = 0; i < st->nr_nodes; i++) {
+		const struct mgr_node *n = &st->nodes[i];
+
+		if (n->role != FLINT_ROLE_META || n->state != FLINT_NODE_UP || !n->replica.group)
+			continue;
+		if (at < len)
+			at += snprintf(names + at, len - at, "%s%s", nr ? ", " : "", n->name);
+		nr++;
+	}
+	return nr;
+}
+
+/*
  * {"found": NAME}: the metadata server NAME, which is in no group, founds one,
  * and the group known until now counts no longer. After a restore.
  */
@@ -129,8 +150,8 @@ static void mgr_admin_meta_post(struct mgr *m, struct mgr_http_req *r)
 	const char *name = json_string_value(json_object_get(body, "found"));
 	struct mgr_settings *s = &m->next->set;
 	struct mgr_node *n = name ? mgr_node_find_name(m->next, FLINT_ROLE_META, name) : NULL;
-	struct mgr_node *leader = mgr_meta_leader(m->next);
 	struct mgr_admin_wait *w = NULL;
+	char names[256];
 
 	if (!n) {
 		mgr_http_error(r, MHD_HTTP_CONFLICT, "there is no metadata server called %s",
@@ -139,10 +160,10 @@ static void mgr_admin_meta_post(struct mgr *m, struct mgr_http_req *r)
 		mgr_http_error(r, MHD_HTTP_CONFLICT,
 			       "metadata server %s is down or in a group already: it must run and stand by",
 			       name);
-	} else if (s->meta_founded && leader) {
+	} else if (mgr_meta_grouped(m->next, names, sizeof(names))) {
 		mgr_http_error(r, MHD_HTTP_CONFLICT,
-			       "metadata server %s leads the metadata: stop all servers of the old group first",
-			       leader->name);
+			       "members of the old group are still up: %s. Stop flint-metad there, empty its state directory, and repeat this a few seconds later",
+			       names);
 	} else {
 		w = calloc(1, sizeof(*w));
 		if (!w)

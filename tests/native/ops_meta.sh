@@ -131,7 +131,24 @@ rescue()
 	fl meta verify
 }
 
-rescue_last() { LAST=$(followers | cut -d' ' -f1); [ "$LAST" = meta ] && LAST=$(followers | cut -d' ' -f2); rescue "$LAST"; }
+# One of them comes back with an empty disk: it cannot found another group beside the old one's last member.
+found_refused()
+{
+	local f old
+	LAST=$(followers | cut -d' ' -f1); [ "$LAST" = meta ] && LAST=$(followers | cut -d' ' -f2)
+	for f in meta meta2 meta3 meta4; do
+		[ -e "$D/run/$f.pid" ] && [ "$f" != "$LAST" ] || continue
+		kill_hard "$(pid "$f")"
+		rm -rf "${D:?}/$f" "$D/run/$f.pid"
+		old=$f
+	done
+	metad "$old"
+	# First those that were killed are not known to be down yet.
+	until_ok 60 told "members of the old group are still up" not fl meta found "$old" --yes &&
+		until_ok 60 says "still up: $LAST." not fl meta found "$old" --yes
+}
+
+rescue_last() { rescue "$LAST"; }
 add_again()
 {
 	local f
@@ -144,7 +161,7 @@ add_again()
 }
 
 GONE=none
-echo 1..22
+echo 1..23
 ok "a cluster with one replica" up --chunk-servers 2
 ok "files are made" work 2 first
 ok "two more stand by" stand_by
@@ -160,6 +177,7 @@ ok "an emptied one is replaced by itself" meanwhile 4 emptied emptied
 ok "another machine takes its place" meanwhile 4 other other_machine
 ok "all are equal again" equal
 ok "the files are there" intact
+ok "another group is not founded while a member of the old one is up" found_refused
 ok "two of three are lost for good" rescue_last
 ok "the files are there still" intact
 ok "others are added again" add_again
