@@ -11,6 +11,7 @@
  * and applied; a step that the core refuses for the moment is tried again by the
  * tick. A member is added as a learner first, and counts only when it has what
  * the others have, so that a majority is never made of those who know nothing.
+ * A change that another leader has begun goes on from where it stands after PROBE.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -70,6 +71,7 @@ static void probed(struct flint_rpc *rpc)
 	struct probe *p = (struct probe *)rpc;
 	struct flint_raft *r = p->r;
 	struct flint_raft_change *c = r->change;
+	const struct raft_member *m;
 	struct flint_raft_stat st;
 
 	if (!p->conn || !c || c->state != PROBE)
@@ -82,8 +84,13 @@ static void probed(struct flint_rpc *rpc)
 		return;
 	}
 	c->new_id = le64_to_cpu(st.id);
-	if (raft_conf_find(raft_conf(r->core), c->new_id)) {
+	m = raft_conf_find(raft_conf(r->core), c->new_id);
+	if (m && (c->new_id == c->id || (m->voter && c->kind != FLINT_RAFT_REPLACE))) {
 		finish(r, -EEXIST, "it is a member already");
+	} else if (m) {
+		/* A leader before this one, or an earlier attempt, came that far. */
+		step_to(c, m->voter ? REMOVE : CATCH_UP, "going on with it");
+		flint_raft_poke(r);
 	} else if (st.group && le64_to_cpu(st.group) != r->root.group) {
 		finish(r, -EEXIST, "it belongs to another group: empty its state directory first");
 	} else {
