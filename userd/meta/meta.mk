@@ -43,6 +43,7 @@ FUZZ_SRCS_meta_command := $(META_CORE)
 FUZZ_LIBS_meta_command := -lsqlite3 -lxxhash
 
 TEST_SRCS_meta_lease := userd/meta/lease.c
+TEST_SRCS_meta_ends := userd/meta/sessions.c userd/meta/fence.c userd/meta/settle.c
 TEST_SRCS_meta_backup := $(META_CORE)
 TEST_LIBS_meta_backup := -lsqlite3 -lxxhash
 TEST_SRCS_meta_lock := userd/meta/lock.c

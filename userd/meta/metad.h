@@ -29,7 +29,10 @@
  * struct metad_session - a session as the connections see it
  * @conns: connections that used it and are still there
  * @seen_ns: last request or loss of a connection
- * @expiring: nothing of it is served any more; its end is under way
+ * @expiring: nothing of it is served any more; its end is under way, and never taken back: others
+ *	may have been given what it held
+ * @fenced: that is so: chunk servers refuse it, its leases and locks are gone
+ * @again: the step that its end had come to failed: metad_sessions_expire() takes it again
  * @gone: ended; freed with its last connection
  */
 struct metad_session {
@@ -40,7 +43,7 @@ struct metad_session {
 	u32 flags;		/* FLINT_SESSION_* */
 	u32 conns;
 	u64 seen_ns;
-	bool gone, expiring;
+	bool gone, expiring, fenced, again;
 	struct metad_conn *conn_list;
 	UT_hash_handle hh;	/* by client */
 	UT_hash_handle hh_id;
@@ -223,7 +226,7 @@ void metad_conn_opened(void *arg, struct flint_conn *conn);
 void metad_conn_closed(void *arg, struct flint_conn *conn);
 /* Nobody could be heard here for @ns until @now: that was no silence of theirs. On the loop. */
 void metad_sessions_unheard(struct metad *m, u64 now, u64 ns);
-/* End sessions that are silent and without a connection. On the loop. */
+/* End sessions that are silent and without a connection; go on where an end failed. On the loop. */
 void metad_sessions_expire(struct metad *m);
 
 /* ---- fence.c -------------------------------------------------------------- */

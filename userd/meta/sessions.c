@@ -222,7 +222,10 @@ void metad_conn_closed(void *arg, struct flint_conn *conn)
 	}
 }
 
-/* On failure it is proposed again. */
+/*
+ * On failure it is proposed again, for as long as it takes: the log's disk may be full, or the lead
+ * on its way to another replica and come back.
+ */
 static void expired(struct metad *m, u64 sid, u32 status, void *priv)
 {
 	struct metad_session *sn = metad_session_by_id(m, sid);
@@ -231,7 +234,7 @@ static void expired(struct metad *m, u64 sid, u32 status, void *priv)
 		metad_session_ended(m, sid);
 		metad_reaper_poke(m);
 	} else if (sn) {
-		sn->expiring = false;
+		sn->again = true;
 	}
 }
 
@@ -265,13 +268,14 @@ void metad_session_fenced(struct metad *m, u64 sid)
 
 	if (!sn)
 		return;
-	if (session_shed(m, sn)) {
-		sn->expiring = false;	/* at the next occasion */
+	if (!sn->fenced && session_shed(m, sn)) {
+		sn->again = true;
 		return;
 	}
+	sn->fenced = true;
 	metad_locks_gone(m, sid);
 	if (metad_settle(m, sn))
-		sn->expiring = false;
+		sn->again = true;
 }
 
 void metad_session_settled(struct metad *m, u64 sid)
@@ -279,7 +283,17 @@ void metad_session_settled(struct metad *m, u64 sid)
 	struct metad_session *sn = metad_session_by_id(m, sid);
 
 	if (sn && metad_propose_own(m, META_OP_EXPIRE, sid, 0, expired, NULL))
-		sn->expiring = false;
+		sn->again = true;
+}
+
+/* From the beginning, or from the fence if that is there. The session may be gone then. */
+static void session_end(struct metad *m, struct metad_session *sn)
+{
+	sn->again = false;
+	if (sn->fenced)
+		metad_session_fenced(m, sn->id);
+	else if (metad_fence(m, sn))
+		sn->again = true;
 }
 
 void metad_session_expire(struct metad *m, struct metad_session *sn, const char *why)
@@ -289,8 +303,7 @@ void metad_session_expire(struct metad *m, struct metad_session *sn, const char 
 	flint_info("session %llu is to end: %s; its open files are closed",
 		   (unsigned long long)sn->id, why);
 	sn->expiring = true;
-	if (metad_fence(m, sn))
-		sn->expiring = false;	/* at the next occasion */
+	session_end(m, sn);
 }
 
 bool metad_session_owes(struct metad *m, u64 sid)
@@ -322,8 +335,11 @@ void metad_sessions_expire(struct metad *m)
 	char why[64];
 
 	snprintf(why, sizeof(why), "it was silent for %u ms", m->lease_ms);
-	HASH_ITER(hh, m->sessions, sn, tmp)
-		if ((!sn->conns || (sn->flags & FLINT_SESSION_LEASES)) &&
-		    now - sn->seen_ns >= lease)
+	HASH_ITER(hh, m->sessions, sn, tmp) {
+		if (sn->again)
+			session_end(m, sn);
+		else if ((!sn->conns || (sn->flags & FLINT_SESSION_LEASES)) &&
+			 now - sn->seen_ns >= lease)
 			metad_session_expire(m, sn, why);
+	}
 }
