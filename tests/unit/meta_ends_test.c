@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * How the metadata server ends a session (userd/meta/sessions.c, fence.c, settle.c): whose fence is
- * there never comes back, whatever fails then.
+ * there never comes back, whatever fails then; and what a leadership began, the next one does not
+ * go on with.
  */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <cmocka.h>
 #include "../../userd/meta/grants.h"
 #include "../../userd/meta/locks.h"
@@ -21,6 +23,7 @@ static struct flint_timer *timer;	/* the one that is set */
 static int shed, unlocked, proposed;	/* how often */
 static u32 outcome;			/* of META_OP_EXPIRE */
 static int no_memory;			/* for the n-th list of files or proposal, 0: none */
+static bool cut;			/* the file is being truncated */
 static struct flint_map_node server = { .role = FLINT_ROLE_CHUNK, .state = FLINT_NODE_UP };
 static struct flint_map_ref map = { .map = { .nodes = &server, .nr_nodes = 1 } };
 
@@ -162,7 +165,10 @@ struct meta_session *meta_session_by_id(struct meta_store *s, u64 id)
 
 int meta_inode_peek(struct meta_store *s, u64 ino, const struct meta_inode **out)
 {
-	return -ENOENT;
+	static const struct meta_inode file = { .ino = INO, .mode = S_IFREG, .nlink = 1 };
+
+	*out = &file;
+	return cut ? 0 : -ENOENT;
 }
 
 int meta_intent_get(struct meta_store *s, u64 ino, struct meta_intent *it)
@@ -185,6 +191,15 @@ static void answer(void)
 	rpc->done(rpc);
 }
 
+static void ring(void)
+{
+	struct flint_timer *t = timer;
+
+	assert_non_null(t);
+	timer = NULL;
+	t->fn(t);
+}
+
 static void lead(struct metad *m)
 {
 	m->leading = true;
@@ -193,6 +208,15 @@ static void lead(struct metad *m)
 	metad_session_by_id(m, SID)->flags = FLINT_SESSION_LEASES;
 	shed = unlocked = proposed = no_memory = 0;
 	outcome = 0;
+	cut = false;
+}
+
+/* The lead is lost, and comes back. */
+static void lead_again(struct metad *m)
+{
+	m->leading = false;
+	metad_sessions_drop(m);
+	lead(m);
 }
 
 static struct metad_session *ending(struct metad *m)
@@ -248,11 +272,55 @@ static void test_once(void **p)
 	assert_null(metad_session_by_id(&m, SID));
 }
 
+static void test_fence_over(void **p)
+{
+	struct metad m = { .lease_ms = 1u << 30 };
+
+	lead(&m);
+	ending(&m);
+	lead_again(&m);
+	answer();
+	assert_int_equal(shed + unlocked + proposed, 0);
+	assert_false(metad_session_by_id(&m, SID)->expiring);
+	assert_null(m.fencings);
+
+	/* While it waits to ask once more. */
+	ending(&m);
+	asked->err = -ENOTCONN;
+	answer();
+	lead_again(&m);
+	ring();
+	assert_null(asked);
+	assert_null(m.fencings);
+	assert_int_equal(shed + unlocked + proposed, 0);
+	metad_sessions_drop(&m);
+}
+
+static void test_settle_over(void **p)
+{
+	struct metad m = { .lease_ms = 1u << 30 };
+
+	lead(&m);
+	ending(&m);
+	cut = true;
+	answer();
+	assert_int_equal(shed, 1);
+	assert_int_equal(proposed, 0);
+	lead_again(&m);
+	ring();
+	assert_null(m.settlings);
+	assert_int_equal(proposed, 0);
+	assert_non_null(metad_session_by_id(&m, SID));
+	metad_sessions_drop(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fails),
 		cmocka_unit_test(test_once),
+		cmocka_unit_test(test_fence_over),
+		cmocka_unit_test(test_settle_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

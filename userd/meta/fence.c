@@ -22,6 +22,7 @@
 struct fencing {
 	struct metad *m;
 	u64 sid;
+	u64 leadership;		/* that it belongs to */
 	u64 begun_ns;
 	u32 left;		/* answers to come */
 	bool failed;
@@ -37,6 +38,12 @@ struct fence_rpc {
 };
 
 static void fence_send(struct fencing *f);
+
+/* Who leads anew begins anew: since then the session may have come back, and be alive. */
+static bool over(const struct fencing *f)
+{
+	return !f->m->leading || f->leadership != metad_lease_epoch(f->m);
+}
 
 static void fence_free(struct fencing *f)
 {
@@ -60,7 +67,7 @@ static void fence_round(struct fencing *f)
 {
 	u64 limit = f->m->lease_ms * 1000000ull * FENCE_LEASES;
 
-	if (!f->m->leading) {
+	if (over(f)) {
 		fence_free(f);
 	} else if (!f->failed) {
 		fence_end(f);
@@ -76,7 +83,12 @@ static void fence_round(struct fencing *f)
 
 static void on_retry(struct flint_timer *t)
 {
-	fence_send(t->arg);
+	struct fencing *f = t->arg;
+
+	if (over(f))
+		fence_free(f);
+	else
+		fence_send(f);
 }
 
 static void fence_done(struct flint_rpc *rpc)
@@ -146,6 +158,7 @@ int metad_fence(struct metad *m, const struct metad_session *sn)
 		return -ENOMEM;
 	f->m = m;
 	f->sid = sn->id;
+	f->leadership = metad_lease_epoch(m);
 	f->begun_ns = flint_now_ns();
 	f->body.session_epoch = cpu_to_le64(sn->id);
 	f->body.fs = cpu_to_le32(sn->fs);

@@ -23,6 +23,7 @@
 
 /**
  * struct settling - one session
+ * @leadership: that it belongs to
  * @inos, @nr, @at: its files, and the one at hand
  * @epoch: its truncate epoch
  * @end: where data ends, as far as chains have answered
@@ -30,7 +31,7 @@
  */
 struct settling {
 	struct metad *m;
-	u64 sid;
+	u64 sid, leadership;
 	u64 *inos;
 	u32 nr, at;
 	u32 epoch;
@@ -49,6 +50,12 @@ struct stat_rpc {
 };
 
 static void settle_one(struct settling *s);
+
+/* Who leads anew begins anew: since then the session may have come back, and be alive. */
+static bool over(const struct settling *s)
+{
+	return !s->m->leading || s->leadership != metad_lease_epoch(s->m);
+}
 
 static void settle_free(struct settling *s)
 {
@@ -90,7 +97,7 @@ static void file_done(struct settling *s)
 		.epoch = cpu_to_le32(s->epoch) };
 	const struct meta_inode *i;
 
-	if (!m->leading) {
+	if (over(s)) {
 		settle_free(s);
 	} else if (s->failed) {
 		flint_warn_rl("session %llu is gone, but where the data of inode %llu ends is not known"
@@ -195,7 +202,7 @@ static void settle_one(struct settling *s)
 	struct meta_inode copy;
 	u64 sid = s->sid;
 
-	if (!m->leading) {
+	if (over(s)) {
 		settle_free(s);
 		return;
 	}
@@ -235,6 +242,7 @@ int metad_settle(struct metad *m, const struct metad_session *sn)
 	}
 	s->m = m;
 	s->sid = sn->id;
+	s->leadership = metad_lease_epoch(m);
 	s->nr = nr;
 	s->retry.fn = on_retry;
 	s->retry.arg = s;
