@@ -255,7 +255,10 @@ int cli_trash_empty(struct cli *c)
 		return 1;
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (!strcmp(p.path, "/") && !cli_opt(c, CLI_OPT_ID)) {
-		rc = flint_fs_trash_empty(p.fs, 0, s ? (now.tv_sec - secs) * 1000000000ull : 0, &nr);
+		/* Nothing is older than the epoch. A time of 0 would mean all there is. */
+		if (!s || secs < (uint64_t)now.tv_sec)
+			rc = flint_fs_trash_empty(p.fs, 0, s ? (now.tv_sec - secs) * 1000000000ull : 0,
+						  &nr);
 		if (rc)
 			rc = cli_fs_fail(&p, "trash", rc);
 	} else {

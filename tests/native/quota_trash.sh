@@ -33,6 +33,9 @@ ok "trash ls" is "$(field 'd[0]["path"]' trash ls "default:$TOP")" "$TOP"
 "$BIN/flint" down "$D" >/dev/null 2>&1
 up >"$W/out" 2>&1
 ok "it is still there after a restart" is "$(field 'len(d)' trash ls "default:$TOP")" 1
+# Before 1970: taken modulo 2^64 it was far in the future.
+ok "nothing is older than 30000 days" is "$(field 'd["removed"]' trash empty default:/ --older 30000d)" 0
+ok "it is still there" is "$(field 'len(d)' trash ls "default:$TOP")" 1
 ok "restore elsewhere" fl trash restore "default:$TOP" --to default:/back
 ok "the trash has it no more" says "nothing of that name" fl trash restore "default:$TOP"
 ok "totals are as before" is "$(field 'd[0]["files"]' du default:/)" "$files"
