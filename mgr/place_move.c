@@ -127,6 +127,18 @@ static s64 plan_cost(const struct plan *p, u32 chain, u32 from, u32 to)
 	return cost;
 }
 
+/* Members of @chain in the rack of @disk, without the one that @from, which leaves, is. */
+static u32 plan_rackmates(const struct plan *p, u32 chain, u32 from, u32 disk)
+{
+	const u32 *m = p->member + (size_t)chain * PLACE_REPLICAS_MAX;
+	const struct place_disk *disks = p->c->disks;
+	u32 i, nr = 0;
+
+	for (i = 0; i < p->nr[chain]; i++)
+		nr += m[i] != from && p->rack[disks[m[i]].node] == p->rack[disks[disk].node];
+	return nr;
+}
+
 /* Where a replica of @chain goes. Return: PLACE_NONE when nowhere. */
 static u32 plan_pick(const struct plan *p, u32 chain, u32 from)
 {
@@ -214,7 +226,11 @@ static int plan_replicas(struct plan *p, char *why, size_t whylen)
 	return -ENOSPC;
 }
 
-/* The best chain to take from @disk. Return: false: none makes things better. */
+/*
+ * The best chain to take from @disk: one that shares no more racks afterwards, because
+ * evenness is not worth what the loss of a rack would take. Return: false: none makes
+ * things better.
+ */
 static bool plan_give(const struct plan *p, u32 disk, u32 *chain, u32 *to)
 {
 	double best_fill = 0, fill, w;
@@ -236,7 +252,8 @@ static bool plan_give(const struct plan *p, u32 disk, u32 *chain, u32 *to)
 			    fill >= plan_fill(p, disk, 0) * PLAN_WORTH || (found && fill > best_fill))
 				continue;
 			cost = plan_cost(p, c, disk, j);
-			if (cost < 0 || (found && fill == best_fill && cost >= best_cost))
+			if (cost < 0 || (found && fill == best_fill && cost >= best_cost) ||
+			    plan_rackmates(p, c, disk, j) > plan_rackmates(p, c, disk, disk))
 				continue;
 			found = true;
 			*chain = c;

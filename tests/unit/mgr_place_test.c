@@ -370,9 +370,9 @@ struct world {
 	u32 member[4096][8], nr[4096];
 };
 
-static void world_make(struct world *w, u32 nodes, u32 per, u32 slots, u32 replicas)
+static void world_make(struct world *w, u32 nodes, u32 per, u32 slots, u32 racks, u32 replicas)
 {
-	w->g = ground_make(nodes, per, slots, 0);
+	w->g = ground_make(nodes, per, slots, racks);
 	make(&w->g, replicas, &w->t);
 	w->first = firsts(w->t.nr_chains, replicas);
 	w->c = chains_of(&w->g, &w->t, w->first);
@@ -426,7 +426,7 @@ static void test_drain(void **state)
 	u32 used[32], i;
 	int nr;
 
-	world_make(&w, 6, 1, 4, 3);
+	world_make(&w, 6, 1, 4, 0, 3);
 	in.c = &w.c;
 	in.leave = leave;
 	leave[2] = true;
@@ -455,7 +455,7 @@ static void test_rebalance(void **state)
 	int nr;
 
 	/* Eight disks, two of them just added. */
-	world_make(&w, 6, 1, 8, 3);
+	world_make(&w, 6, 1, 8, 0, 3);
 	in.c = &w.c;
 	ground_free(&w.g);
 	w.g = ground_make(8, 1, 8, 0);
@@ -471,6 +471,35 @@ static void test_rebalance(void **state)
 	world_free(&w);
 }
 
+/* A server is added to one of two racks: it relieves those of its rack, and no chain comes into one. */
+static void test_rebalance_racks(void **state)
+{
+	struct place_moves in = { .seed = 1 };
+	struct place_move *m;
+	static struct world w;
+	char why[256] = "";
+	u32 used[32], i;
+	int nr;
+
+	world_make(&w, 4, 1, 8, 2, 2);
+	assert_int_equal(w.t.domain, PLACE_RACK);
+	in.c = &w.c;
+	ground_free(&w.g);
+	w.g = ground_make(5, 1, 8, 2);
+	w.c.disks = w.g.disks;
+	w.c.nodes = w.g.nodes;
+	w.c.nr_disks = w.c.nr_nodes = 5;
+	nr = place_plan(&in, &m, why, sizeof(why));
+	assert_int_equal(nr, 5);
+	world_carry_out(&w, m, nr, used);
+	assert_int_equal(used[4], 5);
+	for (i = 0; i < w.t.nr_chains; i++)
+		assert_int_not_equal(w.g.nodes[w.g.disks[w.member[i][0]].node].rack,
+				     w.g.nodes[w.g.disks[w.member[i][1]].node].rack);
+	free(m);
+	world_free(&w);
+}
+
 static void test_replicas(void **state)
 {
 	struct place_moves in = { .seed = 1 };
@@ -480,7 +509,7 @@ static void test_replicas(void **state)
 	u32 used[32], i;
 	int nr;
 
-	world_make(&w, 5, 2, 4, 2);
+	world_make(&w, 5, 2, 4, 0, 2);
 	in.c = &w.c;
 	in.replicas = 3;
 	assert_int_equal(place_plan(&in, &m, why, sizeof(why)), -ENOSPC);
@@ -519,6 +548,7 @@ int main(void)
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_rebalance),
+		cmocka_unit_test(test_rebalance_racks),
 		cmocka_unit_test(test_replicas),
 	};
 
