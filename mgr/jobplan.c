@@ -9,6 +9,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "chainstate.h"
 #include "place.h"
@@ -51,14 +52,32 @@ static bool target_free(struct mgr_state *st, const struct mgr_target *t)
 	return !mgr_target_fit(st, t->id, err, sizeof(err)) && !mgr_target_draining(st, t);
 }
 
-/* A number for a text, the same for the same text; never 0. */
-static u32 label_number(const char *text)
+/* The machine a server runs on: its own, which is called as it is, unless told otherwise. */
+static const char *node_host(const struct mgr_node *n)
 {
-	u32 h = 2166136261u;
+	return n->host[0] ? n->host : n->name;
+}
 
-	for (; *text; text++)
-		h = (h ^ (u8)*text) * 16777619u;
-	return h ? h : 1;
+/* The first server of the same machine. */
+static u32 host_number(const struct mgr_state *st, u32 node)
+{
+	u32 i;
+
+	for (i = 0; strcmp(node_host(&st->nodes[i]), node_host(&st->nodes[node])); i++)
+		;
+	return i;
+}
+
+/* The first server of the same rack, from 1; 0: it is not known. */
+static u32 rack_number(const struct mgr_state *st, u32 node)
+{
+	u32 i;
+
+	if (!st->nodes[node].rack[0])
+		return 0;
+	for (i = 0; strcmp(st->nodes[i].rack, st->nodes[node].rack); i++)
+		;
+	return i + 1;
 }
 
 /* Servers are disks 0 .. nr_nodes - 1; a target alone is one behind them. */
@@ -72,8 +91,7 @@ static void ground_disks(struct ground *g, const struct mgr_job *job)
 
 		g->disks[i].node = i;
 		g->nodes[i] = (struct place_node){
-			.host = node->host[0] ? label_number(node->host) : i,
-			.rack = node->rack[0] ? label_number(node->rack) : 0,
+			.host = host_number(st, i), .rack = rack_number(st, i),
 		};
 		g->leave[i] = job->kind == MGR_JOB_DRAIN_NODE && node->id == job->subject;
 	}

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "mgr/chainstate.h"
@@ -241,6 +242,24 @@ static void test_drain_dead(void **state)
 	all_have(3);
 }
 
+/* c3 runs on the machine of c1, which has no label of its own: c1's chains do not go there. */
+static void test_drain_host(void **state)
+{
+	u32 id, i;
+
+	make_chains(1, 2);
+	for (i = 0; strcmp(lead->nodes[i].name, "c3"); i++)
+		;
+	strcpy(lead->nodes[i].host, "c1");
+	lead->nodes[i].dirty = true;
+	commit();
+	id = begin(MGR_JOB_DRAIN_NODE, mgr_target_find(lead, 20)->node, 0)->id;
+	finish(id, 2, false);
+	assert_int_equal(on_node(2), 0);
+	assert_int_equal(on_node(3), 0);
+	all_have(2);
+}
+
 static void test_target(void **state)
 {
 	u32 id;
@@ -429,6 +448,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_drain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leaders, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drain_dead, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_drain_host, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_target, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rebalance, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replicas, setup, teardown),
