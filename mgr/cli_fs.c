@@ -254,6 +254,35 @@ const char *cli_bytes(uint64_t n, char *buf, size_t len)
 	return buf;
 }
 
+/* Bytes of the character at @s, 0: it is no UTF-8. */
+static size_t utf8_len(const char *s)
+{
+	size_t n = (uint8_t)*s < 0x80 ? 1 : (uint8_t)*s < 0xe0 ? 2 : (uint8_t)*s < 0xf0 ? 3 : 4;
+	json_t *one = strnlen(s, n) == n ? json_stringn(s, n) : NULL;
+
+	json_decref(one);
+	return one ? n : 0;
+}
+
+json_t *cli_json_name(const char *name)
+{
+	json_t *whole = json_string(name);
+	char *text = whole ? NULL : malloc(3 * strlen(name) + 1), *out = text;
+	size_t n;
+
+	for (; text && *name; name += n ? n : 1) {
+		n = utf8_len(name);
+		memcpy(out, n ? name : "\xef\xbf\xbd", n ? n : 3);
+		out += n ? n : 3;
+	}
+	if (text) {
+		*out = 0;
+		whole = json_string(text);
+		free(text);
+	}
+	return whole;
+}
+
 int cli_duration(const char *s, uint64_t *secs)
 {
 	char *end;
@@ -307,8 +336,8 @@ int cli_du(struct cli *c)
 			ret = 1;
 		else if (cli_opt(c, CLI_OPT_JSON))
 			json_array_append_new(list,
-				json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "file_system",
-					  p.fs_name, "path", p.path, "bytes",
+				json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I}", "file_system",
+					  p.fs_name, "path", cli_json_name(p.path), "bytes",
 					  (json_int_t)le64_to_cpu(st.bytes), "files",
 					  (json_int_t)le64_to_cpu(st.files), "directories",
 					  (json_int_t)le64_to_cpu(st.dirs), "project",

@@ -37,6 +37,8 @@ int cli_place_parent(struct cli_place *p, const char *path, uint64_t *dir, const
 int cli_fs_fail(const struct cli_place *p, const char *what, int err);
 /* "1.5 GiB" */
 const char *cli_bytes(uint64_t n, char *buf, size_t len);
+/* A name that users gave; bytes that are no UTF-8 are shown as U+FFFD. */
+json_t *cli_json_name(const char *name);
 /* "30d", "12h", "90s": seconds. Return: 0 or -EINVAL. */
 int cli_duration(const char *s, uint64_t *secs);
 

@@ -80,8 +80,8 @@ static const char *limit(uint64_t n, bool bytes, char *buf, size_t len)
 
 static json_t *quota_json(const char *name, const struct flint_quota *q)
 {
-	return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
-			 "kind", kinds[le32_to_cpu(q->kind)], "name", name,
+	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+			 "kind", kinds[le32_to_cpu(q->kind)], "name", cli_json_name(name),
 			 "id", (json_int_t)le64_to_cpu(q->id),
 			 "space", (json_int_t)le64_to_cpu(q->space),
 			 "space_soft", (json_int_t)le64_to_cpu(q->space_soft),

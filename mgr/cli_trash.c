@@ -100,8 +100,8 @@ static void print_time(uint64_t ns, char *buf, size_t len)
 
 static json_t *item_json(const struct item *i)
 {
-	return json_pack("{s:I, s:s%, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "id", (json_int_t)i->id,
-			 "path", i->path, strlen(i->path), "uid",
+	return json_pack("{s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "id", (json_int_t)i->id,
+			 "path", cli_json_name(i->path), "uid",
 			 (json_int_t)le32_to_cpu(i->e.uid),
 			 "deleted", (json_int_t)(le64_to_cpu(i->e.deleted) / 1000000000),
 			 "expires", (json_int_t)(le64_to_cpu(i->e.expires) / 1000000000),
@@ -115,7 +115,7 @@ int cli_trash_ls(struct cli *c)
 {
 	struct items l = { 0 };
 	char when[32], until[32], size[32];
-	json_t *list, *one;
+	json_t *list;
 	struct cli_place p;
 	size_t i;
 	int rc;
@@ -127,9 +127,7 @@ int cli_trash_ls(struct cli *c)
 	list = json_array();
 	for (i = 0; !rc && i < l.nr; i++) {
 		if (cli_opt(c, CLI_OPT_JSON)) {
-			one = item_json(&l.v[i]);
-			if (one)	/* NULL: the path is no UTF-8 */
-				json_array_append_new(list, one);
+			json_array_append_new(list, item_json(&l.v[i]));
 			continue;
 		}
 		if (!i)

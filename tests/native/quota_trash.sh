@@ -16,6 +16,16 @@ TOP=/$(awk '{print $1}' "$W/man" | grep -o 'chaos-[0-9a-f]*' | head -1)
 files=$(field 'd[0]["files"]' du default:/)
 bytes=$(field 'd[0]["bytes"]' du default:/)
 
+# The tree that fstest leaves has a directory whose name is no UTF-8.
+quota_of_bytes()
+{
+	local dir
+	dir=$(fl trash ls default:/ | grep -ao ' /meta-[0-9a-f]*' | head -1 | cut -d/ -f2)
+	fl quota set "default:/$dir/"$'\xc3\xbc \x01\xff' --hard 1G --json | python3 -m json.tool &&
+		is "$(field 'any("\ufffd" in q["name"] for q in d)' quota ls default:/)" True &&
+		is "$(field '"\ufffd" in d[0]["path"]' du "default:/$dir/"$'\xc3\xbc \x01\xff')" True
+}
+
 ok "du has something to tell" test "$files" -gt 4
 ok "totals agree with a walk" fl quota check default:/
 ok "a user is charged" is "$(field '[q["space"] for q in d if q["kind"] == "user" and q["id"] == 0][0] >= '"$bytes" quota ls default:/)" True
@@ -41,6 +51,11 @@ ok "the trash has it no more" says "nothing of that name" fl trash restore "defa
 ok "totals are as before" is "$(field 'd[0]["files"]' du default:/)" "$files"
 ok "rmtree --no-trash --wait" fl fs rmtree default:/back --no-trash --wait
 ok "nothing is left of it" is "$(field 'd[0]["files"] < '"$files" du default:/)" True
+# Names that are taken, in the trash twice, or no text: fstest leaves such.
+fstest meta >"$W/out" 2>&1
+left=$(fl trash ls default:/ | grep -ac ' /meta-')
+ok "JSON lists what is no UTF-8, too" is "$(field 'len(d), any("\ufffd" in e["path"] for e in d)' trash ls default:/)" "$left True"
+ok "quotas of what is no UTF-8 are listed" quota_of_bytes
 ok "trash off" fl trash keep default:/ off
 ok "totals agree with a walk again" fl quota check default:/
 ok "quota rm" fl quota rm default:/
