@@ -203,12 +203,41 @@ static int restore_to(struct cli *c, struct cli_place *p, const struct items *l)
 	return rc ? restore_fail(p, &l->v[0], rc) : 0;
 }
 
+/* Is it this one's own trouble, and the next one may be restored all the same? */
+static bool restore_goes_on(int err)
+{
+	return err == -ENOENT || err == -EEXIST || err == -EPERM;
+}
+
+/*
+ * Every entry to where it was. One that cannot go there does not keep the others: what a run
+ * that was interrupted has restored may be in the way of an older one. 0, or 1 after messages.
+ */
+static int restore_all(struct cli_place *p, const struct items *l, size_t *done)
+{
+	int rc = 0, err = 0;
+	size_t i;
+
+	for (i = 0; i < l->nr && (!err || restore_goes_on(err)); i++) {
+		err = 0;
+		/* Of several that had one name, the newest. */
+		if (!l->id && i && !strcmp(l->v[i].path, l->v[i - 1].path))
+			continue;
+		err = flint_fs_trash_restore(p->fs, l->v[i].id, 0, NULL, NULL);
+		if (err)
+			rc = restore_fail(p, &l->v[i], err);
+		else
+			++*done;
+	}
+	return rc;
+}
+
 int cli_trash_restore(struct cli *c)
 {
 	struct items l = { 0 };
 	struct cli_place p;
-	size_t i, done = 0;
-	int rc, err;
+	size_t done = 0;
+	int rc;
 
 	if (cli_place_open(c, c->words[0], false, &p))
 		return 1;
@@ -216,17 +245,8 @@ int cli_trash_restore(struct cli *c)
 	if (!rc && cli_opt(c, CLI_OPT_TO)) {
 		rc = restore_to(c, &p, &l);
 		done = !rc;
-	} else {
-		for (i = 0; !rc && i < l.nr; i++) {
-			/* Of several that had one name, the newest. */
-			if (!l.id && i && !strcmp(l.v[i].path, l.v[i - 1].path))
-				continue;
-			err = flint_fs_trash_restore(p.fs, l.v[i].id, 0, NULL, NULL);
-			if (err)
-				rc = restore_fail(&p, &l.v[i], err);
-			else
-				done++;
-		}
+	} else if (!rc) {
+		rc = restore_all(&p, &l, &done);
 	}
 	if (cli_opt(c, CLI_OPT_JSON))
 		printf("{\"restored\": %zu}\n", done);
@@ -265,10 +285,12 @@ int cli_trash_empty(struct cli *c)
 			if (s && le64_to_cpu(l.v[i].e.deleted) / 1000000000 + secs > (uint64_t)now.tv_sec)
 				continue;
 			rc = flint_fs_trash_empty(p.fs, l.v[i].id, 0, &one);
-			if (rc)
-				rc = cli_fs_fail(&p, l.v[i].path, rc);
-			else
+			if (!rc)
 				nr += one;
+			else if (rc == -ENOENT)
+				rc = 0;		/* it expired, or somebody was quicker */
+			else
+				rc = cli_fs_fail(&p, l.v[i].path, rc);
 		}
 	}
 	if (cli_opt(c, CLI_OPT_JSON))

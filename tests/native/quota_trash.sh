@@ -55,6 +55,10 @@ ok "nothing is left of it" is "$(field 'd[0]["files"] < '"$files" du default:/)"
 fstest meta >"$W/out" 2>&1
 left=$(fl trash ls default:/ | grep -ac ' /meta-')
 ok "JSON lists what is no UTF-8, too" is "$(field 'len(d), any("\ufffd" in e["path"] for e in d)' trash ls default:/)" "$left True"
+back=$(fl trash restore default:/ --json 2>"$W/err")
+ok "restoring says when something could not be" is "$? $(grep -c 'has that name now' "$W/err")" "1 1"
+ok "and restores the others" is "$back, $(fl trash ls default:/ | grep -ac ' /meta-')" \
+	"{\"restored\": $((left - 1))}, 1"
 ok "quotas of what is no UTF-8 are listed" quota_of_bytes
 ok "trash off" fl trash keep default:/ off
 ok "totals agree with a walk again" fl quota check default:/
