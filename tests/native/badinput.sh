@@ -95,7 +95,7 @@ full_disk()
 	holds "nothing half-made on it" test ! -e "$W/small/up"
 }
 
-echo 1..55
+echo 1..58
 
 # --- command lines
 says "no such command" "there is no command 'bogus'" "$BIN/flint" bogus
@@ -186,4 +186,22 @@ else
 	skip "mount: no RDMA device" "this machine has one, or the test is not root"
 fi
 holds "mount: --help" "$M" --help
+
+# A directory that only another namespace has, and one that only ours has.
+fake() { "$M" -f 127.0.0.1:/default "$@" -o "secretfile=$K"; }
+mkdir "$W/ns" "$W/ns/ours"
+if fake "$W" > "$W/out" 2>&1 && unshare -m mount -t tmpfs none "$W/ns" 2> "$W/out"; then
+	unshare -m bash -c 'mount -t tmpfs none "$W/ns" && mkdir "$W/ns/theirs" &&
+		touch "$W/ns.there" && exec sleep 1000' & pids+=($!); disown
+	export -f fake
+	export M
+	until_ok 60 test -e "$W/ns.there"
+	holds "mount: -N, a directory of that namespace" fake "$W/ns/theirs" -N /proc/$!/ns/mnt
+	says "mount: -N, a directory of ours" "does not exist: make it" fake "$W/ns/ours" -N /proc/$!/ns/mnt
+	says "mount: -N, no namespace" "ns.there cannot be entered" fake "$W" -N "$W/ns.there"
+else
+	skip "mount: -N, a directory of that namespace" "the test is not root, or must not mount"
+	skip "mount: -N, a directory of ours" "the test is not root, or must not mount"
+	skip "mount: -N, no namespace" "the test is not root, or must not mount"
+fi
 exit $failed

@@ -63,6 +63,25 @@ remount_pays()
 	return $status
 }
 
+# mount(8) leaves it to its helper to go to the namespace of -N.
+in_namespace()
+{
+	local pid status=0 i
+
+	unshare -m --propagation private sleep 1000 & pid=$!
+	for i in $(seq 300); do
+		[ "$(readlink /proc/$pid/ns/mnt)" != "$(readlink /proc/self/ns/mnt)" ] &&
+			grep -q sleep /proc/$pid/comm && break
+		sleep 0.1
+	done
+	mount -N $pid -t flintfs "$ADDR:/default" $MNT -o secretfile=$KEY || status=1
+	grep -q " $MNT flintfs" /proc/$pid/mounts || status=1
+	grep " $MNT flintfs" /proc/mounts && status=1
+	kill -9 $pid
+	wait $pid 2> /dev/null
+	return $status
+}
+
 # The kernel waits for the daemons' use of the device: they go first.
 no_device()
 {
@@ -92,7 +111,7 @@ cluster_start --chunk-servers 1 --size 128M
 mkdir -p $MNT
 echo "$ADDR server.example" >> /etc/hosts
 
-plan 20
+plan 21
 ok "an unknown file system" says 'no such file system|no file system|nonesuch' \
 	mount.flintfs "$ADDR:/nonesuch" $MNT -o secretfile=$KEY
 ok "an unknown option" says 'bogus' mnt bogus
@@ -117,5 +136,6 @@ ok "a sub-tree, read-only" subtree
 ok "remount" remount
 ok "a mount that began read-only can be written after a remount" remount_began_ro
 ok "a mount that becomes read-only owes nothing" remount_pays
+ok "mount -N" in_namespace
 ok "no RDMA device" no_device
 done_testing

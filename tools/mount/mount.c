@@ -9,6 +9,7 @@
  */
 #include <fcntl.h>
 #include <getopt.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,11 +23,13 @@
 
 /**
  * struct mnt - one run
+ * @ns: file of the mount namespace that @dir is in, NULL: ours
  * @said: the kernel's words were printed already
  */
 struct mnt {
 	const char *source;
 	const char *dir;
+	const char *ns;
 	struct mnt_opts opts;
 	struct mnt_source src;
 	char key[MNT_KEY_NAME_LEN];
@@ -60,6 +63,7 @@ static void mnt_usage(FILE *f)
 	      "                 io_timeo=20s      end of asynchronous I/O\n"
 	      "               mount.flintfs(8) lists all of them\n"
 	      "  -f           check everything, mount nothing\n"
+	      "  -N FILE      mount in this namespace (/proc/PID/ns/mnt)\n"
 	      "  -v           say what is done\n"
 	      "  -h, --help   this text\n"
 	      "      --version\n"
@@ -236,30 +240,6 @@ static int mnt_by_mount(struct mnt *m, unsigned long flags, bool with_secrets)
 
 /* ---- the way there ----------------------------------------------------- */
 
-static int mnt_new(struct mnt *m)
-{
-	char err[MNT_ERR_LEN] = "out of memory";
-	int ret;
-
-	if (mnt_source_resolve(&m->src, m->source, m->opts.proto, err, sizeof(err)) ||
-	    (m->opts.proto == FLINT_PROTO_RDMA && mnt_check_rdma(err, sizeof(err))) ||
-	    mnt_key_add(&m->opts, m->key, err, sizeof(err)))
-		goto fail;
-	if (m->fake)
-		return 0;
-	if (mnt_load_module(m->verbose, err, sizeof(err)))
-		goto fail;
-	ret = mnt_by_context(m);
-	if (ret == -ENOSYS)
-		ret = mnt_by_mount(m, 0, true);
-	mnt_key_remove();
-	return ret ? mnt_failed(m, -ret) : 0;
-fail:
-	mnt_key_remove();
-	mnt_say("%s", err);
-	return MNT_EX_FAIL;
-}
-
 static int mnt_check_dir(struct mnt *m)
 {
 	struct stat st;
@@ -279,6 +259,53 @@ static int mnt_check_dir(struct mnt *m)
 	return 0;
 }
 
+/*
+ * To the namespace of -N: mount(8) leaves that to its helper. Keys, names and the
+ * module were looked for in ours. Return: 0 or an exit status after a message.
+ */
+static int mnt_arrive(struct mnt *m)
+{
+	int fd, err;
+
+	if (!m->ns)
+		return 0;
+	fd = open(m->ns, O_RDONLY | O_CLOEXEC);
+	err = fd < 0 || setns(fd, CLONE_NEWNS) ? errno : 0;
+	if (fd >= 0)
+		close(fd);
+	if (!err)
+		return mnt_check_dir(m);
+	mnt_say("the namespace %s cannot be entered (%s)", m->ns, strerror(err));
+	return MNT_EX_FAIL;
+}
+
+static int mnt_new(struct mnt *m)
+{
+	char err[MNT_ERR_LEN] = "out of memory";
+	int ret;
+
+	if (mnt_source_resolve(&m->src, m->source, m->opts.proto, err, sizeof(err)) ||
+	    (m->opts.proto == FLINT_PROTO_RDMA && mnt_check_rdma(err, sizeof(err))) ||
+	    mnt_key_add(&m->opts, m->key, err, sizeof(err)))
+		goto fail;
+	if (!m->fake && mnt_load_module(m->verbose, err, sizeof(err)))
+		goto fail;
+	ret = mnt_arrive(m);
+	if (ret || m->fake)
+		goto out;
+	ret = mnt_by_context(m);
+	if (ret == -ENOSYS)
+		ret = mnt_by_mount(m, 0, true);
+	ret = ret ? mnt_failed(m, -ret) : 0;
+out:
+	mnt_key_remove();
+	return ret;
+fail:
+	mnt_key_remove();
+	mnt_say("%s", err);
+	return MNT_EX_FAIL;
+}
+
 static int mnt_go(struct mnt *m)
 {
 	char err[MNT_ERR_LEN];
@@ -294,7 +321,7 @@ static int mnt_go(struct mnt *m)
 			m->opts.reserved);
 		return MNT_EX_USAGE;
 	}
-	ret = mnt_check_dir(m);
+	ret = m->ns ? 0 : mnt_check_dir(m);
 	if (ret)
 		return ret;
 	if (geteuid()) {
@@ -303,8 +330,9 @@ static int mnt_go(struct mnt *m)
 	}
 	if (!m->opts.remount)
 		return mnt_new(m);
-	if (m->fake)
-		return 0;
+	ret = mnt_arrive(m);
+	if (ret || m->fake)
+		return ret;
 	ret = mnt_by_mount(m, MS_REMOUNT, false);
 	return ret ? mnt_failed(m, -ret) : 0;
 }
@@ -344,7 +372,10 @@ int main(int argc, char **argv)
 			m.opts.attr |= MOUNT_ATTR_RDONLY;
 			m.opts.flags |= MS_RDONLY;
 			break;
-		case 'n': case 'w': case 't': case 'N':
+		case 'N':
+			m.ns = optarg;
+			break;
+		case 'n': case 'w': case 't':
 			break;
 		case 'h':
 			mnt_usage(stdout);
