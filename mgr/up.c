@@ -295,6 +295,27 @@ static int up_set(char **dst, const char *value)
 	return 0;
 }
 
+/*
+ * Fewer replicas than there were: those that are too many must have been taken out, which
+ * ends with their state removed. Return: 0 or 1 after a message.
+ */
+static int up_fewer(const struct up *u, const char *one, const char *kind, uint64_t have,
+		    uint64_t want)
+{
+	struct up_proc p = { 0 };
+	char path[PATH_MAX + 64];
+
+	for (; have > want; have--) {
+		snprintf(p.name, sizeof(p.name), "%s%u", kind, (unsigned int)have);
+		snprintf(path, sizeof(path), "%s/%s", u->dir, p.name);
+		up_proc_look(&p, u->dir);
+		if (p.pid || (rmdir(path) && errno != ENOENT))
+			return cli_fail("this cluster has a %s %s: take it out with 'flint %s remove %s', stop it and remove %s first",
+					one, p.name, kind, p.name, path);
+	}
+	return 0;
+}
+
 /* Take what the command line says over what was remembered. Return: 0 or 1 after a message. */
 static int up_conf_merge(struct up *u, bool fresh)
 {
@@ -323,9 +344,9 @@ static int up_conf_merge(struct up *u, bool fresh)
 	if (!fresh && targets < k->targets)
 		return cli_fail("each chunk server has %llu targets, whose data would be lost with fewer: give --targets %llu or more",
 				(unsigned long long)k->targets, (unsigned long long)k->targets);
-	if (!fresh && (metas < k->metas || mgrs < k->mgrs))
-		return cli_fail("this cluster has %llu metadata replicas and %llu managers: take one out with 'flint meta remove' or 'flint mgr remove' first",
-				(unsigned long long)k->metas, (unsigned long long)k->mgrs);
+	if (!fresh && (up_fewer(u, "metadata replica", "meta", k->metas, metas) ||
+		       up_fewer(u, "manager", "mgr", k->mgrs, mgrs)))
+		return 1;
 	k->servers = servers;
 	k->targets = targets;
 	k->metas = metas;

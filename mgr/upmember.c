@@ -56,9 +56,9 @@ int up_members(struct cli *c, const struct cli_kind *kind, uint64_t want)
 			}
 		}
 		if ((flint_now_ns() - begin) / 1000000 > UP_MEMBERS_MS)
-			return cli_fail("only %u of %llu %ss are members after %d s: look at the logs, then repeat the command",
+			return cli_fail("only %u of %llu %ss are members after %d s: look at the logs, then repeat the command; if some were taken out with 'flint %s remove', with a smaller --%s",
 					g.voters, (unsigned long long)want, kind->one,
-					UP_MEMBERS_MS / 1000);
+					UP_MEMBERS_MS / 1000, kind->verb, kind->verb);
 		usleep(100000);
 	}
 }

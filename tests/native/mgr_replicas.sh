@@ -191,9 +191,23 @@ removed_and_added()
 	voters 3
 }
 
+# Two of three are taken out: `flint up` is content with one once nothing is left of them.
+taken_out()
+{
+	local f
+	fl mgr transfer mgr || return 1
+	says "take it out with 'flint mgr remove mgr3'" up --mgr 1 || return 1
+	for f in mgr3 mgr2; do
+		fl mgr remove $f --yes && kill "$(pid $f)" && until_ok 60 not kill -0 "$(pid $f)" || return 1
+	done
+	says 'and remove' up --mgr 1 || return 1
+	rm -rf "${D:?}"/mgr2 "${D:?}"/mgr3
+	up --mgr 1 && json 'd["voters"] == 1' mgr status && up
+}
+
 no_majority_removed() { local f; f=$(followers | cut -d' ' -f1); kill -STOP "$(pid "$f")"; sleep 5; says 'refused: of the' fl mgr remove "$(followers | cut -d' ' -f2)" --yes; local r=$?; kill -CONT "$(pid "$f")"; return $r; }
 
-echo 1..22
+echo 1..23
 ok "a cluster with three managers" up --mgr 3 --chunk-servers 2
 ok "three vote" voters 3
 ok "any of them may be asked" asked_anywhere
@@ -215,6 +229,7 @@ ok "to one that is named" to_one
 ok "rolling restart" rolling
 ok "all killed and started again" all_killed
 ok "removed, emptied, added again" removed_and_added
+ok "taken out, and left out by flint up" taken_out
 kill $WATCH 2> /dev/null
 ok "the map's epoch never went back" epochs_grow
 ok "sanitizers are silent" no_sanitizer
