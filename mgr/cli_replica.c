@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../userd/base/addr.h"
 #include "../userd/base/conf.h"
 #include "../userd/net/net.h"
 #include "cli_group.h"
@@ -520,6 +521,20 @@ static int lead_away(struct cli_group *g, const char *name)
 	return cli_group_change(g, &req, goal, cli_opt(g->cli, CLI_OPT_JSON));
 }
 
+/* systemd restarts what is here, whoever was named. Return: 0 or 1 after a message. */
+static int may_restart_here(struct cli_group *g, const char *name)
+{
+	const struct cli_node *n = cli_group_node(g, name);
+	char host[FLINT_LABEL_LEN] = "";
+
+	gethostname(host, sizeof(host) - 1);
+	if (cli_opt(g->cli, CLI_OPT_DIR) || !n || !n->has_addr || !strcmp(name, host) ||
+	    flint_addr_is_here(&n->addr))
+		return 0;
+	return cli_fail("%s is on another machine: run 'flint %s restart' there", name,
+			g->kind->verb);
+}
+
 static int restart_one(struct cli *c, const struct cli_kind *kind, const char *name)
 {
 	static struct cli_group g;
@@ -527,7 +542,8 @@ static int restart_one(struct cli *c, const struct cli_kind *kind, const char *n
 	uint64_t since;
 	int ret;
 
-	if (group_get(&g, c, kind) || may_stop_one(&g, name) || lead_away(&g, name))
+	if (group_get(&g, c, kind) || may_stop_one(&g, name) || may_restart_here(&g, name) ||
+	    lead_away(&g, name))
 		return 1;
 	n = cli_group_node(&g, name);
 	since = n && !n->err ? le64_to_cpu(n->stat.applied) : 0;

@@ -100,6 +100,21 @@ static void test_wire(void **state)
 	assert_int_equal(flint_addr_to_wire(&other, 1, &a), -EAFNOSUPPORT);
 }
 
+static void here(const char *s, bool is)
+{
+	struct sockaddr_storage sa;
+
+	assert_int_equal(flint_addr_parse(s, 1, &sa, err, sizeof(err)), 0);
+	assert_int_equal(flint_addr_is_here(&sa), is);
+}
+
+static void test_here(void **state)
+{
+	here("127.0.0.1:7441", true);
+	here("127.0.0.1:80", true);		/* whoever may listen there */
+	here("192.0.2.1:7441", false);		/* of documentation: nobody's */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -107,6 +122,7 @@ int main(void)
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_list),
 		cmocka_unit_test(test_wire),
+		cmocka_unit_test(test_here),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "addr.h"
 
 /* Split "host[:port]" into @host and *@port. Return: 0 or -EINVAL. */
@@ -153,6 +154,20 @@ socklen_t flint_addr_len(const struct sockaddr_storage *sa)
 {
 	return sa->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) :
 					   sizeof(struct sockaddr_in);
+}
+
+bool flint_addr_is_here(const struct sockaddr_storage *sa)
+{
+	struct sockaddr_storage any = *sa;
+	int fd, rc;
+
+	fd = socket(sa->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	flint_addr_set_port(&any, 0);
+	rc = bind(fd, (struct sockaddr *)&any, flint_addr_len(&any));
+	close(fd);
+	return !rc;
 }
 
 int flint_addr_equal(const struct sockaddr_storage *a, const struct sockaddr_storage *b)

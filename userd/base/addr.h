@@ -6,6 +6,7 @@
 #ifndef FLINT_BASE_ADDR_H
 #define FLINT_BASE_ADDR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -39,6 +40,8 @@ const char *flint_addr_format(const struct sockaddr_storage *sa, char *buf, size
 uint16_t flint_addr_port(const struct sockaddr_storage *sa);
 void flint_addr_set_port(struct sockaddr_storage *sa, uint16_t port);
 socklen_t flint_addr_len(const struct sockaddr_storage *sa);
+/* Is it an address of this machine, so that a server can listen there? */
+bool flint_addr_is_here(const struct sockaddr_storage *sa);
 /* Same family, address and port? */
 int flint_addr_equal(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
 
