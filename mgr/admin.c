@@ -13,6 +13,7 @@
 #include "../userd/base/addr.h"
 #include "../userd/base/daemon.h"
 #include "../userd/base/log.h"
+#include "fsname.h"
 #include "mgrd.h"
 
 #define MGR_FS_CHUNK_MIN	(1u << FLINT_CHUNK_SHIFT_MIN)
@@ -198,14 +199,6 @@ static void mgr_admin_fs_done(struct mgr_fsmake *fm, int err)
 	free(fm);
 }
 
-static bool mgr_fs_name_ok(const char *name)
-{
-	size_t n = name ? strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				       "0123456789._-") : 0;
-
-	return n && n < FLINT_LABEL_LEN && !name[n] && name[0] != '.' && name[0] != '-';
-}
-
 /* Take wishes from JSON. Return: 0, or -EINVAL after an answer. */
 static int mgr_admin_fs_parse(struct mgr_http_req *r, json_t *body, struct mgr_fsmake *fm)
 {
@@ -216,8 +209,7 @@ static int mgr_admin_fs_parse(struct mgr_http_req *r, json_t *body, struct mgr_f
 
 	if (!mgr_fs_name_ok(name)) {
 		mgr_http_error(r, MHD_HTTP_BAD_REQUEST,
-			       "a file system's name is 1 to %d letters, digits, dots, dashes and underscores",
-			       FLINT_LABEL_LEN - 1);
+			       "a file system's name is " MGR_FS_NAME_WORDS);
 		return -EINVAL;
 	}
 	if (chunk && (chunk < MGR_FS_CHUNK_MIN || chunk > MGR_FS_CHUNK_MAX ||

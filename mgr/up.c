@@ -38,6 +38,7 @@
 #include "../userd/net/net.h"
 #include "cli_ground.h"
 #include "cli_group.h"
+#include "fsname.h"
 
 #define UP_SERVERS_MAX	16
 #define UP_REPLICAS_MAX	5
@@ -353,10 +354,16 @@ static int up_conf_merge(struct up *u, bool fresh)
 	k->mgrs = mgrs;
 	if (cli_opt(c, CLI_OPT_FS) && up_set(&k->fs, cli_opt(c, CLI_OPT_FS)))
 		return 1;
+	if (!mgr_fs_name_ok(k->fs))
+		return cli_fail("a file system's name is " MGR_FS_NAME_WORDS ", not '%s': give another with --fs",
+				k->fs);
 	if (cli_opt(c, CLI_OPT_NO_RDMA))
 		k->rdma = false;
 	if (cli_opt(c, CLI_OPT_LISTEN) && up_set(&k->listen, cli_opt(c, CLI_OPT_LISTEN)))
 		return 1;
+	if (k->listen && strpbrk(k->listen, "\n;# "))
+		return cli_fail("'%s' is no address: give others with --listen, commas between them",
+				k->listen);
 	if (k->rdma && !k->listen)
 		k->listen = up_rdma_address();
 	if (k->rdma && !k->listen) {
@@ -616,7 +623,7 @@ static int up_targets_room(struct up *u)
 	if (!missing || statvfs(u->dir, &sv))
 		return 0;
 	room = (uint64_t)sv.f_bavail * sv.f_frsize;
-	if (room >= missing * u->conf.size)
+	if (room / missing >= u->conf.size)
 		return 0;
 	return cli_fail("%u targets of %s each do not fit into the %s free at %s: give a smaller --size",
 			missing, flint_size_format(u->conf.size, need, sizeof(need)),
@@ -1022,11 +1029,13 @@ static int up_go(struct up *u, struct up_conf *old)
 		return 1;
 	for (i = 0; i < u->nr_procs; i++)
 		up_proc_look(&u->procs[i], u->dir);
+	if (up_targets_room(u))		/* before anything is stopped */
+		return 1;
 	if (cli_opt(u->cli, CLI_OPT_RESTART))
 		up_stop_all(u);
 	else if (up_check_running(u, old))
 		return 1;
-	if (up_targets_room(u) || up_make_dirs(u) || up_targets(u) || up_conf_write(u))
+	if (up_make_dirs(u) || up_targets(u) || up_conf_write(u))
 		return 1;
 	snprintf(dir_conf, sizeof(dir_conf), "%s", u->dir);
 	u->cli->opt[CLI_OPT_DIR - CLI_OPT_JSON] = dir_conf;

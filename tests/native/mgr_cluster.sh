@@ -12,6 +12,17 @@ nothing_to_do() { local before; before=$(pids); up && [ "$(pids)" = "$before" ];
 grow() { up --chunk-servers 3 && json 'len(d["chains"]) == 3 and d["tables"][-1]["version"] == 2' chain list; }
 no_fewer() { ! up --chunk-servers 1; }
 
+# What cannot be done is neither remembered nor begun: nothing is stopped for it.
+remembers_no_nonsense()
+{
+	local before
+
+	before=$(pids)
+	says "not 'a;b'" up --fs 'a;b' && says 'is no address' up --restart --listen '127.0.0.1 ;' &&
+		says 'do not fit' "$BIN/flint" up "$D" --restart --chunk-servers 5 --size 8388608T &&
+		[ "$(pids)" = "$before" ] && up
+}
+
 kill_one()
 {
 	local pid
@@ -128,7 +139,7 @@ completes()
 		' sh "$W/completion"
 }
 
-echo 1..25
+echo 1..26
 ok "a cluster is made" make_it
 ok "it is healthy" fl status
 ok "again: nothing to do" nothing_to_do
@@ -139,6 +150,7 @@ ok "a bad name is refused" bash -c "! '$BIN/flint' fs create 'a b' --dir '$D'"
 ok "two copies are refused" bash -c "! '$BIN/flint' chain create --replicas 2 --dir '$D'"
 ok "a third server is added" grow
 ok "servers cannot be taken away" no_fewer
+ok "what cannot be done is not remembered" remembers_no_nonsense
 ok "a killed server is started again" kill_one
 ok "each daemon has a session of its own, or the caller's" sessions
 ok "what is written ahead steps back" flusher_steps_back
