@@ -83,13 +83,17 @@ static FILE *doctor_open(struct doctor *d, const char *path)
 static void doctor_put(struct doctor *d, const char *path, char *text, size_t len)
 {
 	FILE *f = doctor_open(d, path);
+	bool bad;
 
-	if (!f)
+	if (!f) {
+		d->missing++;
 		return;
+	}
 	d->redacted += flint_redact(text, len);
-	if (fwrite(text, 1, len, f) != len)
+	bad = fwrite(text, 1, len, f) != len;
+	bad |= fclose(f);		/* where a full /tmp shows */
+	if (bad)
 		doctor_miss(d, "%s is incomplete (%s)", path, strerror(errno));
-	fclose(f);
 	d->files++;
 }
 
@@ -290,6 +294,12 @@ static void doctor_machine(struct doctor *d)
 
 /* ---- the bundle --------------------------------------------------------- */
 
+static int doctor_remove(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	remove(path);
+	return 0;
+}
+
 static int doctor_begin(struct doctor *d)
 {
 	char host[FLINT_LABEL_LEN] = "host", when[32], path[256];
@@ -308,10 +318,13 @@ static int doctor_begin(struct doctor *d)
 	snprintf(path, sizeof(path), "%s/%s", d->dir, d->name);
 	mkdir(path, 0700);
 	d->errors = doctor_open(d, "errors");
+	if (!d->errors)
+		nftw(d->dir, doctor_remove, 16, FTW_PHYS | FTW_DEPTH);
 	return d->errors ? 0 : 1;
 }
 
-static int doctor_pack(struct doctor *d, char *out)
+/* @given: by the user. A name that can be guessed is not taken over from whoever made it. */
+static int doctor_pack(struct doctor *d, char *out, bool given)
 {
 	char err[CLI_ERR_LEN], *tar = up_find_program("tar");
 	char *argv[] = { tar, (char *)"-czf", out, (char *)"-C", d->dir, d->name, NULL };
@@ -320,7 +333,7 @@ static int doctor_pack(struct doctor *d, char *out)
 	if (!tar)
 		return cli_fail("tar is not installed");
 	/* Whatever the umask: the bundle is its owner's until he gives it away. */
-	fd = open(out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	fd = open(out, O_WRONLY | O_CREAT | (given ? O_TRUNC : O_EXCL) | O_CLOEXEC, 0600);
 	if (fd < 0 || fchmod(fd, 0600)) {
 		ret = cli_fail("cannot write %s (%s): name another file with --out", out,
 			       strerror(errno));
@@ -333,12 +346,6 @@ static int doctor_pack(struct doctor *d, char *out)
 	ret = up_run(argv, err, sizeof(err));
 	free(tar);
 	return ret ? cli_fail("%s cannot be packed: %s", out, err) : 0;
-}
-
-static int doctor_remove(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	remove(path);
-	return 0;
 }
 
 static void doctor_tell(const struct doctor *d, const char *out)
@@ -376,8 +383,10 @@ int cli_doctor(struct cli *c)
 		doctor_daemons(&d);
 	}
 	doctor_machine(&d);
-	fclose(d.errors);
-	ret = doctor_pack(&d, out);
+	if (fclose(d.errors))
+		cli_fail("the list of what is missing is incomplete (%s): free space in /tmp",
+			 strerror(errno));
+	ret = doctor_pack(&d, out, given);
 	nftw(d.dir, doctor_remove, 16, FTW_PHYS | FTW_DEPTH);
 	if (!ret)
 		doctor_tell(&d, out);

@@ -90,6 +90,14 @@ bundle_without()
 	done
 	grep -r 'key X*X and metrics' "$W/bundle"/*/machine/log/chunk1.log
 }
+# What a full /tmp has cut off is told as missing.
+bundle_of_little()
+{
+	[ "$(id -u)" = 0 ] && unshare -m mount -t tmpfs none /tmp 2> /dev/null || return 0
+	unshare -m bash -c 'mount -t tmpfs -o size=64k none /tmp && exec "$@"' doctor \
+		"$BIN/flint" doctor --dir "$D" -o "$W/little.tar.gz" --json > "$W/little" &&
+		python3 -c 'import json,sys; sys.exit(not json.load(sys.stdin)["missing"])' < "$W/little"
+}
 bundle_of_the_dead()
 {
 	"$BIN/flint" down "$D"
@@ -113,7 +121,7 @@ idle()
 	return $bad
 }
 
-echo 1..27
+echo 1..28
 ok "a cluster" up --chunk-servers 1
 TOKEN=$(fl cluster metrics-token)
 MGR=$PORT META=$((PORT + 13)) CHUNK=$((PORT + 23))
@@ -144,5 +152,6 @@ fl token create --fs default --path / --out "$W/some.token" > "$W/out" 2>&1
 ok "a support bundle is made" bundle
 ok "everything is in it" bundle_has
 ok "no key, token or password is" bundle_without
+ok "what does not fit into /tmp is missing in it" bundle_of_little
 ok "a cluster that is down has one as well" bundle_of_the_dead
 done_testing
