@@ -380,6 +380,18 @@ static void client_stopped(int sig)
 	client_stop = 1;
 }
 
+/* Whatever ends us, the instance must go: it costs every request something. */
+static void client_catch(void)
+{
+	struct sigaction sa = { .sa_handler = client_stopped }, old;
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGPIPE, &sa, NULL);
+	if (!sigaction(SIGHUP, NULL, &old) && old.sa_handler != SIG_IGN)	/* nohup */
+		sigaction(SIGHUP, &sa, NULL);
+}
+
 static int client_trace_on(const char *dir, const char *only)
 {
 	char path[512], event[64];
@@ -422,7 +434,6 @@ static int client_trace_copy(const char *dir, uint64_t left)
 
 int cli_client_trace(struct cli *c)
 {
-	struct sigaction sa = { .sa_handler = client_stopped };
 	const char *only = cli_opt(c, CLI_OPT_ONLY);
 	char dir[256];
 	uint64_t left;
@@ -431,13 +442,11 @@ int cli_client_trace(struct cli *c)
 	if (cli_number(c, CLI_OPT_COUNT, "count", UINT64_MAX, 1, UINT64_MAX, &left))
 		return 1;
 	snprintf(dir, sizeof(dir), CLIENT_TRACEFS "/instances/flint-%d", getpid());
+	client_catch();
 	if (mkdir(dir, 0700))
 		return cli_fail("%s: %s%s", dir, strerror(errno),
 				errno == EACCES ? "; run it as root" :
 				errno == ENOENT ? "; mount -t tracefs tracefs " CLIENT_TRACEFS : "");
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGPIPE, &sa, NULL);
 	err = client_trace_on(dir, only ? only : "");
 	if (err == -ENOENT)
 		err = cli_fail("%s", only ? "there is no such event: " CLIENT_TRACEFS

@@ -53,6 +53,25 @@ trace_shows_requests()
 	wait $pid && [ "$(wc -l < /tmp/trace)" = 5 ] && grep -q 'flint_req_send: conn=' /tmp/trace
 }
 
+# A terminal that is closed: the instance of tracefs, which costs every request something, goes, too.
+trace_leaves_nothing()
+{
+	local pid dir
+
+	"$FLINT" client trace > /tmp/trace & pid=$!
+	dir=/sys/kernel/tracing/instances/flint-$pid
+	for _ in $(seq 600); do
+		[ "$(cat $dir/events/flintfs/enable 2> /dev/null)" = 1 ] && break
+		sleep 0.1
+	done
+	[ -e $dir ] || return 1
+	for _ in $(seq 600); do
+		kill -HUP $pid 2> /dev/null || break
+		sleep 0.1
+	done
+	wait $pid && [ ! -e $dir ]
+}
+
 # A request to a frozen server: seen, ended by hand with EIO, and the mount goes on.
 abort_ends_what_is_seen()
 {
@@ -127,6 +146,7 @@ ok "/proc/self/mountstats has counters and latencies" mountstats_has_latencies
 ok "flint client top shows rates" top_shows_rates
 if [ -d /sys/kernel/tracing/instances ] && [ -d /sys/kernel/debug/flintfs ]; then
 	ok "flint client trace shows requests" trace_shows_requests
+	ok "a terminal that is closed ends it wholly" trace_leaves_nothing
 	ok "flint client inflight shows a request to a frozen server, abort ends it with EIO" \
 		abort_ends_what_is_seen
 	ok "flint client abort ends a call that tries for ever" abort_ends_a_call_that_retries
