@@ -44,6 +44,25 @@ static void test_last_wins(void **state)
 	mnt_opts_free(&o);
 }
 
+/* What mount(8) knows for every file system is none of this one's. */
+static void test_everyones(void **state)
+{
+	struct mnt_opts o = { 0 };
+
+	assert_int_equal(mnt_opts_parse(&o, "strictatime,norelatime,nostrictatime,nosymfollow,nouser,"
+					"nousers,noowner,nogroup", err, sizeof(err)), 0);
+	assert_int_equal(o.nr_fs, 0);
+	assert_int_equal(o.attr, MOUNT_ATTR_NOSYMFOLLOW);
+	assert_int_equal(o.flags, MS_NOSYMFOLLOW);
+	mnt_opts_free(&o);
+	memset(&o, 0, sizeof(o));
+	assert_int_equal(mnt_opts_parse(&o, "nosymfollow,symfollow,noatime,norelatime", err,
+					sizeof(err)), 0);
+	assert_int_equal(o.attr, MOUNT_ATTR_NOATIME);
+	assert_int_equal(o.flags, MS_NOATIME);
+	mnt_opts_free(&o);
+}
+
 static void test_reserved(void **state)
 {
 	struct mnt_opts o = { 0 };
@@ -111,6 +130,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_last_wins),
+		cmocka_unit_test(test_everyones),
 		cmocka_unit_test(test_reserved),
 		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_sources),

@@ -63,6 +63,13 @@ remount_pays()
 	return $status
 }
 
+no_symlinks()
+{
+	mount -t flintfs "$ADDR:/default" $MNT -o secretfile=$KEY,nosymfollow && echo text > $MNT/text &&
+		ln -s text $MNT/link && ! cat $MNT/link && [ "$(readlink $MNT/link)" = text ] &&
+		mount -o remount,symfollow $MNT && [ "$(cat $MNT/link)" = text ] && umount $MNT
+}
+
 # mount(8) leaves it to its helper to go to the namespace of -N.
 in_namespace()
 {
@@ -111,7 +118,7 @@ cluster_start --chunk-servers 1 --size 128M
 mkdir -p $MNT
 echo "$ADDR server.example" >> /etc/hosts
 
-plan 21
+plan 22
 ok "an unknown file system" says 'no such file system|no file system|nonesuch' \
 	mount.flintfs "$ADDR:/nonesuch" $MNT -o secretfile=$KEY
 ok "an unknown option" says 'bogus' mnt bogus
@@ -137,5 +144,6 @@ ok "remount" remount
 ok "a mount that began read-only can be written after a remount" remount_began_ro
 ok "a mount that becomes read-only owes nothing" remount_pays
 ok "mount -N" in_namespace
+ok "symbolic links are not followed" no_symlinks
 ok "no RDMA device" no_device
 done_testing

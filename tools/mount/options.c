@@ -35,14 +35,18 @@ static const struct {
 	  MS_NOATIME | MS_STRICTATIME },
 	{ "strictatime", MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME, MS_STRICTATIME,
 	  MS_NOATIME | MS_RELATIME },
+	{ "norelatime", 0, 0, 0, MS_RELATIME },
+	{ "nostrictatime", 0, MOUNT_ATTR_STRICTATIME, 0, MS_STRICTATIME },
+	{ "nosymfollow", MOUNT_ATTR_NOSYMFOLLOW, 0, MS_NOSYMFOLLOW, 0 },
+	{ "symfollow", 0, MOUNT_ATTR_NOSYMFOLLOW, 0, MS_NOSYMFOLLOW },
 	{ "nodiratime", MOUNT_ATTR_NODIRATIME, 0, MS_NODIRATIME, 0 },
 	{ "diratime", 0, MOUNT_ATTR_NODIRATIME, 0, MS_NODIRATIME },
 };
 
 /* Options that other programs have dealt with. */
 static const char * const mnt_ignored[] = {
-	"defaults", "auto", "noauto", "user", "nouser", "users", "owner", "group", "nofail",
-	"_netdev", "async", "loud",
+	"defaults", "auto", "noauto", "user", "nouser", "users", "nousers", "owner", "noowner",
+	"group", "nogroup", "nofail", "_netdev", "async", "loud",
 };
 
 static bool mnt_is_ignored(const char *name)
