@@ -717,6 +717,7 @@ void flint_close_stop(struct flint_fs *fs);
  * @broken: what the promise failed with
  * @dw_reclaimed: as @reclaimed, of the DIR_WRITE lease; under delegate.lock
  * @kept: end of file that the server is told later, under truncate epoch @kept_epoch; 0: none
+ * @written: end of what was written since flint_wb_reserve() gave the last place
  * @dirtiers: sections between flint_wb_begin() and flint_wb_end()
  * @strays: writes under way that nobody waits for: flint_wb_leave()
  * @owes, @owed_node, @wb_work: the server is owed something; also under leases.owed_lock
@@ -780,6 +781,7 @@ struct flint_inode {
 	atomic_t lost;
 	u64 kept;
 	u32 kept_epoch;
+	u64 written;
 	u32 dirtiers;
 	u32 strays;
 	bool owes;

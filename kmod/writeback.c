@@ -167,6 +167,7 @@ void flint_wb_end(struct inode *inode, u64 end, u32 epoch)
 	if (epoch == fi->trunc_epoch) {
 		if (end > (u64)i_size_read(inode))
 			i_size_write(inode, end);
+		fi->written = max(fi->written, end);
 		if (end > fi->size && end > fi->kept) {
 			fi->kept = end;
 			fi->kept_epoch = epoch;
@@ -334,6 +335,7 @@ int flint_wb_reserve(struct inode *inode, u64 *len, loff_t *pos)
 		*len = min(*len, limit - at);
 		fi->kept = at + *len;	/* no more: the server would refuse it */
 		fi->kept_epoch = fi->trunc_epoch;
+		fi->written = 0;
 	}
 	spin_unlock(&fi->lock);
 	flint_wb_end(inode, 0, 0);
@@ -347,7 +349,8 @@ int flint_wb_reserve(struct inode *inode, u64 *len, loff_t *pos)
  * @end: end of the place
  * @reached: end of what was written
  *
- * What was told already stays: a hole at the end, as after a writer that died.
+ * What was told already stays: a hole at the end, as after a writer that died. And what others
+ * wrote in the place, for direct writes of whole pages wait for no lock.
  */
 void flint_wb_unreserve(struct inode *inode, u64 end, u64 reached)
 {
@@ -355,6 +358,7 @@ void flint_wb_unreserve(struct inode *inode, u64 end, u64 reached)
 
 	spin_lock(&fi->lock);
 	if (fi->kept == end && fi->kept_epoch == fi->trunc_epoch) {
+		reached = max(reached, fi->written);
 		fi->kept = reached > fi->size ? reached : 0;
 		i_size_write(inode, max(fi->size, fi->kept));
 	}
@@ -1021,6 +1025,7 @@ void flint_wb_inode_init(struct flint_inode *fi)
 {
 	fi->kept = 0;
 	fi->kept_epoch = 0;
+	fi->written = 0;
 	fi->dirtiers = 0;
 	fi->strays = 0;
 	fi->owes = false;

@@ -282,6 +282,47 @@ static void appends_at_the_limit(void)
 	close(fd);
 }
 
+/*
+ * An append that ends early gives back the rest of its place, but not what others wrote there. Its
+ * memory is a map that is read meanwhile, and that ends before it.
+ */
+static void append_ends_early(void)
+{
+	size_t good = 4 * MIB, all = 128 * MIB, there = 96 * MIB;
+	int fd = open_file("f", O_CREAT | O_RDWR | O_APPEND), from = open_file("g", O_CREAT | O_RDWR);
+	int direct = open_file("f", O_RDWR | O_DIRECT), i, round, status;
+	unsigned char *buf = pages(good), *m;
+	pid_t pid;
+
+	write_all(from, good, 0, 33);
+	m = mmap(NULL, all, PROT_READ, MAP_SHARED, from, 0);
+	CHECK(m != MAP_FAILED);
+	for (round = 0; round < 6; round++) {
+		CHECK(ftruncate(fd, 0) == 0 && fsync(from) == 0);
+		CHECK(posix_fadvise(from, 0, 0, POSIX_FADV_DONTNEED) == 0);
+		pid = fork();
+		if (!pid) {
+			CHECK(write(fd, m, all) == (ssize_t)good);
+			_exit(0);
+		}
+		for (i = 0; size_of(direct) == 0 && i < 60000; i++)
+			usleep(1000);
+		write_all(direct, 2 * PAGE, there, 34);
+		CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+		for (i = 0; i < 2; i++) {
+			CHECK(size_of(fd) >= (off_t)there + 2 * PAGE);
+			read_all(i ? direct : fd, 2 * PAGE, there, 34);
+			read_all(i ? direct : fd, good, 0, 33);
+			CHECK(pread(fd, buf, MIB, good) == MIB && zeros(buf, MIB));
+			CHECK(fsync(fd) == 0);
+		}
+	}
+	CHECK(munmap(m, all) == 0);
+	close(direct);
+	close(from);
+	close(fd);
+}
+
 static void vectors(void)
 {
 	int fd = open_file("f", O_CREAT | O_RDWR), i;
@@ -959,9 +1000,9 @@ static void no_wait(void)
 
 static const struct check checks[] = {
 	C(buffered_round_trip), C(small_writes), C(end_of_file), C(holes), C(truncation),
-	C(appends), C(parallel_appends), C(appends_at_the_limit), C(vectors), C(bad_memory),
-	C(seeks), C(direct_aligned), C(direct_short_at_eof), C(direct_unaligned), C(direct_vectors),
-	C(direct_and_buffered_agree), C(direct_bad_memory), C(direct_fork),
+	C(appends), C(parallel_appends), C(appends_at_the_limit), C(append_ends_early), C(vectors),
+	C(bad_memory), C(seeks), C(direct_aligned), C(direct_short_at_eof), C(direct_unaligned),
+	C(direct_vectors), C(direct_and_buffered_agree), C(direct_bad_memory), C(direct_fork),
 	C(parallel_writers_one_file), C(map_read), C(map_sees_writes), C(map_private_write),
 	C(map_beyond_eof), C(map_stores_beyond_eof), C(execute), C(send_file), C(uring_plain_4k),
 	C(uring_plain_128k), C(uring_fixed_4k), C(uring_fixed_512k), C(uring_dsync_4k),
