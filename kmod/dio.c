@@ -63,6 +63,7 @@ struct flint_dio {
 	bool left;			/* write: and the inode knows of it */
 	bool stale;			/* write: the truncate epoch is old, start again */
 	u32 epoch;			/* write: truncate epoch of all its requests */
+	u64 session;			/* write: that alone may do it; 0: any */
 	struct flint_fs *fs;
 	struct inode *inode;		/* SYNC: a reference; else the caller's holds it */
 	struct inode *src;		/* clone (punch is set, too): of it, a reference */
@@ -422,7 +423,7 @@ static struct flint_piece *flint_piece_new(struct flint_dio *dio, size_t rel,
 		return NULL;
 	memset_after(piece, 0, again);
 	piece->dio = dio;
-	piece->session = flint_session(dio->fs);
+	piece->session = dio->session ?: flint_session(dio->fs);
 	piece->rel = rel;
 	piece->at = *at;
 	piece->index = part->index;
@@ -543,11 +544,14 @@ static int flint_piece_data(struct flint_piece *piece, struct flint_req *req)
 
 /*
  * Is this a write for its session only? What may have been executed is not repeated in the next
- * one: it could undo a later write. What is written back then is not ours to write any more.
+ * one: it could undo a later write. What is written back then is not ours to write any more, nor
+ * is the place of an append that no server knew of.
  */
 static bool flint_piece_bound(const struct flint_piece *piece)
 {
-	return piece->dio->write && (piece->doubt || piece->dio->kind == FLINT_DIO_WRITEBACK);
+	const struct flint_dio *dio = piece->dio;
+
+	return dio->write && (piece->doubt || dio->session || dio->kind == FLINT_DIO_WRITEBACK);
 }
 
 static int flint_piece_status(struct flint_piece *piece, u32 status)
@@ -935,7 +939,7 @@ static ssize_t flint_dio_wait(struct flint_dio *dio, struct iov_iter *iter)
 	return ret;
 }
 
-static ssize_t flint_dio_sync(struct kiocb *iocb, struct iov_iter *iter, bool write)
+static ssize_t flint_dio_sync(struct kiocb *iocb, struct iov_iter *iter, bool write, u64 session)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct flint_fs *fs = flint_fs(inode->i_sb);
@@ -949,6 +953,7 @@ static ssize_t flint_dio_sync(struct kiocb *iocb, struct iov_iter *iter, bool wr
 	dio = flint_dio_alloc(inode, mem, FLINT_DIO_SYNC, write, iocb->ki_pos);
 	if (!dio)
 		return -ENOMEM;
+	dio->session = session;
 	if (fs->opts.soft || !is_sync_kiocb(iocb) || (current->flags & PF_KTHREAD))
 		dio->deadline = flint_dio_deadline(fs);
 	flint_dio_start(dio, false);
@@ -1002,14 +1007,14 @@ static bool flint_dio_fits(struct iov_iter *iter)
 	       !PageSlab(compound_head(iter->bvec->bv_page));
 }
 
-static ssize_t flint_dio_loop(struct kiocb *iocb, struct iov_iter *iter, bool write)
+static ssize_t flint_dio_loop(struct kiocb *iocb, struct iov_iter *iter, bool write, u64 session)
 {
 	ssize_t ret, total = 0;
 
 	do {
 		size_t before = iov_iter_count(iter), used;
 
-		ret = flint_dio_sync(iocb, iter, write);
+		ret = flint_dio_sync(iocb, iter, write, session);
 		if (ret <= 0)
 			break;
 		total += ret;
@@ -1074,11 +1079,12 @@ static int flint_dio_known(const struct kiocb *iocb, bool write)
  * @iocb: position, flags; asynchronous only for IOCB_DIRECT
  * @iter: memory of any kind and alignment but a pipe
  * @write: direction; a write's position and length are checked already
+ * @session: a synchronous write is over when this one is; 0: it goes on in the next
  *
  * Return: bytes (a short count at the end of file or before an error),
  * -EIOCBQUEUED, -EAGAIN for IOCB_NOWAIT, -EINTR when killed, or an error.
  */
-ssize_t flint_dio_rw(struct kiocb *iocb, struct iov_iter *iter, bool write)
+ssize_t flint_dio_rw(struct kiocb *iocb, struct iov_iter *iter, bool write, u64 session)
 {
 	size_t cut = 0, count = iov_iter_count(iter);
 	loff_t size;
@@ -1103,7 +1109,7 @@ ssize_t flint_dio_rw(struct kiocb *iocb, struct iov_iter *iter, bool write)
 	else if (iocb->ki_flags & IOCB_NOWAIT)
 		ret = -EAGAIN;
 	else
-		ret = flint_dio_loop(iocb, iter, write);
+		ret = flint_dio_loop(iocb, iter, write, session);
 out:
 	if (ret != -EIOCBQUEUED)
 		iov_iter_reexpand(iter, iov_iter_count(iter) + cut);

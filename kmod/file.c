@@ -378,7 +378,7 @@ static ssize_t flint_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	if (err)
 		return err;
 	if ((iocb->ki_flags & IOCB_DIRECT) && !iov_iter_is_pipe(to))
-		return flint_dio_rw(iocb, to, false);
+		return flint_dio_rw(iocb, to, false, 0);
 	return flint_read_cached(iocb, to);
 }
 
@@ -529,10 +529,10 @@ static int flint_write_fill(struct kiocb *iocb)
 /*
  * Into the cache, as far as the lease lasts. Memory is waited for between the steps: who waits
  * for the inode's lock cannot be killed. With the option "nowriteback" it is at the servers when
- * this returns.
+ * this returns. @session: of before. What is written through goes where it is @placed, if it is.
  */
-static ssize_t flint_write_cached(struct kiocb *iocb, struct iov_iter *from, bool *placed,
-				  bool *through)
+static ssize_t flint_write_cached(struct kiocb *iocb, struct iov_iter *from, u64 session,
+				  bool *placed, bool *through)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct flint_fs *fs = flint_fs(inode->i_sb);
@@ -550,8 +550,14 @@ static ssize_t flint_write_cached(struct kiocb *iocb, struct iov_iter *from, boo
 		balance_dirty_pages_ratelimited(inode->i_mapping);
 	} while (iov_iter_count(from) && !*through);
 	end = iocb->ki_pos + iov_iter_count(from);
-	if (*placed && !*through && (iocb->ki_flags & IOCB_APPEND) && (u64)iocb->ki_pos < end)
-		flint_wb_unreserve(inode, end, iocb->ki_pos);
+	if (*placed && (iocb->ki_flags & IOCB_APPEND) && (u64)iocb->ki_pos < end) {
+		if (*through && flint_wb_displaced(inode, session)) {
+			*placed = false;
+			*through = !total;	/* what was written does not go on elsewhere */
+		}
+		if (!*placed || !*through)
+			flint_wb_unreserve(inode, end, iocb->ki_pos);
+	}
 	if (!total)
 		return ret;
 	flint_stat_inc(fs, FLINT_STAT_WB_WRITES);
@@ -570,6 +576,7 @@ static ssize_t flint_write_checked(struct kiocb *iocb, struct iov_iter *from, bo
 				   bool locked)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
+	u64 session = flint_session(flint_fs(inode->i_sb));
 	bool placed = false, through = true;
 	ssize_t ret = generic_write_checks(iocb, from), done = 0;
 
@@ -587,14 +594,16 @@ static ssize_t flint_write_checked(struct kiocb *iocb, struct iov_iter *from, bo
 	    (!(iocb->ki_flags & IOCB_DSYNC) || mapping_writably_mapped(inode->i_mapping)) &&
 	    flint_wb_ask(inode)) {
 		through = false;
-		done = flint_write_cached(iocb, from, &placed, &through);
+		done = flint_write_cached(iocb, from, session, &placed, &through);
 		if (done < 0 && !through)
 			return done;
 	}
 	if (through) {
+		if (!placed || !(iocb->ki_flags & IOCB_APPEND))
+			session = 0;
 		ret = placed ? 0 : flint_write_place(iocb, from, locked);
 		if (!ret)
-			ret = flint_dio_rw(iocb, from, true);
+			ret = flint_dio_rw(iocb, from, true, session);
 		if (done <= 0)
 			done = ret;
 		else if (ret > 0)

@@ -718,6 +718,7 @@ void flint_close_stop(struct flint_fs *fs);
  * @dw_reclaimed: as @reclaimed, of the DIR_WRITE lease; under delegate.lock
  * @kept: end of file that the server is told later, under truncate epoch @kept_epoch; 0: none
  * @written: end of what was written since flint_wb_reserve() gave the last place
+ * @displaced: that place was dropped with all that was owed: others may have it
  * @dirtiers: sections between flint_wb_begin() and flint_wb_end()
  * @strays: writes under way that nobody waits for: flint_wb_leave()
  * @owes, @owed_node, @wb_work: the server is owed something; also under leases.owed_lock
@@ -782,6 +783,7 @@ struct flint_inode {
 	u64 kept;
 	u32 kept_epoch;
 	u64 written;
+	bool displaced;
 	u32 dirtiers;
 	u32 strays;
 	bool owes;
@@ -937,7 +939,7 @@ u64 flint_change_cookie(struct inode *inode);
 
 int flint_dio_init(void);
 void flint_dio_exit(void);
-ssize_t flint_dio_rw(struct kiocb *iocb, struct iov_iter *iter, bool write);
+ssize_t flint_dio_rw(struct kiocb *iocb, struct iov_iter *iter, bool write, u64 session);
 void flint_write_error(struct inode *inode, loff_t pos, size_t len, int err);
 int flint_route(struct inode *inode, u32 index, bool write, u32 last, bool again,
 		struct flint_mapref *map, struct flint_route *route);
@@ -959,7 +961,7 @@ static inline bool flint_wb_sick(const struct flint_fs *fs)
 }
 
 bool flint_wb_wanted(const struct inode *inode);
-bool flint_wb_begin(struct inode *inode);
+bool flint_wb_begin(struct inode *inode, bool placed);
 bool flint_wb_begin_anyway(struct inode *inode);
 void flint_wb_end(struct inode *inode, u64 end, u32 epoch);
 void flint_wb_leave(struct inode *inode);
@@ -969,6 +971,7 @@ bool flint_wb_keep(struct inode *inode, u64 end, u32 epoch);
 bool flint_wb_attr(struct inode *inode, const struct iattr *attr);
 int flint_wb_reserve(struct inode *inode, u64 *len, loff_t *pos);
 void flint_wb_unreserve(struct inode *inode, u64 end, u64 reached);
+bool flint_wb_displaced(const struct inode *inode, u64 session);
 bool flint_wb_ask(struct inode *inode);
 int flint_wb_write(struct inode *inode, loff_t start, loff_t end, unsigned long deadline);
 int flint_flush_range(struct inode *inode, loff_t start, loff_t end, unsigned long deadline);

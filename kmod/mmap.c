@@ -322,7 +322,7 @@ static ssize_t flint_cache_copy(struct kiocb *iocb, struct iov_iter *from, size_
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
 	epoch = READ_ONCE(flint_i(inode)->trunc_epoch);
-	if (!flint_wb_begin(inode)) {
+	if (!flint_wb_begin(inode, iocb->ki_flags & IOCB_APPEND)) {
 		folio_unlock(folio);
 		folio_put(folio);
 		return -ENOLCK;
@@ -348,8 +348,8 @@ static ssize_t flint_cache_copy(struct kiocb *iocb, struct iov_iter *from, size_
  * @iocb: position; the inode is locked
  * @from: data
  * @ready: bytes of it that were faulted in
- * @through: receives whether the lease ended, so that the rest is to be written
- *	through
+ * @through: receives whether the lease ended, perhaps with the place of an append, so that
+ *	the rest is to be written through
  *
  * One step of it, so that neither clean pages nor servers are waited for under the lock: also
  * not by a fault, as the data may be a map of another file.
@@ -501,7 +501,7 @@ static vm_fault_t flint_page_mkwrite(struct vm_fault *vmf)
 	ret = flint_mkwrite_lock(inode, folio);
 	if (ret)
 		goto out;
-	if (!flint_wb_begin(inode)) {
+	if (!flint_wb_begin(inode, false)) {
 		ret = flint_mkwrite_anew(file, inode, folio);
 		if (ret)
 			goto out;

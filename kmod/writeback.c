@@ -100,8 +100,11 @@ static void flint_owe(struct inode *inode, unsigned long delay)
 	queue_delayed_work(fs->wb_wq, &fi->wb_work, delay);
 }
 
-/* @pages: they are going to be dirtied, so what is cached must be of this lease. */
-static bool flint_wb_enter(struct inode *inode, bool pages)
+/*
+ * @pages: they are going to be dirtied, so what is cached must be of this lease. @placed: so must
+ * the place of flint_wb_reserve() be.
+ */
+static bool flint_wb_enter(struct inode *inode, bool pages, bool placed)
 {
 	struct flint_inode *fi = flint_i(inode);
 	bool ok;
@@ -110,7 +113,7 @@ static bool flint_wb_enter(struct inode *inode, bool pages)
 		return false;
 	spin_lock(&fi->lock);
 	ok = fi->write_gen && fi->read_gen && !fi->ret_kinds &&
-	     (!pages || READ_ONCE(fi->cache_gen) == fi->read_gen);
+	     (!pages || READ_ONCE(fi->cache_gen) == fi->read_gen) && !(placed && fi->displaced);
 	if (ok) {
 		fi->dirtiers++;
 		fi->owes_lease = true;
@@ -123,14 +126,15 @@ static bool flint_wb_enter(struct inode *inode, bool pages)
 /**
  * flint_wb_begin() - may cached pages be dirtied?
  * @inode: regular file, open for writing
+ * @placed: at a place of flint_wb_reserve(), under the same write_lock
  *
  * Context: any that may take a spinlock; the section must not wait.
  * Return: true: pairs with flint_wb_end(); false: there is no lease, or pages that
- * were read before it are still cached (flint_wb_ask()).
+ * were read before it are still cached (flint_wb_ask()), or the place was lost.
  */
-bool flint_wb_begin(struct inode *inode)
+bool flint_wb_begin(struct inode *inode, bool placed)
 {
-	return flint_wb_enter(inode, true);
+	return flint_wb_enter(inode, true, placed);
 }
 
 /* The same without a lease, for pages of maps. Return: false: not now. */
@@ -247,7 +251,7 @@ int flint_wb_alone(struct inode *inode)
  */
 bool flint_wb_keep(struct inode *inode, u64 end, u32 epoch)
 {
-	if (!flint_fs(inode->i_sb)->opts.writeback || !flint_wb_enter(inode, false))
+	if (!flint_fs(inode->i_sb)->opts.writeback || !flint_wb_enter(inode, false, false))
 		return false;
 	flint_wb_end(inode, end, epoch);
 	return true;
@@ -326,7 +330,7 @@ int flint_wb_reserve(struct inode *inode, u64 *len, loff_t *pos)
 	struct flint_inode *fi = flint_i(inode);
 	u64 at, limit;
 
-	if (!flint_wb_enter(inode, false))
+	if (!flint_wb_enter(inode, false, false))
 		return -ENOLCK;
 	spin_lock(&fi->lock);
 	limit = flint_iosplit_limit(fi->layout.chunk_shift);
@@ -336,6 +340,7 @@ int flint_wb_reserve(struct inode *inode, u64 *len, loff_t *pos)
 		fi->kept = at + *len;	/* no more: the server would refuse it */
 		fi->kept_epoch = fi->trunc_epoch;
 		fi->written = 0;
+		fi->displaced = false;
 	}
 	spin_unlock(&fi->lock);
 	flint_wb_end(inode, 0, 0);
@@ -363,6 +368,21 @@ void flint_wb_unreserve(struct inode *inode, u64 end, u64 reached)
 		i_size_write(inode, max(fi->size, fi->kept));
 	}
 	spin_unlock(&fi->lock);
+}
+
+/**
+ * flint_wb_displaced() - does a place at the end of file belong to others now?
+ * @inode: regular file, since flint_wb_reserve() under its write_lock
+ * @session: that it was given in, or an earlier one
+ *
+ * No server knew of it. When the lease ends with all that is owed, they give it to others.
+ */
+bool flint_wb_displaced(const struct inode *inode, u64 session)
+{
+	const struct flint_fs *fs = flint_fs(inode->i_sb);
+
+	return session != flint_session(fs) || READ_ONCE(fs->leases.lost) ||
+	       READ_ONCE(flint_i(inode)->displaced);
 }
 
 /**
@@ -609,6 +629,7 @@ static void flint_wb_discard(struct inode *inode, int err, const char *why)
 	spin_lock(&fi->lock);
 	lost = fi->kept > fi->size || fi->attr_owed;
 	fi->kept = 0;
+	fi->displaced = true;
 	if (fi->attr_owed) {	/* what the server has is asked for */
 		fi->attr_owed = 0;
 		fi->attr_seq++;
@@ -1026,6 +1047,7 @@ void flint_wb_inode_init(struct flint_inode *fi)
 	fi->kept = 0;
 	fi->kept_epoch = 0;
 	fi->written = 0;
+	fi->displaced = false;
 	fi->dirtiers = 0;
 	fi->strays = 0;
 	fi->owes = false;

@@ -223,7 +223,41 @@ late_write()
 	return $status
 }
 
-plan 11
+# Node 2 has given an append its place, and reads the page that it shares, when it is cut off from all
+# servers. Node 1 appends at the same place when node 2's session is over: nothing of either is lost.
+late_append()
+{
+	local dir=/mnt/app status=0 pid
+
+	mount_flint writeback,proto=tcp $dir
+	[ $NODE = 1 ] || touch $dir/app || status=1
+	together
+	if [ $NODE = 2 ]; then
+		exec 8>> $dir/app
+		until [ "$(counter wb_writes $dir)" -gt 0 ]; do echo first >&8; sleep 0.2; done
+		sync $dir/app && echo 1 > /proc/sys/vm/drop_caches
+		tc qdisc add dev d0 clsact && tc filter add dev d0 egress protocol ip flower ip_proto tcp \
+			dst_port 7451-7499 action drop || status=1
+		echo second >&8 & pid=$!
+		wait_for 10 grep -qs read_cache_folio /proc/$pid/stack || { echo "# it reads no page"; status=1; }
+	fi
+	together
+	[ $NODE = 2 ] || timeout 110 sh -c "echo third >> $dir/app && sync $dir/app" || status=1
+	together
+	if [ $NODE = 2 ]; then
+		tc qdisc del dev d0 clsact
+		wait $pid || { echo "# the append failed"; status=1; }
+		exec 8>&-
+	fi
+	together
+	[ "$(grep -v first $dir/app | sort | tr '\n' ' ')" = "second third " ] ||
+		{ sed 's/^/# /' $dir/app; status=1; }
+	together
+	umount_flint $dir
+	return $status
+}
+
+plan 12
 cluster_on_node1
 mount_flint
 ok "buffered writes are seen at once" turns buffered
@@ -237,6 +271,7 @@ ok "verified load, out of order as well, TCP" bad_network tcp delay 2ms 1ms loss
 ok "who is cut off loses its locks and comes back" cut_off
 ok "who writes back is fenced when it hears no metadata server" fenced
 ok "a write whose task was killed is seen when it arrives" late_write
+ok "an append that was cut off overwrites no other" late_append
 [ $NODE = 2 ] && umount_flint
 together
 done_testing
