@@ -42,7 +42,7 @@ metad()
 	echo $! > "$D/run/$1.pid"
 }
 stand_by() { metad meta2; metad meta3; until_ok 20 json 'len([r for r in d["replicas"] if r["state"] == "standby"]) == 2' meta status; }
-two_of_three() { add_one meta2 && add_one meta3 && voters 3; }
+two_of_three() { add_one meta2 && add_one meta3 && until_ok 20 voters 3; }
 
 remove_refused()
 {
@@ -59,7 +59,7 @@ remove_one()
 {
 	fl meta remove meta3 --yes && voters 2 && kill "$(pid meta3)" && sleep 1 && rm -rf "$D/meta3" &&
 		metad meta3 && until_ok 20 json '[r for r in d["replicas"] if r["name"] == "meta3" and r["state"] == "standby"]' meta status &&
-		add_one meta3 && voters 3
+		add_one meta3 && until_ok 20 voters 3
 }
 
 handed_over() { local l; l=$(leader); fl meta transfer && [ "$(leader)" != "$l" ] && fl meta transfer "$l" && [ "$(leader)" = "$l" ]; }
@@ -74,7 +74,7 @@ emptied()
 	rm -rf "${D:?}/$f"
 	metad "$f"
 	until_ok 20 told 'was emptied' fl meta status || return 1
-	fl meta replace "$f" --yes && voters 3
+	fl meta replace "$f" --yes && until_ok 20 voters 3
 }
 
 # Another machine.
@@ -86,7 +86,7 @@ other_machine()
 	kill_hard "$(pid "$old")"
 	metad meta4
 	until_ok 20 json '[r for r in d["replicas"] if r["name"] == "meta4" and r["state"] == "standby"]' meta status || return 1
-	fl meta replace "$old" meta4 --yes && voters 3 && rm -f "$D/run/$old.pid" && GONE=$old
+	fl meta replace "$old" meta4 --yes && until_ok 20 voters 3 && rm -f "$D/run/$old.pid" && GONE=$old
 }
 
 killed_leader()
