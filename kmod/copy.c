@@ -108,6 +108,7 @@ static loff_t flint_clone(struct inode *inode, loff_t pos, struct inode *src, lo
 	u32 index = pos >> shift, src_index = src_pos >> shift, n;
 	u64 left = DIV_ROUND_UP_ULL(len, 1u << shift);
 	loff_t done = 0;
+	bool beyond;
 	int err = 0;
 
 	truncate_pagecache_range(inode, pos, pos + len - 1);
@@ -126,8 +127,11 @@ static loff_t flint_clone(struct inode *inode, loff_t pos, struct inode *src, lo
 	if (!done || (err == -EIO && flint_hold_over(*leave)))
 		return err;
 	flint_zero_grow(inode, pos + done);
-	err = flint_extend(inode, pos + done > i_size_read(inode) ? pos + done : 0,
-			   READ_ONCE(flint_i(inode)->trunc_epoch), flint_hold_step(leave));
+	beyond = pos + done > i_size_read(inode);
+	err = flint_extend(inode, beyond ? pos + done : 0, READ_ONCE(flint_i(inode)->trunc_epoch),
+			   flint_hold_step(leave));
+	if (beyond)
+		flint_write_drop(inode, pos, done);	/* as in flint_write_end() */
 	return err ? err : done;
 }
 

@@ -243,18 +243,29 @@ static ssize_t flint_dio_result(const struct flint_dio *dio)
 	return dio->good ? dio->good : dio->err;
 }
 
-/* What follows a write that reached the chunk servers. May wait. */
-static int flint_write_end(struct inode *inode, loff_t pos, size_t len, u32 epoch,
-			   unsigned long deadline)
+/**
+ * flint_write_drop() - pages of what the chunk servers have in another form now
+ * @inode: regular file
+ * @pos: where it was written
+ * @len: bytes, not 0
+ *
+ * Context: process; waits for pages that are being read.
+ */
+void flint_write_drop(struct inode *inode, loff_t pos, size_t len)
 {
-	struct flint_inode *fi = flint_i(inode);
-	struct timespec64 now, mtime;
-	bool grows;
-
 	if (inode->i_mapping->nrpages)
 		invalidate_inode_pages2_range(inode->i_mapping, pos >> PAGE_SHIFT,
 					      (pos + len - 1) >> PAGE_SHIFT);
-	grows = (u64)pos + len > READ_ONCE(fi->size);
+}
+
+/* Have times and size follow. */
+static int flint_write_tell(struct inode *inode, loff_t pos, size_t len, u32 epoch,
+			    unsigned long deadline)
+{
+	struct flint_inode *fi = flint_i(inode);
+	bool grows = (u64)pos + len > READ_ONCE(fi->size);
+	struct timespec64 now, mtime;
+
 	now = current_time(inode);
 	mtime = inode_get_mtime(inode);
 	if (!grows && timespec64_equal(&now, &mtime) &&
@@ -270,6 +281,21 @@ static int flint_write_end(struct inode *inode, loff_t pos, size_t len, u32 epoc
 	flint_inode_written(inode);
 	spin_unlock(&fi->lock);
 	return 0;
+}
+
+/* What follows a write that reached the chunk servers. May wait. */
+static int flint_write_end(struct inode *inode, loff_t pos, size_t len, u32 epoch,
+			   unsigned long deadline)
+{
+	bool beyond = pos + (loff_t)len > i_size_read(inode);
+	int err;
+
+	flint_write_drop(inode, pos, len);
+	err = flint_write_tell(inode, pos, len, epoch, deadline);
+	/* Who read the last page before the size was seen has zeros where this is. */
+	if (beyond)
+		flint_write_drop(inode, pos, len);
+	return err;
 }
 
 /* Tell the kiocb. The file's reference, and so the inode's, goes with it. */

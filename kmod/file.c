@@ -121,6 +121,7 @@ static int flint_file_release(struct inode *inode, struct file *file)
 {
 	struct flint_handle *h = file->private_data;
 	struct flint_inode *fi = flint_i(inode);
+	struct timespec64 mtime;
 
 	if (!h)
 		return 0;
@@ -138,6 +139,10 @@ static int flint_file_release(struct inode *inode, struct file *file)
 		h->ext.ino = cpu_to_le64(inode->i_ino);
 		h->ext.gen = cpu_to_le32(fi->gen);
 		h->ext.trunc_epoch = cpu_to_le32(READ_ONCE(fi->trunc_epoch));
+		/* Under a lease nobody else wrote, and the time that was seen here stays. */
+		mtime = inode_get_mtime(inode);
+		if (READ_ONCE(fi->read_gen))
+			h->ext.when = cpu_to_le64(timespec64_to_ns(&mtime));
 	}
 	flint_handle_close(h);
 	return 0;
@@ -172,6 +177,8 @@ int flint_extend_call(struct inode *inode, struct flint_extend *body, struct fli
 	body->gen = cpu_to_le32(fi->gen);
 	err = flint_meta_call(fs, &c);
 	flint_stat_inc(fs, FLINT_STAT_EXTENDS);
+	if (c.unknown && body->end && !READ_ONCE(fi->kept))	/* what is kept is told again */
+		flint_attr_unknown(inode, false);
 	if (err == -ESTALE)
 		return flint_inode_refresh(inode, deadline);
 	if (err)
@@ -300,6 +307,8 @@ static int flint_append(struct inode *inode, u64 len, loff_t *pos)
 			return err;
 		err = -EAGAIN;
 	}
+	if (c.unknown)
+		flint_attr_unknown(inode, false);
 	if (err)
 		return err;
 	err = flint_inode_apply(inode, &rep.attr, c.sent);

@@ -940,6 +940,7 @@ u64 flint_change_cookie(struct inode *inode);
 int flint_dio_init(void);
 void flint_dio_exit(void);
 ssize_t flint_dio_rw(struct kiocb *iocb, struct iov_iter *iter, bool write, u64 session);
+void flint_write_drop(struct inode *inode, loff_t pos, size_t len);
 void flint_write_error(struct inode *inode, loff_t pos, size_t len, int err);
 int flint_route(struct inode *inode, u32 index, bool write, u32 last, bool again,
 		struct flint_mapref *map, struct flint_route *route);

@@ -514,7 +514,7 @@ void flint_cache_revalidate(struct inode *inode)
 	spin_lock(&fi->lock);
 	if (fi->change == change) {	/* else the pages may have become old meanwhile */
 		fi->cache_change = change;
-		if (leased && fi->read_gen == gen)
+		if (leased && fi->read_gen == gen && !flint_attr_doubt(fi))
 			fi->cache_gen = gen;
 	}
 	spin_unlock(&fi->lock);
@@ -602,10 +602,11 @@ int flint_getattr(FLINT_IDMAP *idmap, const struct path *path, struct kstat *sta
 	struct flint_inode *fi = flint_i(inode);
 	int err = 0;
 
-	if ((flags & AT_STATX_SYNC_TYPE) == AT_STATX_FORCE_SYNC ||
-	    test_bit(FLINT_I_TIMES_STALE, &fi->state))
+	flags &= AT_STATX_SYNC_TYPE;
+	if (flags == AT_STATX_FORCE_SYNC ||
+	    (flags != AT_STATX_DONT_SYNC && test_bit(FLINT_I_TIMES_STALE, &fi->state)))
 		err = flint_inode_refresh(inode, 0);
-	else if ((flags & AT_STATX_SYNC_TYPE) != AT_STATX_DONT_SYNC)
+	else if (flags != AT_STATX_DONT_SYNC)
 		err = flint_inode_revalidate(inode);
 	if (err)
 		return err;
@@ -671,9 +672,9 @@ static void flint_setattr_fill(struct flint_setattr *b, const struct inode *inod
  * @cut: it may make the file shorter
  *
  * The server may carry it out, now or later, and leaves us our leases: what it says of the inode
- * meanwhile is not kept. It waits for the leases of others for less than a session's lease; what
- * takes longer, the cut itself, keeps leases from us. Then pages of before must not be seen
- * (flint_inode_copy()).
+ * meanwhile is not kept, nor are pages when it says of a change. It waits for the leases of others
+ * for less than a session's lease; what takes longer, the cut itself, keeps leases from us. Then
+ * pages of before must not be seen (flint_inode_copy()).
  *
  * Context: process; takes fi->lock.
  */
@@ -686,6 +687,8 @@ void flint_attr_unknown(struct inode *inode, bool cut)
 	if (cut)
 		set_bit(FLINT_I_CUTTING, &fi->state);
 	fi->doubt = (jiffies + msecs_to_jiffies(flint_fs(inode->i_sb)->lease_ms)) | 1;
+	fi->cache_change = 0;	/* pages, too: the change may be known already */
+	fi->cache_gen = 0;
 	fi->attr_gen = 0;
 	fi->valid = jiffies;
 	spin_unlock(&fi->lock);

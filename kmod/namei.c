@@ -373,8 +373,10 @@ static int flint_link(struct dentry *old, struct inode *dir, struct dentry *dent
 	if (err) {
 		d_drop(dentry);
 		flint_delegate_incomplete(dir);
-		if (c.unknown)
+		if (c.unknown) {
 			flint_inode_stale(dir);
+			flint_attr_unknown(inode, false);
+		}
 		return err;
 	}
 	flint_inode_stale(dir);
@@ -408,8 +410,10 @@ static int flint_remove(struct inode *dir, struct dentry *dentry, u32 flags)
 	if (err) {
 		flint_remove_end(inode);
 		flint_dentry_expire(dentry);
-		if (c.unknown)
+		if (c.unknown) {
 			flint_inode_stale(dir);
+			flint_attr_unknown(inode, false);
+		}
 		return err;
 	}
 	flint_inode_stale(dir);
@@ -497,6 +501,9 @@ static int flint_rename(FLINT_IDMAP *idmap, struct inode *old_dir, struct dentry
 			flint_inode_stale(new_dir);
 			flint_delegate_incomplete(old_dir);
 			flint_delegate_incomplete(new_dir);
+			flint_attr_unknown(d_inode(old), false);
+			if (d_really_is_positive(new))
+				flint_attr_unknown(d_inode(new), false);
 		}
 		return err;
 	}

@@ -213,8 +213,7 @@ void flint_wb_left(struct inode *inode, loff_t pos, size_t len)
 {
 	struct flint_inode *fi = flint_i(inode);
 
-	invalidate_inode_pages2_range(inode->i_mapping, pos >> PAGE_SHIFT,
-				      (pos + len - 1) >> PAGE_SHIFT);
+	flint_write_drop(inode, pos, len);
 	spin_lock(&fi->lock);
 	flint_inode_written(inode);
 	if (!--fi->strays) {

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -253,6 +254,32 @@ static void parallel_appends(void)
 	}
 	for (p = 0; p < WRITERS; p++)
 		CHECK(count[p] == RECORDS);
+	close(fd);
+}
+
+/* Its last page is read all the time while a file becomes longer: who wrote reads what it wrote. */
+static void last_page_is_read(void)
+{
+	enum { RECORDS = 400, LEN = 100 };
+	unsigned char rec[LEN], got[LEN], c;
+	int fd = open_file("f", O_CREAT | O_RDWR), i;
+	pid_t reader;
+
+	reader = fork();
+	CHECK(reader >= 0);
+	if (!reader && !prctl(PR_SET_PDEATHSIG, SIGKILL))
+		for (i = 0;; i = (i + 1) % (RECORDS * LEN / 4096 + 1))
+			if (pread(fd, &c, 1, 4096 * (off_t)i) < 0)
+				_exit(1);
+	for (i = 0; i < RECORDS; i++) {
+		memset(rec, i % 255 + 1, LEN);
+		CHECK(pwrite(fd, rec, LEN, (off_t)i * LEN) == LEN);
+		CHECK(pread(fd, got, LEN, (off_t)i * LEN) == LEN);
+		CHECK(!memcmp(rec, got, LEN));
+	}
+	CHECK(waitpid(reader, &i, WNOHANG) == 0);
+	kill(reader, SIGKILL);
+	waitpid(reader, &i, 0);
 	close(fd);
 }
 
@@ -1000,7 +1027,8 @@ static void no_wait(void)
 
 static const struct check checks[] = {
 	C(buffered_round_trip), C(small_writes), C(end_of_file), C(holes), C(truncation),
-	C(appends), C(parallel_appends), C(appends_at_the_limit), C(append_ends_early), C(vectors),
+	C(appends), C(parallel_appends), C(last_page_is_read), C(appends_at_the_limit),
+	C(append_ends_early), C(vectors),
 	C(bad_memory), C(seeks), C(direct_aligned), C(direct_short_at_eof), C(direct_unaligned),
 	C(direct_vectors), C(direct_and_buffered_agree), C(direct_bad_memory), C(direct_fork),
 	C(parallel_writers_one_file), C(map_read), C(map_sees_writes), C(map_private_write),

@@ -179,33 +179,44 @@ sys.exit(ctypes.CDLL(None).fallocate(9, 8, ctypes.c_long(int(sys.argv[1])), ctyp
 	return $status
 }
 
+# asking MOUNT OPERATION PID...: each of them waits for the answer to that.
+asking()
+{
+	local mnt=$1 op=$2
+
+	shift 2
+	"$B/bin/flint" client inflight --json $mnt | jq -e --arg op $op \
+		'[.[] | select(.op == $op).pid] as $p | $ARGS.positional | map(tonumber) - $p == []' --args "$@" > /dev/null
+}
+
 # A truncation that nobody waits for any more is carried out: what it cut off is not in the cache, either.
 stays_cut()
 {
-	local f=$MNT/stays pid
+	local f=$MNT/stays pid status=0
 
 	make_file $f && cat $f > /dev/null || return 1
 	pkill -STOP -x flint-chunkd
 	truncate -s 0 $f & pid=$!
-	sleep 2
+	wait_for 60 asking $MNT setattr $pid || status=1
 	kill -9 $pid
 	wait $pid 2> /dev/null
 	pkill -CONT -x flint-chunkd
 	sleep 5
-	truncate -s $SIZE $f && zeros $f 0 $SIZE
+	truncate -s $SIZE $f && zeros $f 0 $SIZE && return $status
 }
 
 # Changes whose tasks were killed while the metadata server was silent are seen when they have come, though this mount
 # asked for attributes before.
 seen_late()
 {
-	local f=$MNT/late pids i
+	local f=$MNT/late pids i status=0
 
 	make_file $f && cp $f $f.mode && cat $f $f.mode > /dev/null || return 1
+	getfattr -n security.capability $f 2> /dev/null		# truncate() asks whether it has any
 	pkill -STOP -x flint-metad
 	perl -e 'truncate($ARGV[0], 0)' $f & pids=$!	# without opening it
 	chmod 600 $f.mode & pids+=" $!"
-	sleep 1
+	wait_for 25 asking $MNT setattr $pids || { echo "# not asked"; status=1; }
 	kill -9 $pids
 	wait $pids 2> /dev/null
 	for i in 1 2 3 4; do
@@ -217,7 +228,36 @@ seen_late()
 	wait $pids 2> /dev/null
 	sleep 2
 	[ "$(cat $f | wc -c) $(stat -c %s $f) $(stat -c %a $f.mode)" = "0 0 600" ] ||
-		{ echo "# $(cat $f | wc -c) bytes; $(stat -c '%s %a' $f $f.mode | tr '\n' ' ')"; return 1; }
+		{ echo "# $(cat $f | wc -c) bytes; $(stat -c '%s %a' $f $f.mode | tr '\n' ' ')"; status=1; }
+	return $status
+}
+
+# The same for a write that makes a file longer, and for changes of names.
+size_and_links_seen_late()
+{
+	local mnt=/mnt/second pids=() status=0 f
+
+	mount_flint nowriteback $mnt
+	for f in longer linked removed; do make_file $mnt/$f || return 1; done
+	mkdir $mnt/in && ln $mnt/removed $mnt/in/gone && exec 9<> $mnt/longer && cat <&9 > /dev/null || return 1
+	stat $mnt/{longer,linked,removed,in/gone,new} > /dev/null 2>&1
+	pkill -STOP -x flint-metad
+	begin eval 'exec cat /tmp/pattern1 >&9'
+	begin ln $mnt/linked $mnt/new
+	begin rm -f $mnt/in/gone
+	wait_for 25 asking $mnt extend ${pids[0]} || { echo "# no EXTEND"; status=1; }
+	wait_for 25 asking $mnt link ${pids[1]} || { echo "# no LINK"; status=1; }
+	wait_for 25 asking $mnt unlink ${pids[2]} || { echo "# no UNLINK"; status=1; }
+	kill -9 ${pids[@]}
+	wait ${pids[@]} 2> /dev/null
+	exec 9<&-
+	pkill -CONT -x flint-metad
+	wait_for 30 [ -e $MNT/new ] && wait_for 30 [ ! -e $MNT/in/gone ] || status=1
+	stat -c '%n %s %h' $mnt/{longer,linked,removed} | sed "s,$mnt/,," > /tmp/seen
+	echo "longer $((SIZE + PART)) 1;linked $SIZE 2;removed $SIZE 1" | tr ';' '\n' | diff - /tmp/seen || status=1
+	cmp $mnt/longer $MNT/longer || status=1
+	umount_flint $mnt
+	return $status
 }
 
 # chattr +i between the steps of a long write: what write(2) counted is there.
@@ -247,6 +287,7 @@ ok "writes, truncations and holes of the same files outlast frozen chunk servers
 ok "a collapse is carried out once though the metadata server is silent" collapsed_once
 ok "what a killed truncation cut off does not come back" stays_cut
 ok "changes of killed tasks are seen when they come" seen_late
+ok "so are the size and the names" size_and_links_seen_late
 ok "chattr +i during a long write loses nothing of what it counted" immutable_between
 umount_flint
 mount_flint writeback

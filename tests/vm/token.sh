@@ -125,10 +125,13 @@ revoked()
 	says 'was revoked' tmount /tmp/gone /team/a
 }
 
+mounts_not() { ! tmount "$@" > /dev/null 2>&1 || { umount $T; false; }; }
+
 all_revoked()
 {
 	sleep 1
-	F token revoke --dir $STATE --all && sleep 2 && says 'was revoked' tmount /tmp/rw /team/a &&
+	F token revoke --dir $STATE --all && wait_for 30 mounts_not /tmp/rw /team/a &&
+		says 'was revoked' tmount /tmp/rw /team/a &&
 		ls $MNT/team/a > /dev/null && sleep 1 && make_token /tmp/new && tmount /tmp/new "" && umount $T
 }
 

@@ -4,7 +4,7 @@
 # once, appends and locks hold between them, a network that loses and delays packets costs time only,
 # and a machine that is cut off loses its locks to the other one, overwrites nothing, comes back by itself.
 # vm: --nodes 2 --mem 3G
-# timeout: 500
+# timeout: 800
 . "$(dirname "$0")/lib/cluster.sh"
 
 # turns COMMAND...: called with "do N" by one node and, after that, with "see N" by the other, in turn.

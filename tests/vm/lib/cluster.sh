@@ -128,7 +128,7 @@ together()
 	step=$((step + 1))
 	touch /results/step.$step.$NODE
 	for ((n = 1; n <= NODES; n++)); do
-		wait_for ${TOGETHER:-120} [ -e /results/step.$step.$n ] || bail "node $n did not come to step $step"
+		wait_for ${TOGETHER:-300} [ -e /results/step.$step.$n ] || bail "node $n did not come to step $step"
 	done
 }
 
