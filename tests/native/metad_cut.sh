@@ -17,15 +17,21 @@ becomes() { # QUERY WANTED
 	return 1
 }
 
+# waiting NAME SIZE: the chunk servers stand still, and a truncation by $job waits for them.
+waiting()
+{
+	kill -STOP "$(pid chunk1)" "$(pid chunk2)"
+	step trunc "$1" "$2" >"$W/trunc.out" 2>&1 &
+	job=$!
+	becomes "SELECT size FROM intent" "$2"
+}
+
 up >"$W/up.out" 2>&1
 result $? "a cluster comes up"
 step write f 3000000 >"$W/write.out" 2>&1
 result $? "a file is written"
 
-kill -STOP "$(pid chunk1)" "$(pid chunk2)"
-step trunc f 1000001 >"$W/trunc.out" 2>&1 &
-job=$!
-becomes "SELECT size FROM intent" 1000001
+waiting f 1000001
 result $? "a truncation waits for chunk servers that do not answer"
 kill_hard "$(pid meta)"
 kill -CONT "$(pid chunk1)" "$(pid chunk2)"
@@ -87,10 +93,7 @@ result $rc "who waited goes on when the chunk servers do"
 # holds; the one that may hold something near the file is stopped for a while.
 step write g 1000000 >"$W/write.out" 2>&1
 result $? "another file is written"
-kill -STOP "$(pid chunk1)" "$(pid chunk2)"
-step trunc g 500000 >"$W/wait.out" 2>&1 &
-job=$!
-becomes "SELECT size FROM intent" 500000
+waiting g 500000
 result $? "a truncation is under way"
 kill -STOP $holder
 kill_hard "$(pid meta)"

@@ -445,6 +445,16 @@ static void test_drain(void **state)
 	world_free(&w);
 }
 
+/* Other servers of one disk with eight targets each, for the same chains. */
+static void world_ground(struct world *w, u32 nodes, u32 racks)
+{
+	ground_free(&w->g);
+	w->g = ground_make(nodes, 1, 8, racks);
+	w->c.disks = w->g.disks;
+	w->c.nodes = w->g.nodes;
+	w->c.nr_disks = w->c.nr_nodes = nodes;
+}
+
 static void test_rebalance(void **state)
 {
 	struct place_moves in = { .seed = 1 };
@@ -457,11 +467,7 @@ static void test_rebalance(void **state)
 	/* Eight disks, two of them just added. */
 	world_make(&w, 6, 1, 8, 0, 3);
 	in.c = &w.c;
-	ground_free(&w.g);
-	w.g = ground_make(8, 1, 8, 0);
-	w.c.disks = w.g.disks;
-	w.c.nodes = w.g.nodes;
-	w.c.nr_disks = w.c.nr_nodes = 8;
+	world_ground(&w, 8, 0);
 	nr = place_plan(&in, &m, why, sizeof(why));
 	assert_int_equal(nr, 12);
 	world_carry_out(&w, m, nr, used);
@@ -484,11 +490,7 @@ static void test_rebalance_racks(void **state)
 	world_make(&w, 4, 1, 8, 2, 2);
 	assert_int_equal(w.t.domain, PLACE_RACK);
 	in.c = &w.c;
-	ground_free(&w.g);
-	w.g = ground_make(5, 1, 8, 2);
-	w.c.disks = w.g.disks;
-	w.c.nodes = w.g.nodes;
-	w.c.nr_disks = w.c.nr_nodes = 5;
+	world_ground(&w, 5, 2);
 	nr = place_plan(&in, &m, why, sizeof(why));
 	assert_int_equal(nr, 5);
 	world_carry_out(&w, m, nr, used);

@@ -180,15 +180,8 @@ while True:
 	return $status
 }
 
-# Until a page is among what the network holds back, for 60 s at most.
-delayed()
-{
-	local tries=300
-
-	until tc -s -j qdisc show dev d0 | jq -e 'any(.[]; .kind == "netem" and .backlog >= 4096)' > /dev/null; do
-		[ $((tries--)) -gt 0 ] && sleep 0.2 || return 1
-	done
-}
+# Is a page among what the network holds back?
+delayed() { tc -s -j qdisc show dev d0 | jq -e 'any(.[]; .kind == "netem" and .backlog >= 4096)' > /dev/null; }
 
 # A direct write of node 2 is on its way to the chunk server, slowly, when its task is killed. Node 1 looks
 # at the file before it arrives: what it sees later is what it reads without a cache, too.
@@ -206,7 +199,7 @@ late_write()
 			tc filter add dev d0 parent 1: protocol ip flower ip_proto tcp dst_port $chunkd classid 1:2 ||
 			status=1
 		dd if=/tmp/b of=$dir/slow bs=4096 oflag=direct conv=notrunc status=none & pid=$!
-		delayed || { echo "# it was not sent"; status=1; }
+		wait_for 60 delayed || { echo "# it was not sent"; status=1; }
 		{ kill -9 $pid && wait $pid; } 2> /dev/null
 	fi
 	together
